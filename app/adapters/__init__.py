@@ -1,0 +1,1 @@
+"""The shelf: everything that touches the outside. The core reaches it through `app.ports` only."""

@@ -1,0 +1,36 @@
+"""What TradingView sent, once it makes sense: the Alert, its key and its fingerprint."""
+
+from app.alert.alert import (
+    MAX_BODY_BYTES,
+    Alert,
+    Expiry,
+    ExpiryRule,
+    Level,
+    LevelKind,
+    Moneyness,
+    OptionType,
+    Product,
+    Side,
+    Strike,
+)
+from app.alert.identity import Identity, identify, tag_of
+from app.alert.parse import authenticate, parse
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "Alert",
+    "Expiry",
+    "ExpiryRule",
+    "Identity",
+    "Level",
+    "LevelKind",
+    "Moneyness",
+    "OptionType",
+    "Product",
+    "Side",
+    "Strike",
+    "authenticate",
+    "identify",
+    "parse",
+    "tag_of",
+]

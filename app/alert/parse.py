@@ -1,0 +1,273 @@
+"""From a decoded body to an Alert: who sent it, then field by field what it says.
+
+Every fault names the field and says what to change. Fields that the gateway does not know are ignored and named.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from app.alert.alert import Alert, Expiry, ExpiryRule, Level, LevelKind, Moneyness, OptionType, Product, Side, Strike
+from app.alert.strict_json import Number, Poison, poison_in
+from app.errors import Malformed, Unauthorized
+
+_ID_FIELDS = ("alert_id", "id", "idempotency_key")
+_CONTEXT = ("strategy", "ticker", "exchange", "interval", "price", "comment")
+_KNOWN = frozenset(
+    "token symbol strikeprice optionType expiry action qty lots sl tp productType timenow time order_id".split()
+).union(_ID_FIELDS, _CONTEXT)
+_Word = TypeVar("_Word", OptionType, Side)
+
+_MAX_TEXT = 128
+_MAX_CONTEXT = 1024
+
+_DECIMAL = re.compile(r"(?a:\d{1,9}(?:\.\d{1,8})?)")
+_SYMBOL = re.compile(r"(?a:(?:([A-Z]{2,6}?)(_DLY?)?:)?([A-Z0-9][A-Z0-9&_-]{0,29}?)(?:[1-9]!)?)")
+_MONEYNESS = re.compile(r"(?a:(ITM|OTM)([1-9]|1\d|20))")
+_LEVEL = re.compile(r"(?a:(\d{1,9}(?:\.\d{1,8})?)\s?(%|PTS?|)?)")
+_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
+_MOMENT = re.compile(r"(?a:(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|[+-]\d{2}:\d{2}))")
+_EPOCH_MS = re.compile(r"(?a:\d{13})")
+
+_EXCHANGES = {"NSE": "NSE", "NFO": "NSE", "BSE": "BSE", "BFO": "BSE"}
+# TradingView's own names of the indices beside the exchanges' (charts of NSE:CNXFINANCE trade FINNIFTY options).
+_INDICES = {
+    "NIFTY": "NIFTY",
+    "NIFTY50": "NIFTY",
+    "BANKNIFTY": "BANKNIFTY",
+    "NIFTYBANK": "BANKNIFTY",
+    "FINNIFTY": "FINNIFTY",
+    "CNXFINANCE": "FINNIFTY",
+    "MIDCPNIFTY": "MIDCPNIFTY",
+    "NIFTY_MID_SELECT": "MIDCPNIFTY",
+    "NIFTYNXT50": "NIFTYNXT50",
+    "NIFTYJR": "NIFTYNXT50",
+    "SENSEX": "SENSEX",
+    "BANKEX": "BANKEX",
+}
+
+
+def authenticate(token: object, secrets: Iterable[bytes]) -> None:
+    """Compares the body's token with each secret in constant time, on digests of bytes.
+
+    Raises Unauthorized, with the same words whatever was wrong. A token that stands twice must be right both times.
+    """
+    given = token.values if isinstance(token, Poison) and token.values else (token,)
+    known = [hashlib.sha256(secret).digest() for secret in secrets]
+    right = True
+    for value in given:
+        text = value if isinstance(value, str) and not isinstance(value, Number) else ""
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        right &= sum(hmac.compare_digest(digest, secret) for secret in known) > 0  # a sum looks at every one
+    if not right:
+        raise Unauthorized
+
+
+def parse(document: Mapping[str, object], idempotency_key: str | None = None) -> Alert:
+    """The alert that an authenticated document describes; `idempotency_key` is the header's, if one came.
+
+    Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense.
+    """
+    _refuse_poison(document)
+    fields = {name: value for name, value in document.items() if name in _KNOWN and value is not None}
+    _refuse_placeholders(fields)
+    exchange, delayed, underlying = _symbol(_required(fields, "symbol"))
+    quantity, lots = _whole(fields, "qty"), _whole(fields, "lots")
+    if quantity is not None and lots is not None:
+        raise Malformed("lots", "qty and lots are both given; send one of them")
+    return Alert(
+        underlying=underlying,
+        exchange=exchange,
+        strike=_strike(_required(fields, "strikeprice")),
+        option_type=_one_of(fields, "optionType", OptionType),
+        expiry=_expiry(_required(fields, "expiry")),
+        side=_one_of(fields, "action", Side),
+        product=_product(fields),
+        quantity=quantity,
+        lots=lots,
+        stop_loss=_level(fields, "sl"),
+        take_profit=_level(fields, "tp"),
+        client_id=_client_id(fields, idempotency_key),
+        fired_at=_moment(fields, "timenow"),
+        bar_time=_moment(fields, "time"),
+        order_id=_text(fields, "order_id", _MAX_TEXT),
+        strategy=_text(fields, "strategy", _MAX_TEXT),
+        delayed=delayed or _says_delayed(fields),
+        context=tuple((name, text) for name in _CONTEXT if (text := _text(fields, name, _MAX_CONTEXT))),
+        unknown=tuple(sorted(name[:64] for name in document if name not in _KNOWN)),
+    )
+
+
+def _refuse_poison(document: Mapping[str, object]) -> None:
+    for name, value in document.items():
+        if poison_in(name):
+            raise Malformed("body", "a field's name has half of a character (a lone surrogate); send whole characters")
+        if (problem := poison_in(value)) is not None:
+            raise Malformed(name[:64], problem)
+
+
+def _refuse_placeholders(fields: Mapping[str, object]) -> None:
+    for name, value in fields.items():
+        if isinstance(value, str) and ("{{" in value or "}}" in value):
+            raise Malformed(
+                name,
+                "holds a placeholder that TradingView did not fill in; placeholders work in the alert's Message field "
+                "only, and {{strategy.…}} only in alerts of a strategy",
+            )
+
+
+def _required(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        raise Malformed(name, "is missing; every alert needs it")
+    return _plain_text(name, value, _MAX_TEXT) or _refuse_empty(name)
+
+
+def _refuse_empty(name: str) -> str:
+    raise Malformed(name, "is empty; give it a value")
+
+
+def _plain_text(name: str, value: object, limit: int) -> str:
+    if not isinstance(value, str):
+        kind = {bool: "true or false", list: "a list", dict: "an object"}.get(type(value), "no text")
+        raise Malformed(name, f"is {kind}; send a text or a number")
+    text = value.strip()
+    if len(text) > limit:
+        raise Malformed(name, f"is {len(text)} characters long; {limit} are allowed")
+    return text
+
+
+def _text(fields: Mapping[str, object], name: str, limit: int) -> str | None:
+    """Context: an empty text is what a placeholder without a value renders to, so it counts as absent."""
+    return _plain_text(name, fields[name], limit) or None if name in fields else None
+
+
+def _client_id(fields: Mapping[str, object], header: str | None) -> str | None:
+    for name in _ID_FIELDS:
+        if name in fields:
+            return _plain_text(name, fields[name], _MAX_TEXT) or _refuse_empty(name)
+    if header is None:
+        return None
+    if poison_in(header):
+        raise Malformed("Idempotency-Key", "has characters that are not text; send letters and digits")
+    return _plain_text("Idempotency-Key", header, _MAX_TEXT) or _refuse_empty("Idempotency-Key")
+
+
+def _symbol(text: str) -> tuple[str | None, bool, str]:
+    """Exchange (where it tells anything), whether the chart's data is delayed, underlying."""
+    match = _SYMBOL.fullmatch(text.upper())
+    if match is None:
+        raise Malformed("symbol", "is no underlying; send NIFTY, NSE:BANKNIFTY, BANKNIFTY1!, SENSEX or a stock's name")
+    prefix, delayed, name = match.groups()
+    if prefix is not None and prefix not in _EXCHANGES:
+        raise Malformed("symbol", f"the exchange {prefix} is not served; options of NSE and BSE are")
+    if name in _INDICES:
+        return None, bool(delayed), _INDICES[name]
+    exchange = _EXCHANGES[prefix] if prefix else None
+    return (exchange if exchange == "BSE" else None), bool(delayed), name
+
+
+def _says_delayed(fields: Mapping[str, object]) -> bool:
+    exchange = _text(fields, "exchange", _MAX_CONTEXT) or ""
+    ticker = (_text(fields, "ticker", _MAX_CONTEXT) or "").partition(":")
+    return any(name.upper().endswith(("_DL", "_DLY")) for name in (exchange, ticker[0] if ticker[1] else ""))
+
+
+def _decimal(name: str, text: str, example: str) -> Decimal:
+    if _DECIMAL.fullmatch(text) is None:
+        raise Malformed(name, f"{_shown(text)} is not a plain number; send one such as {example}")
+    return Decimal(text)
+
+
+def _strike(text: str) -> Strike:
+    upper = text.upper()
+    if upper == "ATM":
+        return Moneyness(0)
+    if match := _MONEYNESS.fullmatch(upper):
+        return Moneyness(int(match[2]) * (1 if match[1] == "OTM" else -1))
+    if upper.startswith(("ITM", "OTM", "ATM")):
+        raise Malformed("strikeprice", f"{_shown(text)} is no strike; send ATM, ITM1 to ITM20 or OTM1 to OTM20")
+    strike = _decimal("strikeprice", text, "48400, or ATM, ITM1, OTM2")
+    if strike <= 0:
+        raise Malformed("strikeprice", "must be above zero")
+    return strike
+
+
+def _expiry(text: str) -> Expiry:
+    try:
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else ExpiryRule(text.upper().replace("-", "_"))
+    except ValueError:
+        raise Malformed(
+            "expiry",
+            f"{_shown(text)} is no expiry; send WEEKLY, MONTHLY, NEXT_WEEKLY, NEXT_MONTHLY or a date as 2026-11-24",
+        ) from None
+
+
+def _one_of(fields: Mapping[str, object], name: str, words: type[_Word]) -> _Word:
+    text = _required(fields, name)
+    try:
+        return words(text.upper())
+    except ValueError:
+        raise Malformed(name, f"{_shown(text)} is unknown; send {' or '.join(words)}") from None
+
+
+def _product(fields: Mapping[str, object]) -> Product:
+    if "productType" not in fields:
+        return Product.INTRADAY
+    text = _required(fields, "productType").upper()
+    if text in ("BO", "CO"):  # Fyers refuses both since 2 August 2026; the overlay legs do their work
+        return Product.INTRADAY
+    try:
+        return Product(text)
+    except ValueError:
+        raise Malformed("productType", f"{_shown(text)} is unknown; send INTRADAY or MARGIN") from None
+
+
+def _whole(fields: Mapping[str, object], name: str) -> int | None:
+    if name not in fields:
+        return None
+    number = _decimal(name, _required(fields, name), "65")
+    if number != number.to_integral_value() or number <= 0:
+        raise Malformed(name, f"{_shown(str(number))} must be a whole number above zero")
+    return int(number)
+
+
+def _level(fields: Mapping[str, object], name: str) -> Level | None:
+    if name not in fields:
+        return None
+    text = _required(fields, name)
+    match = _LEVEL.fullmatch(text.upper())
+    if match is None:
+        raise Malformed(
+            name, f'{_shown(text)} is no level; send a premium (172.5), per cent ("15%") or points ("10pt")'
+        )
+    value = Decimal(match[1])
+    if value <= 0:
+        raise Malformed(name, "must be above zero")
+    kinds: dict[str, LevelKind] = {"%": LevelKind.PERCENT, "": LevelKind.PRICE}
+    return Level(kinds.get(match[2] or "", LevelKind.POINTS), value)
+
+
+def _moment(fields: Mapping[str, object], name: str) -> datetime | None:
+    """TradingView renders `yyyy-MM-ddTHH:mm:ssZ`; Pine's own `timenow` is milliseconds since 1970. Both in UTC."""
+    if name not in fields:
+        return None
+    text = _required(fields, name)
+    try:
+        if _EPOCH_MS.fullmatch(text):
+            return datetime.fromtimestamp(int(text) / 1000, UTC)
+        if _MOMENT.fullmatch(text.upper()):
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # a 31st of February and the like: the same answer
+    raise Malformed(name, f"{_shown(text)} is no time; send {{{{{name}}}}} or 2026-11-20T04:00:00Z")
+
+
+def _shown(text: str) -> str:
+    """A value of the sender's as it may stand in an answer or a log: short and printable."""
+    shown = "".join(mark if mark.isprintable() else "?" for mark in text[:40])
+    return f'"{shown}{"…" if len(text) > 40 else ""}"'

@@ -1,0 +1,20 @@
+"""Prices are Decimal rupees. Rounding to the tick says by its name which way it goes."""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+
+def tick_down(price: Decimal, tick_size: Decimal) -> Decimal:
+    """The highest multiple of the tick that is not above the price, both in rupees."""
+    return (price / tick_size).to_integral_value(ROUND_FLOOR) * tick_size
+
+
+def tick_up(price: Decimal, tick_size: Decimal) -> Decimal:
+    """The lowest multiple of the tick that is not below the price, both in rupees."""
+    return (price / tick_size).to_integral_value(ROUND_CEILING) * tick_size
+
+
+def plain(amount: Decimal) -> str:
+    """The amount as people write it: no exponent, at least two decimals for rupees ("165.15", "120.00")."""
+    exponent = amount.normalize().as_tuple().exponent
+    decimals = max(2, -exponent) if isinstance(exponent, int) else 2
+    return f"{amount:.{decimals}f}"

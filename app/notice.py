@@ -1,0 +1,89 @@
+"""What the owner's phone is told, and by which step of an order.
+
+A notice is stored in the same commit as the step that needs it, so it cannot be forgotten; its id is the step's, so a
+consumer can tell a second delivery from a second event.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.errors import Reason
+from app.order import Order, OrderStatus
+
+
+class Severity(StrEnum):
+    INFO = "INFO"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One plain sentence for a phone, with the facts beside it. `id` is the same each time it is delivered."""
+
+    id: str
+    kind: str
+    severity: Severity
+    text: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+_SEVERITY = {
+    OrderStatus.DENIED: Severity.WARNING,
+    OrderStatus.LAPSED: Severity.WARNING,
+    OrderStatus.REJECTED: Severity.CRITICAL,
+    OrderStatus.CANCELLED: Severity.WARNING,
+    OrderStatus.EXPIRED: Severity.WARNING,
+    OrderStatus.NOT_PLACED: Severity.CRITICAL,
+    OrderStatus.SUBMITTED: Severity.CRITICAL,
+}
+
+
+def notice_of(order: Order) -> Notice | None:
+    """The notice that the order's newest step needs; None where nobody has to be told."""
+    if order.status not in _SEVERITY:
+        return None
+    if order.status is OrderStatus.SUBMITTED and order.reason is not Reason.OUTCOME_UNKNOWN:
+        return None
+    kind = "unresolved" if order.status is OrderStatus.SUBMITTED else order.status.lower()
+    return Notice(f"{order.key}:{order.sequence}", kind, _SEVERITY[order.status], _sentence(order), facts_of(order))
+
+
+def duplicate_notice(order: Order) -> Notice:
+    """The same alert came again after it was answered: suppressed, and somebody should know."""
+    text = f"Suppressed a second {what(order)}: the first is {order.status}. Nothing was sent again."
+    return Notice(f"{order.key}:duplicate", "duplicate", Severity.WARNING, text, facts_of(order))
+
+
+def what(order: Order) -> str:
+    """The order in a few words, for a sentence."""
+    if order.ticket is not None:
+        return f"{order.ticket.side} {order.ticket.quantity} {order.ticket.symbol}"
+    asked = order.asked
+    return " ".join(
+        asked[name] for name in ("action", "symbol", "strikeprice", "optionType", "expiry") if name in asked
+    )
+
+
+def facts_of(order: Order) -> dict[str, str]:
+    facts = {
+        "key": order.key,
+        "tag": order.tag,
+        "status": order.status,
+        "reason": order.reason,
+        "broker_order_id": order.broker_order_id,
+        "symbol": order.ticket.symbol if order.ticket else None,
+    }
+    return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _sentence(order: Order) -> str:
+    about = f"{what(order)}: {order.message or order.status}"
+    match order.status:
+        case OrderStatus.SUBMITTED:
+            return f"Outcome unknown for {about}. It may be live; do not re-enter before checking the order book."
+        case OrderStatus.NOT_PLACED:
+            return f"Not placed, {about}."
+        case _:
+            return f"{order.status.capitalize()}, {about}"

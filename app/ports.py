@@ -1,0 +1,171 @@
+"""What the core asks of the outside, on one page. Each call takes its deadline and names what it raises."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from app.alert import Expiry, OptionType, Strike
+from app.contract import Contract, Position, Quote
+from app.deadline import Deadline
+from app.notice import Notice
+from app.order import Order, OrderStatus, Outcome
+from app.risk import Account, Decide
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time in UTC, with its zone."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookRow:
+    """One row of the broker's order book. `tag` comes without Fyers' prefix and in lower case."""
+
+    broker_order_id: str
+    tag: str
+    symbol: str
+    side: str
+    product: str
+    status: OrderStatus | None  # None: a code we do not know, which is never taken for final
+    quantity: int
+    filled_quantity: int
+    average_price: Decimal | None
+    limit_price: Decimal | None
+    message: str
+    parent_id: str | None
+
+
+class Broker(Protocol):
+    def quotes(self, symbols: Sequence[str], deadline: Deadline) -> dict[str, Quote]:
+        """Quotes of up to 50 symbols; one that cannot be quoted is left out. Raises NotNow."""
+
+    def positions(self, deadline: Deadline) -> tuple[Position, ...]:
+        """All net positions. Raises NotNow."""
+
+    def place(self, order: Order, window: Deadline, deadline: Deadline) -> Outcome:
+        """POSTs the order once. Never raises, and writes nothing once the send window is over."""
+
+    def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
+        """The day's whole order book. Raises NotNow for anything but a complete one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """For an alert that only time can tell from the next: its identity, and how many seconds the window lasts."""
+
+    digest: str
+    seconds: float
+
+
+class Overtaken(Exception):
+    """Somebody else moved the order on first; `current` is the order as the ledger has it."""
+
+    def __init__(self, current: Order) -> None:
+        super().__init__(f"the order is {current.status} already")
+        self.current = current
+
+
+class Ledger(Protocol):
+    """Shared by all instances. Every call raises NotNow(LEDGER_DOWN) where the store does not answer in time."""
+
+    def claim(self, order: Order, window: Window | None, deadline: Deadline) -> tuple[Order, bool]:
+        """Stores a RECEIVED order unless its key (or its open window) is known.
+
+        Returns the order as the ledger has it, and whether this call stored it.
+        """
+
+    def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
+        """Runs `decide` on the account document and commits order and account in one atomic write.
+
+        The stored order must still be what this one was made from. Raises Overtaken where it is not, and
+        NotNow(LEDGER_CONTENDED) where the race could not be decided in time.
+        """
+
+    def record(self, order: Order, deadline: Deadline) -> Order:
+        """Stores the order's newest step, if the stored one is the step before; raises Overtaken where it is not.
+
+        Definitive non-acceptance gives the day's counters back in the same commit.
+        """
+
+    def notify(self, notice: Notice, deadline: Deadline) -> bool:
+        """Stores a notice that no step of an order carries; False where its id is known already."""
+
+    def get(self, key: str, deadline: Deadline) -> Order | None:
+        """The order, or None."""
+
+    def orders(self, deadline: Deadline, day: str | None = None, in_flight: bool = False) -> list[Order]:
+        """Orders, newest first: of one IST day, or those that are RECEIVED or still in flight, or the latest 500."""
+
+    def unresolved(self, before: datetime, deadline: Deadline) -> int:
+        """How many orders are SUBMITTED since before that moment."""
+
+    def account(self, deadline: Deadline) -> Account:
+        """The account document."""
+
+    def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
+        """Commits a change of the account document under its version; a new trading state is notified with it."""
+
+    def outbox(self, deadline: Deadline) -> list[Notice]:
+        """Notices not delivered yet, oldest first, at most 100."""
+
+    def delivered(self, notice_id: str, deadline: Deadline) -> None:
+        """Takes a notice out of the outbox."""
+
+
+class SymbolMaster(Protocol):
+    """The listed option contracts, in memory. No call here leaves the process."""
+
+    @property
+    def as_of(self) -> date:
+        """The trading day the master is of."""
+
+    def spot_symbol(self, underlying: str, exchange: str | None) -> str:
+        """The symbol whose quote says where at-the-money is. Raises Denied(NO_SUCH_CONTRACT)."""
+
+    def resolve(
+        self,
+        underlying: str,
+        exchange: str | None,
+        expiry: Expiry,
+        strike: Strike,
+        option_type: OptionType,
+        *,
+        on: date,
+        spot: Decimal | None = None,
+    ) -> Contract:
+        """The contract, counting expiries from `on`; `spot` (rupees) is needed where the strike is said by its place.
+
+        Raises Denied(NO_SUCH_CONTRACT) naming the nearest listed ones, and NotNow(SYMBOLS_MISSING) without a master.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One day's access to Fyers. Never shown: its repr has no secret."""
+
+    access_token: str
+    refresh_token: str | None = None
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    app_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Token(expires_at={self.expires_at})"
+
+
+class TokenStore(Protocol):
+    def load(self, deadline: Deadline) -> Token | None:
+        """The stored token, or None. Raises NotNow where the store does not answer or holds nonsense."""
+
+    def save(self, token: Token, deadline: Deadline) -> None:
+        """Replaces the stored token, wholly or not at all."""
+
+
+class Notifier(Protocol):
+    def send(self, notice: Notice, deadline: Deadline) -> bool:
+        """Delivers one notice; False where that failed. Never raises: a failing sink must not touch a trade."""

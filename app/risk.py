@@ -1,0 +1,208 @@
+"""The last word before the market: one pure check over the order, the account document and the limits.
+
+The account document holds the trading state and the day's counters. A ledger's `submit` reads it, runs `decide`, and
+commits order and account together, so a limit can not be passed by two orders at once and a halt holds for every commit
+after it. Nothing is cached and no clock is read here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from app.calendar import ist_day
+from app.errors import Denied, NotNow, Reason
+from app.money import plain
+from app.order import Order, OrderStatus, Ticket
+
+MINUTE = timedelta(minutes=1)
+UNRESOLVED_AT_ONCE = 2
+SYSTEM = "gateway"
+
+
+class TradingState(StrEnum):
+    """ACTIVE trades; REDUCING covers only; HALTED sends nothing. A state that cannot be read is HALTED."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rupees, lots, counts and seconds; None means off. Counts are per IST day unless named otherwise."""
+
+    lots_per_order: int
+    lots_open: int
+    orders_per_day: int
+    orders_per_second: int | None
+    orders_per_minute: int | None
+    premium_per_order: Decimal | None
+    premium_per_day: Decimal | None
+    daily_loss: Decimal | None
+    repeats: int | None
+    cooldown: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One submitted order as the rate limits remember it."""
+
+    at: datetime
+    symbol: str
+    side: str
+    covers: bool
+    underlying: str
+    strategy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The shared document. `orders` and `premium` (rupees) are the day's; `recent` holds the last minutes."""
+
+    state: TradingState = TradingState.ACTIVE
+    reason: str = ""
+    author: str = SYSTEM
+    changed_at: datetime | None = None
+    day: str = ""
+    orders: int = 0
+    premium: Decimal = Decimal(0)
+    recent: tuple[Sent, ...] = ()
+
+    def switched(self, state: TradingState, reason: str, author: str, at: datetime) -> "Account":
+        return replace(self, state=state, reason=reason, author=author, changed_at=at)
+
+    def on(self, day: str) -> "Account":
+        """The document on a given day: counters start anew, the trading state stays."""
+        return self if self.day == day else replace(self, day=day, orders=0, premium=Decimal(0))
+
+    def counted(self, order: Order, at: datetime, keep: timedelta) -> "Account":
+        ticket = _ticket(order)
+        sent = Sent(at, ticket.symbol, ticket.side, ticket.covers, ticket.underlying, order.strategy)
+        recent = (*(one for one in self.recent if at - one.at < keep), sent)
+        premium = self.premium if ticket.covers else self.premium + ticket.premium
+        return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
+
+    def given_back(self, order: Order) -> "Account":
+        """What `counted` took, for an order that definitively is not at the broker. Rates stay: it was sent."""
+        if order.ticket is None or order.submitted_at is None or str(ist_day(order.submitted_at)) != self.day:
+            return self
+        premium = self.premium if order.ticket.covers else self.premium - order.ticket.premium
+        return replace(self, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
+
+
+GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED})
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What was read just before: lots open at the broker, the day's realised profit, orders in doubt."""
+
+    lots_open: int = 0
+    realised: Decimal = Decimal(0)
+    unresolved: int = 0
+
+
+Decision = tuple[Order, Account]
+Decide = Callable[[Account], Decision]
+
+
+def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> Decision:
+    """The order SUBMITTED and counted, or DENIED with its reason; and the account document as it is afterwards."""
+    account = _doubt_reduces(account.on(str(ist_day(now))), exposure, now)
+    try:
+        check(order, account, limits, exposure, now)
+    except Denied as denied:
+        if denied.reason is Reason.REPEATED_ORDER:
+            account = account.switched(TradingState.REDUCING, denied.message, SYSTEM, now)
+        return order.denied(now, denied.reason, denied.message), account
+    keep = max(MINUTE, limits.cooldown or MINUTE)
+    return order.submitted(now), account.counted(order, now, keep)
+
+
+def check(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> None:
+    """Raises Denied, with the numbers, where a rule forbids the order; NotNow where a cover has to wait."""
+    ticket = _ticket(order)
+    _check_state(ticket, account)
+    _check_rates(ticket, account, limits, now)
+    if not ticket.covers:  # a cover only ever makes the position smaller
+        _check_entry(ticket, order.strategy, account, limits, exposure, now)
+
+
+def _check_state(ticket: Ticket, account: Account) -> None:
+    if account.state is TradingState.HALTED:
+        raise Denied(Reason.TRADING_HALTED, f"trading is halted: {account.reason or 'no reason given'}")
+    if account.state is TradingState.REDUCING and not ticket.covers:
+        raise Denied(Reason.EXITS_ONLY, f"only covers are let through: {account.reason or 'no reason given'}")
+
+
+def _check_rates(ticket: Ticket, account: Account, limits: Limits, now: datetime) -> None:
+    """The broker counts covers too; but a cover is worth another try, so it is put off, never denied."""
+    refuse = NotNow if ticket.covers else Denied
+    per_second = sum(now - sent.at < timedelta(seconds=1) for sent in account.recent)
+    if limits.orders_per_second is not None and per_second >= limits.orders_per_second:
+        raise refuse(Reason.MAX_ORDERS_PER_SECOND, f"{per_second} orders in the last second; that is the limit")
+    per_minute = sum(now - sent.at < MINUTE for sent in account.recent)
+    if limits.orders_per_minute is not None and per_minute >= limits.orders_per_minute:
+        raise refuse(Reason.MAX_ORDERS_PER_MINUTE, f"{per_minute} orders in the last minute; that is the limit")
+
+
+def _check_entry(
+    ticket: Ticket, strategy: str | None, account: Account, limits: Limits, exposure: Exposure, now: datetime
+) -> None:
+    if account.orders >= limits.orders_per_day:
+        raise Denied(Reason.MAX_ORDERS_PER_DAY, f"{account.orders} orders today; {limits.orders_per_day} are allowed")
+    if ticket.lots > limits.lots_per_order:
+        raise Denied(
+            Reason.MAX_LOTS_PER_ORDER, f"{ticket.lots} lots; WEBHOOK_MAX_QTY allows {limits.lots_per_order} per order"
+        )
+    if exposure.lots_open + ticket.lots > limits.lots_open:
+        raise Denied(
+            Reason.MAX_LOTS_OPEN, f"{exposure.lots_open} lots open and {ticket.lots} more; {limits.lots_open} allowed"
+        )
+    _check_money(ticket, account, limits, exposure)
+    _check_repeats(ticket, strategy, account, limits, now)
+
+
+def _check_money(ticket: Ticket, account: Account, limits: Limits, exposure: Exposure) -> None:
+    if limits.daily_loss is not None and -exposure.realised >= limits.daily_loss:
+        lost, allowed = plain(-exposure.realised), plain(limits.daily_loss)
+        raise Denied(Reason.MAX_DAILY_LOSS, f"₹{lost} lost today; entries stop at ₹{allowed}")
+    if limits.premium_per_order is not None and ticket.premium > limits.premium_per_order:
+        asked, allowed = plain(ticket.premium), plain(limits.premium_per_order)
+        raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; one order may have ₹{allowed}")
+    if limits.premium_per_day is not None and account.premium + ticket.premium > limits.premium_per_day:
+        total, allowed = plain(account.premium + ticket.premium), plain(limits.premium_per_day)
+        raise Denied(Reason.MAX_PREMIUM_PER_DAY, f"a premium of ₹{total} today; the day may have ₹{allowed}")
+
+
+def _check_repeats(ticket: Ticket, strategy: str | None, account: Account, limits: Limits, now: datetime) -> None:
+    entries = [sent for sent in account.recent if not sent.covers]
+    same = [sent for sent in entries if (sent.symbol, sent.side) == (ticket.symbol, ticket.side)]
+    repeats = sum(now - sent.at < MINUTE for sent in same)
+    if limits.repeats is not None and repeats >= limits.repeats:
+        raise Denied(
+            Reason.REPEATED_ORDER,
+            f"{ticket.side} {ticket.symbol} went out {repeats} times in a minute; entries stop until a human looks",
+        )
+    related = [
+        sent for sent in entries if sent.underlying == ticket.underlying or (strategy and sent.strategy == strategy)
+    ]
+    if limits.cooldown is not None and any(now - sent.at < limits.cooldown for sent in related):
+        seconds = int(limits.cooldown.total_seconds())
+        raise Denied(Reason.COOLING_DOWN, f"the last entry of this underlying or strategy is less than {seconds} s ago")
+
+
+def _doubt_reduces(account: Account, exposure: Exposure, now: datetime) -> Account:
+    """Two orders in doubt at once: entries stop until somebody has looked and says `trading-state active`."""
+    if exposure.unresolved < UNRESOLVED_AT_ONCE or account.state is not TradingState.ACTIVE:
+        return account
+    why = f"{exposure.unresolved} orders with an unknown outcome at once; check the order book"
+    return account.switched(TradingState.REDUCING, why, SYSTEM, now)
+
+
+def _ticket(order: Order) -> Ticket:
+    if order.ticket is None:
+        raise ValueError("the order is not priced")
+    return order.ticket
