@@ -166,6 +166,19 @@ class TokenStore(Protocol):
         """Replaces the stored token, wholly or not at all."""
 
 
+class TokenSource(Protocol):
+    """Where the broker adapter gets today's token from, and whom it tells when Fyers does not take it."""
+
+    def token(self, deadline: Deadline) -> Token:
+        """The token to use now. Raises NotNow(NEEDS_LOGIN) where there is none that can be alive."""
+
+    def refused(self, token: Token, message: str, deadline: Deadline) -> bool:
+        """Fyers refused this token, in these words. True where the store holds another one by now: try once more."""
+
+    def forbidden(self, message: str, deadline: Deadline) -> None:
+        """Fyers lets this app place no orders (app type, permission or address): trading has to halt."""
+
+
 class Notifier(Protocol):
     def send(self, notice: Notice, deadline: Deadline) -> bool:
         """Delivers one notice; False where that failed. Never raises: a failing sink must not touch a trade."""

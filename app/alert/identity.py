@@ -58,6 +58,8 @@ def identify(alert: Alert, account: str) -> Identity:
         f"qty={asked['qty']}" if "qty" in asked else f"lots={asked.get('lots', '1')}",
         alert.order_id or "",
     )
+    tier: int
+    parts: tuple[str, ...]
     if alert.client_id is not None:
         tier, parts = 1, (alert.client_id,)
     elif alert.fired_at is not None:

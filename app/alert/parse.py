@@ -18,7 +18,22 @@ from app.errors import Malformed, Unauthorized
 _ID_FIELDS = ("alert_id", "id", "idempotency_key")
 _CONTEXT = ("strategy", "ticker", "exchange", "interval", "price", "comment")
 _KNOWN = frozenset(
-    "token symbol strikeprice optionType expiry action qty lots sl tp productType timenow time order_id".split()
+    [
+        "token",
+        "symbol",
+        "strikeprice",
+        "optionType",
+        "expiry",
+        "action",
+        "qty",
+        "lots",
+        "sl",
+        "tp",
+        "productType",
+        "timenow",
+        "time",
+        "order_id",
+    ]
 ).union(_ID_FIELDS, _CONTEXT)
 _Word = TypeVar("_Word", OptionType, Side)
 
