@@ -1,0 +1,14 @@
+"""A Fyers account on loopback: instruments, moving quotes, orders, positions, money, and faults on demand.
+
+Paper trading, the demo and the tests talk to it over HTTP as they would to the broker. It shares no code with the
+gateway, so that it can be its judge.
+"""
+
+from app.simulator.exchange import Exchange
+from app.simulator.faults import Fault, FaultKind
+from app.simulator.limits import RateLimits
+from app.simulator.orders import Status
+from app.simulator.rules import Rules
+from app.simulator.server import Entry, Simulator
+
+__all__ = ["Entry", "Exchange", "Fault", "FaultKind", "RateLimits", "Rules", "Simulator", "Status"]

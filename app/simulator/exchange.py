@@ -1,0 +1,490 @@
+"""A Fyers account without the wire: what it takes, refuses and rejects, what it holds, and what that costs.
+
+Every public method takes the one lock, brings the book up to the market, acts, and returns. Prices are Decimal rupees.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from app.simulator.instruments import IST, SESSION_CLOSE, SESSION_OPEN, Instrument, utc_now
+from app.simulator.market import Market, Quote
+from app.simulator.matching import Matching
+from app.simulator.orders import (
+    BUY,
+    SELL,
+    ZERO,
+    Order,
+    OrderType,
+    Position,
+    Status,
+    Ticket,
+    Trade,
+    leg_prices,
+    margin_per_unit,
+    price_band,
+    protected_limit,
+)
+from app.simulator.rules import (
+    Refused,
+    Rules,
+    check_offsets,
+    check_prices,
+    check_quantity,
+    check_ticket,
+    decimal_field,
+    integer_field,
+    read_ticket,
+    rupees,
+)
+
+# What a modification or cancellation of a closed order answers (the broker's error list of 2023).
+_CLOSED = {
+    Status.CANCELLED: (-161, "Order is already cancelled"),
+    Status.FILLED: (-162, "Order is already traded"),
+    Status.REJECTED: (-164, "Order is already rejected"),
+    Status.EXPIRED: (-159, "Order is not open"),
+}
+NOTHING_TO_EXIT = -352
+BAD_ORDER_ID, BAD_POSITION_ID = -51, -53
+
+
+class Exchange:
+    """One account at the broker.
+
+    seed: decides every quote; now: aware time, UTC by default; capital: rupees of cash at the start of the day;
+    volatile=False holds the quotes still; client_id: the account's id.
+    """
+
+    def __init__(
+        self,
+        seed: int = 1,
+        now: Callable[[], datetime] = utc_now,
+        capital: Decimal = Decimal(1_000_000),
+        *,
+        volatile: bool = True,
+        holidays: frozenset[date] = frozenset(),
+        strikes_each_side: int = 30,
+        rules: Rules | None = None,
+        client_id: str = "F12345",
+    ) -> None:
+        self.seed = seed
+        self.capital = capital
+        self.client_id = client_id
+        self.rules = rules or Rules()
+        self.lock = threading.RLock()
+        self.market = Market(seed, now, volatile=volatile, holidays=holidays, strikes_each_side=strikes_each_side)
+        self.desk = Matching(self.market, self.rules)
+        self._day = self.market.listing.day
+
+    # -- orders
+
+    def place(self, payload: Mapping[str, Any], *, reject: str | None = None) -> Order:
+        """One order from the fields of POST /orders/sync. The order returned may be REJECTED; Refused leaves no order.
+
+        reject: the text of a rejection that this order shall meet whatever it is.
+        """
+        with self.lock:
+            self._advance()
+            ticket = read_ticket(payload, self.rules, self.client_id)
+            instrument = self._tradable(ticket.symbol)
+            check_ticket(ticket, instrument, self.rules)
+            return self._admit(ticket, instrument, reject)
+
+    def place_slices(self, payload: Mapping[str, Any]) -> list[Order]:
+        """`isSliceOrder`: split above the freeze quantity into at most ten orders."""
+        with self.lock:
+            instrument = self._tradable(str(payload.get("symbol")))
+            parts = _slices(instrument, integer_field(payload, "qty"))
+            if len(parts) > 10:
+                raise Refused("Quantity exceeds the allowable slice limit.")
+            return [self.place({**payload, "qty": part}) for part in parts]
+
+    def modify(self, payload: Mapping[str, Any]) -> Order:
+        """PATCH /orders/sync: an open order gets new prices, quantity, type or protective offsets."""
+        with self.lock:
+            self._advance()
+            order = self._open_order(payload.get("id"))
+            if self.rules.modify_needs_all and "limitPrice" not in payload:
+                raise Refused("limitPrice does not match: 0")
+            kind = (
+                OrderType(integer_field(payload, "type"))
+                if payload.get("type") in tuple(OrderType)
+                else order.order_type
+            )
+            limit = decimal_field(payload, "limitPrice") if "limitPrice" in payload else order.limit_price
+            stop = decimal_field(payload, "stopPrice") if "stopPrice" in payload else order.stop_price
+            # Undocumented whether qty is the total or the remainder of a partly filled order: the total here.
+            quantity = integer_field(payload, "qty") if "qty" in payload else order.quantity
+            check_quantity(order.instrument, quantity, self.rules)
+            if quantity <= order.filled:
+                raise Refused("Quantity should be greater than the traded quantity.")
+            if kind is OrderType.MARKET:
+                limit = protected_limit(order.instrument, order.side, self.market.quote(order.instrument).ltp)
+            check_prices(order.instrument, order.side, kind, limit, stop)
+            self._amend_offsets(order, payload)
+            self.desk.amend(order, quantity)
+            order.order_type, order.limit_price, order.stop_price = kind, limit, stop
+            self.desk.match(order)
+            return order
+
+    def cancel(self, order_id: object) -> Order:
+        with self.lock:
+            self._advance()
+            order = self._open_order(order_id)
+            self.desk.cancel(order)
+            return order
+
+    # -- positions
+
+    def exit(self, payload: Mapping[str, Any]) -> bool:
+        """DELETE /positions: square off by market orders. True when everything closed, False when something is pending.
+
+        Raises Refused with -352 when there is nothing to exit, -53 for an unknown position id.
+        """
+        with self.lock:
+            self._advance()
+            chosen = self._chosen(payload)
+            if payload.get("pending_orders_cancel") == 1:
+                self._cancel_pending(chosen, everything=payload.get("exit_all") == 1)
+            leaving = [position for position in chosen if position.net]
+            if not leaving:
+                raise Refused("Looks like you have no open positions.", NOTHING_TO_EXIT)
+            orders = [order for position in leaving for order in self._square_off(position)]
+            return all(order.status is Status.FILLED for order in orders)
+
+    def attach(self, payload: Mapping[str, Any]) -> Position:
+        """PATCH /positions: put a stop and a target around an open position; null or 0 removes one."""
+        with self.lock:
+            self._advance()
+            position = self._position(payload.get("positionId"))
+            if not position.net:
+                raise Refused("Position is closed", BAD_POSITION_ID)
+            quantity = integer_field(payload, "qty") if "qty" in payload else abs(position.net)
+            if not 0 < quantity <= abs(position.net):
+                raise Refused("Quantity should not exceed the position.")
+            offsets = decimal_field(payload, "stopLoss"), decimal_field(payload, "takeProfit")
+            leg_type = payload.get("legType", 1)
+            check_offsets(position.instrument, *offsets, leg_type)
+            for leg in self.desk.book.open_legs(position.id):
+                self.desk.close(leg, Status.CANCELLED)
+            side = 1 if position.net > 0 else -1
+            prices = leg_prices(position.instrument, side, position.net_average, *offsets, leg_type)
+            self.desk.place_legs(position.instrument, position.product, -side, quantity, prices, position.id)
+            return position
+
+    # -- reading
+
+    def refresh(self) -> None:
+        """Bring the market and the book up to the present."""
+        with self.lock:
+            self._advance()
+
+    def orders(self) -> list[Order]:
+        """The day's book, oldest first."""
+        with self.lock:
+            self._advance()
+            return list(self.desk.book.orders.values())
+
+    def find_orders(self, ids: Iterable[str] = (), tag: str | None = None) -> list[Order]:
+        """By id, or by tag as the book shows it (`1:…`)."""
+        with self.lock:
+            self._advance()
+            if tag is not None:
+                return list(self.desk.book.by_tag.get(tag, ()))
+            return [found for order_id in ids if (found := self.desk.book.orders.get(order_id))]
+
+    def order(self, order_id: str) -> Order:
+        """KeyError for an unknown id."""
+        with self.lock:
+            self._advance()
+            return self.desk.book.orders[order_id]
+
+    def positions(self) -> list[Position]:
+        with self.lock:
+            self._advance()
+            return list(self.desk.positions.values())
+
+    def trades(self) -> list[Trade]:
+        with self.lock:
+            self._advance()
+            return list(self.desk.book.trades)
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        with self.lock:
+            return self.market.find(symbol)
+
+    def quote(self, symbol: str) -> Quote:
+        """KeyError for an unknown symbol."""
+        with self.lock:
+            self._advance()
+            return self.market.quote(self._known(symbol))
+
+    def realized(self) -> Decimal:
+        """Rupees made or lost today by closing."""
+        return sum((position.realized for position in self.desk.positions.values()), ZERO)
+
+    def utilized(self) -> Decimal:
+        """Rupees of margin and premium tied up by positions and open orders."""
+        held = (self._margin_of(position) for position in self.desk.positions.values() if position.net)
+        return sum(held, self.desk.blocked)
+
+    def available(self) -> Decimal:
+        with self.lock:
+            return self.capital + self.realized() - self.utilized()
+
+    def margin(self, payload: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
+        """Rupees that the orders in `data` need by themselves, and together with what is held already."""
+        with self.lock:
+            self._advance()
+            total = ZERO
+            for item in payload["data"]:
+                instrument, side = self._tradable(str(item.get("symbol"))), integer_field(item, "side")
+                price = decimal_field(item, "limitPrice") or self.market.quote(instrument).ltp
+                spot = self.market.open_spot(instrument.underlying)
+                unit = margin_per_unit(instrument, side, str(item.get("productType")), price, spot)
+                total += unit * integer_field(item, "qty")
+            return total, total + self.utilized()
+
+    # -- the market, by hand
+
+    def set_quote(self, symbol: str, ltp: Decimal, bid: Decimal | None = None, ask: Decimal | None = None) -> None:
+        """Pin a quote and let resting orders meet it. A pinned index moves its options. KeyError: unknown symbol."""
+        with self.lock:
+            self._advance()
+            self.market.set_quote(self._known(symbol), ltp, bid, ask)
+            self._advance()
+
+    def freeze(self) -> None:
+        """Hold all quotes where they are."""
+        with self.lock:
+            self._advance()
+            self.market.freeze()
+
+    def release(self, symbol: str | None = None) -> None:
+        """Let a pinned symbol, or the whole market, move again."""
+        with self.lock:
+            self.market.release(symbol)
+
+    def set_liquidity(self, units: int | None) -> None:
+        """Units that each order can trade at once, and again at every step; 0: nothing trades; None: no bound."""
+        with self.lock:
+            self.desk.liquidity = units
+
+    def tick(self) -> None:
+        """Let every resting order meet the present quotes once more."""
+        with self.lock:
+            self.market.count()
+            self._advance()
+
+    def fill(self, order_id: str, quantity: int | None = None, price: Decimal | None = None) -> Order:
+        """Trade an open order by hand: all of it at its own limit unless told otherwise."""
+        with self.lock:
+            self._advance()
+            order = self._open_order(order_id)
+            order.status = Status.PENDING
+            self.desk.fill(order, quantity or order.remaining, price or order.limit_price)
+            return order
+
+    def reject(self, order_id: str, message: str) -> Order:
+        """The exchange turns an order down after the broker had taken it."""
+        with self.lock:
+            self._advance()
+            order = self._open_order(order_id)
+            self.desk.reject(order, message)
+            return order
+
+    def close_session(self) -> None:
+        """End of the day: what is still pending expires."""
+        with self.lock:
+            self._expire()
+
+    # -- inside
+
+    def _advance(self) -> None:
+        self.desk.sweep()
+        if self.market.listing.day != self._day:
+            self._new_day()
+
+    def _new_day(self) -> None:
+        self._day = self.market.listing.day
+        self._expire()
+        self.capital += self.realized()
+        kept = (position for position in self.desk.positions.values() if position.net and not self._expired(position))
+        self.desk.new_day({(position.instrument.symbol, position.product): position for position in kept})
+
+    def _expired(self, position: Position) -> bool:
+        """A contract past its expiry settles at its last price, outside the day's figures."""
+        expiry = position.instrument.expiry
+        if expiry is None or expiry >= self._day:
+            return False
+        last = self.market.settlement(position.instrument)
+        self.capital += (last - position.net_average) * position.net
+        return True
+
+    def _expire(self) -> None:
+        for order in list(self.desk.book.open.values()):
+            self.desk.close(order, Status.EXPIRED, "Order expired")
+
+    def _known(self, symbol: str) -> Instrument:
+        instrument = self.market.find(symbol)
+        if instrument is None:
+            raise KeyError(f"{symbol} is not listed on {self.market.listing.day}")
+        return instrument
+
+    def _tradable(self, symbol: str) -> Instrument:
+        instrument = self.market.find(symbol)
+        if instrument is None or instrument.is_index:
+            raise Refused("The input symbol is invalid.")
+        return instrument
+
+    def _open_order(self, order_id: object) -> Order:
+        order = self.desk.book.orders.get(order_id) if isinstance(order_id, str) else None
+        if order is None:
+            raise Refused(f"invalid order id: {order_id}", BAD_ORDER_ID)
+        if not order.is_open:
+            code, message = _CLOSED[order.status]
+            raise Refused(message, code)
+        return order
+
+    def _admit(self, ticket: Ticket, instrument: Instrument, reject: str | None = None) -> Order:
+        order = self.desk.write(ticket, instrument)
+        quote = self.market.quote(instrument)
+        if order.order_type is OrderType.MARKET:
+            order.limit_price = protected_limit(instrument, order.side, quote.ltp)
+        needed, opening = self._needed(order)
+        reason = reject or self._rejection(order, ticket, quote) or self._shortfall(needed * opening)
+        if reason:
+            self.desk.reject(order, reason)
+        else:
+            self.desk.submit(order, needed * opening / order.quantity)
+        return order
+
+    def _rejection(self, order: Order, ticket: Ticket, quote: Quote) -> str | None:
+        """What the risk system or the exchange says no to, in their words; these rejections carry an order id."""
+        instrument = order.instrument
+        if order.order_type is OrderType.SL_M and instrument.is_option:
+            return "16052 Function not available"
+        if ticket.offline:
+            return "ORA:AMO is stopped"
+        if not self.rules.always_open and not self._is_open():
+            return "16447 : Order entry not allowed in Pre-open"
+        if instrument.freeze_quantity is not None and order.quantity > instrument.freeze_quantity:
+            return f"RED:RULE:{{Check Freeze qty}}Current:{order.quantity} Set:{instrument.freeze_quantity + 1}"
+        if order.waits_for_trigger and (quote.ltp - order.stop_price) * order.side > 0:
+            return "Trigger price should be beyond the last traded price"  # wording not recorded
+        lower, upper = price_band(instrument, quote.ltp)
+        if self.rules.price_bands and order.limit_price and not lower <= order.limit_price <= upper:
+            return (
+                "RED:RULE:{Check circuit limit including square off order}"
+                f"Current:{order.limit_price} LowerCircuit:{lower} UpperCircuit:{upper}"
+            )
+        return None
+
+    def _is_open(self) -> bool:
+        local = self.market.now().astimezone(IST)
+        return local.weekday() < 5 and SESSION_OPEN <= local.time() < SESSION_CLOSE
+
+    def market_is_open(self) -> bool:
+        """Whether orders are taken now."""
+        return self.rules.always_open or self._is_open()
+
+    def _needed(self, order: Order) -> tuple[Decimal, int]:
+        """Rupees a unit, and the units that open exposure rather than close it."""
+        price = order.limit_price or order.stop_price
+        spot = self.market.open_spot(order.instrument.underlying)
+        return margin_per_unit(order.instrument, order.side, order.product, price, spot), self._opening(order)
+
+    def _opening(self, order: Order) -> int:
+        position = self.desk.positions.get((order.instrument.symbol, order.product))
+        closable = -order.side * position.net if position else 0
+        if closable <= 0:
+            return order.quantity
+        for other in self.desk.book.open.values():
+            same = other.instrument is order.instrument and other.product == order.product and other.side == order.side
+            if same and other is not order and not other.is_leg:
+                closable -= other.remaining
+        return max(0, order.quantity - max(0, closable))
+
+    def _shortfall(self, needed: Decimal) -> str | None:
+        available = self.available()
+        if needed <= available or not needed:
+            return None
+        return (
+            f"RED:Margin Shortfall:INR {rupees(needed - available)} Available:INR {rupees(available)} "
+            f"for C-{self.client_id} [FYERS_RISK_CUG]"
+        )
+
+    def _margin_of(self, position: Position) -> Decimal:
+        side = BUY if position.net > 0 else SELL
+        spot = self.market.open_spot(position.instrument.underlying)
+        unit = margin_per_unit(position.instrument, side, position.product, position.net_average, spot)
+        return unit * abs(position.net)
+
+    def _amend_offsets(self, order: Order, payload: Mapping[str, Any]) -> None:
+        """Omitted keeps, above zero sets, zero or null removes (SDK docstring)."""
+        if "stopLoss" not in payload and "takeProfit" not in payload:
+            return
+        stop_loss = decimal_field(payload, "stopLoss") if "stopLoss" in payload else order.stop_loss
+        take_profit = decimal_field(payload, "takeProfit") if "takeProfit" in payload else order.take_profit
+        legs = self.desk.book.open_legs(order.id)
+        leg_type = order.leg_type if legs else payload.get("legType", order.leg_type)
+        check_offsets(order.instrument, stop_loss, take_profit, leg_type)
+        order.stop_loss, order.take_profit, order.leg_type = stop_loss, take_profit, leg_type
+        if legs:
+            for leg in legs:
+                self.desk.close(leg, Status.CANCELLED)
+            self.desk.add_legs(order, max(leg.remaining for leg in legs))
+
+    def _position(self, position_id: object) -> Position:
+        for position in self.desk.positions.values():
+            if position.id == position_id:
+                return position
+        raise Refused(f"invalid position id: {position_id}", BAD_POSITION_ID)
+
+    def _chosen(self, payload: Mapping[str, Any]) -> list[Position]:
+        everything = list(self.desk.positions.values())
+        if payload.get("exit_all") == 1:
+            return everything
+        if "id" in payload:
+            ids = payload["id"] if isinstance(payload["id"], list) else [payload["id"]]
+            return [self._position(position_id) for position_id in ids]
+        filters = [name for name in ("segment", "side", "productType") if name in payload]
+        if not filters:
+            raise Refused("Invalid input")  # never a silent exit of everything
+        return [position for position in everything if _selected(position, payload, filters)]
+
+    def _cancel_pending(self, chosen: list[Position], *, everything: bool) -> None:
+        keys = {(position.instrument.symbol, position.product) for position in chosen}
+        for order in list(self.desk.book.open.values()):
+            if order.is_open and (everything or (order.instrument.symbol, order.product) in keys):
+                self.desk.cancel(order)
+
+    def _square_off(self, position: Position) -> list[Order]:
+        side = SELL if position.net > 0 else BUY
+        orders = []
+        for quantity in _slices(position.instrument, abs(position.net)):
+            ticket = Ticket(position.instrument.symbol, side, quantity, OrderType.MARKET, position.product)
+            orders.append(self._admit(ticket, position.instrument))
+        return orders
+
+
+def _slices(instrument: Instrument, quantity: int) -> list[int]:
+    """Whole lots, none above the freeze quantity."""
+    most = quantity
+    if instrument.freeze_quantity is not None:
+        most = instrument.freeze_quantity - instrument.freeze_quantity % instrument.lot_size
+    full, rest = divmod(quantity, most) if most > 0 else (0, quantity)
+    return [most] * full + ([rest] if rest else [])
+
+
+def _selected(position: Position, payload: Mapping[str, Any], filters: list[str]) -> bool:
+    side = (position.net > 0) - (position.net < 0)
+    values = {"segment": position.instrument.segment, "side": side, "productType": position.product}
+    return all(
+        values[name] in (payload[name] if isinstance(payload[name], list) else [payload[name]]) for name in filters
+    )

@@ -1,0 +1,426 @@
+"""The simulator on a socket: HTTP/1.1 with keep-alive on loopback, faults, and a log of what really happened."""
+
+from __future__ import annotations
+
+import http
+import json
+import selectors
+import socket
+import socketserver
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from app.simulator.exchange import Exchange
+from app.simulator.faults import Fault, FaultBook, FaultKind, disguise, prepare, read_faults
+from app.simulator.instruments import utc_now
+from app.simulator.limits import RateLimits
+from app.simulator.orders import Status
+from app.simulator.wire import API, DATA, Answer, Api, Request, Terms, endpoint_of, error
+
+_KEPT_ANSWER = 4096  # longer answers are not kept in the log
+_KEPT_ENTRIES = 100_000
+_LOGIN = {"generate-authcode", "validate-authcode", "validate-refresh-token"}  # their bodies are secrets
+
+
+@dataclass(slots=True)
+class Entry:
+    """Ground truth about one request. Times are UTC. Tokens, and what login calls carry, are never kept.
+
+    orders: ids that the request brought into the book; live: one of them was taken by the exchange.
+    status and answer stay None where nothing was answered; `fault` is the kind that hit.
+    """
+
+    number: int
+    at: datetime
+    endpoint: str
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    fault: str | None = None
+    orders: tuple[str, ...] = ()
+    live: bool = False
+    status: int | None = None
+    answer: Any = None
+    answered_at: datetime | None = None
+
+
+class Simulator:
+    """A running broker on loopback.
+
+    exchange: the account, a new one by default; port 0 picks a free one; latency: seconds added to every answer.
+    rate_limits: True for the documented ones, False for none, or your own. The remaining arguments are those of Terms.
+    Use it as a context manager, or call start and stop; after stop it can be started again on the same port.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        latency: float = 0.0,
+        rate_limits: bool | RateLimits = True,
+        app_id: str | None = None,
+        secret_id: str | None = None,
+        redirect_uri: str | None = None,
+        accept_any_token: bool = False,
+        algo_orders: bool | None = None,
+        refresh_tokens: bool = False,
+        pin: str | None = None,
+        reject_status: int = 200,
+    ) -> None:
+        self.exchange = exchange or Exchange()
+        self.latency = latency
+        self.errors: list[BaseException] = []  # faults of the simulator itself: always empty, unless it is broken
+        self.stopping = threading.Event()
+        self.api = Api(
+            self.exchange,
+            Terms(
+                app_id=app_id,
+                secret_id=secret_id,
+                redirect_uri=redirect_uri,
+                accept_any_token=accept_any_token,
+                algo_orders=algo_orders,
+                refresh_tokens=refresh_tokens,
+                pin=pin,
+                reject_status=reject_status,
+            ),
+            RateLimits() if rate_limits is True else rate_limits or None,
+        )
+        self.faults = FaultBook(self.exchange.seed)
+        self._address = host, port
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._log: deque[Entry] = deque(maxlen=_KEPT_ENTRIES)
+        self._log_lock = threading.Lock()
+        self._requests = 0
+
+    # -- running
+
+    def start(self) -> Self:
+        if self._server is not None:
+            raise RuntimeError("the simulator is already running")
+        self.stopping.clear()
+        self._server = _Server(self._address, self)
+        self._address = self._address[0], self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="simulator", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, hanging ones at once, and the port. Safe to call twice."""
+        server, self._server = self._server, None
+        if server is None or self._thread is None:
+            return
+        self.stopping.set()
+        server.shutdown()
+        self._thread.join()
+        server.server_close()
+        server.close_connections()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        return self._address[1]
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self._address[0]}:{self._address[1]}"
+
+    @property
+    def api_url(self) -> str:
+        """For FYERS_API_URL."""
+        return self.base_url + API
+
+    @property
+    def data_url(self) -> str:
+        """For FYERS_DATA_URL."""
+        return self.base_url + DATA
+
+    @property
+    def master_urls(self) -> list[str]:
+        """For SYMBOL_MASTER_URLS."""
+        return [f"{self.base_url}/sym_details/{name}_FO.csv" for name in ("NSE", "BSE")]
+
+    # -- by hand
+
+    def issue_token(self, app_id: str | None = None) -> str:
+        """An access token for this app, as a login would give."""
+        return self.api.issue_token(app_id)
+
+    def issue_auth_code(self, app_id: str | None = None) -> str:
+        """An auth code for this app, as the login page would hand back."""
+        return self.api.issue_auth_code(app_id)
+
+    def kill_token(self, token: str | None = None, code: int = -16) -> None:
+        """Every token known so far, or this one, answers 401 with `code` from now on."""
+        self.api.kill_token(token, code)
+
+    def fault(self, endpoint: str, fault: Fault) -> None:
+        """Arm a fault for an endpoint by its short name (the values of wire.ENDPOINTS), or `*` for all."""
+        self.faults.arm(endpoint, fault)
+
+    def clear_faults(self) -> None:
+        self.faults.clear()
+
+    @property
+    def log(self) -> list[Entry]:
+        """Every request so far, oldest first, those still unanswered included."""
+        with self._log_lock:
+            return list(self._log)
+
+    def clear_log(self) -> None:
+        with self._log_lock:
+            self._log.clear()
+
+    # -- one request
+
+    def open_entry(self, endpoint: str, request: Request) -> Entry:
+        with self._log_lock:
+            self._requests += 1
+            entry = Entry(
+                self._requests,
+                utc_now(),
+                endpoint,
+                request.method,
+                request.path,
+                request.query,
+                _readable(request.body),
+            )
+            self._log.append(entry)
+            return entry
+
+    def respond(self, request: Request, fault: Fault | None, entry: Entry) -> Answer:
+        """The broker's own answer, disguised where a fault says so; the log learns what became of it."""
+        answer = Answer(200, "")
+        if fault is None or fault.takes_effect:
+            if fault is not None:
+                prepare(fault, request)
+            answer = self.api.respond(request)
+            if fault is not None and fault.kind is FaultKind.REJECT_LATER:
+                self._reject(answer, fault)
+            entry.orders = tuple(order.id for order in answer.orders)
+            entry.live = any(order.status is not Status.REJECTED for order in answer.orders)
+        return answer if fault is None else disguise(fault, answer, request)
+
+    def _reject(self, answer: Answer, fault: Fault) -> None:
+        for order in answer.orders:
+            if order.is_open:
+                self.exchange.reject(order.id, fault.message or "17182 Price beyond the mark-up")
+
+    def control(self, request: Request) -> Answer:
+        """`/simulator/…`: faults, log and quotes for whoever is not in this process."""
+        try:
+            match request.method, request.path:
+                case "POST", "/simulator/faults":
+                    for endpoint, fault in read_faults(request.body.decode()):
+                        self.fault(endpoint, fault)
+                    return Answer(200, {"faults": self.faults.listed()})
+                case "GET", "/simulator/faults":
+                    return Answer(200, {"faults": self.faults.listed()})
+                case "DELETE", "/simulator/faults":
+                    self.clear_faults()
+                    return Answer(200, {"faults": []})
+                case "GET", "/simulator/log":
+                    return Answer(200, json.dumps({"log": [asdict(entry) for entry in self.log]}, default=_plain))
+                case "POST", "/simulator/quote":
+                    self._set_quote(json.loads(request.body, parse_float=Decimal))
+                    return Answer(200, {"s": "ok"})
+        except (ValueError, KeyError, TypeError, ArithmeticError) as wrong:
+            return error(400, str(wrong))
+        return error(404, "Not found", 404)
+
+    def _set_quote(self, wanted: dict[str, Any]) -> None:
+        prices = {name: Decimal(str(wanted[name])) for name in ("ltp", "bid", "ask") if wanted.get(name) is not None}
+        if "ltp" not in prices:
+            raise ValueError("a quote needs symbol and ltp, and may have bid and ask")
+        self.exchange.set_quote(wanted["symbol"], **prices)
+
+
+def _readable(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, address: tuple[str, int], simulator: Simulator) -> None:
+        self.simulator = simulator
+        self._guard = threading.Lock()
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Without the look-up of the host's name that the standard server makes."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), name="simulator call", daemon=True
+        )
+        with self._guard:
+            self._connections[thread] = request
+        thread.start()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._guard:
+                del self._connections[threading.current_thread()]
+
+    def close_connections(self) -> None:
+        with self._guard:
+            connections = list(self._connections.items())
+        for thread, connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # gone already
+            thread.join(5)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
+        """A client that went away is no error of ours."""
+        problem = sys.exc_info()[1]
+        if problem is not None and not isinstance(problem, ConnectionError):
+            self.simulator.errors.append(problem)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body apart cost 45 ms a call with keep-alive otherwise
+    server: _Server
+
+    def serve(self) -> None:
+        simulator = self.server.simulator
+        request = self._read()
+        if request.path.startswith("/simulator/"):
+            self._send(simulator.control(request))
+            return
+        endpoint = endpoint_of(request.method, request.path) or "unknown"
+        entry = simulator.open_entry(endpoint, request)
+        taken = simulator.faults.take(endpoint)
+        fault = next((each for each in taken if each.kind is not FaultKind.LATENCY), None)
+        entry.fault = ", ".join(each.kind for each in taken) or None
+        self._pause(simulator.latency + sum(each.seconds for each in taken if _delays(each, early=True)))
+        answer = simulator.respond(request, fault, entry)
+        self._pause(sum(each.seconds for each in taken if _delays(each, early=False)))
+        self._deliver(answer, fault, entry)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815 - the base class looks for these
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature
+        """Requests are in the simulator's own log."""
+
+    def _read(self) -> Request:
+        target = urlsplit(self.path)
+        length = self.headers.get("Content-Length", "0")
+        return Request(
+            method=self.command,
+            path=unquote(target.path),
+            query=dict(parse_qsl(target.query, keep_blank_values=True)),
+            body=self.rfile.read(int(length)) if length.isdigit() else b"",
+            authorization=self.headers.get("Authorization", ""),
+            base_url=self.server.simulator.base_url,
+        )
+
+    def _deliver(self, answer: Answer, fault: Fault | None, entry: Entry) -> None:
+        delivery: dict[FaultKind, Callable[[Answer, Fault], None]] = {
+            FaultKind.HANG: self._hang,
+            FaultKind.DROP: self._drop,
+            FaultKind.RESET: self._reset,
+            FaultKind.TRUNCATED: self._truncate,
+            FaultKind.DRIP: self._drip,
+        }
+        special = delivery.get(fault.kind) if fault is not None else None
+        if special is None or fault is None:
+            self._note(answer, entry)
+            self._send(answer)
+            return
+        if fault.kind in (FaultKind.TRUNCATED, FaultKind.DRIP):
+            self._note(answer, entry)
+        self.close_connection = True
+        special(answer, fault)
+
+    def _note(self, answer: Answer, entry: Entry) -> None:
+        entry.status = answer.status
+        kept = entry.endpoint not in _LOGIN and len(answer.body) <= _KEPT_ANSWER
+        entry.answer = answer.content if kept else None
+        entry.answered_at = utc_now()
+
+    def _send(self, answer: Answer) -> None:
+        self.wfile.write(self._rendered(answer))
+
+    def _rendered(self, answer: Answer) -> bytes:
+        body = answer.body
+        lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}", f"Content-Type: {answer.content_type}"]
+        lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in answer.headers.items())]
+        if self.close_connection:
+            lines.append("Connection: close")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            self.server.simulator.stopping.wait(seconds)
+
+    def _hang(self, _: Answer, fault: Fault) -> None:
+        """Until the client goes away, the simulator stops, or the time is over."""
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(self.connection, selectors.EVENT_READ)
+            waiting.select(fault.seconds or None)
+
+    def _drop(self, _: Answer, __: Fault) -> None:
+        """The connection closes when this returns."""
+
+    def _reset(self, _: Answer, __: Fault) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.rfile.close()
+        self.connection.close()
+
+    def _truncate(self, answer: Answer, _: Fault) -> None:
+        whole = self._rendered(answer)
+        self.wfile.write(whole[: len(whole) - (len(answer.body) + 1) // 2])
+
+    def _drip(self, answer: Answer, fault: Fault) -> None:
+        for byte in self._rendered(answer):
+            self.wfile.write(bytes((byte,)))
+            if self.server.simulator.stopping.wait(fault.interval):
+                return
+
+
+def _delays(fault: Fault, *, early: bool) -> bool:
+    return fault.kind is FaultKind.LATENCY and fault.takes_effect is not early
+
+
+def _reason(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,100 @@
+"""Access tokens and auth codes: JWTs that a client can decode, signed so that a restart still knows its own."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from app.simulator.instruments import IST
+
+EXPIRES_AT = time(6, 0)  # IST, next morning: observed `exp`, half an hour before the documented 06:30
+
+
+def next_expiry(now: datetime) -> datetime:
+    """The coming 06:00 IST."""
+    local = now.astimezone(IST)
+    today = datetime.combine(local.date(), EXPIRES_AT, IST)
+    return today if local < today else today + timedelta(days=1)
+
+
+class Mint:
+    """Issues and reads tokens of one simulated broker. The signing key depends on the seed alone."""
+
+    def __init__(self, seed: int, client_id: str) -> None:
+        self._key = hashlib.sha256(f"simulated tokens {seed}".encode()).digest()
+        self._client_id = client_id
+        self._issued = 0
+
+    def access_token(self, app_id: str, now: datetime) -> str:
+        """With the claims of a real one; the data socket's client needs `hsm_key`, a gateway needs `exp`."""
+        return self._sign(
+            {
+                "aud": ["d:1", "d:2", "x:0", "x:1", "x:2"],
+                "at_hash": self.app_hash(app_id),
+                "display_name": "SIMULATED ACCOUNT",
+                "oms": "K1",
+                "hsm_key": hashlib.sha256(f"{self._client_id}{self._issued}".encode()).hexdigest()[:56],
+                "isDdpiEnabled": "N",
+                "isMtfEnabled": "N",
+                "fy_id": self._client_id,
+                "appType": 200 if app_id.endswith("-200") else 100,
+                "sub": "access_token",
+            },
+            now,
+            next_expiry(now),
+        )
+
+    def refresh_token(self, app_id: str, now: datetime) -> str:
+        claims = {"sub": "refresh_token", "fy_id": self._client_id, "at_hash": self.app_hash(app_id)}
+        return self._sign(claims, now, now + timedelta(days=15))
+
+    def auth_code(self, app_id: str, now: datetime) -> str:
+        """Lives about an hour."""
+        claims = {"sub": "auth_code", "app_id": app_id, "fy_id": self._client_id}
+        return self._sign(claims, now, now + timedelta(hours=1))
+
+    def read(self, token: str) -> dict[str, Any] | None:
+        """The claims, or None for a token that was not issued here."""
+        head, _, signature = token.rpartition(".")
+        if not head or not hmac.compare_digest(signature.encode(), self._signature(head).encode()):
+            return None
+        try:
+            claims = json.loads(_unpack(head.partition(".")[2]))
+        except (ValueError, binascii.Error):
+            return None
+        return claims if isinstance(claims, dict) else None
+
+    def app_hash(self, app_id: str) -> str:
+        return _pack(hashlib.sha256(app_id.encode()).digest())[:22]
+
+    def _sign(self, claims: dict[str, Any], now: datetime, expires: datetime) -> str:
+        self._issued += 1
+        issued = int(now.timestamp())
+        claims |= {
+            "exp": int(expires.timestamp()),
+            "iat": issued,
+            "nbf": issued,
+            "iss": "api.fyers.in",
+            "n": self._issued,
+        }
+        head = f"{_HEADER}.{_pack(json.dumps(claims).encode())}"
+        return f"{head}.{self._signature(head)}"
+
+    def _signature(self, head: str) -> str:
+        return _pack(hmac.digest(self._key, head.encode(), "sha256"))
+
+
+def _pack(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _unpack(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+_HEADER = _pack(b'{"typ":"JWT","alg":"HS256"}')
