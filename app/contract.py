@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from app.alert import OptionType
+from app.order.status import FINAL, OrderStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,41 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees."""
+    """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees.
+
+    `bought` and `sold` are all units of the row so far, carried ones included.
+    """
 
     symbol: str
     product: str
     net_quantity: int
     realised: Decimal = Decimal(0)
+    bought: int = 0
+    sold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BookRow:
+    """One row of the broker's order book. `tag` comes without Fyers' prefix and in lower case.
+
+    `status` None is a code that we do not know, which is never taken for final. A row with a `parent_id` is a
+    protective leg.
+    """
+
+    broker_order_id: str
+    tag: str
+    symbol: str
+    side: str
+    product: str
+    status: OrderStatus | None
+    quantity: int
+    filled_quantity: int
+    average_price: Decimal | None
+    limit_price: Decimal | None
+    message: str
+    parent_id: str | None
+
+    @property
+    def working(self) -> int:
+        """Units that may still be filled."""
+        return 0 if self.status in FINAL else self.quantity - self.filled_quantity

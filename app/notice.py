@@ -7,9 +7,11 @@ consumer can tell a second delivery from a second event.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from app.errors import Reason
 from app.order import Order, OrderStatus
+from app.risk import Account, TradingState
 
 
 class Severity(StrEnum):
@@ -27,6 +29,16 @@ class Notice:
     severity: Severity
     text: str
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The notice as plain JSON values: what is stored, and what a sink sends."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "severity": str(self.severity),
+            "text": self.text,
+            "facts": dict(self.facts),
+        }
 
 
 _SEVERITY = {
@@ -48,6 +60,18 @@ def notice_of(order: Order) -> Notice | None:
         return None
     kind = "unresolved" if order.status is OrderStatus.SUBMITTED else order.status.lower()
     return Notice(f"{order.key}:{order.sequence}", kind, _SEVERITY[order.status], _sentence(order), facts_of(order))
+
+
+def state_notice(before: Account, account: Account) -> Notice | None:
+    """The notice that a new trading state needs."""
+    if account.state is before.state:
+        return None
+    severity = Severity.INFO if account.state is TradingState.ACTIVE else Severity.CRITICAL
+    text = (
+        f"Trading is {account.state} (was {before.state}), by {account.author}: {account.reason or 'no reason given'}."
+    )
+    at = account.changed_at.isoformat() if account.changed_at else ""
+    return Notice(f"trading-state:{at}:{account.state}", "trading-state", severity, text)
 
 
 def duplicate_notice(order: Order) -> Notice:

@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Protocol
 
 from app.alert import Expiry, OptionType, Strike
-from app.contract import Contract, Position, Quote
+from app.contract import BookRow, Contract, Position, Quote
 from app.deadline import Deadline
 from app.notice import Notice
-from app.order import Order, OrderStatus, Outcome
+from app.order import Order, Outcome
 from app.risk import Account, Decide
 
 
@@ -20,24 +20,6 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never jump."""
-
-
-@dataclass(frozen=True, slots=True)
-class BookRow:
-    """One row of the broker's order book. `tag` comes without Fyers' prefix and in lower case."""
-
-    broker_order_id: str
-    tag: str
-    symbol: str
-    side: str
-    product: str
-    status: OrderStatus | None  # None: a code we do not know, which is never taken for final
-    quantity: int
-    filled_quantity: int
-    average_price: Decimal | None
-    limit_price: Decimal | None
-    message: str
-    parent_id: str | None
 
 
 class Broker(Protocol):
@@ -73,10 +55,10 @@ class Overtaken(Exception):
 class Ledger(Protocol):
     """Shared by all instances. Every call raises NotNow(LEDGER_DOWN) where the store does not answer in time."""
 
-    def claim(self, order: Order, window: Window | None, deadline: Deadline) -> tuple[Order, bool]:
+    def claim(self, order: Order, window: Window | None, deadline: Deadline) -> Order:
         """Stores a RECEIVED order unless its key (or its open window) is known.
 
-        Returns the order as the ledger has it, and whether this call stored it.
+        Returns the order as the ledger has it; its `request_id` is that of the request that stored it.
         """
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
@@ -110,6 +92,9 @@ class Ledger(Protocol):
     def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
         """Commits a change of the account document under its version; a new trading state is notified with it."""
 
+    def once(self, name: str, deadline: Deadline) -> bool:
+        """True the first time anyone asks with this name; names are remembered for at least a week."""
+
     def outbox(self, deadline: Deadline) -> list[Notice]:
         """Notices not delivered yet, oldest first, at most 100."""
 
@@ -119,6 +104,9 @@ class Ledger(Protocol):
 
 class SymbolMaster(Protocol):
     """The listed option contracts, in memory. No call here leaves the process."""
+
+    def lookup_symbol(self, symbol: str) -> Contract | None:
+        """The contract with the broker's own symbol, or None."""
 
     @property
     def as_of(self) -> date:

@@ -13,10 +13,12 @@ from enum import StrEnum
 
 from app.calendar import ist_day
 from app.errors import Denied, NotNow, Reason
+from app.exposure import Exposure
 from app.money import plain
 from app.order import Order, OrderStatus, Ticket
 
 MINUTE = timedelta(minutes=1)
+BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
 UNRESOLVED_AT_ONCE = 2
 SYSTEM = "gateway"
 
@@ -47,10 +49,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One submitted order as the rate limits remember it."""
+    """One submitted order as the rate limits remember it; `quantity` is 0 once it is known not to be at the broker."""
 
     at: datetime
+    tag: str
     symbol: str
+    quantity: int
+    lots: int
     side: str
     covers: bool
     underlying: str
@@ -79,13 +84,25 @@ class Account:
 
     def counted(self, order: Order, at: datetime, keep: timedelta) -> "Account":
         ticket = _ticket(order)
-        sent = Sent(at, ticket.symbol, ticket.side, ticket.covers, ticket.underlying, order.strategy)
+        sent = Sent(
+            at=at,
+            tag=order.tag,
+            symbol=ticket.symbol,
+            quantity=ticket.quantity,
+            lots=ticket.lots,
+            side=ticket.side,
+            covers=ticket.covers,
+            underlying=ticket.underlying,
+            strategy=order.strategy,
+        )
         recent = (*(one for one in self.recent if at - one.at < keep), sent)
         premium = self.premium if ticket.covers else self.premium + ticket.premium
         return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
 
     def given_back(self, order: Order) -> "Account":
-        """What `counted` took, for an order that definitively is not at the broker. Rates stay: it was sent."""
+        """What `counted` took, for an order that definitively is not at the broker. The rates stay: it was sent."""
+        recent = tuple(replace(sent, quantity=0, lots=0) if sent.tag == order.tag else sent for sent in self.recent)
+        self = replace(self, recent=recent)
         if order.ticket is None or order.submitted_at is None or str(ist_day(order.submitted_at)) != self.day:
             return self
         premium = self.premium if order.ticket.covers else self.premium - order.ticket.premium
@@ -93,15 +110,6 @@ class Account:
 
 
 GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED})
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """What was read just before: lots open at the broker, the day's realised profit, orders in doubt."""
-
-    lots_open: int = 0
-    realised: Decimal = Decimal(0)
-    unresolved: int = 0
 
 
 Decision = tuple[Order, Account]
@@ -117,7 +125,7 @@ def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, n
         if denied.reason is Reason.REPEATED_ORDER:
             account = account.switched(TradingState.REDUCING, denied.message, SYSTEM, now)
         return order.denied(now, denied.reason, denied.message), account
-    keep = max(MINUTE, limits.cooldown or MINUTE)
+    keep = max(BOOK_LAG, limits.cooldown or BOOK_LAG)
     return order.submitted(now), account.counted(order, now, keep)
 
 
@@ -126,8 +134,12 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
     ticket = _ticket(order)
     _check_state(ticket, account)
     _check_rates(ticket, account, limits, now)
-    if not ticket.covers:  # a cover only ever makes the position smaller
-        _check_entry(ticket, order.strategy, account, limits, exposure, now)
+    unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and sent.tag not in exposure.tags]
+    if ticket.covers:
+        _check_cover(ticket, unseen, exposure)
+    else:
+        lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
+        _check_entry(ticket, order.strategy, account, limits, lots_open, exposure.realised, now)
 
 
 def _check_state(ticket: Ticket, account: Account) -> None:
@@ -148,8 +160,26 @@ def _check_rates(ticket: Ticket, account: Account, limits: Limits, now: datetime
         raise refuse(Reason.MAX_ORDERS_PER_MINUTE, f"{per_minute} orders in the last minute; that is the limit")
 
 
+def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
+    """A cover must not buy more than is short, and a cover sent a moment ago may show in neither book nor position."""
+    covering = sum(sent.quantity for sent in unseen if sent.covers and sent.symbol == ticket.symbol)
+    short = exposure.short(ticket.symbol, ticket.product)
+    left = short[1] - exposure.covers_working(ticket.symbol, ticket.product) - covering if short else 0
+    if ticket.quantity > left:
+        raise NotNow(
+            Reason.POSITION_UNKNOWN,
+            f"a cover of {covering} {ticket.symbol} was sent moments ago and the order book does not show it yet",
+        )
+
+
 def _check_entry(
-    ticket: Ticket, strategy: str | None, account: Account, limits: Limits, exposure: Exposure, now: datetime
+    ticket: Ticket,
+    strategy: str | None,
+    account: Account,
+    limits: Limits,
+    lots_open: int,
+    realised: Decimal,
+    now: datetime,
 ) -> None:
     if account.orders >= limits.orders_per_day:
         raise Denied(Reason.MAX_ORDERS_PER_DAY, f"{account.orders} orders today; {limits.orders_per_day} are allowed")
@@ -157,17 +187,17 @@ def _check_entry(
         raise Denied(
             Reason.MAX_LOTS_PER_ORDER, f"{ticket.lots} lots; WEBHOOK_MAX_QTY allows {limits.lots_per_order} per order"
         )
-    if exposure.lots_open + ticket.lots > limits.lots_open:
+    if lots_open + ticket.lots > limits.lots_open:
         raise Denied(
-            Reason.MAX_LOTS_OPEN, f"{exposure.lots_open} lots open and {ticket.lots} more; {limits.lots_open} allowed"
+            Reason.MAX_LOTS_OPEN, f"{lots_open} lots open and {ticket.lots} more; {limits.lots_open} are allowed"
         )
-    _check_money(ticket, account, limits, exposure)
+    _check_money(ticket, account, limits, realised)
     _check_repeats(ticket, strategy, account, limits, now)
 
 
-def _check_money(ticket: Ticket, account: Account, limits: Limits, exposure: Exposure) -> None:
-    if limits.daily_loss is not None and -exposure.realised >= limits.daily_loss:
-        lost, allowed = plain(-exposure.realised), plain(limits.daily_loss)
+def _check_money(ticket: Ticket, account: Account, limits: Limits, realised: Decimal) -> None:
+    if limits.daily_loss is not None and -realised >= limits.daily_loss:
+        lost, allowed = plain(-realised), plain(limits.daily_loss)
         raise Denied(Reason.MAX_DAILY_LOSS, f"₹{lost} lost today; entries stop at ₹{allowed}")
     if limits.premium_per_order is not None and ticket.premium > limits.premium_per_order:
         asked, allowed = plain(ticket.premium), plain(limits.premium_per_order)

@@ -17,24 +17,8 @@ from app.errors import Malformed, Unauthorized
 
 _ID_FIELDS = ("alert_id", "id", "idempotency_key")
 _CONTEXT = ("strategy", "ticker", "exchange", "interval", "price", "comment")
-_KNOWN = frozenset(
-    [
-        "token",
-        "symbol",
-        "strikeprice",
-        "optionType",
-        "expiry",
-        "action",
-        "qty",
-        "lots",
-        "sl",
-        "tp",
-        "productType",
-        "timenow",
-        "time",
-        "order_id",
-    ]
-).union(_ID_FIELDS, _CONTEXT)
+_ORDER_FIELDS = ("symbol", "strikeprice", "optionType", "expiry", "action", "qty", "lots", "sl", "tp", "productType")
+_KNOWN = frozenset(("token", *_ORDER_FIELDS, *_ID_FIELDS, "timenow", "time", "order_id", *_CONTEXT))
 _Word = TypeVar("_Word", OptionType, Side)
 
 _MAX_TEXT = 128

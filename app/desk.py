@@ -1,0 +1,36 @@
+"""Everything one request works with, chosen once at the start."""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.calendar import Calendar
+from app.ports import Broker, Clock, Ledger, Notifier, SymbolMaster
+from app.risk import Limits
+from app.ticket import TicketRules
+
+
+@dataclass(frozen=True, slots=True)
+class AgeRules:
+    """How old an alert may be when it is sent, and how long one without identity is taken for the same."""
+
+    entry: timedelta
+    exit: timedelta
+    dedupe_window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`account` names the broker account within keys; `readers` runs reads side by side and owns no effect."""
+
+    account: str
+    broker: Broker
+    ledger: Ledger
+    symbols: SymbolMaster
+    notifier: Notifier
+    clock: Clock
+    calendar: Calendar
+    tickets: TicketRules
+    limits: Limits
+    ages: AgeRules
+    readers: Executor

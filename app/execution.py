@@ -1,0 +1,198 @@
+"""The flow: one alert becomes at most one order.
+
+    claimed -> read and priced -> (checked and submitted, one atomic commit) -> placed -> recorded
+
+`claim` is an insert-unless-known, so an alert that comes twice is one order. `submit` is a compare-and-set that one
+request wins, and it is on disk before the call leaves. `place` runs once for each submit. Whatever happens after submit
+leaves an order that says "it may be there", and the order book tells the rest (`reconcile`).
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+
+from app.alert import Alert, Identity, Side, identify, tag_of
+from app.calendar import ist_day
+from app.deadline import SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
+from app.desk import Desk
+from app.errors import Denied, NotNow, Reason, SameIdOtherOrder
+from app.market import MarketReads
+from app.notice import Notice, Severity, duplicate_notice, facts_of, notice_of, what
+from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Unresolved
+from app.outbox import deliver, post
+from app.ports import Overtaken, Window
+from app.risk import decide
+from app.ticket import BuyMode, write_ticket
+
+log = logging.getLogger("gateway.execution")
+
+ATTEMPTS = 2  # of one request; the second only after proof that not a byte of the first left
+CLOCKS_DIFFER = timedelta(seconds=10)  # an alert may seem to come from the future by so much
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the sender is answered. `problem` says why an order is still RECEIVED, or could not be recorded."""
+
+    order: Order
+    duplicate: bool = False
+    problem: NotNow | None = None
+
+
+def execute(alert: Alert, desk: Desk, deadline: Deadline, request_id: str) -> Receipt:
+    """One alert, from claim to record. Raises SameIdOtherOrder, and NotNow where not even the claim was possible."""
+    identity = identify(alert, desk.account)
+    received = _received(alert, identity, desk, request_id)
+    refusal = _refusal(alert, received, desk)
+    reads = None if refusal else MarketReads(alert, desk, deadline)  # beside the claim
+    order = desk.ledger.claim(received, _window(identity, desk), deadline)
+    if order.fingerprint != received.fingerprint:
+        raise _same_id(order, received, desk, deadline)
+    if order.status is not OrderStatus.RECEIVED:
+        return _seen_before(order, desk, deadline)
+    try:
+        receipt = _advance(order, alert, refusal, reads, desk, deadline)
+    except NotNow as problem:
+        return Receipt(order, problem=problem)
+    except Overtaken as overtaken:
+        return Receipt(overtaken.current, duplicate=True)
+    _tell(receipt.order, desk, deadline)
+    return receipt
+
+
+def _advance(
+    order: Order, alert: Alert, refusal: Denied | None, reads: MarketReads | None, desk: Desk, deadline: Deadline
+) -> Receipt:
+    try:
+        refusal = refusal or _refusal(alert, order, desk)  # an order taken up again is as old as its first delivery
+        if refusal or reads is None:
+            raise refusal or NotNow(Reason.OUT_OF_TIME)
+        return _send(order, alert, reads, desk, deadline)
+    except Denied as denied:
+        return _recorded(_finished(order, denied, desk), desk, deadline)
+
+
+def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: Deadline) -> Receipt:
+    """Prices, submits, places and records. What is raised here is raised before anything was sent."""
+    market = reads.result()
+    order = order.priced(write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets))
+    receipt = Receipt(order)
+    for _ in range(ATTEMPTS):
+        deadline.require(SUBMIT_NEEDS_LEFT)
+        check = partial(decide, receipt.order, limits=desk.limits, exposure=market.exposure, now=desk.clock.now())
+        submitted = desk.ledger.submit(receipt.order, check, deadline)
+        if submitted.status is OrderStatus.DENIED:
+            return Receipt(submitted)
+        outcome = _place(submitted, desk, deadline)
+        receipt = _recorded_outcome(submitted, outcome, desk, deadline)
+        if not (isinstance(outcome, NotSent) and outcome.again and receipt.order.status is OrderStatus.RECEIVED):
+            break
+        if deadline.left() < SUBMIT_NEEDS_LEFT:
+            break
+    return receipt
+
+
+def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:
+    """Sends the order, once. A fault of ours in here must not look like proof of anything."""
+    try:
+        return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)
+    except Exception:
+        log.exception("placing an order failed in a way that nobody foresaw", extra={"key": order.key})
+        return Unresolved("a fault of ours while the order was being sent")
+
+
+def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: Deadline) -> Receipt:
+    """Records what came of it. From here on nothing may be raised: the order may be at the broker."""
+    try:
+        receipt = _recorded(submitted.after(outcome, desk.clock.now()), desk, deadline)
+    except NotNow:
+        return _not_recorded(submitted, outcome, desk, deadline)
+    if receipt.order.status is OrderStatus.RECEIVED and isinstance(outcome, NotSent):
+        return replace(receipt, problem=NotNow(Reason.NOT_SENT, f"the order was not sent: {outcome.why}"))
+    return receipt
+
+
+def _recorded(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
+    try:
+        return Receipt(desk.ledger.record(order, deadline))
+    except Overtaken as overtaken:  # reconcile, or another delivery, had better evidence first
+        return Receipt(overtaken.current)
+
+
+def _not_recorded(submitted: Order, outcome: Outcome, desk: Desk, deadline: Deadline) -> Receipt:
+    """The ledger still says SUBMITTED, so that is what the sender hears, with the broker's id where there is one."""
+    log.critical("the outcome of an order could not be recorded", extra={"key": submitted.key, "outcome": str(outcome)})
+    text = f"{what(submitted)} was sent and its outcome could not be written down: {outcome}"
+    facts = facts_of(submitted) | {"outcome": str(outcome)}
+    desk.notifier.send(
+        Notice(f"{submitted.key}:not-recorded", "not-recorded", Severity.CRITICAL, text, facts), deadline
+    )
+    known = outcome.broker_order_id if isinstance(outcome, Accepted) else None
+    return Receipt(replace(submitted, broker_order_id=known), problem=NotNow(Reason.NOT_RECORDED))
+
+
+def _received(alert: Alert, identity: Identity, desk: Desk, request_id: str) -> Order:
+    now = desk.clock.now()
+    key = identity.key(window_opened=now)
+    return Order(
+        key=key,
+        tag=tag_of(key),
+        fingerprint=identity.fingerprint,
+        day=str(ist_day(now)),
+        asked=alert.asked(),
+        received_at=now,
+        alert_at=alert.fired_at or now,
+        request_id=request_id,
+        strategy=alert.strategy,
+    )
+
+
+def _window(identity: Identity, desk: Desk) -> Window | None:
+    if not identity.windowed:
+        return None
+    return Window(identity.digest, desk.ages.dedupe_window.total_seconds())
+
+
+def _refusal(alert: Alert, order: Order, desk: Desk) -> Denied | None:
+    """What can be said without asking anybody: too old, from the future, delayed data, market closed."""
+    now = desk.clock.now()
+    age = now - order.alert_at
+    covers = alert.side is Side.BUY and desk.tickets.buy_mode is BuyMode.COVER
+    allowed = desk.ages.exit if covers else desk.ages.entry
+    if age > allowed:
+        seconds = f"{age.total_seconds():.0f} s old; {allowed.total_seconds():.0f} s are allowed"
+        return Denied(Reason.TOO_OLD, f"the alert is {seconds}, so it was not sent")
+    if age < -CLOCKS_DIFFER:
+        return Denied(Reason.TOO_OLD, "timenow lies in the future, so its age cannot be told and it was not sent")
+    if alert.delayed:
+        return Denied(Reason.DELAYED_DATA)
+    if not desk.calendar.is_open(now):
+        return Denied(Reason.MARKET_CLOSED)
+    return None
+
+
+def _finished(order: Order, denied: Denied, desk: Desk) -> Order:
+    now = desk.clock.now()
+    if denied.reason is Reason.TOO_OLD:
+        return order.lapsed(now, denied.message)
+    return order.denied(now, denied.reason, denied.message)
+
+
+def _seen_before(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
+    """TradingView sends again only after a 5xx, so a second one of an order that went on is a second firing."""
+    post(duplicate_notice(order), desk.ledger, desk.notifier, deadline)
+    return Receipt(order, duplicate=True)
+
+
+def _same_id(order: Order, received: Order, desk: Desk, deadline: Deadline) -> SameIdOtherOrder:
+    text = f"The id of {what(order)} came again with another order, {what(received)}. The second was refused."
+    notice_id = f"{order.key}:other:{received.fingerprint[:16]}"
+    post(Notice(notice_id, "same-id", Severity.CRITICAL, text, facts_of(order)), desk.ledger, desk.notifier, deadline)
+    return SameIdOtherOrder()
+
+
+def _tell(order: Order, desk: Desk, deadline: Deadline) -> None:
+    """The newest step's notice is in the outbox already; it is delivered now where time allows."""
+    if (notice := notice_of(order)) is not None and deadline.left() > 0:
+        deliver(notice, desk.ledger, desk.notifier, deadline)

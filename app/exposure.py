@@ -1,0 +1,98 @@
+"""What the account has open and under way, from one reading of positions and order book."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.alert import Product, Side
+from app.contract import BookRow, Contract, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """`lots_open` counts what is open and what may still be opened by orders in the book; `realised` is in rupees.
+
+    `tags` are our orders that the book shows: an order sent a moment ago may be missing from it.
+    """
+
+    positions: tuple[Position, ...] = ()
+    book: tuple[BookRow, ...] = ()
+    lots_open: int = 0
+    realised: Decimal = Decimal(0)
+    unresolved: int = 0
+
+    @property
+    def tags(self) -> frozenset[str]:
+        return frozenset(row.tag for row in self.book)
+
+    def short(self, symbol: str, preferred: Product) -> tuple[Product, int] | None:
+        """The short to cover in a contract, with its own product type; the preferred one where there are two."""
+        shorts = {
+            row.product: -row.net_quantity for row in self.positions if row.symbol == symbol and row.net_quantity < 0
+        }
+        known = {Product(name): units for name, units in shorts.items() if name in Product.__members__}
+        if not known:
+            return None
+        product = preferred if preferred in known else max(known, key=lambda name: known[name])
+        return product, known[product]
+
+    def covers_working(self, symbol: str, product: Product) -> int:
+        """Units that orders already in the book will buy back, protective legs not counted."""
+        return sum(
+            row.working
+            for row in self.book
+            if (row.symbol, row.side, row.product) == (symbol, Side.BUY, product) and row.parent_id is None
+        )
+
+
+def expose(
+    positions: Sequence[Position],
+    book: Sequence[BookRow],
+    unresolved: int,
+    contract_of: Callable[[str], Contract | None],
+) -> Exposure:
+    return Exposure(
+        positions=tuple(positions),
+        book=tuple(book),
+        lots_open=_lots_open(positions, book, contract_of),
+        realised=sum((row.realised for row in positions), Decimal(0)),
+        unresolved=unresolved,
+    )
+
+
+def positions_lag(positions: Iterable[Position], book: Iterable[BookRow]) -> bool:
+    """True where the book shows fills that the positions, read at the same time, do not have yet.
+
+    Then the positions are older than the book and must be read again: an order that was filled in between would be in
+    neither of them, and a cover would be counted from a short that is gone.
+    """
+    rows = list(positions)
+    traded: dict[tuple[str, str, str], int] = {(row.symbol, row.product, Side.BUY): row.bought for row in rows}
+    traded |= {(row.symbol, row.product, Side.SELL): row.sold for row in rows}
+    filled: dict[tuple[str, str, str], int] = {}
+    for row in book:
+        place = (row.symbol, row.product, row.side)
+        filled[place] = filled.get(place, 0) + row.filled_quantity
+    return any(units > traded.get(place, 0) for place, units in filled.items())
+
+
+def _lots_open(
+    positions: Sequence[Position], book: Sequence[BookRow], contract_of: Callable[[str], Contract | None]
+) -> int:
+    units: dict[str, int] = {}
+    for position in positions:
+        units[position.symbol] = units.get(position.symbol, 0) + position.net_quantity
+    lots = 0
+    for symbol in units.keys() | {row.symbol for row in book}:
+        contract = contract_of(symbol)
+        if contract is None:
+            continue  # a share or a future: not what this gateway trades
+        net = units.get(symbol, 0)
+        opening = Side.BUY if net > 0 else Side.SELL if net < 0 else None
+        working = sum(
+            row.working
+            for row in book
+            if row.symbol == symbol and row.parent_id is None and (opening is None or row.side == opening)
+        )
+        lots += (abs(net) + working) // contract.lot_size
+    return lots

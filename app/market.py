@@ -1,0 +1,97 @@
+"""The market reads of one alert, started beside the claim: contract and quote, positions and order book, doubts.
+
+Reads only: whatever is still under way when the request ends is left to its own time-out and harms nobody.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from app.alert import Alert, Moneyness
+from app.contract import BookRow, Contract, Position, Quote
+from app.deadline import MARKET_READ, SEND_WINDOW, Deadline
+from app.desk import Desk
+from app.errors import NotNow, Reason
+from app.exposure import Exposure, expose, positions_lag
+
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    contract: Contract
+    quote: Quote
+    exposure: Exposure
+
+
+class MarketReads:
+    """Started at once, waited for later."""
+
+    def __init__(self, alert: Alert, desk: Desk, deadline: Deadline) -> None:
+        self._desk = desk
+        self._deadline = deadline
+        self._priced = self._start(lambda: _contract_and_quote(alert, desk, deadline))
+        self._positions = self._start(lambda: desk.broker.positions(deadline.within(MARKET_READ)))
+        self._book = self._start(lambda: desk.broker.order_book(deadline.within(MARKET_READ)))
+        doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
+        self._unresolved = self._start(lambda: desk.ledger.unresolved(doubted, deadline.within(MARKET_READ)))
+
+    def result(self) -> Market:
+        """Waits for all of them. Raises Denied or NotNow as the first that failed says, and OUT_OF_TIME."""
+        contract, quote = self._wait(self._priced)
+        positions, book = self._wait_known(self._positions), self._wait_known(self._book)
+        if positions_lag(positions, book):
+            positions = self._positions_again()
+        return Market(
+            contract, quote, expose(positions, book, self._wait(self._unresolved), self._desk.symbols.lookup_symbol)
+        )
+
+    def _positions_again(self) -> tuple[Position, ...]:
+        return self._desk.broker.positions(self._deadline.within(MARKET_READ))
+
+    def _start(self, read: Callable[[], _Read]) -> "Future[_Read]":
+        return self._desk.readers.submit(read)
+
+    def _wait(self, read: "Future[_Read]") -> _Read:
+        try:
+            return read.result(timeout=max(0.0, self._deadline.left()))
+        except TimeoutError:
+            raise NotNow(Reason.OUT_OF_TIME) from None
+
+    def _wait_known(self, read: "Future[tuple[_Row, ...]]") -> "tuple[_Row, ...]":
+        """Positions and book decide how much may be sent; without them nothing is."""
+        try:
+            return self._wait(read)
+        except NotNow as problem:
+            if problem.reason is Reason.BROKER_DOWN:
+                raise NotNow(Reason.POSITION_UNKNOWN) from problem
+            raise
+
+
+_Row = TypeVar("_Row", Position, BookRow)
+
+
+def _contract_and_quote(alert: Alert, desk: Desk, deadline: Deadline) -> tuple[Contract, Quote]:
+    spot = None
+    if isinstance(alert.strike, Moneyness):
+        symbol = desk.symbols.spot_symbol(alert.underlying, alert.exchange)
+        spot = _quote(symbol, desk, deadline).ltp
+    contract = desk.symbols.resolve(
+        alert.underlying,
+        alert.exchange,
+        alert.expiry,
+        alert.strike,
+        alert.option_type,
+        on=desk.calendar.expiry_floor(desk.clock.now()),
+        spot=spot,
+    )
+    return contract, _quote(contract.symbol, desk, deadline)
+
+
+def _quote(symbol: str, desk: Desk, deadline: Deadline) -> Quote:
+    quote = desk.broker.quotes([symbol], deadline.within(MARKET_READ)).get(symbol)
+    if quote is None:
+        raise NotNow(Reason.NO_QUOTE, f"Fyers has no quote for {symbol}")
+    return quote

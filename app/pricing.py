@@ -1,0 +1,117 @@
+"""From a quote to the prices of an order: limit, stop-loss, take-profit, each on the tick and on its right side."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.alert import Alert, Level, LevelKind, Side
+from app.contract import Contract, Quote
+from app.errors import Denied, Reason
+from app.money import plain, tick_down, tick_up
+from app.order import OrderType
+
+_HUNDRED = Decimal(100)
+_BASIS_POINTS = Decimal(10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRules:
+    """Per cent of the LTP where an alert names no level; slippage in basis points beyond the touch; None: no limit."""
+
+    order_type: OrderType
+    slippage_bps: Decimal
+    stop_loss_percent: Decimal
+    take_profit_percent: Decimal
+    max_spread_percent: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """Protective levels in rupees, and as points from the LTP, which is how Fyers' overlay wants them."""
+
+    stop_loss: Decimal
+    take_profit: Decimal
+    stop_loss_points: Decimal
+    take_profit_points: Decimal
+
+
+def limit_price(side: Side, quote: Quote, contract: Contract, rules: PriceRules) -> Decimal:
+    """The marketable limit: the touch and the slippage beyond it, on the tick, inside the day's band.
+
+    Raises Denied for a quote that makes no sense, too wide a spread, or a price outside the band.
+    """
+    check_quote(quote, contract.tick_size, rules)
+    slip = rules.slippage_bps / _BASIS_POINTS
+    if side is Side.BUY:
+        price = tick_up(quote.ask * (1 + slip), contract.tick_size)
+        price = min(price, contract.upper_band or price)
+    else:
+        price = max(tick_down(quote.bid * (1 - slip), contract.tick_size), contract.tick_size)
+        price = max(price, contract.lower_band or price)
+    _check_band(quote, contract)
+    return price
+
+
+def check_quote(quote: Quote, tick_size: Decimal, rules: PriceRules) -> None:
+    """Raises Denied where nobody should trade by this quote."""
+    shown = f"bid {plain(quote.bid)}, ask {plain(quote.ask)}, last {plain(quote.ltp)}"
+    if min(quote.bid, quote.ask, quote.ltp) <= 0:
+        raise Denied(Reason.BAD_QUOTE, f"one side of the quote is empty: {shown}")
+    if quote.bid > quote.ask:
+        raise Denied(Reason.BAD_QUOTE, f"the quote is crossed: {shown}")
+    spread = quote.ask - quote.bid
+    # Near the tick a spread is wide in per cent and harmless in rupees.
+    if rules.max_spread_percent is not None and spread > 2 * tick_size:
+        percent = spread / ((quote.ask + quote.bid) / 2) * _HUNDRED
+        if percent > rules.max_spread_percent:
+            allowed = plain(rules.max_spread_percent)
+            raise Denied(Reason.SPREAD_TOO_WIDE, f"a spread of {percent:.2f}% ({shown}); {allowed}% is allowed")
+
+
+def legs(alert: Alert, quote: Quote, contract: Contract, rules: PriceRules) -> Legs:
+    """Stop-loss and take-profit of an entry: above and below the LTP for SELL, the other way round for BUY.
+
+    Rounded away from the LTP, so never on its wrong side. Raises Denied for a level asked for on the wrong side.
+    """
+    stop = alert.stop_loss or Level(LevelKind.PERCENT, rules.stop_loss_percent)
+    take = alert.take_profit or Level(LevelKind.PERCENT, rules.take_profit_percent)
+    up, down = (stop, take) if alert.side is Side.SELL else (take, stop)
+    tick = contract.tick_size
+    above, below = tick_up(_level(up, quote.ltp, 1), tick), tick_down(_level(down, quote.ltp, -1), tick)
+    stop_price, take_price = (above, below) if alert.side is Side.SELL else (below, above)
+    _check_sides(alert.side, stop_price, take_price, quote.ltp, tick)
+    return Legs(
+        stop_loss=stop_price,
+        take_profit=take_price,
+        stop_loss_points=tick_up(abs(stop_price - quote.ltp), tick),
+        take_profit_points=tick_up(abs(take_price - quote.ltp), tick),
+    )
+
+
+def _level(level: Level, ltp: Decimal, sign: int) -> Decimal:
+    match level.kind:
+        case LevelKind.PRICE:
+            return level.value
+        case LevelKind.PERCENT:
+            return ltp * (1 + sign * level.value / _HUNDRED)
+        case LevelKind.POINTS:
+            return ltp + sign * level.value
+
+
+def _check_sides(side: Side, stop: Decimal, take: Decimal, ltp: Decimal, tick: Decimal) -> None:
+    sign = 1 if side is Side.SELL else -1
+    where, other = ("above", "below") if side is Side.SELL else ("below", "above")
+    if (stop - ltp) * sign < tick or stop < tick:
+        said = f"stop-loss {plain(stop)} of a {side} must be {where} the last price {plain(ltp)} and at least one tick"
+        raise Denied(Reason.WRONG_SIDE_STOP_LOSS, said)
+    if (ltp - take) * sign < tick or take < tick:
+        said = (
+            f"take-profit {plain(take)} of a {side} must be {other} the last price {plain(ltp)} and at least one tick"
+        )
+        raise Denied(Reason.WRONG_SIDE_TAKE_PROFIT, said)
+
+
+def _check_band(quote: Quote, contract: Contract) -> None:
+    low, high = contract.lower_band, contract.upper_band
+    if (low is not None and quote.ltp < low) or (high is not None and quote.ltp > high):
+        band = f"{plain(low) if low is not None else '…'} to {plain(high) if high is not None else '…'}"
+        raise Denied(Reason.OUTSIDE_PRICE_BAND, f"the last price {plain(quote.ltp)} is outside the day's band {band}")

@@ -1,0 +1,99 @@
+"""From an alert, its contract, a quote and the exposure to the ticket: what exactly would be sent."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from app.alert import Alert, Product, Side
+from app.contract import Contract, Quote
+from app.errors import Denied, Reason
+from app.exposure import Exposure
+from app.order import Ticket
+from app.pricing import Legs, PriceRules, legs, limit_price
+
+
+class BuyMode(StrEnum):
+    """What BUY does where there is no short: `cover` denies it, `open` opens a long."""
+
+    COVER = "cover"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRules:
+    prices: PriceRules
+    buy_mode: BuyMode
+
+
+def write_ticket(alert: Alert, contract: Contract, quote: Quote, exposure: Exposure, rules: TicketRules) -> Ticket:
+    """The ticket for an alert. Raises Denied, saying why, where none can be written."""
+    wanted = _quantity(alert, contract)
+    product, quantity, covers = _intent(alert, contract, wanted, exposure, rules.buy_mode)
+    _check_freeze(quantity, contract)
+    price = limit_price(alert.side, quote, contract, rules.prices)
+    ticket = Ticket(
+        symbol=contract.symbol,
+        underlying=contract.underlying,
+        side=alert.side,
+        product=product,
+        order_type=rules.prices.order_type,
+        quantity=quantity,
+        lot_size=contract.lot_size,
+        tick_size=contract.tick_size,
+        ltp=quote.ltp,
+        limit_price=price,
+        covers=covers,
+    )
+    return ticket if covers else _protected(ticket, legs(alert, quote, contract, rules.prices))
+
+
+def _protected(ticket: Ticket, protection: Legs) -> Ticket:
+    return replace(
+        ticket,
+        stop_loss=protection.stop_loss,
+        take_profit=protection.take_profit,
+        stop_loss_points=protection.stop_loss_points,
+        take_profit_points=protection.take_profit_points,
+    )
+
+
+def _quantity(alert: Alert, contract: Contract) -> int:
+    lot = contract.lot_size
+    if alert.quantity is None:
+        return (alert.lots or 1) * lot
+    if alert.quantity % lot:
+        below = alert.quantity - alert.quantity % lot
+        near = f"{below} or {below + lot}" if below else str(lot)
+        raise Denied(
+            Reason.NOT_A_LOT_MULTIPLE,
+            f"qty {alert.quantity} is not a multiple of the lot {lot} of {contract.symbol}; send {near}, or lots",
+        )
+    return alert.quantity
+
+
+def _intent(
+    alert: Alert, contract: Contract, wanted: int, exposure: Exposure, buy_mode: BuyMode
+) -> tuple[Product, int, bool]:
+    """Product, units, and whether it covers. A cover never buys more than what is left of the short."""
+    if alert.side is Side.SELL:
+        return alert.product, wanted, False
+    short = exposure.short(contract.symbol, alert.product)
+    if short is None:
+        if buy_mode is BuyMode.OPEN:
+            return alert.product, wanted, False
+        raise Denied(Reason.NO_SHORT_TO_COVER, f"BUY covers a short, and {contract.symbol} has none open")
+    product, units = short
+    left = units - exposure.covers_working(contract.symbol, product)
+    if left <= 0:
+        raise Denied(
+            Reason.NO_SHORT_TO_COVER,
+            f"the short of {units} {contract.symbol} is being bought back already by orders in the book",
+        )
+    return product, min(wanted, left), True
+
+
+def _check_freeze(quantity: int, contract: Contract) -> None:
+    freeze = contract.freeze_quantity
+    if freeze is not None and quantity > freeze:
+        raise Denied(
+            Reason.OVER_FREEZE_QUANTITY, f"{quantity} units; the exchange takes at most {freeze} of {contract.symbol}"
+        )
