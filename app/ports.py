@@ -12,6 +12,7 @@ from app.deadline import Deadline
 from app.notice import Notice
 from app.order import Order, Outcome
 from app.risk import Account, Decide
+from app.token import Token as Token
 
 
 class Clock(Protocol):
@@ -132,26 +133,41 @@ class SymbolMaster(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One day's access to Fyers. Never shown: its repr has no secret."""
-
-    access_token: str
-    refresh_token: str | None = None
-    issued_at: datetime | None = None
-    expires_at: datetime | None = None
-    app_id: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Token(expires_at={self.expires_at})"
-
-
 class TokenStore(Protocol):
-    def load(self, deadline: Deadline) -> Token | None:
-        """The stored token, or None. Raises NotNow where the store does not answer or holds nonsense."""
+    """One token object, shared by all instances. Each call raises NotNow where the store does not answer in time."""
 
-    def save(self, token: Token, deadline: Deadline) -> None:
-        """Replaces the stored token, wholly or not at all."""
+    def load(self, deadline: Deadline) -> Token | None:
+        """The stored token, or None. Raises NotNow also where the store holds nonsense."""
+
+    def save(self, token: Token, deadline: Deadline) -> Token:
+        """Replaces the stored token, wholly or not at all, unless that one was issued later: the newer login stays.
+
+        Returns what the store holds afterwards: this token, or the newer one.
+        """
+
+
+class LoginRefused(Exception):
+    """Fyers or we did not take a step of the login; `message` says why, and has no secret in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BrokerLogin(Protocol):
+    """Fyers' login. Calls raise LoginRefused, in Fyers' words, where it answers no, and NotNow for anything else."""
+
+    def auth_url(self, state: str) -> str:
+        """The page where the owner logs in; Fyers hands the state back with the auth code. No call is made."""
+
+    def exchange(self, auth_code: str, deadline: Deadline) -> Token:
+        """The day's token for a fresh auth code, which works once."""
+
+    def refresh(self, refresh_token: str, pin: str, deadline: Deadline) -> Token:
+        """A new token without a login, where Fyers still allows that."""
+
+    def profile(self, token: Token, deadline: Deadline) -> str:
+        """Whose token it is, asked of Fyers: proof that it is alive. LoginRefused means that it is dead."""
 
 
 class TokenSource(Protocol):

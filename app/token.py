@@ -1,0 +1,154 @@
+"""One day's access to Fyers, and how long it can be alive.
+
+Fyers ends all tokens daily at 06:30 IST (its documentation), and the `exp` of its JWTs is 06:00 IST of the next morning
+(observed). So a token is taken for dead at its own `exp`, and never later than the first 06:30 IST after it was issued.
+The JWT is only read here, never verified: whether a token is good, Fyers alone can say.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from app.calendar import IST, utc_iso
+
+LOGIN_AGAIN_BY = time(6, 0)
+FYERS_ENDS_ALL_AT = time(6, 30)
+_LONGEST = 8192  # characters of an access token; those of Fyers have about 900
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Times are UTC with their zone. Never shown: its repr has no secret.
+
+    `last_validated_at` is when Fyers last answered a request made with it.
+    """
+
+    access_token: str
+    refresh_token: str | None = None
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    app_id: str | None = None
+    last_validated_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"Token(issued_at={self.issued_at}, expires_at={self.expires_at})"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it is dead at the latest; None where neither its issue nor its expiry is known."""
+        if self.issued_at is None:
+            return self.expires_at
+        expires = self.expires_at or _coming(LOGIN_AGAIN_BY, self.issued_at)
+        return min(expires, _coming(FYERS_ENDS_ALL_AT, self.issued_at))
+
+    @property
+    def ends_on_its_day(self) -> bool:
+        """True for a token got before 06:30 IST: it is dead before the market opens."""
+        if self.issued_at is None or self.ends_at is None:
+            return False
+        return self.ends_at <= datetime.combine(self.issued_at.astimezone(IST), FYERS_ENDS_ALL_AT, IST)
+
+    def can_be_alive(self, now: datetime) -> bool:
+        return self.ends_at is None or now < self.ends_at
+
+    def is_older_than(self, other: "Token") -> bool:
+        """By the time of issue; one whose issue is unknown is older than any that knows it."""
+        if other.issued_at is None:
+            return False
+        return self.issued_at is None or self.issued_at < other.issued_at
+
+    def dated(self) -> "Token":
+        """With what its JWT says of its times: Fyers' clock goes before ours, the earlier end before the later."""
+        issued, expires = _jwt_times(self.access_token)
+        ends = [at for at in (self.expires_at, expires) if at is not None]
+        return replace(self, issued_at=issued or self.issued_at, expires_at=min(ends, default=None))
+
+    def document(self) -> dict[str, str | None]:
+        """The token object as it is stored. This has the secrets."""
+        return {
+            "access_token": self.access_token,
+            "refresh_token": self.refresh_token,
+            "issued_at": _written(self.issued_at),
+            "expires_at": _written(self.expires_at),
+            "app_id": self.app_id,
+            "last_validated_at": _written(self.last_validated_at),
+        }
+
+
+def parse(text: bytes) -> Token:
+    """The stored token object. Raises ValueError, whose words say what to change and have no secret in them."""
+    try:
+        stored = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        stored = None  # the error would carry the text, and the text is the secret
+    if not isinstance(stored, dict):
+        raise ValueError('the token object is not JSON of the form {"access_token": "..."}')
+    access_token = _secret(stored, "access_token")
+    if access_token is None:
+        raise ValueError("the token object has no access_token")
+    return Token(
+        access_token=access_token,
+        refresh_token=_secret(stored, "refresh_token"),
+        issued_at=_moment(stored, "issued_at"),
+        expires_at=_moment(stored, "expires_at"),
+        app_id=_secret(stored, "app_id"),
+        last_validated_at=_moment(stored, "last_validated_at"),
+    ).dated()
+
+
+def _secret(stored: Mapping[str, Any], name: str) -> str | None:
+    """A word that can stand in an HTTP header; empty counts as absent."""
+    word = stored.get(name) or None
+    if word is None:
+        return None
+    if not isinstance(word, str) or len(word) > _LONGEST or not all("!" <= letter <= "~" for letter in word):
+        raise ValueError(f"{name} in the token object is not one word of printable ASCII")
+    return word
+
+
+def _moment(stored: Mapping[str, Any], name: str) -> datetime | None:
+    text = stored.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} in the token object is no time like 2026-11-20T03:00:00Z") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} in the token object has no zone; write it like 2026-11-20T03:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def _jwt_times(access_token: str) -> tuple[datetime | None, datetime | None]:
+    """Issue and expiry as the JWT states them; None for each that it does not, or where this is no JWT."""
+    payload = access_token.split(".")[1] if access_token.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(claims, dict):
+        return None, None
+    return _from_seconds(claims.get("iat")), _from_seconds(claims.get("exp"))
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else utc_iso(moment)
+
+
+def _from_seconds(claim: object) -> datetime | None:
+    if isinstance(claim, bool) or not isinstance(claim, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(claim, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _coming(at: time, after: datetime) -> datetime:
+    """The first such time of an IST day after the moment."""
+    local = after.astimezone(IST)
+    today = datetime.combine(local.date(), at, IST)
+    return today if local < today else today + timedelta(days=1)
