@@ -106,7 +106,8 @@ def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: 
     """Records what came of it. From here on nothing may be raised: the order may be at the broker."""
     try:
         receipt = _recorded(submitted.after(outcome, desk.clock.now()), desk, deadline)
-    except NotNow:
+    except Exception:  # whatever went wrong, the answer to the sender may not be "try again"
+        log.exception("recording the outcome of an order failed", extra={"key": submitted.key})
         return _not_recorded(submitted, outcome, desk, deadline)
     if receipt.order.status is OrderStatus.RECEIVED and isinstance(outcome, NotSent):
         return replace(receipt, problem=NotNow(Reason.NOT_SENT, f"the order was not sent: {outcome.why}"))
@@ -122,7 +123,6 @@ def _recorded(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
 
 def _not_recorded(submitted: Order, outcome: Outcome, desk: Desk, deadline: Deadline) -> Receipt:
     """The ledger still says SUBMITTED, so that is what the sender hears, with the broker's id where there is one."""
-    log.critical("the outcome of an order could not be recorded", extra={"key": submitted.key, "outcome": str(outcome)})
     text = f"{what(submitted)} was sent and its outcome could not be written down: {outcome}"
     facts = facts_of(submitted) | {"outcome": str(outcome)}
     desk.notifier.send(

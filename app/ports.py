@@ -9,6 +9,7 @@ from typing import Protocol
 from app.alert import Expiry, OptionType, Strike
 from app.contract import BookRow, Contract, Position, Quote
 from app.deadline import Deadline
+from app.errors import NotNow, Reason
 from app.notice import Notice
 from app.order import Order, Outcome
 from app.risk import Account, Decide
@@ -133,11 +134,18 @@ class SymbolMaster(Protocol):
         """
 
 
+class TokenUnreadable(NotNow):
+    """The token store holds something else than a token; the next login replaces it."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.NEEDS_LOGIN, "the stored Fyers token cannot be read: log in again; nothing was sent")
+
+
 class TokenStore(Protocol):
     """One token object, shared by all instances. Each call raises NotNow where the store does not answer in time."""
 
     def load(self, deadline: Deadline) -> Token | None:
-        """The stored token, or None. Raises NotNow also where the store holds nonsense."""
+        """The stored token, or None. Raises TokenUnreadable where the store holds nonsense."""
 
     def save(self, token: Token, deadline: Deadline) -> Token:
         """Replaces the stored token, wholly or not at all, unless that one was issued later: the newer login stays.

@@ -1,0 +1,181 @@
+"""One setting after the other, with everything that is wrong about each of them."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import time, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from app.calendar import Session
+from app.secret import Secret
+
+MIN_SECRET = 16
+
+_Value = TypeVar("_Value")
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+class Reader:
+    """Reads one value after the other and remembers what is wrong with each."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.faults: list[str] = []
+
+    def text(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    def fault(self, name: str, problem: str) -> None:
+        self.faults.append(f"{name}: {problem}")
+
+    def convert(self, name: str, default: _Value, convert: Callable[[str], _Value], wanted: str) -> _Value:
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            return convert(text)
+        except (ValueError, InvalidOperation):
+            self.fault(name, f"must be {wanted}")
+            return default
+
+    def word(self, name: str, words: type[_Word], default: _Word) -> _Word:
+        return self.convert(name, default, lambda text: words(text.lower()), " or ".join(words))
+
+    def listed(self, name: str, default: str) -> tuple[str, ...]:
+        return tuple(part for part in map(str.strip, (self.text(name) or default).split(",")) if part)
+
+    def secret(self, name: str, shortest: int = 1) -> Secret | None:
+        """A secret from NAME, or from the file that NAME_FILE names."""
+        text = self.text(name)
+        if (path := self.text(f"{name}_FILE")) is not None:
+            if text is not None:
+                self.fault(name, f"is given twice, here and as {name}_FILE; keep one")
+            try:
+                text = Path(path).read_text(encoding="utf-8").strip() or None
+            except OSError:
+                self.fault(f"{name}_FILE", "names a file that cannot be read")
+        if text is not None and len(text) < shortest:
+            self.fault(name, f"must have at least {shortest} characters")
+        return Secret(text) if text is not None else None
+
+    def webhook_secrets(self) -> tuple[Secret, ...]:
+        joined = self.secret("WEBHOOK_SECRET_TOKEN")
+        secrets = tuple(Secret(part.strip()) for part in joined.reveal().split(",")) if joined else ()
+        if not secrets:
+            self.fault("WEBHOOK_SECRET_TOKEN", "is missing; make one of at least 16 characters and put it in the alert")
+        elif len(secrets) > 2:
+            self.fault("WEBHOOK_SECRET_TOKEN", "holds more than two secrets; two are for the time of a rotation")
+        elif any(len(secret.reveal()) < MIN_SECRET for secret in secrets):
+            self.fault("WEBHOOK_SECRET_TOKEN", f"each secret must have at least {MIN_SECRET} characters")
+        return secrets
+
+    def notification_urls(self) -> tuple[Secret, ...]:
+        joined = self.secret("NOTIFICATION_URL")
+        urls = [part.strip() for part in joined.reveal().split(",") if part.strip()] if joined else []
+        if any(urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname for url in urls):
+            self.fault("NOTIFICATION_URL", "must be http or https addresses, separated by commas")
+        return tuple(Secret(url) for url in urls)  # ntfy topics and Telegram addresses are secrets themselves
+
+    def topic(self, name: str) -> str | None:
+        text = self.text(name)
+        if text is not None and re.fullmatch(r"projects/[^/]+/topics/[^/]+", text) is None:
+            self.fault(name, "must be projects/PROJECT/topics/TOPIC")
+        return text
+
+    def url(self, name: str, ending: str) -> str | None:
+        """An address at Fyers' place: https, or plain http on loopback only."""
+        text = self.text(name)
+        if text is None:
+            return None
+        parts = urlsplit(text.rstrip("/"))
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            self.fault(name, "plain http is allowed to loopback only; use https")
+        elif parts.scheme not in ("http", "https") or not parts.hostname:
+            self.fault(name, f"must be an address such as https://api-t1.fyers.in{ending}")
+        elif not parts.path.endswith(ending):
+            self.fault(name, f"must end in {ending}")
+        return text.rstrip("/")
+
+    def ledger_url(self) -> str:
+        text = self.text("LEDGER_URL") or "sqlite:///data/ledger.db"
+        if re.fullmatch(r"sqlite:///.+|firestore://[^/]+(/[^/]+)?", text) is None:
+            self.fault("LEDGER_URL", "must be sqlite:///path or firestore://PROJECT/DATABASE")
+        return text
+
+    def market_hours(self) -> Session | None:
+        text = (self.text("MARKET_HOURS") or "09:15-15:40").removesuffix("IST").strip()
+        if text == "always":
+            return None
+        try:
+            opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
+            if opens < closes:
+                return Session(opens, closes)
+        except ValueError:
+            pass  # the same fault as hours that end before they begin
+        self.fault("MARKET_HOURS", "must be always, or two times IST such as 09:15-15:40")
+        return Session()
+
+    def whole(self, name: str, default: int) -> int:
+        """A count that must be there: at least 1."""
+        value = self.convert(name, default, _whole, "a whole number, at least 1")
+        if value < 1:
+            self.fault(name, "must be at least 1; this limit cannot be switched off")
+        return value
+
+    def optional_whole(self, name: str, default: int) -> int | None:
+        """A count where 0 or nothing means off."""
+        if name in self._environ and self.text(name) is None:
+            return None
+        return self.convert(name, default, _whole, "a whole number; 0 or empty switches it off") or None
+
+    def decimal(self, name: str, default: str, wanted: str = "a number above zero") -> Decimal:
+        value = self.convert(name, Decimal(default), _decimal, wanted)
+        if value <= 0:
+            self.fault(name, f"must be {wanted}")
+        return value
+
+    def optional_decimal(self, name: str, default: str) -> Decimal | None:
+        if name in self._environ and self.text(name) is None:
+            return None
+        return self.convert(name, Decimal(default), _decimal, "a number; 0 or empty switches it off") or None
+
+    def seconds(self, name: str, default: int) -> timedelta:
+        return timedelta(seconds=self.whole(name, default))
+
+    def addresses(self, name: str, default: str) -> frozenset[str]:
+        def convert(text: str) -> frozenset[str]:
+            return frozenset(str(ip_address(part.strip())) for part in text.split(",") if part.strip())
+
+        return self.convert(name, convert(default), convert, "addresses separated by commas")
+
+    def log_level(self) -> str:
+        text = (self.text("LOG_LEVEL") or "INFO").upper()
+        if text not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+            self.fault("LOG_LEVEL", "must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+            return "INFO"
+        return text
+
+
+def is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return host is not None and ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _whole(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) is None:
+        raise ValueError(text)
+    return int(text)
+
+
+def _decimal(text: str) -> Decimal:
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text, re.ASCII) is None:
+        raise ValueError(text)
+    return Decimal(text)
