@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.calendar import Calendar
-from app.ports import Broker, Clock, Ledger, Notifier, SymbolMaster
+from app.ports import Broker, Clock, Ledger, Notifier, SymbolMaster, TokenSource
 from app.risk import Limits
 from app.ticket import TicketRules
 
@@ -34,3 +34,4 @@ class Desk:
     limits: Limits
     ages: AgeRules
     readers: Executor
+    tokens: TokenSource

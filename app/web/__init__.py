@@ -1,0 +1,5 @@
+"""The HTTP face: `create_app(desk, config)`."""
+
+from app.web.app import create_app
+
+__all__ = ["create_app"]

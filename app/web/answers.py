@@ -1,0 +1,114 @@
+"""What the sender is answered: two tables, which together are the whole mapping to HTTP.
+
+TradingView sends again only on 500-599 except 504, five seconds apart and at most three more times; never on a time-out
+(its support page 43000735201). So 503 asks for another delivery, and is said only while nothing was sent.
+"""
+
+from typing import Any
+
+from flask import Response, jsonify
+
+from app.alert import MAX_BODY_BYTES
+from app.errors import (
+    AddressNotAllowed,
+    AlertError,
+    Denied,
+    Malformed,
+    NotNow,
+    Reason,
+    SameIdOtherOrder,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+)
+from app.execution import Receipt
+from app.money import plain
+from app.order import Order, OrderStatus
+
+RETRY_AFTER = "5"
+
+HTTP_OF_ERROR: dict[type[AlertError], int] = {
+    Malformed: 400,
+    Unauthorized: 401,
+    AddressNotAllowed: 403,
+    SameIdOtherOrder: 409,
+    TooLarge: 413,
+    Denied: 422,
+    TooManyRequests: 429,
+    NotNow: 503,
+}
+
+HTTP_OF_STATUS: dict[OrderStatus, int] = {
+    OrderStatus.RECEIVED: 503,
+    OrderStatus.SUBMITTED: 202,
+    OrderStatus.ACCEPTED: 200,
+    OrderStatus.PARTIALLY_FILLED: 200,
+    OrderStatus.FILLED: 200,
+    OrderStatus.CANCELLED: 200,  # it was accepted; what came of it later is not the sender's fault
+    OrderStatus.EXPIRED: 200,
+    OrderStatus.DENIED: 422,
+    OrderStatus.REJECTED: 422,
+    OrderStatus.LAPSED: 422,
+    OrderStatus.NOT_PLACED: 422,
+}
+
+_NO_ORDER: dict[str, Any] = dict.fromkeys(
+    ("key", "tag", "broker_order_id", "symbol", "side", "quantity", "ltp", "limit_price", "stop_loss", "take_profit")
+)
+
+
+def answer_receipt(receipt: Receipt, request_id: str) -> Response:
+    order, problem = receipt.order, receipt.problem
+    body = shown(order) | {"duplicate": receipt.duplicate, "request_id": request_id}
+    if order.status is OrderStatus.NOT_PLACED:
+        body["reason"] = Reason.FOUND_NOT_PLACED
+    if problem is not None:
+        body |= {"reason": problem.reason, "message": problem.message}
+    elif order.status is OrderStatus.SUBMITTED and order.reason is None:
+        body |= {"reason": Reason.OUTCOME_UNKNOWN, "message": "the order is on its way; its outcome is not known yet"}
+    return _answer(body, HTTP_OF_STATUS[order.status])
+
+
+def answer_error(error: AlertError, request_id: str) -> Response:
+    body = {"status": "ERROR"} | _NO_ORDER
+    body |= {"duplicate": False, "reason": error.reason, "message": error.message, "request_id": request_id}
+    return _answer(body, http_of(error))
+
+
+def http_of(error: AlertError) -> int:
+    return next(HTTP_OF_ERROR[kind] for kind in type(error).__mro__ if kind in HTTP_OF_ERROR)
+
+
+def shown(order: Order) -> dict[str, Any]:
+    """An order under the names of the webhook's answer."""
+    ticket = order.ticket
+    prices = ("ltp", "limit_price", "stop_loss", "take_profit")
+    priced = {name: _price(getattr(ticket, name, None)) for name in prices}
+    return {
+        "status": order.status,
+        "key": order.key,
+        "tag": order.tag,
+        "broker_order_id": order.broker_order_id,
+        "symbol": ticket.symbol if ticket else None,
+        "side": ticket.side if ticket else None,
+        "quantity": ticket.quantity if ticket else None,
+        **priced,
+        "reason": order.reason,
+        "message": order.message,
+    }
+
+
+def too_large() -> TooLarge:
+    return TooLarge(f"the body is over {MAX_BODY_BYTES} bytes; an alert needs a few hundred")
+
+
+def _price(value: Any) -> str | None:
+    return None if value is None else plain(value)
+
+
+def _answer(body: dict[str, Any], status: int) -> Response:
+    response = jsonify(body)
+    response.status_code = status
+    if status == 503:
+        response.headers["Retry-After"] = RETRY_AFTER
+    return response

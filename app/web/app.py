@@ -1,0 +1,72 @@
+"""The Flask app: request ids, routes, and JSON for everything that goes wrong."""
+
+import re
+import secrets
+from http import HTTPStatus
+
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from app import log as log_context
+from app.alert import MAX_BODY_BYTES
+from app.config import Config
+from app.desk import Desk
+from app.web.health import Health
+from app.web.webhook import Webhook
+
+_TRACE = re.compile(r"[0-9a-f]{32}")
+
+
+def create_app(desk: Desk, config: Config) -> Flask:
+    app = Flask("gateway", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the documentation
+    webhook = Webhook(desk, config)
+    health = Health(desk)
+    app.extensions["gateway"] = webhook
+
+    @app.before_request
+    def identify() -> None:
+        g.request_id = secrets.token_hex(8)
+        log_context.request_id.set(g.request_id)
+        log_context.trace.set(_trace(config.project))
+
+    @app.after_request
+    def sign(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    @app.errorhandler(HTTPException)
+    def refuse(error: HTTPException) -> Response:
+        status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+        body = {"status": "ERROR", "message": HTTPStatus(status).phrase, "request_id": g.request_id}
+        response = jsonify(body)
+        response.status_code = status
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
+
+    @app.post("/webhook")
+    def receive() -> Response:
+        return webhook.answer(request, g.request_id)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return jsonify({"status": "ok"})
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        ready, body = health.check()
+        response = jsonify(body)
+        response.status_code = 200 if ready else 503
+        return response
+
+    return app
+
+
+def _trace(project: str | None) -> str | None:
+    """Cloud Logging's name of the trace that Cloud Run started for this request."""
+    found = _TRACE.match(request.headers.get("X-Cloud-Trace-Context", ""))
+    return f"projects/{project}/traces/{found.group()}" if found and project else None

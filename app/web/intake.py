@@ -1,0 +1,50 @@
+"""Who is asking: the sender's address, and how often strangers may be wrong."""
+
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+
+from flask import Request
+
+STRIKES_PER_MINUTE = 30
+ADDRESSES_REMEMBERED = 1024
+
+
+def peer_of(request: Request) -> str:
+    """The address that spoke to Google's front end: the right-most of X-Forwarded-For, or the socket's own.
+
+    Everything further left in that header is the sender's own word (Cloud Run appends the peer it saw).
+    """
+    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return forwarded or request.remote_addr or "unknown"
+
+
+class Strikes:
+    """Counts requests without the right secret, per address and altogether, in a sliding minute.
+
+    Kept in this instance's memory: it only spares work; what trades is limited in the ledger.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], per_minute: int = STRIKES_PER_MINUTE) -> None:
+        self._monotonic = monotonic
+        self._per_minute = per_minute
+        self._by_peer: dict[str, deque[float]] = {}
+        self._all: deque[float] = deque(maxlen=10 * per_minute)
+        self._lock = Lock()
+
+    def add(self, peer: str) -> bool:
+        """Notes one more; True where it was one too many."""
+        now = self._monotonic()
+        with self._lock:
+            if peer not in self._by_peer and len(self._by_peer) >= ADDRESSES_REMEMBERED:
+                del self._by_peer[next(iter(self._by_peer))]
+            mine = self._by_peer.setdefault(peer, deque(maxlen=self._per_minute))
+            over = _full(mine, now) or _full(self._all, now)
+            mine.append(now)
+            self._all.append(now)
+            return over
+
+
+def _full(times: deque[float], now: float) -> bool:
+    """True where the oldest of the last so many is less than a minute ago."""
+    return len(times) == times.maxlen and now - times[0] < 60.0
