@@ -1,0 +1,202 @@
+"""Reads Fyers' symbol master in CSV: 21 columns without a header (API v3 documentation, Symbol Master).
+
+Every column that is used is checked for what it should hold, so a file that is truncated, reordered or no CSV at all
+is refused with the row and the words that gave it away. Only here, and only while building, pandas is imported.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Row, units
+from app.calendar import IST
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = 21
+
+_LOT, _TICK, _UPDATED, _EXPIRY, _TICKER = 3, 4, 7, 8, 9
+_EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
+_DERIVATIVES = "11"
+_EXCHANGE_CODES = {"10": "NSE", "12": "BSE"}
+_DATE_CODE = 5  # characters between underlying and strike in a ticker: 26NOV, 26D01
+
+_Value = TypeVar("_Value")
+
+_TICKER_FORM = re.compile(r"(?a:(?:NSE|BSE):[A-Z0-9&._-]{1,64})")
+_NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
+_NUMBER = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?)")
+_WHOLE = re.compile(r"(?a:\d{1,9}(?:\.0+)?)")
+_EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
+_ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
+
+# Rows whose own columns contradict each other are left out, not traded; more than this share of them means that the
+# file is scrambled.
+_MAX_CONTRADICTIONS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The option rows of one file. `dated` is the newest last-update in it; `set_aside` rows contradict themselves."""
+
+    rows: list[Row]
+    dated: date
+    set_aside: int
+
+
+def read_options(body: bytes, name: str) -> Options:
+    """The file's NSE and BSE option rows. Raises Refused, saying where, for a file that is not as documented."""
+    _check_shape(body, name)
+    columns = _columns(body, name)
+    found = [row for row in columns.rows() if row is not None]
+    set_aside = columns.count - len(found)
+    if set_aside > columns.count * _MAX_CONTRADICTIONS:
+        raise Refused(f"{name}: {set_aside} of {columns.count} option rows contradict their own ticker")
+    return Options(found, columns.dated, set_aside)
+
+
+def _check_shape(body: bytes, name: str) -> None:
+    start = body[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not start:
+        raise Refused(f"{name} is empty")
+    if start.startswith(b"<"):
+        raise Refused(f"{name} is a web page, not a symbol master")
+    if start.startswith((b"{", b"[")):
+        raise Refused(f"{name} is JSON, not CSV")
+    for number, line in enumerate(io.BytesIO(body), 1):
+        if line.count(b",") < COLUMNS - 1 and line.strip():
+            raise Refused(
+                f"{name}, row {number} has {line.count(b',') + 1} columns, not {COLUMNS}: cut off or another file"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of the option rows, converted; of equal length."""
+
+    dated: date
+    tickers: list[str]
+    exchanges: list[str]
+    underlyings: list[str]
+    expiries: list[int]
+    option_types: list[str]
+    strikes: list[int]
+    lots: list[int]
+    ticks: list[int]
+
+    @property
+    def count(self) -> int:
+        return len(self.tickers)
+
+    def rows(self) -> Iterator[Row | None]:
+        """The rows, None in the place of one that contradicts itself."""
+        columns = (self.exchanges, self.underlyings, self.expiries, self.option_types, self.strikes)
+        for values in zip(*columns, self.tickers, self.lots, self.ticks, strict=True):
+            row = Row(*values)
+            yield row if _agrees(row) else None
+
+
+def _agrees(row: Row) -> bool:
+    """True where the ticker says the same underlying, strike and type as the columns.
+
+    Tickers are never taken apart to find a contract, only to notice that columns have moved against each other. The
+    date in a ticker is not compared: a rescheduled expiry keeps its ticker.
+    """
+    prefix = f"{row.exchange}:{row.underlying}"
+    if not (row.symbol.startswith(prefix) and row.symbol.endswith(row.option_type)):
+        return False
+    return units(row.symbol[len(prefix) + _DATE_CODE : -len(row.option_type)]) == row.strike
+
+
+def _columns(body: bytes, name: str) -> _Columns:
+    import pandas
+
+    wanted = [_LOT, _TICK, _UPDATED, _EXPIRY, _TICKER, _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
+    try:
+        frame = pandas.read_csv(
+            io.BytesIO(body),
+            header=None,
+            usecols=wanted,
+            dtype="str",  # prices stay as they are written; a float would already be another number
+            na_filter=False,  # an empty cell stays empty, a stock called NA stays a stock
+            encoding="utf-8-sig",
+        )
+    except (ValueError, csv.Error) as error:
+        raise Refused(f"{name} is no CSV as documented: {str(error).strip().splitlines()[0]}") from error
+    check = _Check(name, frame)
+    check.each(_TICKER, "the ticker", lambda text: _TICKER_FORM.fullmatch(text) is not None)
+    check.each(_STRIKE, "the strike", lambda text: _NUMBER.fullmatch(text) is not None)
+    check.each(_TYPE, "the option type", lambda text: text in ("CE", "PE", "XX", ""))
+    check.each(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
+    check.frame = frame[frame[_TYPE].isin(["CE", "PE"]) & (frame[_SEGMENT] == _DERIVATIVES)]
+    if check.frame.empty:
+        raise Refused(f"{name} has no option rows")
+    return _Columns(
+        dated=max(set(check.converted(_UPDATED, "the last update", _iso_date))),
+        tickers=check.frame[_TICKER].tolist(),
+        exchanges=check.converted(_EXCHANGE, "the exchange", _EXCHANGE_CODES.get),
+        underlyings=check.converted(
+            _UNDERLYING, "the underlying", lambda text: text if _NAME.fullmatch(text) else None
+        ),
+        expiries=check.converted(_EXPIRY, "the expiry", _expiry),
+        option_types=check.converted(_TYPE, "the option type", str),
+        strikes=check.converted(_STRIKE, "the strike", _positive_units),
+        lots=check.converted(_LOT, "the lot", _positive_whole),
+        ticks=check.converted(_TICK, "the tick", _positive_units),
+    )
+
+
+class _Check:
+    """Looks at each different value of a column once, and names the first row with a bad one."""
+
+    def __init__(self, name: str, frame: "pandas.DataFrame") -> None:
+        self.name = name
+        self.frame = frame
+
+    def each(self, column: int, what: str, good: Callable[[str], bool]) -> None:
+        for value in self.frame[column].unique():
+            if not good(value):
+                self._refuse(column, what, value)
+
+    def converted(self, column: int, what: str, convert: Callable[[str], _Value | None]) -> list[_Value]:
+        """The column's values, converted. Raises Refused where `convert` gives None for one."""
+        known: dict[str, _Value] = {}
+        for value in self.frame[column].unique():
+            converted = convert(value)
+            if converted is None:
+                self._refuse(column, what, value)
+            else:
+                known[value] = converted
+        return [known[value] for value in self.frame[column].tolist()]
+
+    def _refuse(self, column: int, what: str, value: str) -> None:
+        row = int(self.frame.index[self.frame[column] == value][0]) + 1
+        raise Refused(f"{self.name}, row {row}, column {column + 1}: {what} cannot be {value[:40]!r}")
+
+
+def _positive_units(text: str) -> int | None:
+    return units(text) or None
+
+
+def _positive_whole(text: str) -> int | None:
+    return (int(text.partition(".")[0]) or None) if _WHOLE.fullmatch(text) else None
+
+
+def _iso_date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _expiry(text: str) -> int | None:
+    """The IST calendar date of the epoch: its time of day has changed over the years and means nothing."""
+    if not _EPOCH.fullmatch(text):
+        return None
+    return datetime.fromtimestamp(int(text.partition(".")[0]), IST).date().toordinal()

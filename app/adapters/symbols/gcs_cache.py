@@ -1,0 +1,103 @@
+"""The cache in a bucket of Google Cloud Storage; STORAGE_EMULATOR_HOST is honoured by Google's client.
+
+Every write has a generation precondition and no retry of the client's own, which would report the first try's success
+as a conflict (412). What became of a write is found out by reading back.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage import Client  # type: ignore[import-untyped]
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse  # type: ignore[import-untyped]
+
+from app.adapters.symbols.cache import OVERTAKEN, CacheDown, Pointer
+from app.adapters.symbols.refused import Refused
+
+_BACK_OFF = (0.5, 1.5)  # seconds; GCS takes one write a second to an object
+_FAULTS = (GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, OSError)
+
+
+class GcsCache:
+    """A pointer object and, beside it, the artifacts it names."""
+
+    def __init__(self, bucket: str, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._name = name
+        self._client = Client()
+        self._bucket = self._client.bucket(bucket)
+        self._sleep = sleep
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def pointer(self, timeout: float) -> bytes | None:
+        return self._read(self.name, timeout)
+
+    def artifact(self, name: str, timeout: float) -> bytes:
+        content = self._read(name, timeout)
+        if content is None:
+            raise CacheDown(f"{name} is not there")
+        return content
+
+    def publish(self, artifact: bytes, pointer: Pointer, over: bytes | None, timeout: float) -> None:
+        generation = self._generation(timeout)
+        if self._read(self.name, timeout, generation or None) != over:
+            raise Refused(OVERTAKEN)
+        self._write(pointer.current.artifact, artifact, 0, timeout)
+        self._write(self.name, pointer.encode(), generation, timeout)
+        self._drop(over, pointer, timeout)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _generation(self, timeout: float) -> int:
+        """The pointer's generation; 0, which a write takes for "must not be there", where there is none."""
+        with _as_cache_down(self.name):
+            blob = self._bucket.get_blob(self.name, timeout=timeout, retry=None)
+            return 0 if blob is None else int(blob.generation)
+
+    def _read(self, name: str, timeout: float, generation: int | None = None) -> bytes | None:
+        with _as_cache_down(name):
+            try:
+                blob = self._bucket.blob(name, generation=generation)
+                content: bytes = blob.download_as_bytes(timeout=timeout, retry=None)
+            except NotFound:
+                return None
+            return content
+
+    def _write(self, name: str, content: bytes, generation: int, timeout: float) -> None:
+        """Up to three tries; after each failed one the object says whether it was ours that arrived."""
+        for pause in (*_BACK_OFF, None):
+            try:
+                blob = self._bucket.blob(name)
+                blob.upload_from_string(content, if_generation_match=generation, timeout=timeout, retry=None)
+                return
+            except _FAULTS as error:
+                fault = error
+            with suppress(CacheDown):
+                if self._read(name, timeout) == content:
+                    return
+            if isinstance(fault, PreconditionFailed):
+                raise Refused(OVERTAKEN)
+            if pause is not None:
+                self._sleep(pause)
+        raise CacheDown(f"{name} could not be written: {type(fault).__name__}")
+
+    def _drop(self, over: bytes | None, pointer: Pointer, timeout: float) -> None:
+        """Lets go of what only the overwritten pointer named; an object that stays costs next to nothing."""
+        if over is None:
+            return
+        with suppress(*_FAULTS, CacheDown):
+            for name in Pointer.decode(over).artifacts - pointer.artifacts:
+                self._bucket.blob(name).delete(timeout=timeout, retry=None)
+
+
+@contextmanager
+def _as_cache_down(name: str) -> Iterator[None]:
+    try:
+        yield
+    except _FAULTS as error:
+        raise CacheDown(f"{name} could not be read: {type(error).__name__}") from error

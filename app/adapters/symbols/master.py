@@ -1,0 +1,260 @@
+"""Looks up contracts in an artifact. Immutable once made: a swap is one reference, and readers need no lock."""
+
+import json
+import re
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from difflib import get_close_matches
+
+from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
+from app.adapters.symbols.row import UNIT, rupees
+from app.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike
+from app.contract import Contract
+from app.errors import Denied, NotNow, Reason
+
+# Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0); every other underlying is a stock.
+_INDEX_SPOTS = {
+    ("NSE", "NIFTY"): "NSE:NIFTY50-INDEX",
+    ("NSE", "BANKNIFTY"): "NSE:NIFTYBANK-INDEX",
+    ("NSE", "FINNIFTY"): "NSE:FINNIFTY-INDEX",
+    ("NSE", "MIDCPNIFTY"): "NSE:MIDCPNIFTY-INDEX",
+    ("NSE", "NIFTYNXT50"): "NSE:NIFTYNXT50-INDEX",
+    ("BSE", "SENSEX"): "BSE:SENSEX-INDEX",
+    ("BSE", "BANKEX"): "BSE:BANKEX-INDEX",
+}
+_STOCK_SERIES = {"NSE": "EQ", "BSE": "A"}
+_EXCHANGES = ("NSE", "BSE")  # in order of preference
+_NEAREST = 3  # how many alternatives an error names
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    lot_size: int
+    tick_size: Decimal
+    freeze_quantity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One underlying at one exchange. `expiries` are ordinals, ascending; `bounds` the rows of each."""
+
+    exchange: str
+    underlying: str
+    expiries: tuple[int, ...]
+    bounds: tuple[tuple[int, int, int], ...]
+
+    def ladder(self, at: int, option_type: OptionType) -> tuple[int, int]:
+        """The rows of one expiry and type, ascending by strike."""
+        first, puts, end = self.bounds[at]
+        return (first, puts) if option_type is OptionType.CE else (puts, end)
+
+    def last_of_month(self, first: int) -> list[int]:
+        """Places, from `first` on, of the expiries that are the last listed ones of their calendar month."""
+        days = [date.fromordinal(expiry) for expiry in self.expiries[first:]]
+        months = [(day.year, day.month) for day in days]
+        return [first + at for at, month in enumerate(months) if month not in months[at + 1 : at + 2]]
+
+
+class Master:
+    """The listed option contracts of one artifact. Raises ValueError for bytes that are none."""
+
+    def __init__(self, artifact: bytes) -> None:
+        view = memoryview(artifact)
+        form, length = PREFIX.unpack_from(view) if len(view) >= PREFIX.size else (b"", 0)
+        if form != FORMAT or sys.byteorder != "little":
+            raise ValueError("not a symbol artifact of this version")
+        body = PREFIX.size + length
+        header = json.loads(bytes(view[PREFIX.size : body]))
+        columns = {name: view[body + at : body + at + size] for name, (at, size) in header["columns"].items()}
+        integers = {name: columns[name].cast(code) for name, code in INTEGERS.items() if name in columns}  # type: ignore[call-overload]
+        self.rows: int = header["rows"]
+        self.dated = date.fromisoformat(header["dated"])
+        self._strikes: Sequence[int] = integers["strike"]
+        self._terms_of: Sequence[int] = integers["terms"]
+        self._begin: Sequence[int] = integers["begin"]
+        self._by_symbol: Sequence[int] = integers["by_symbol"]
+        self._bands = (integers["lower"], integers["upper"]) if "lower" in integers else None
+        self._symbols = columns["symbols"]
+        self._terms = [_Terms(lot, rupees(tick), freeze or None) for lot, tick, freeze in header["terms"]]
+        self._series = {
+            (exchange, underlying): _Series(
+                exchange,
+                underlying,
+                tuple(row[0] for row in expiries),
+                tuple((row[1], row[2], row[3]) for row in expiries),
+            )
+            for exchange, underlying, expiries in header["series"]
+        }
+        self._in_order = tuple(self._series.values())
+        self._starts = [series.bounds[0][0] for series in self._in_order]
+        self._spelled = _other_spellings(self._series)
+
+    def resolve(
+        self,
+        underlying: str,
+        exchange: str | None,
+        expiry: Expiry,
+        strike: Strike,
+        option_type: OptionType,
+        *,
+        on: date,
+        spot: Decimal | None = None,
+    ) -> Contract:
+        """The contract as ports.SymbolMaster says. Raises Denied(NO_SUCH_CONTRACT), NotNow(NO_QUOTE) without a spot."""
+        series = self._find(underlying, exchange)
+        at = _expiry(series, expiry, on)
+        first, end = series.ladder(at, option_type)
+        if isinstance(strike, Moneyness):
+            row = self._by_place(series, at, option_type, strike, spot)
+        else:
+            wanted = _in_units(strike)
+            row = bisect_left(self._strikes, wanted, first, end)
+            if row == end or self._strikes[row] != wanted:
+                raise self._no_such_strike(series, at, option_type, strike)
+        return self._contract(series, at, row, option_type)
+
+    def lookup_symbol(self, symbol: str) -> Contract | None:
+        """The contract of a broker's symbol (`NSE:NIFTY26NOV26000CE`), or None where it is not listed."""
+        wanted = symbol.encode("utf-8", "replace")
+        place = bisect_left(self._by_symbol, wanted, key=self._symbol)
+        if place == self.rows or self._symbol(row := self._by_symbol[place]) != wanted:
+            return None
+        series = self._in_order[bisect_right(self._starts, row) - 1]
+        at = bisect_right(series.bounds, row, key=lambda bounds: bounds[0]) - 1
+        return self._contract(series, at, row, OptionType.CE if row < series.bounds[at][1] else OptionType.PE)
+
+    def spot_symbol(self, underlying: str, exchange: str | None) -> str:
+        """The symbol of the underlying itself. Raises Denied(NO_SUCH_CONTRACT)."""
+        series = self._find(underlying, exchange)
+        known = _INDEX_SPOTS.get((series.exchange, series.underlying))
+        return known or f"{series.exchange}:{series.underlying}-{_STOCK_SERIES[series.exchange]}"
+
+    def expiries(self, underlying: str, exchange: str | None, on: date) -> tuple[date, ...]:
+        """The listed expiries from `on`, ascending. Raises Denied(NO_SUCH_CONTRACT)."""
+        series = self._find(underlying, exchange)
+        first = bisect_left(series.expiries, on.toordinal())
+        return tuple(date.fromordinal(expiry) for expiry in series.expiries[first:])
+
+    def strikes(self, underlying: str, exchange: str | None, expiry: date) -> tuple[Decimal, ...]:
+        """The strikes in rupees that one expiry lists, ascending, of both types. Raises Denied(NO_SUCH_CONTRACT)."""
+        series = self._find(underlying, exchange)
+        first, _, end = series.bounds[_expiry(series, expiry, expiry)]
+        return tuple(rupees(strike) for strike in sorted({self._strikes[row] for row in range(first, end)}))
+
+    def _find(self, underlying: str, exchange: str | None) -> _Series:
+        exchanges = (exchange,) if exchange else _EXCHANGES
+        for names in (self._series, self._spelled):
+            for place in exchanges:
+                if (found := names.get((place, underlying))) is not None:
+                    return found
+        listed = sorted({name for place, name in self._series if place in exchanges})
+        near = get_close_matches(underlying, listed, _NEAREST)
+        at = f" at {exchange}" if exchange else ""
+        hint = f"; close names: {', '.join(near)}" if near else ""
+        raise Denied(Reason.NO_SUCH_CONTRACT, f"symbol: no options on {underlying} are listed{at}{hint}")
+
+    def _by_place(
+        self, series: _Series, at: int, option_type: OptionType, place: Moneyness, spot: Decimal | None
+    ) -> int:
+        """The row counted from at-the-money in the listed strikes of this type: out of the money is up for CE."""
+        if spot is None or not spot.is_finite() or spot <= 0:
+            raise NotNow(
+                Reason.NO_QUOTE, f"strikeprice: {place} needs the price of {series.underlying}, and there is none"
+            )
+        first, end = series.ladder(at, option_type)
+        if first == end:
+            raise self._no_such_strike(series, at, option_type, place)
+        row = self._nearest(spot * UNIT, first, end)
+        row += place.steps if option_type is OptionType.CE else -place.steps
+        if not first <= row < end:
+            raise self._no_such_strike(series, at, option_type, place)
+        return row
+
+    def _nearest(self, wanted: Decimal, first: int, end: int) -> int:
+        """The row whose strike is nearest, the lower one on a tie."""
+        above = bisect_left(self._strikes, wanted, first, end)
+        if above == first:
+            return above
+        if above == end or wanted - self._strikes[above - 1] <= self._strikes[above] - wanted:
+            return above - 1
+        return above
+
+    def _contract(self, series: _Series, at: int, row: int, option_type: OptionType) -> Contract:
+        terms = self._terms[self._terms_of[row]]
+        lower, upper = (column[row] for column in self._bands) if self._bands else (0, 0)
+        return Contract(
+            symbol=str(self._symbol(row), "ascii"),
+            underlying=series.underlying,
+            expiry=date.fromordinal(series.expiries[at]),
+            strike=rupees(self._strikes[row]),
+            option_type=option_type,
+            lot_size=terms.lot_size,
+            tick_size=terms.tick_size,
+            freeze_quantity=terms.freeze_quantity,
+            lower_band=rupees(lower) if upper else None,
+            upper_band=rupees(upper) if upper else None,
+        )
+
+    def _symbol(self, row: int) -> bytes:
+        return bytes(self._symbols[self._begin[row] : self._begin[row + 1]])
+
+    def _no_such_strike(self, series: _Series, at: int, option_type: OptionType, strike: Strike) -> Denied:
+        first, end = series.ladder(at, option_type)
+        what = f"{series.underlying} {date.fromordinal(series.expiries[at])} {option_type}"
+        if first == end:
+            return Denied(Reason.NO_SUCH_CONTRACT, f"optionType: no {what} is listed")
+        if isinstance(strike, Moneyness):
+            ends = f"{rupees(self._strikes[first])} to {rupees(self._strikes[end - 1])}"
+            return Denied(Reason.NO_SUCH_CONTRACT, f"strikeprice: {strike} is off the ladder; {what} lists {ends}")
+        wanted = strike * UNIT
+        near = sorted(range(first, end), key=lambda row: abs(self._strikes[row] - wanted))[:_NEAREST]
+        listed = ", ".join(str(rupees(self._strikes[row])) for row in sorted(near))
+        return Denied(Reason.NO_SUCH_CONTRACT, f"strikeprice: {strike} is not listed for {what}; nearest: {listed}")
+
+
+def _in_units(strike: Decimal) -> int:
+    """The strike in ten-thousandths of a rupee; -1, which is no strike, for one that is finer than that."""
+    exact = strike * UNIT
+    whole = int(exact)
+    return whole if whole == exact else -1
+
+
+def _expiry(series: _Series, wanted: Expiry, on: date) -> int:
+    """The place of the expiry that is meant. Raises Denied(NO_SUCH_CONTRACT) naming the nearest ones."""
+    first = bisect_left(series.expiries, on.toordinal())
+    if isinstance(wanted, ExpiryRule):
+        monthly = wanted in (ExpiryRule.MONTHLY, ExpiryRule.NEXT_MONTHLY)
+        places = series.last_of_month(first) if monthly else range(first, len(series.expiries))
+        skip = wanted in (ExpiryRule.NEXT_WEEKLY, ExpiryRule.NEXT_MONTHLY)
+        if len(places) > skip:
+            return places[skip]
+    else:
+        day = wanted.toordinal()
+        at = bisect_left(series.expiries, day, first)
+        if at < len(series.expiries) and series.expiries[at] == day:
+            return at
+    raise _no_such_expiry(series, wanted, first)
+
+
+def _no_such_expiry(series: _Series, wanted: Expiry, first: int) -> Denied:
+    open_ones = series.expiries[first:]
+    if not open_ones:
+        return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: every listed expiry of {series.underlying} is over")
+    near = open_ones[:_NEAREST]
+    if isinstance(wanted, date):
+        near = tuple(sorted(sorted(open_ones, key=lambda expiry: abs(expiry - wanted.toordinal()))[:_NEAREST]))
+    days = ", ".join(str(date.fromordinal(expiry)) for expiry in near)
+    return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: {wanted} is not listed for {series.underlying}; nearest: {days}")
+
+
+def _other_spellings(series: dict[tuple[str, str], _Series]) -> dict[tuple[str, str], _Series]:
+    """TradingView writes M&M as M_M and BAJAJ-AUTO as BAJAJ_AUTO. A spelling that could be two names is neither."""
+    spelled: dict[tuple[str, str], list[_Series]] = {}
+    for exchange, underlying in series:
+        if (other := re.sub("[&-]", "_", underlying)) != underlying:
+            spelled.setdefault((exchange, other), []).append(series[exchange, underlying])
+    return {place: found[0] for place, found in spelled.items() if len(found) == 1}

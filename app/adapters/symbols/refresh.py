@@ -1,0 +1,146 @@
+"""Brings the cache up to date: fetch, read, check, build, swap. Whatever fails, the last good master stays."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from app.adapters.symbols import artifact, rules
+from app.adapters.symbols.cache import Cache, CacheDown, Entry, Pointer, artifact_name
+from app.adapters.symbols.csv_master import read_options
+from app.adapters.symbols.json_master import Extra, read_extras
+from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Row
+from app.adapters.symbols.sources import MAX_JSON_BYTES, Sleep, Source, fetch, retried, stream
+from app.adapters.symbols.symbols import open_cache
+from app.calendar import Calendar, ist_day
+from app.deadline import Deadline
+
+_CACHE_TIMEOUT = 10.0
+
+
+@dataclass(slots=True)
+class _Listed:
+    """What the CSV files list, sorted. `counts` are the option rows of each file; `notes` faults that stop nothing."""
+
+    rows: list[Row] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    dated: date = date.max
+    notes: list[str] = field(default_factory=list)
+
+
+def refresh(
+    urls: Sequence[str],
+    cache: str | Cache,
+    calendar: Calendar,
+    now: datetime,
+    *,
+    timeout: float = 60.0,
+    sleep: Sleep = time.sleep,
+) -> dict[str, object]:
+    """Fetches the master that URLs or paths name and, if it is good, makes it the cache's current one.
+
+    A name that ends in `.json` is Fyers' JSON master, which adds freeze quantities and price bands where it can be
+    had. `timeout` is seconds for all downloads together. The report is fit for JSON and never an exception: `accepted`,
+    `reason` (why not), `seconds`, `kept` (as_of of the master that was there before), and where accepted `as_of`,
+    `dated`, `rows`, `sources`, `artifact` (its SHA-256), `changed` and `notes`.
+    """
+    started = time.monotonic()
+    report: dict[str, object] = {"accepted": False, "reason": None, "kept": None}
+    store = None
+    try:
+        store = open_cache(cache) if isinstance(cache, str) else cache
+        over = store.pointer(_CACHE_TIMEOUT)
+        last = _last(over)
+        report["kept"] = last.current.as_of.isoformat() if last else None
+        listed, extras = _fetched([Source(url) for url in urls], Deadline(time.monotonic, timeout), sleep)
+        _check(listed, [Source(url) for url in urls], last, calendar, now)
+        report |= _stored(store, over, last, listed, extras, calendar, now)
+    except (Refused, CacheDown) as problem:
+        report["reason"] = str(problem)
+    finally:
+        if store is not None and isinstance(cache, str):
+            store.close()
+    return report | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def _last(pointer: bytes | None) -> Pointer | None:
+    """The last good master; a damaged pointer counts as none and is written over."""
+    try:
+        return Pointer.decode(pointer) if pointer is not None else None
+    except CacheDown:
+        return None
+
+
+def _fetched(sources: Sequence[Source], deadline: Deadline, sleep: Sleep) -> tuple[_Listed, dict[str, Extra]]:
+    listed = _Listed()
+    for source in sources:
+        if not source.is_json:
+            _add_csv(listed, source, deadline, sleep)
+    if not listed.rows:
+        raise Refused("no CSV master is named; SYMBOL_MASTER_URLS needs one")
+    listed.rows.sort()
+    wanted = {row.symbol for row in listed.rows}
+    extras: dict[str, Extra] = {}
+    for source in sources:
+        if source.is_json:
+            extras |= _extras(listed, source, wanted, deadline, sleep)
+    return listed, extras
+
+
+def _add_csv(listed: _Listed, source: Source, deadline: Deadline, sleep: Sleep) -> None:
+    options = read_options(fetch(source, deadline, sleep), source.name)
+    listed.rows += options.rows
+    listed.counts[source.key] += len(options.rows)
+    listed.dated = min(listed.dated, options.dated)
+    if options.set_aside:
+        listed.notes.append(f"{source.name}: {options.set_aside} rows contradict their own ticker and are left out")
+
+
+def _extras(listed: _Listed, source: Source, wanted: set[str], deadline: Deadline, sleep: Sleep) -> dict[str, Extra]:
+    """What the JSON master adds; nothing, and a note, where it cannot be had."""
+    try:
+        return retried(
+            lambda: read_extras(stream(source, MAX_JSON_BYTES, deadline), wanted, source.name), source, deadline, sleep
+        )
+    except Refused as problem:
+        listed.notes.append(f"no freeze quantities and price bands: {problem}")
+        return {}
+
+
+def _check(listed: _Listed, sources: Sequence[Source], last: Pointer | None, calendar: Calendar, now: datetime) -> None:
+    today = ist_day(now)
+    rules.check_dated(listed.dated, today, calendar)
+    rules.check_unique(listed.rows)
+    whole = len(listed.rows) >= rules.LARGE or any(source.is_fyers for source in sources)
+    if whole:
+        rules.check_sentinels(listed.rows, today)
+    if last is not None:
+        rules.check_row_counts(listed.counts, last.current.sources, last.current.accepted_at, now)
+
+
+def _stored(
+    store: Cache,
+    over: bytes | None,
+    last: Pointer | None,
+    listed: _Listed,
+    extras: dict[str, Extra],
+    calendar: Calendar,
+    now: datetime,
+) -> dict[str, object]:
+    content = artifact.encode(listed.rows, extras, listed.dated)
+    digest = artifact.digest_of(content)
+    as_of = rules.trading_day_of(ist_day(now), calendar)
+    entry = Entry(artifact_name(store.name, digest), digest, as_of, now, listed.counts)
+    store.publish(content, last.followed_by(entry) if last else Pointer(entry), over, _CACHE_TIMEOUT)
+    return {
+        "accepted": True,
+        "as_of": as_of.isoformat(),
+        "dated": listed.dated.isoformat(),
+        "rows": len(listed.rows),
+        "sources": dict(listed.counts),
+        "artifact": digest,
+        "changed": last is None or last.current.digest != digest,
+        "notes": listed.notes,
+    }

@@ -1,0 +1,119 @@
+"""Where a symbol master comes from: files at Fyers or elsewhere, read with a bound on time and size."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from app.adapters.symbols.refused import Refused
+from app.deadline import Deadline
+
+FYERS_HOST = "public.fyers.in"
+MAX_CSV_BYTES = 64 * 1024 * 1024  # NSE_FO.csv has about 12 MB
+MAX_JSON_BYTES = 256 * 1024 * 1024  # NSE_FO_sym_master.json has about 84 MB; it is streamed, never held
+
+_CONNECT, _READ = 3.0, 10.0
+_BACK_OFF = (0.5, 1.5)  # seconds before the second and the third try
+_CHUNK = 256 * 1024
+
+Sleep = Callable[[float], None]
+_Got = TypeVar("_Got")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of the master, named by an http(s) URL or a path."""
+
+    url: str
+
+    @property
+    def key(self) -> str:
+        """The URL without what may be secret in it: user, password, query."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or ''}{parts.path}" if self.is_remote else self.url
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return Path(urlsplit(self.url).path).name or self.key
+
+    @property
+    def is_remote(self) -> bool:
+        return self.url.startswith(("http://", "https://"))
+
+    @property
+    def is_json(self) -> bool:
+        return self.name.lower().endswith(".json")
+
+    @property
+    def is_fyers(self) -> bool:
+        return self.is_remote and urlsplit(self.url).hostname == FYERS_HOST
+
+
+class _Unavailable(Exception):
+    """This try failed and the next one may not."""
+
+
+def fetch(source: Source, deadline: Deadline, sleep: Sleep = time.sleep) -> bytes:
+    """The whole file. Raises Refused where three tries do not get it in time, or where it is over the size cap."""
+    return retried(lambda: b"".join(stream(source, MAX_CSV_BYTES, deadline)), source, deadline, sleep)
+
+
+def retried(call: Callable[[], _Got], source: Source, deadline: Deadline, sleep: Sleep) -> _Got:
+    """Up to three tries with back-off, inside the deadline."""
+    for pause in (*_BACK_OFF, None):
+        try:
+            return call()
+        except _Unavailable as problem:
+            if pause is None or deadline.left() <= pause:
+                raise Refused(f"{source.name} could not be read: {problem}") from problem
+        sleep(pause)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def stream(source: Source, limit: int, deadline: Deadline) -> Iterator[bytes]:
+    """The file in chunks, once. Ends with _Unavailable or Refused where it cannot be read whole."""
+    chunks = _download(source, deadline) if source.is_remote else _read(source)
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise Refused(f"{source.name} is over {limit // 1024 // 1024} MB, which no master is")
+        if deadline.left() <= 0:
+            raise Refused(f"{source.name} did not arrive in time")
+        yield chunk
+
+
+def _read(source: Source) -> Iterator[bytes]:
+    path = Path(unquote(urlsplit(source.url).path)) if source.url.startswith("file://") else Path(source.url)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise Refused(f"{source.name} could not be read: {error.strerror or error}") from error
+
+
+def _download(source: Source, deadline: Deadline) -> Iterator[bytes]:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.max_redirects = 3
+        try:
+            timeout = max(0.001, deadline.cap(_CONNECT)), max(0.001, deadline.cap(_READ))
+            with session.get(source.url, stream=True, timeout=timeout) as reply:
+                _check_status(source, reply.status_code)
+                yield from reply.iter_content(_CHUNK)
+        except requests.RequestException as error:
+            raise _Unavailable(type(error).__name__) from error
+
+
+def _check_status(source: Source, status: int) -> None:
+    if status == 200:
+        return
+    if status >= 500 or status in (408, 429):
+        raise _Unavailable(f"HTTP {status}")
+    raise Refused(f"{source.name} could not be read: HTTP {status}")
