@@ -18,7 +18,7 @@ from app.errors import NotNow, Reason
 from app.ports import TokenUnreadable
 from app.token import Token, parse
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger("gateway.tokens")
 _LARGEST = 65536  # bytes; the object of a real token has about 2,000
 _LOCK_PAUSE = 0.01
 _CONNECT = 1.0
@@ -59,7 +59,7 @@ class FileTokens:
         try:
             with self._path.open("rb") as file:
                 if os.fstat(file.fileno()).st_mode & 0o077:
-                    _log.warning("others could read %s, which holds the Fyers token; its mode is 600 now", self._path)
+                    log.warning("others could read %s, which holds the Fyers token; its mode is 600 now", self._path)
                     os.fchmod(file.fileno(), 0o600)
                 return file.read(_LARGEST)
         except FileNotFoundError:
@@ -131,7 +131,7 @@ class GcsTokens:
             try:
                 text, _generation = self._read(deadline)
             except self._failures as error:
-                _log.warning("reading %s failed: %s", self._place, _brief(error))
+                log.warning("reading %s failed: %s", self._place, _brief(error))
                 continue
             return None if text is None else _parsed(text)
         raise _down(self._place, "read")
@@ -144,7 +144,7 @@ class GcsTokens:
             try:
                 kept = self._saved(token, deadline)
             except self._failures as error:  # it may be written or not: that is read before another try
-                _log.warning("writing %s failed: %s", self._place, _brief(error))
+                log.warning("writing %s failed: %s", self._place, _brief(error))
                 continue
             if kept is not None:
                 return kept
@@ -194,7 +194,7 @@ def _parsed(text: bytes) -> Token:
     try:
         return parse(text)
     except ValueError as error:
-        _log.error("%s; log in again, or repair the token store", error)
+        log.error("%s; log in again, or repair the token store", error)
         raise TokenUnreadable from None
 
 
@@ -215,5 +215,5 @@ def _brief(error: Exception) -> str:
 
 
 def _down(detail: str, what: str) -> NotNow:
-    _log.error("the token store cannot be %s: %s", what, detail)
+    log.error("the token store cannot be %s: %s", what, detail)
     return NotNow(Reason.NEEDS_LOGIN, f"the token store cannot be {what}; nothing was sent")

@@ -1,0 +1,232 @@
+"""The token that the broker adapter uses now, and what happens where there is none.
+
+    UNKNOWN        nothing is known yet: the store was not read, or did not answer
+    AUTHENTICATED  there is a token that can be alive
+    NEEDS_LOGIN    there is none: nobody logged in, it has ended, Fyers refused it, or it belongs to another app
+
+A token that is known to have ended is never tried at Fyers. One that Fyers refuses is looked up in the store once more,
+since another instance may have today's; if that one is no other, somebody is told, once a day for each dead token,
+however many alerts and instances meet it. While a login is needed the store is read again every few seconds at most, so
+a login through any instance heals all of them. A store that does not answer ends no login that can be alive.
+"""
+
+import hashlib
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from app.calendar import IST, ist_day
+from app.deadline import Deadline
+from app.errors import NotNow, Reason
+from app.login.links import PHONE_LINK_LASTS, LoginLinks
+from app.login.reading import SharedReading
+from app.notice import Notice, Severity
+from app.outbox import deliver
+from app.ports import Clock, Ledger, Notifier, TokenStore, TokenUnreadable
+from app.risk import SYSTEM, Account, TradingState
+from app.token import Token
+
+log = logging.getLogger("gateway.login")
+
+TELLING = 1.0  # seconds that a notice may cost
+_LOGIN_DAY_BEGINS = timedelta(hours=6)  # IST: tokens end then, so it is then that the next login is missing
+_REMEMBERED = 8
+
+
+class LoginState(StrEnum):
+    UNKNOWN = "UNKNOWN"
+    AUTHENTICATED = "AUTHENTICATED"
+    NEEDS_LOGIN = "NEEDS_LOGIN"
+
+
+MOVES: dict[LoginState, frozenset[LoginState]] = {
+    LoginState.UNKNOWN: frozenset({LoginState.AUTHENTICATED, LoginState.NEEDS_LOGIN}),
+    LoginState.AUTHENTICATED: frozenset({LoginState.NEEDS_LOGIN}),
+    LoginState.NEEDS_LOGIN: frozenset({LoginState.AUTHENTICATED}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStatus:
+    """What can be said without asking Fyers. `problem` is None where all is well, else one sentence."""
+
+    state: LoginState
+    problem: str | None = None
+    ends_at: datetime | None = None
+    last_validated_at: datetime | None = None
+
+
+class CurrentToken:
+    """Implements `ports.TokenSource`; one for the process, used by all its threads."""
+
+    def __init__(
+        self, store: TokenStore, ledger: Ledger, notifier: Notifier, clock: Clock, links: LoginLinks, app_id: str
+    ) -> None:
+        self._reading = SharedReading(store, clock)
+        self._ledger = ledger
+        self._notifier = notifier
+        self._clock = clock
+        self._links = links
+        self._app_id = app_id
+        self._lock = threading.Lock()  # guards what follows; no call is made under it
+        self._state = LoginState.UNKNOWN
+        self._token: Token | None = None
+        self._refused: dict[str, tuple[datetime, str]] = {}
+        self._told: dict[str, str] = {}  # the last notice of each kind
+
+    @property
+    def state(self) -> LoginState:
+        return self._state
+
+    def token(self, deadline: Deadline) -> Token:
+        """Costs nothing while the token can be alive. Raises NotNow, and tells somebody, where there is none."""
+        token = self._token
+        if token is not None and self.problem_of(token) is None:
+            return token
+        return self.look(deadline)
+
+    def look(self, deadline: Deadline, *, fresh: bool = False, tell: bool = True) -> Token:
+        """Reads the store and goes by it. Raises NotNow; the state stays where the store does not answer."""
+        try:
+            stored = self.stored(deadline, fresh)
+        except TokenUnreadable as unreadable:
+            return self._without(None, unreadable.message, deadline, tell)
+        except NotNow as down:
+            problem = self._token and self.problem_of(self._token)
+            if problem is None:
+                raise
+            return self._without(self._token, f"{problem} ({down.message})", deadline, tell)
+        problem = self.problem_of(stored)
+        if stored is None or problem is not None:
+            return self._without(stored, problem or "", deadline, tell)
+        return self.adopt(stored)
+
+    def stored(self, deadline: Deadline, fresh: bool = True) -> Token | None:
+        """What the store holds, dead or alive. Raises NotNow."""
+        return self._reading.latest(deadline, fresh)
+
+    def adopt(self, token: Token) -> Token:
+        """Takes a token that can be alive into use, unless the one in use is newer. Returns the one in use."""
+        with self._lock:
+            current = self._token
+            if current is not None and token.is_older_than(current) and self.problem_of(current) is None:
+                return current
+            self._token = token
+            self._refused.pop(token.access_token, None)
+            self._move(LoginState.AUTHENTICATED, f"a token that ends {said(token.ends_at)}")
+            return token
+
+    def refuse(self, token: Token, message: str) -> None:
+        """Remembers that Fyers does not take this token."""
+        words = _in_short(message.replace(token.access_token, "…"))
+        with self._lock:
+            self._refused[token.access_token] = (self._clock.now(), words)
+            for oldest in list(self._refused)[:-_REMEMBERED]:
+                del self._refused[oldest]
+
+    def refused(self, token: Token, message: str, deadline: Deadline) -> bool:
+        current = self._token
+        if current is not None and current.access_token != token.access_token and self.problem_of(current) is None:
+            return True  # an answer to a request of before the login
+        self.refuse(token, message)
+        try:
+            return self.look(deadline, fresh=True).access_token != token.access_token
+        except NotNow:
+            return False
+
+    def forbidden(self, message: str, deadline: Deadline) -> None:
+        now = self._clock.now()
+        why = f"Fyers takes no orders from this app: {_in_short(message)}"
+        log.critical("trading has to halt", extra={"why": why})
+
+        def halt(account: Account) -> Account:
+            halted = account.state is TradingState.HALTED
+            return account if halted else account.switched(TradingState.HALTED, why, SYSTEM, now)
+
+        try:
+            self._ledger.change_account(halt, deadline)
+        except NotNow:
+            text = f"{why}. Trading could not be halted, since the ledger does not answer."
+            self._notifier.send(Notice(f"forbidden:{ist_day(now)}", "forbidden", Severity.CRITICAL, text), deadline)
+
+    def status(self, deadline: Deadline, needed_until: datetime | None = None) -> LoginStatus:
+        """For `/readyz` and preflight: tells nobody, and never raises. `needed_until`: the end of the session."""
+        try:
+            token = self._token
+            if token is None or self.problem_of(token) is not None:
+                token = self.look(deadline, tell=False)
+        except NotNow as none:
+            return LoginStatus(self._state, none.message)
+        short = needed_until is not None and token.ends_at is not None and token.ends_at < needed_until
+        problem = f"the login ends {said(token.ends_at)}: log in again after 06:30 IST" if short else None
+        return LoginStatus(self._state, problem, token.ends_at, token.last_validated_at)
+
+    def problem_of(self, token: Token | None) -> str | None:
+        """Why this token is not to be used; None where it can be alive."""
+        if token is None:
+            return "nobody has logged in at Fyers; nothing was sent"
+        if token.app_id is not None and token.app_id != self._app_id:
+            return "the stored Fyers token is of another app than FYERS_APP_ID: log in again; nothing was sent"
+        if not token.can_be_alive(self._clock.now()):
+            return f"the Fyers login ended {said(token.ends_at)}: log in again; nothing was sent"
+        refused = self._refused.get(token.access_token)
+        validated = token.last_validated_at
+        if refused is None or (validated is not None and validated > refused[0]):
+            return None
+        return f"Fyers does not take the token ({refused[1]}): log in again; nothing was sent"
+
+    def tell(self, notice: Notice, deadline: Deadline) -> None:
+        """Once, through the ledger, so that all instances together tell it once; directly where the ledger is down."""
+        with self._lock:
+            if self._told.get(notice.kind) == notice.id:
+                return
+            self._told[notice.kind] = notice.id
+        within = deadline.within(TELLING)
+        try:
+            if self._ledger.notify(notice, within):
+                deliver(notice, self._ledger, self._notifier, within)
+        except NotNow:
+            if not self._notifier.send(notice, within):
+                log.critical("nobody could be told", extra={"notice": notice.id, "text": notice.text})
+                self._told.pop(notice.kind, None)
+
+    def _without(self, stored: Token | None, problem: str, deadline: Deadline, tell: bool) -> Token:
+        """There is no token that can be alive. Returns the one of a login that came in between; else raises."""
+        with self._lock:
+            current = self._token
+            if current is not None and self.problem_of(current) is None:
+                return current
+            self._token = None
+            self._move(LoginState.NEEDS_LOGIN, problem)
+        if tell:
+            self.tell(self._needed(stored, problem), deadline)
+        raise NotNow(Reason.NEEDS_LOGIN, problem)
+
+    def _needed(self, stored: Token | None, problem: str) -> Notice:
+        day = ist_day(self._clock.now() - _LOGIN_DAY_BEGINS)
+        which = "none" if stored is None else hashlib.sha256(stored.access_token.encode()).hexdigest()[:8]
+        text = (
+            f"Alerts are not traded: {problem}. Log in (after 06:30 IST): {self._links.new(PHONE_LINK_LASTS)} "
+            f"The link works once, for {PHONE_LINK_LASTS.seconds // 60} minutes."
+        )
+        return Notice(f"login:needed:{day}:{which}", "login-needed", Severity.CRITICAL, text)
+
+    def _move(self, to: LoginState, why: str) -> None:
+        if to is self._state:
+            return
+        if to not in MOVES[self._state]:
+            raise ValueError(f"the login cannot go from {self._state} to {to}")
+        log.warning("login %s -> %s", self._state, to, extra={"why": why})
+        self._state = to
+
+
+def _in_short(message: str) -> str:
+    """Fyers' words on one line of bounded length."""
+    return " ".join(message.split())[:200]
+
+
+def said(moment: datetime | None) -> str:
+    """A time as people in India say it."""
+    return "when Fyers says so" if moment is None else f"{moment.astimezone(IST):at %H:%M IST on %d-%b-%Y}"

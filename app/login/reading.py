@@ -1,0 +1,49 @@
+"""One read of the token store at a time, whoever asks."""
+
+import threading
+from concurrent.futures import Future
+
+from app.deadline import Deadline
+from app.errors import NotNow, Reason
+from app.ports import Clock, TokenStore
+from app.token import Token
+
+READ = 2.0
+AGAIN_AFTER = 2.0  # so long an answer stands, the failure of a store too; then a login elsewhere heals this instance
+
+
+class SharedReading:
+    """The read runs in a thread of its own, with its own deadline; each asker waits no longer than he has time.
+
+    So a store that hangs costs nobody more than that, and hundred alerts at once are one request.
+    """
+
+    def __init__(self, store: TokenStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._answer: Future[Token | None] | None = None
+        self._started = 0.0
+
+    def latest(self, deadline: Deadline, fresh: bool = False) -> Token | None:
+        """What the store holds; `fresh` does without an answer of a moment ago. Raises NotNow as `load` does."""
+        try:
+            return self._answering(fresh).result(deadline.cap(READ))
+        except TimeoutError:
+            raise NotNow(Reason.NEEDS_LOGIN, "the token store does not answer in time; nothing was sent") from None
+
+    def _answering(self, fresh: bool) -> "Future[Token | None]":
+        """A running read serves everybody, unless it ought to have ended long ago."""
+        with self._lock:
+            answer, age = self._answer, self._clock.monotonic() - self._started
+            if answer is None or age >= READ + AGAIN_AFTER or (answer.done() and (fresh or age >= AGAIN_AFTER)):
+                self._started = self._clock.monotonic()
+                self._answer = answer = Future()
+                threading.Thread(target=self._read, args=(answer,), name="token-read", daemon=True).start()
+            return answer
+
+    def _read(self, answer: "Future[Token | None]") -> None:
+        try:
+            answer.set_result(self._store.load(Deadline(self._clock.monotonic, READ)))
+        except Exception as error:  # noqa: BLE001 (it is raised to whoever waits)
+            answer.set_exception(error)
