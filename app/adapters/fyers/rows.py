@@ -1,0 +1,130 @@
+"""From the broker's rows to quotes, positions and order book. Prices are Decimal rupees all the way.
+
+A quote that makes no sense is left out. Positions and book are taken whole or not at all: a missing row would read as
+"no position", or as "the order is not there".
+"""
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from app.adapters.fyers.json_text import Body, amount, whole
+from app.adapters.fyers.words import clean
+from app.alert import Side
+from app.contract import BookRow, Position, Quote
+from app.order import OrderStatus
+
+_PREFIX = re.compile(r"^\d:")
+_SIDES = {1: Side.BUY, -1: Side.SELL}
+# Fyers' documents: 1 cancelled, 2 traded, 3 not used, 4 transit, 5 rejected, 6 pending, 7 expired. There is none for a
+# partial fill; the sockets show others (90), so what is not listed here is not known and never final.
+_STATUS = {
+    1: OrderStatus.CANCELLED,
+    2: OrderStatus.FILLED,
+    4: OrderStatus.ACCEPTED,
+    5: OrderStatus.REJECTED,
+    6: OrderStatus.ACCEPTED,
+    7: OrderStatus.EXPIRED,
+}
+
+
+class Incomplete(Exception):
+    """The rows are not all there, or one of them makes no sense; the text says which."""
+
+
+def quotes(body: Body, asked: Iterable[str]) -> dict[str, Quote]:
+    """The quotes of those symbols that were asked for and can be quoted."""
+    wanted = set(asked)
+    found = (_quote(row) for row in _rows(body, "d") if isinstance(row, dict))
+    return {quote.symbol: quote for quote in found if quote is not None and quote.symbol in wanted}
+
+
+def positions(body: Body) -> tuple[Position, ...]:
+    """All net positions, of whatever product type. Raises Incomplete."""
+    return tuple(_position(row) for row in _rows(body, "netPositions"))
+
+
+def order_book(body: Body, secrets: Iterable[str] = ()) -> tuple[BookRow, ...]:
+    """The whole book. Raises Incomplete."""
+    if whole(body.get("code")) != 200:
+        raise Incomplete("the order book comes without code 200")
+    return tuple(_book_row(row, secrets) for row in _rows(body, "orderBook"))
+
+
+def _rows(body: Body, name: str) -> list[Any]:
+    rows = body.get(name)
+    if not isinstance(rows, list):
+        raise Incomplete(f"{name} is not a list")
+    return rows
+
+
+def _quote(row: Body) -> Quote | None:
+    values = row.get("v")
+    symbol = row.get("n")
+    if row.get("s") != "ok" or not isinstance(values, dict) or not isinstance(symbol, str):
+        return None
+    ltp = amount(values.get("lp"))
+    if ltp is None or ltp <= 0:
+        return None
+    bid, ask = (_positive(values.get(side)) for side in ("bid", "ask"))
+    return Quote(symbol, ltp, bid or Decimal(0), ask or Decimal(0))
+
+
+def _position(row: Any) -> Position:
+    symbol, product = _text(row, "symbol"), _text(row, "productType")
+    net = whole(row.get("netQty"))
+    realised = Decimal(0) if row.get("realized_profit") is None else amount(row["realized_profit"])
+    if net is None or realised is None:
+        raise Incomplete(f"the position in {symbol} has no quantity or no profit")
+    return Position(symbol, product, net, realised, bought=_units(row, "buyQty"), sold=_units(row, "sellQty"))
+
+
+def _book_row(row: Any, secrets: Iterable[str]) -> BookRow:
+    broker_order_id = _text(row, "id")
+    quantity, filled = _units(row, "qty"), _units(row, "filledQty")
+    status = _STATUS.get(whole(row.get("status")) or 0)
+    if status is OrderStatus.ACCEPTED and filled > 0:
+        status = OrderStatus.PARTIALLY_FILLED
+    if status is OrderStatus.FILLED and row.get("filledQty") is None:
+        filled = quantity
+    parent = row.get("parentId")
+    return BookRow(
+        broker_order_id=broker_order_id,
+        tag=_PREFIX.sub("", _optional_text(row, "orderTag")).lower(),
+        symbol=_optional_text(row, "symbol"),
+        side=_SIDES.get(whole(row.get("side")) or 0, ""),
+        product=_optional_text(row, "productType"),
+        status=status,
+        quantity=quantity,
+        filled_quantity=filled,
+        average_price=_positive(row.get("tradedPrice")),
+        limit_price=_positive(row.get("limitPrice")),
+        message=clean(row.get("message"), secrets),
+        parent_id=parent if isinstance(parent, str) and parent else None,
+    )
+
+
+def _units(row: Body, name: str) -> int:
+    """A quantity; absent or null means none."""
+    units = 0 if row.get(name) is None else whole(row[name])
+    if units is None or units < 0:
+        raise Incomplete(f"{name} is not a quantity")
+    return units
+
+
+def _text(row: Any, name: str) -> str:
+    text = _optional_text(row, name) if isinstance(row, dict) else ""
+    if not text:
+        raise Incomplete(f"a row has no {name}")
+    return text
+
+
+def _optional_text(row: Body, name: str) -> str:
+    text = row.get(name)
+    return text if isinstance(text, str) else ""
+
+
+def _positive(value: object) -> Decimal | None:
+    number = amount(value)
+    return number if number is not None and number > 0 else None

@@ -1,0 +1,83 @@
+"""fyers-apiv3 for what it knows, the endpoints, headers and fields, with our transport in the place of its own.
+
+The SDK's transport has no time-outs, drops status and headers, turns a lost reply into `{"code": -99}` and keeps one
+error object for all threads; its constructor opens two log files. None of that runs: the model below takes over the
+methods alone, and each call of theirs ends in `Wire`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fyers_apiv3 import fyersModel
+
+from app.adapters.fyers.json_text import write
+from app.adapters.fyers.transport import MOST_BYTES, Reply, Transport
+from app.deadline import Deadline
+
+HEADERS = {"Content-Type": "application/json", "version": "3"}  # as the SDK sends them
+Config = fyersModel.Config
+SessionModel = fyersModel.SessionModel
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The SDK's service, for one call: where to, and in how much time (seconds). Its methods raise CallFailed.
+
+    They return the Reply, not the SDK's dictionary: what was seen on the wire is what an outcome is judged by.
+    """
+
+    transport: Transport
+    api_url: str
+    data_url: str
+    connect: float
+    total: float
+    window: Deadline | None = None
+    most: int = MOST_BYTES
+
+    def get_call(self, api: str, header: str, data: Mapping[str, str] | None = None, data_flag: bool = False) -> Reply:
+        return self._call("GET", api, header, data_flag, params=data)
+
+    def post_call(self, api: str, header: str, data: Any = None, data_flag: bool = False) -> Reply:
+        return self._call("POST", api, header, data_flag, body=write(data))
+
+    def patch_call(self, api: str, header: str, data: Any, data_flag: bool = False) -> Reply:
+        return self._call("PATCH", api, header, data_flag, body=write(data))
+
+    def put_call(self, api: str, header: str, data: Any, data_flag: bool = False) -> Reply:
+        return self._call("PUT", api, header, data_flag, body=write(data))
+
+    def delete_call(self, api: str, header: str, data: Any, data_flag: bool = False) -> Reply:
+        return self._call("DELETE", api, header, data_flag, body=write(data))
+
+    def _call(
+        self,
+        method: str,
+        api: str,
+        header: str,
+        data_flag: bool,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Reply:
+        return self.transport.call(
+            method,
+            (self.data_url if data_flag else self.api_url) + api,
+            headers={"Authorization": header, **HEADERS},
+            params=params,
+            body=body,
+            connect=self.connect,
+            total=self.total,
+            window=self.window,
+            most=self.most,
+        )
+
+
+class Model(fyersModel.FyersModel):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's methods for one call. Its own constructor, which opens log files and a session, is never run."""
+
+    def __init__(self, app_id: str, access_token: str, wire: Wire) -> None:
+        self.client_id = app_id
+        self.token = access_token
+        self.header = f"{app_id}:{access_token}"
+        self.is_async = False
+        self.service = wire

@@ -1,0 +1,139 @@
+"""The daily login at Fyers, over the same transport: the page to log in on, and the exchange of what it hands back."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.adapters.fyers.broker import API_URL
+from app.adapters.fyers.json_text import Body, read_object, whole, write
+from app.adapters.fyers.sdk import HEADERS, Config, Model, SessionModel, Wire
+from app.adapters.fyers.transport import CallFailed, Reply, Transport
+from app.adapters.fyers.words import clean
+from app.deadline import Deadline
+from app.errors import NotNow, Reason
+from app.ports import Token
+
+CONNECT = 2.0  # seconds; nobody's order waits for a login
+TOTAL = 12.0
+_REFRESH = "/validate-refresh-token"  # the SDK has no name for it
+_MOST_CLAIMS = 16 * 1024
+_IN_A_HEADER = re.compile(r"[!-~]+")
+
+
+class LoginRefused(Exception):
+    """Fyers said no, with this code and in these words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"Fyers refused the login ({code}): {message or 'no reason given'}")
+        self.code = code
+        self.message = message
+
+
+class FyersLogin:
+    """The login calls. Each takes its deadline and raises LoginRefused, or NotNow where Fyers does not answer.
+
+    Nothing is tried again: an auth code is good once, and a reply that was lost has used it up.
+    """
+
+    def __init__(
+        self, app_id: str, secret_id: str, redirect_uri: str, transport: Transport, api_url: str = API_URL
+    ) -> None:
+        self._app_id = app_id
+        self._secret_id = secret_id
+        self._redirect_uri = redirect_uri
+        self._transport = transport
+        self._api_url = api_url
+
+    def auth_url(self, state: str) -> str:
+        """Where the account holder logs in; Fyers then sends the browser to the redirect URI with `auth_code`."""
+        made = SessionModel(self._app_id, self._redirect_uri, response_type="code", state=state).generate_authcode()
+        return f"{self._api_url}{Config.auth}?{urlsplit(made).query}"
+
+    def exchange(self, auth_code: str, deadline: Deadline) -> Token:
+        """The day's token for what the login page handed back."""
+        fields = {"grant_type": "authorization_code", "code": auth_code}
+        body = self._post(Config.generate_access_token, fields, (auth_code,), deadline)
+        return self._token(body, body.get("refresh_token"))
+
+    def refresh(self, refresh_token: str, pin: str, deadline: Deadline) -> Token:
+        """A new access token without a login, where Fyers still allows it (not for retail since 1-Apr-2026)."""
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token, "pin": pin}
+        return self._token(self._post(_REFRESH, fields, (refresh_token, pin), deadline), refresh_token)
+
+    def profile(self, token: Token, deadline: Deadline) -> str | None:
+        """The account's id, masked ("F1***5"); proof that the token works. None where the reply has no id."""
+        total = deadline.cap(TOTAL)
+        wire = Wire(self._transport, self._api_url, "", min(CONNECT, total), total)
+        try:
+            reply: Reply = Model(self._app_id, token.access_token, wire).get_profile()
+        except CallFailed as failed:
+            raise _down(failed.why) from None
+        account = _ok(reply, (token.access_token, self._app_id)).get("data")
+        return _masked(account.get("fy_id")) if isinstance(account, dict) else None
+
+    def _post(self, path: str, fields: Mapping[str, str], secrets: tuple[str, ...], deadline: Deadline) -> Body:
+        hashed = SessionModel(self._app_id, secret_key=self._secret_id).get_hash().hexdigest()
+        total = deadline.cap(TOTAL)
+        try:
+            reply = self._transport.call(
+                "POST",
+                self._api_url + path,
+                headers=HEADERS,
+                body=write({"appIdHash": hashed, **fields}),
+                connect=min(CONNECT, total),
+                total=total,
+            )
+        except CallFailed as failed:
+            raise _down(failed.why) from None
+        return _ok(reply, (*secrets, hashed, self._secret_id, self._app_id))
+
+    def _token(self, body: Body, refresh_token: object) -> Token:
+        access_token = body.get("access_token")
+        if not isinstance(access_token, str) or not _IN_A_HEADER.fullmatch(access_token):
+            raise _down("the answer has no access token")
+        return Token(
+            access_token,
+            refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+            issued_at=datetime.now(UTC),
+            expires_at=expiry_of(access_token),
+            app_id=self._app_id,
+        )
+
+
+def expiry_of(access_token: str) -> datetime | None:
+    """When the token says it expires, in UTC; None where it does not say. Nothing is verified: Fyers does that."""
+    parts = access_token.split(".")
+    if len(parts) != 3 or len(parts[1]) > _MOST_CLAIMS:
+        return None
+    try:
+        claims = read_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        expires = whole((claims or {}).get("exp"))
+        return None if expires is None else datetime.fromtimestamp(expires, UTC)
+    except (ValueError, OverflowError, OSError, binascii.Error):
+        return None
+
+
+def _ok(reply: Reply, secrets: tuple[str, ...]) -> Body:
+    body = read_object(reply.body) or {}
+    code = whole(body.get("code"))
+    if reply.status == 200 and body.get("s") == "ok":
+        return body
+    if reply.status == 429:
+        raise NotNow(Reason.BROKER_BUSY)
+    if body.get("s") == "error" and code is not None and reply.status < 500:
+        raise LoginRefused(code, clean(body.get("message"), secrets))
+    raise _down(f"HTTP {reply.status} with a body that is not the broker's")
+
+
+def _down(why: str) -> NotNow:
+    return NotNow(Reason.BROKER_DOWN, f"Fyers did not answer the login call: {why}")
+
+
+def _masked(account: Any) -> str | None:
+    if not isinstance(account, str) or not account:
+        return None
+    return f"{account[:2]}***{account[-1]}" if len(account) > 4 else "***"

@@ -1,0 +1,190 @@
+"""HTTP to the broker with nothing left to chance: one total time-out, no retry, no redirect, a bounded body.
+
+A call ends in a `Reply`, whatever it says, or in `CallFailed`, which knows whether a byte of the request was written.
+"""
+
+import http.client
+import queue
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from time import monotonic
+
+import certifi
+import requests
+import urllib3
+
+
+from app.adapters.fyers.connections import Call, TimedAdapter, WindowOver
+from app.adapters.fyers.resolver import Lookup, Resolver
+from app.deadline import Deadline
+
+MOST_BYTES = 256 * 1024
+CONNECTIONS = 32
+_CHUNK = 64 * 1024
+
+
+class CallFailed(Exception):
+    """No whole reply came. `wrote`: at least one byte of the request was given to the socket."""
+
+    def __init__(self, why: str, wrote: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.wrote = wrote
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. Header names are in lower case; `seconds` is how long the call took."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    new_connection: bool = False
+    seconds: float = 0.0
+
+    @property
+    def says_wait(self) -> bool:
+        """Whether the server told when to come again, in whatever words."""
+        return "retry-after" in self.headers or "x-retry-after-ms" in self.headers
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait, where that can be read."""
+        for name, unit in (("x-retry-after-ms", 1000), ("retry-after", 1)):
+            text = self.headers.get(name, "").strip()
+            if text.isascii() and text.isdigit() and len(text) < 10:
+                return int(text) / unit
+        return None
+
+
+class Transport:
+    """One pooled session for all calls and threads; make it in the process that uses it, after any fork."""
+
+    def __init__(
+        self, *, connections: int = CONNECTIONS, tls: ssl.SSLContext | None = None, lookup: Lookup = socket.getaddrinfo
+    ) -> None:
+        self._resolver = Resolver(lookup)
+        self._adapter = TimedAdapter(connections, tls or trusting_public_certifi.where())
+        self._session = _Session()
+        self._session.trust_env = False  # no proxies and no .netrc from the environment
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers["Accept-Encoding"] = "identity"
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._adapter)
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        connect: float,
+        total: float,
+        window: Deadline | None = None,
+        most: int = MOST_BYTES,
+    ) -> Reply:
+        """One request, sent once. `connect` and `total` are seconds, `most` the bytes that a reply may have.
+
+        With a `window` the first byte leaves only while that is open. Raises CallFailed and nothing else.
+        """
+        if connect <= 0 or total <= 0:
+            raise CallFailed("there was no time left for the call", wrote=False)
+        call = Call(connect, total, window, self._resolver)
+        started = monotonic()
+        try:
+            response = self._session.request(
+                method,
+                url,
+                headers=dict(headers),
+                params=params,
+                data=body,
+                timeout=call,  # type: ignore[arg-type]  # requests takes urllib3's time-out, which this is
+                stream=True,
+                allow_redirects=False,
+            )
+            content = _content(response, call, most)
+        except Exception as problem:  # noqa: BLE001 - whatever it was, what counts is whether a byte left
+            why = _words(problem, call)
+        else:
+            names = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status_code, names, content, call.new_connection, monotonic() - started)
+        raise CallFailed(why, call.wrote)  # out here, so that the library's exception, with its request, stays behind
+
+    def warm(self, url: str, seconds: float) -> bool:
+        """Opens a connection to that host ahead of time; False where it could not be had in so many seconds."""
+        if seconds <= 0:
+            return False
+        try:
+            self._adapter.pool(url).warm(Call(seconds, seconds, None, self._resolver))
+        except (OSError, urllib3.exceptions.HTTPError):
+            return False
+        return True
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def trusting_public_certifi.where() -> ssl.SSLContext:
+    """The one TLS context: names and authorities checked, HTTP/1.1."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """A redirect is a reply like any other; without this, requests reads its whole body to prepare a next call."""
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def _content(response: requests.Response, call: Call, most: int) -> bytes:
+    call.stage = "reading the reply"
+    content = bytearray()
+    try:
+        while part := response.raw.read(_CHUNK, decode_content=True):
+            content += part
+            if len(content) > most:
+                raise _TooLarge
+    finally:
+        response.close()  # gives the connection back; an unfinished one is closed
+    return bytes(content)
+
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (WindowOver, "the time to send the order was over"),
+    (_TooLarge, "the reply is too large"),
+    (queue.Empty, "timed out"),
+    (TimeoutError, "timed out"),
+    (socket.gaierror, "the host was not found"),
+    (ConnectionRefusedError, "the connection was refused"),
+    (ssl.SSLError, "TLS failed"),
+    (ConnectionError, "the connection broke"),
+    (http.client.IncompleteRead, "the reply was cut short"),
+    (urllib3.exceptions.IncompleteRead, "the reply was cut short"),
+    (http.client.HTTPException, "the reply is not HTTP"),
+    (urllib3.exceptions.DecodeError, "the reply cannot be unpacked"),
+)
+
+
+def _words(problem: BaseException, call: Call) -> str:
+    """What happened, in words of ours: a library's own text may quote the request, and with it the token."""
+    chain = list(_chain(problem))
+    for kind, words in _WORDS:
+        if any(isinstance(link, kind) for link in chain):
+            return f"{words} while {call.stage}" if not isinstance(problem, WindowOver) else words
+    return f"{type(chain[-1]).__name__} while {call.stage}"
+
+
+def _chain(problem: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = problem
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
