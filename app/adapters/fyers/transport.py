@@ -16,7 +16,6 @@ import certifi
 import requests
 import urllib3
 
-
 from app.adapters.fyers.connections import Call, TimedAdapter, WindowOver
 from app.adapters.fyers.resolver import Lookup, Resolver
 from app.deadline import Deadline
@@ -67,7 +66,7 @@ class Transport:
         self, *, connections: int = CONNECTIONS, tls: ssl.SSLContext | None = None, lookup: Lookup = socket.getaddrinfo
     ) -> None:
         self._resolver = Resolver(lookup)
-        self._adapter = TimedAdapter(connections, tls or trusting_public_certifi.where())
+        self._adapter = TimedAdapter(connections, tls or trusting_public_authorities())
         self._session = _Session()
         self._session.trust_env = False  # no proxies and no .netrc from the environment
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -129,7 +128,7 @@ class Transport:
         self._session.close()
 
 
-def trusting_public_certifi.where() -> ssl.SSLContext:
+def trusting_public_authorities() -> ssl.SSLContext:
     """The one TLS context: names and authorities checked, HTTP/1.1."""
     context = ssl.create_default_context(cafile=certifi.where())
     context.set_alpn_protocols(["http/1.1"])
