@@ -155,11 +155,12 @@ class TokenStore(Protocol):
 
 
 class LoginRefused(Exception):
-    """Fyers or we did not take a step of the login; `message` says why, and has no secret in it."""
+    """Fyers (with its code) or we did not take a step of the login; `message` says why, and has no secret in it."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message if code is None else f"{message} ({code})")
         self.message = message
+        self.code = code
 
 
 class BrokerLogin(Protocol):
@@ -174,8 +175,11 @@ class BrokerLogin(Protocol):
     def refresh(self, refresh_token: str, pin: str, deadline: Deadline) -> Token:
         """A new token without a login, where Fyers still allows that."""
 
-    def profile(self, token: Token, deadline: Deadline) -> str:
-        """Whose token it is, asked of Fyers: proof that it is alive. LoginRefused means that it is dead."""
+    def profile(self, token: Token, deadline: Deadline) -> str | None:
+        """Whose token it is, fit to be shown, asked of Fyers: proof that it is alive.
+
+        LoginRefused only where Fyers says that the token is dead; any other trouble is NotNow.
+        """
 
 
 class TokenSource(Protocol):

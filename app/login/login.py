@@ -28,9 +28,10 @@ _LONGEST_CODE = 8192
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
-    """`account` is whose token Fyers says it is, None where Fyers could not be asked; `warnings` are for a person."""
+    """`account` is whose token Fyers says it is, where it says so; `warnings` are for a person."""
 
     state: LoginState
+    validated: bool
     account: str | None
     ends_at: datetime | None
     warnings: tuple[str, ...] = ()
@@ -71,7 +72,8 @@ class Login:
                 "there is no auth_code; Fyers hands it over in the parameter of that name, not in `code`"
             )
         token = self._checked(self._broker.exchange(auth_code, deadline.within(CALL, tail=STORE)))
-        account, warnings = None, []
+        account: str | None = None
+        warnings: list[str] = []
         try:
             token, account = self._validated(token, deadline.within(CALL, tail=STORE))
         except NotNow:
@@ -83,7 +85,8 @@ class Login:
             warnings.append(f"got before 06:30 IST, this token ends {said(kept.ends_at)}: log in again after 06:30")
         self._current.adopt(kept)
         log.warning("logged in at Fyers", extra={"ends_at": str(kept.ends_at), "warnings": warnings})
-        return LoginResult(self._current.state, account, kept.ends_at, tuple(warnings))
+        validated = token.last_validated_at is not None
+        return LoginResult(self._current.state, validated, account, kept.ends_at, tuple(warnings))
 
     def refresh(self, deadline: Deadline) -> LoginState:
         """Brings the state up to date, and sends the login link to the phone where a login is needed.
@@ -170,6 +173,6 @@ class Login:
             )
         return token
 
-    def _validated(self, token: Token, deadline: Deadline) -> tuple[Token, str]:
+    def _validated(self, token: Token, deadline: Deadline) -> tuple[Token, str | None]:
         account = self._broker.profile(token, deadline)
         return replace(token, last_validated_at=self._clock.now()), account

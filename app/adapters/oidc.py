@@ -1,0 +1,115 @@
+"""Google-signed OIDC tokens, verified by google-auth against certificates that are kept for as long as Google allows.
+
+Its `id_token.verify_token` would fetch them on every call, so its `jwt.decode` is used. It is imported on first use,
+since that costs 0.1 s.
+"""
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.deadline import Deadline
+from app.operators import CannotVerify, NoCredentials
+
+log = logging.getLogger("gateway.operators")
+
+CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"  # {key id: X.509 certificate}
+FETCH = 2.0  # seconds
+_LARGEST = 65536  # bytes; Google's have about 2,500
+_KEPT_AT_MOST = 6 * 3600.0
+_KEPT_AT_LEAST = 60.0  # also the pause before an unknown key id asks again, and anybody can make one up
+_FAILED_PAUSE = 2.0
+_CLOCKS_DIFFER = 10  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Certs:
+    by_key: Mapping[str, str]
+    kept_until: float
+
+
+class GoogleIdTokens:
+    """Implements `operators.IdTokens`."""
+
+    def __init__(self, monotonic: Callable[[], float], certs_url: str = CERTS_URL) -> None:
+        self._monotonic = monotonic
+        self._certs_url = certs_url
+        self._lock = threading.Lock()
+        self._certs: _Certs | None = None
+        self._asked_at: float | None = None
+
+    def claims(self, token: str, audience: str, deadline: Deadline) -> Mapping[str, Any]:
+        from google.auth import jwt
+        from google.auth.exceptions import GoogleAuthError
+
+        if not audience:
+            raise ValueError("without an audience google-auth would take a token made for anybody")
+        # What breaks on a made-up token quotes it, so only the kind of error is told.
+        broken = (GoogleAuthError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+        try:
+            key_id = jwt.decode_header(token).get("kid")  # type: ignore[no-untyped-call]
+            certs = self._current(key_id, deadline)
+            claims: Mapping[str, Any] = jwt.decode(  # type: ignore[no-untyped-call]
+                token, certs=certs, audience=audience, clock_skew_in_seconds=_CLOCKS_DIFFER
+            )
+        except broken as error:
+            hint = "; Cloud Run's own IAM check takes the signature away" if "SIGNATURE_REMOVED" in token else ""
+            log.warning("an OIDC token was refused: %s%s", type(error).__name__, hint)
+            raise NoCredentials from None
+        return claims
+
+    def _current(self, key_id: object, deadline: Deadline) -> Mapping[str, str]:
+        """Certificates that are valid now, and fresh ones for a key that they do not have. One fetch at a time."""
+        if not self._lock.acquire(timeout=deadline.cap(FETCH)):
+            raise CannotVerify
+        try:
+            now, certs = self._monotonic(), self._certs
+            since = None if self._asked_at is None else now - self._asked_at
+            if certs is not None and now < certs.kept_until:
+                if key_id in certs.by_key or (since is not None and since < _KEPT_AT_LEAST):
+                    return certs.by_key
+            elif since is not None and since < _FAILED_PAUSE:
+                raise CannotVerify
+            self._asked_at = now
+            self._certs = certs = self._fetched(deadline.within(FETCH))
+            return certs.by_key
+        finally:
+            self._lock.release()
+
+    def _fetched(self, within: Deadline) -> _Certs:
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        if within.left() <= 0:
+            raise CannotVerify
+        try:
+            with requests.Session() as session:
+                time_out = (within.left(), within.left())
+                with session.get(self._certs_url, timeout=time_out, stream=True, allow_redirects=False) as reply:
+                    by_key = json.loads(_read(reply.raw, within))
+                    if reply.status_code != 200 or not isinstance(by_key, dict):
+                        raise ValueError(f"HTTP {reply.status_code}")
+                    kept_for = _max_age(reply.headers.get("Cache-Control", ""))
+        except (requests.RequestException, HTTPError, ValueError, RecursionError, OSError) as error:
+            log.error("Google's certificates cannot be had: %s", type(error).__name__)
+            raise CannotVerify from None
+        return _Certs(by_key, self._monotonic() + kept_for)
+
+
+def _read(raw: Any, within: Deadline) -> bytes:
+    """The body, bounded in size, and in time also where it comes in drips."""
+    body = b""
+    while chunk := raw.read1(_LARGEST, decode_content=True):
+        body += chunk
+        if len(body) > _LARGEST or within.left() <= 0:
+            raise ValueError("too long")
+    return body
+
+
+def _max_age(cache_control: str) -> float:
+    found = re.search(r"max-age=([0-9]{1,9})", cache_control)
+    return min(_KEPT_AT_MOST, max(_KEPT_AT_LEAST, float(found[1]) if found else 0.0))
