@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from app.simulator.instruments import IST, SESSION_CLOSE, SESSION_OPEN, Instrument, utc_now
+from app.simulator.instruments import Instrument, utc_now
 from app.simulator.market import Market, Quote
 from app.simulator.matching import Matching
 from app.simulator.orders import (
@@ -25,10 +25,9 @@ from app.simulator.orders import (
     Ticket,
     Trade,
     leg_prices,
-    margin_per_unit,
-    price_band,
     protected_limit,
 )
+from app.simulator.rms import RiskSystem
 from app.simulator.rules import (
     Refused,
     Rules,
@@ -39,7 +38,6 @@ from app.simulator.rules import (
     decimal_field,
     integer_field,
     read_ticket,
-    rupees,
 )
 
 # What a modification or cancellation of a closed order answers (the broker's error list of 2023).
@@ -73,12 +71,12 @@ class Exchange:
         client_id: str = "F12345",
     ) -> None:
         self.seed = seed
-        self.capital = capital
         self.client_id = client_id
         self.rules = rules or Rules()
         self.lock = threading.RLock()
         self.market = Market(seed, now, volatile=volatile, holidays=holidays, strikes_each_side=strikes_each_side)
         self.desk = Matching(self.market, self.rules)
+        self.rms = RiskSystem(self.market, self.desk, self.rules, client_id, capital)
         self._day = self.market.listing.day
 
     # -- orders
@@ -93,7 +91,7 @@ class Exchange:
             ticket = read_ticket(payload, self.rules, self.client_id)
             instrument = self._tradable(ticket.symbol)
             check_ticket(ticket, instrument, self.rules)
-            return self._admit(ticket, instrument, reject)
+            return self.rms.admit(ticket, instrument, reject)
 
     def place_slices(self, payload: Mapping[str, Any]) -> list[Order]:
         """`isSliceOrder`: split above the freeze quantity into at most ten orders."""
@@ -224,19 +222,6 @@ class Exchange:
             self._advance()
             return self.market.quote(self._known(symbol))
 
-    def realized(self) -> Decimal:
-        """Rupees made or lost today by closing."""
-        return sum((position.realized for position in self.desk.positions.values()), ZERO)
-
-    def utilized(self) -> Decimal:
-        """Rupees of margin and premium tied up by positions and open orders."""
-        held = (self._margin_of(position) for position in self.desk.positions.values() if position.net)
-        return sum(held, self.desk.blocked)
-
-    def available(self) -> Decimal:
-        with self.lock:
-            return self.capital + self.realized() - self.utilized()
-
     def margin(self, payload: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
         """Rupees that the orders in `data` need by themselves, and together with what is held already."""
         with self.lock:
@@ -245,10 +230,18 @@ class Exchange:
             for item in payload["data"]:
                 instrument, side = self._tradable(str(item.get("symbol"))), integer_field(item, "side")
                 price = decimal_field(item, "limitPrice") or self.market.quote(instrument).ltp
-                spot = self.market.open_spot(instrument.underlying)
-                unit = margin_per_unit(instrument, side, str(item.get("productType")), price, spot)
+                unit = self.rms.margin_unit(instrument, side, str(item.get("productType")), price)
                 total += unit * integer_field(item, "qty")
-            return total, total + self.utilized()
+            return total, total + self.rms.utilized()
+
+    def available(self) -> Decimal:
+        """Rupees left for new orders."""
+        with self.lock:
+            return self.rms.available()
+
+    def market_is_open(self) -> bool:
+        """Whether orders are taken now."""
+        return self.rms.market_is_open()
 
     # -- the market, by hand
 
@@ -306,14 +299,15 @@ class Exchange:
     # -- inside
 
     def _advance(self) -> None:
-        self.desk.sweep()
+        self.market.refresh()
         if self.market.listing.day != self._day:
             self._new_day()
+        self.desk.sweep()
 
     def _new_day(self) -> None:
         self._day = self.market.listing.day
         self._expire()
-        self.capital += self.realized()
+        self.rms.capital += self.rms.realized()
         kept = (position for position in self.desk.positions.values() if position.net and not self._expired(position))
         self.desk.new_day({(position.instrument.symbol, position.product): position for position in kept})
 
@@ -323,7 +317,7 @@ class Exchange:
         if expiry is None or expiry >= self._day:
             return False
         last = self.market.settlement(position.instrument)
-        self.capital += (last - position.net_average) * position.net
+        self.rms.capital += (last - position.net_average) * position.net
         return True
 
     def _expire(self) -> None:
@@ -350,80 +344,6 @@ class Exchange:
             code, message = _CLOSED[order.status]
             raise Refused(message, code)
         return order
-
-    def _admit(self, ticket: Ticket, instrument: Instrument, reject: str | None = None) -> Order:
-        order = self.desk.write(ticket, instrument)
-        quote = self.market.quote(instrument)
-        if order.order_type is OrderType.MARKET:
-            order.limit_price = protected_limit(instrument, order.side, quote.ltp)
-        needed, opening = self._needed(order)
-        reason = reject or self._rejection(order, ticket, quote) or self._shortfall(needed * opening)
-        if reason:
-            self.desk.reject(order, reason)
-        else:
-            self.desk.submit(order, needed * opening / order.quantity)
-        return order
-
-    def _rejection(self, order: Order, ticket: Ticket, quote: Quote) -> str | None:
-        """What the risk system or the exchange says no to, in their words; these rejections carry an order id."""
-        instrument = order.instrument
-        if order.order_type is OrderType.SL_M and instrument.is_option:
-            return "16052 Function not available"
-        if ticket.offline:
-            return "ORA:AMO is stopped"
-        if not self.rules.always_open and not self._is_open():
-            return "16447 : Order entry not allowed in Pre-open"
-        if instrument.freeze_quantity is not None and order.quantity > instrument.freeze_quantity:
-            return f"RED:RULE:{{Check Freeze qty}}Current:{order.quantity} Set:{instrument.freeze_quantity + 1}"
-        if order.waits_for_trigger and (quote.ltp - order.stop_price) * order.side > 0:
-            return "Trigger price should be beyond the last traded price"  # wording not recorded
-        lower, upper = price_band(instrument, quote.ltp)
-        if self.rules.price_bands and order.limit_price and not lower <= order.limit_price <= upper:
-            return (
-                "RED:RULE:{Check circuit limit including square off order}"
-                f"Current:{order.limit_price} LowerCircuit:{lower} UpperCircuit:{upper}"
-            )
-        return None
-
-    def _is_open(self) -> bool:
-        local = self.market.now().astimezone(IST)
-        return local.weekday() < 5 and SESSION_OPEN <= local.time() < SESSION_CLOSE
-
-    def market_is_open(self) -> bool:
-        """Whether orders are taken now."""
-        return self.rules.always_open or self._is_open()
-
-    def _needed(self, order: Order) -> tuple[Decimal, int]:
-        """Rupees a unit, and the units that open exposure rather than close it."""
-        price = order.limit_price or order.stop_price
-        spot = self.market.open_spot(order.instrument.underlying)
-        return margin_per_unit(order.instrument, order.side, order.product, price, spot), self._opening(order)
-
-    def _opening(self, order: Order) -> int:
-        position = self.desk.positions.get((order.instrument.symbol, order.product))
-        closable = -order.side * position.net if position else 0
-        if closable <= 0:
-            return order.quantity
-        for other in self.desk.book.open.values():
-            same = other.instrument is order.instrument and other.product == order.product and other.side == order.side
-            if same and other is not order and not other.is_leg:
-                closable -= other.remaining
-        return max(0, order.quantity - max(0, closable))
-
-    def _shortfall(self, needed: Decimal) -> str | None:
-        available = self.available()
-        if needed <= available or not needed:
-            return None
-        return (
-            f"RED:Margin Shortfall:INR {rupees(needed - available)} Available:INR {rupees(available)} "
-            f"for C-{self.client_id} [FYERS_RISK_CUG]"
-        )
-
-    def _margin_of(self, position: Position) -> Decimal:
-        side = BUY if position.net > 0 else SELL
-        spot = self.market.open_spot(position.instrument.underlying)
-        unit = margin_per_unit(position.instrument, side, position.product, position.net_average, spot)
-        return unit * abs(position.net)
 
     def _amend_offsets(self, order: Order, payload: Mapping[str, Any]) -> None:
         """Omitted keeps, above zero sets, zero or null removes (SDK docstring)."""
@@ -469,7 +389,7 @@ class Exchange:
         orders = []
         for quantity in _slices(position.instrument, abs(position.net)):
             ticket = Ticket(position.instrument.symbol, side, quantity, OrderType.MARKET, position.product)
-            orders.append(self._admit(ticket, position.instrument))
+            orders.append(self.rms.admit(ticket, position.instrument))
         return orders
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.simulator.limits import retry_headers
-from app.simulator.wire import HTML_TYPE, Answer, Request, app_refusal, error, token_refusal
+from app.simulator.wire import ENDPOINTS, HTML_TYPE, Answer, Request, app_refusal, error, page, token_refusal
 
 
 class FaultKind(StrEnum):
@@ -122,6 +122,9 @@ class FaultBook:
         self._armed: dict[str, list[_Armed]] = {}
 
     def arm(self, endpoint: str, fault: Fault) -> None:
+        """ValueError for an endpoint that no request could ever have."""
+        if endpoint != "*" and endpoint not in ENDPOINTS.values():
+            raise ValueError(f"unknown endpoint {endpoint!r}; known: *, {', '.join(sorted(set(ENDPOINTS.values())))}")
         with self._lock:
             self._armed.setdefault(endpoint, []).append(_Armed(fault))
 
@@ -186,13 +189,13 @@ def disguise(fault: Fault, answer: Answer, request: Request) -> Answer:
             body = {"s": "ok", "code": 201, "message": "Order request made, acknowledgement not received"}
             return Answer(fault.status or 200, body)
         case FaultKind.HTML:
-            return Answer(fault.status or 200, _page(fault.status or 200), content_type=HTML_TYPE)
+            return page(fault.status or 200)
         case FaultKind.ANSWER:
             return Answer(fault.status or 200, {} if fault.body is None else fault.body, dict(fault.headers))
         case FaultKind.RATE_LIMITED:
             return error(-429, "Request limit reached", 429, **retry_headers(fault.seconds or 1.0))
         case FaultKind.RATE_LIMITED_HTML:
-            return Answer(429, _page(429), content_type=HTML_TYPE)
+            return page(429)
         case FaultKind.EMPTY:
             return Answer(fault.status or 200, b"")
         case FaultKind.REDIRECT:
@@ -217,10 +220,3 @@ def _misshapen(fault: Fault, content: Any) -> Any:
     if fault.kind is FaultKind.NUMBER_ID and str(content.get("id", "")).isdigit():
         return {**content, "id": int(content["id"])}
     return {name: value for name, value in content.items() if name != "id"}
-
-
-def _page(status: int) -> str:
-    """Near enough to what a proxy in front of the broker shows."""
-    title = {200: "Just a moment...", 403: "Attention Required! | Cloudflare", 429: "Too Many Requests"}
-    name = title.get(status, "Bad gateway" if status == 502 else "Service Unavailable")
-    return f"<!DOCTYPE html><html><head><title>{name}</title></head><body><h1>{status} {name}</h1></body></html>"

@@ -26,6 +26,7 @@ _WAVES = ((0.0003, 61.0), (0.001, 613.0), (0.003, 7207.0))
 _YEAR = 365 * 86400.0
 _CARRY = 0.06
 _ONE_HOUR = 3600.0
+OPENING = -1  # the step of 09:15, at which a market without volatility stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Market:
         self._step_seconds = step_seconds
         self._holidays = holidays
         self._strikes = strikes_each_side
-        self._frozen_step: int | None = None if volatile else -1
+        self._still: int | None = None if volatile else OPENING
+        self._frozen_step = self._still
         self._pins: dict[str, Quote] = {}
         self._changes = 0
         self._open_day(now().astimezone(IST).date())
@@ -91,7 +93,7 @@ class Market:
         """Rupees at 09:15, whatever has been pinned since."""
         known = self._opens.get(instrument.symbol)
         if known is None:
-            known = self._opens[instrument.symbol] = self._price(instrument, -1)
+            known = self._opens[instrument.symbol] = self._price(instrument, OPENING, pinned=False)
         return known
 
     def open_spot(self, underlying: Underlying) -> Decimal:
@@ -108,10 +110,10 @@ class Market:
         self._touch()
 
     def release(self, symbol: str | None = None) -> None:
-        """Let one symbol, or all and time itself, move again."""
+        """Undo the pin of one symbol, or every pin and freeze."""
         if symbol is None:
             self._pins.clear()
-            self._frozen_step = None
+            self._frozen_step = self._still
         else:
             self._pins.pop(symbol, None)
         self._touch()
@@ -153,8 +155,9 @@ class Market:
         seconds = (moment or self.now()).timestamp() - self._midnight
         return max(0, int(seconds / self._step_seconds))
 
-    def _price(self, instrument: Instrument, step: int) -> Decimal:
-        spot = self._spot(instrument.underlying, step)
+    def _price(self, instrument: Instrument, step: int, *, pinned: bool = True) -> Decimal:
+        pin = self._pins.get(instrument.underlying.quote_symbol) if pinned else None
+        spot = float(pin.ltp) if pin else self._spot(instrument.underlying, step)
         if instrument.expiry is None:
             return _on_tick(spot, instrument.tick_size)
         years = self._years_left(instrument.expiry, step)
@@ -166,11 +169,8 @@ class Market:
         return _on_tick(premium, instrument.tick_size)
 
     def _spot(self, underlying: Underlying, step: int) -> float:
-        pin = self._pins.get(underlying.quote_symbol)
-        if pin is not None and step >= 0:
-            return float(pin.ltp)
         level = float(underlying.spot) * self._drift[underlying.name]
-        if step < 0:
+        if step == OPENING:
             return level
         seconds = step * self._step_seconds
         phases = self._phases[underlying.name]
@@ -182,7 +182,7 @@ class Market:
 
     def _years_left(self, expiry: date, step: int) -> float:
         opening = SESSION_OPEN.hour * 3600 + SESSION_OPEN.minute * 60
-        seconds_today = step * self._step_seconds if step >= 0 else opening
+        seconds_today = step * self._step_seconds if step != OPENING else opening
         closing = SESSION_CLOSE.hour * 3600 + SESSION_CLOSE.minute * 60
         left = (expiry - self.listing.day).days * 86400 + closing - seconds_today
         return max(left, _ONE_HOUR) / _YEAR

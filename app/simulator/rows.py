@@ -134,18 +134,19 @@ def trade_row(exchange: Exchange, trade: Trade, serial: int) -> Row:
 
 def fund_rows(exchange: Exchange) -> list[Row]:
     """`fund_limit`: ten lines, 10 being what is still available."""
-    realized, utilized = exchange.realized(), exchange.utilized()
+    capital = exchange.rms.capital
+    realized, utilized = exchange.rms.realized(), exchange.rms.utilized()
     amounts = (
-        ("Total Balance", exchange.capital + realized),
+        ("Total Balance", capital + realized),
         ("Utilized Amount", utilized),
-        ("Clear Balance", exchange.capital),
+        ("Clear Balance", capital),
         ("Realized Profit and Loss", realized),
         ("Collaterals", ZERO),
         ("Fund Transfer", ZERO),
         ("Receivables", ZERO),
         ("Adhoc Limit", ZERO),
-        ("Limit at start of the day", exchange.capital),
-        ("Available Balance", exchange.capital + realized - utilized),
+        ("Limit at start of the day", capital),
+        ("Available Balance", capital + realized - utilized),
     )
     return [
         {"id": index, "title": title, "equityAmount": number(round(amount, 2)), "commodityAmount": 0}

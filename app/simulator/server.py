@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import http
 import json
-import selectors
-import socket
-import socketserver
-import struct
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+from app.simulator.api import Api
 from app.simulator.exchange import Exchange
 from app.simulator.faults import Fault, FaultBook, FaultKind, disguise, prepare, read_faults
+from app.simulator.handler import Server
 from app.simulator.instruments import utc_now
 from app.simulator.limits import RateLimits
 from app.simulator.orders import Status
-from app.simulator.wire import API, DATA, Answer, Api, Request, Terms, endpoint_of, error
+from app.simulator.sessions import Terms
+from app.simulator.wire import API, DATA, Answer, Request, error
 
 _KEPT_ANSWER = 4096  # longer answers are not kept in the log
 _KEPT_ENTRIES = 100_000
@@ -100,7 +94,7 @@ class Simulator:
         )
         self.faults = FaultBook(self.exchange.seed)
         self._address = host, port
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self._log: deque[Entry] = deque(maxlen=_KEPT_ENTRIES)
         self._log_lock = threading.Lock()
@@ -112,7 +106,7 @@ class Simulator:
         if self._server is not None:
             raise RuntimeError("the simulator is already running")
         self.stopping.clear()
-        self._server = _Server(self._address, self)
+        self._server = Server(self._address, self)
         self._address = self._address[0], self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="simulator", daemon=True)
         self._thread.start()
@@ -164,15 +158,15 @@ class Simulator:
 
     def issue_token(self, app_id: str | None = None) -> str:
         """An access token for this app, as a login would give."""
-        return self.api.issue_token(app_id)
+        return self.api.sessions.issue_token(app_id)
 
     def issue_auth_code(self, app_id: str | None = None) -> str:
         """An auth code for this app, as the login page would hand back."""
-        return self.api.issue_auth_code(app_id)
+        return self.api.sessions.issue_auth_code(app_id)
 
     def kill_token(self, token: str | None = None, code: int = -16) -> None:
         """Every token known so far, or this one, answers 401 with `code` from now on."""
-        self.api.kill_token(token, code)
+        self.api.sessions.kill_token(token, code)
 
     def fault(self, endpoint: str, fault: Fault) -> None:
         """Arm a fault for an endpoint by its short name (the values of wire.ENDPOINTS), or `*` for all."""
@@ -226,6 +220,13 @@ class Simulator:
             if order.is_open:
                 self.exchange.reject(order.id, fault.message or "17182 Price beyond the mark-up")
 
+    def note(self, answer: Answer, entry: Entry) -> None:
+        """Put down what is about to be answered."""
+        entry.status = answer.status
+        kept = entry.endpoint not in _LOGIN and len(answer.body) <= _KEPT_ANSWER
+        entry.answer = answer.content if kept else None
+        entry.answered_at = utc_now()
+
     def control(self, request: Request) -> Answer:
         """`/simulator/…`: faults, log and quotes for whoever is not in this process."""
         try:
@@ -264,163 +265,3 @@ def _readable(body: bytes) -> Any:
 
 def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self, address: tuple[str, int], simulator: Simulator) -> None:
-        self.simulator = simulator
-        self._guard = threading.Lock()
-        self._connections: dict[threading.Thread, socket.socket] = {}
-        super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        """Without the look-up of the host's name that the standard server makes."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        thread = threading.Thread(
-            target=self.process_request_thread, args=(request, client_address), name="simulator call", daemon=True
-        )
-        with self._guard:
-            self._connections[thread] = request
-        thread.start()
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._guard:
-                del self._connections[threading.current_thread()]
-
-    def close_connections(self) -> None:
-        with self._guard:
-            connections = list(self._connections.items())
-        for thread, connection in connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone already
-            thread.join(5)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
-        """A client that went away is no error of ours."""
-        problem = sys.exc_info()[1]
-        if problem is not None and not isinstance(problem, ConnectionError):
-            self.simulator.errors.append(problem)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body apart cost 45 ms a call with keep-alive otherwise
-    server: _Server
-
-    def serve(self) -> None:
-        simulator = self.server.simulator
-        request = self._read()
-        if request.path.startswith("/simulator/"):
-            self._send(simulator.control(request))
-            return
-        endpoint = endpoint_of(request.method, request.path) or "unknown"
-        entry = simulator.open_entry(endpoint, request)
-        taken = simulator.faults.take(endpoint)
-        fault = next((each for each in taken if each.kind is not FaultKind.LATENCY), None)
-        entry.fault = ", ".join(each.kind for each in taken) or None
-        self._pause(simulator.latency + sum(each.seconds for each in taken if _delays(each, early=True)))
-        answer = simulator.respond(request, fault, entry)
-        self._pause(sum(each.seconds for each in taken if _delays(each, early=False)))
-        self._deliver(answer, fault, entry)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815 - the base class looks for these
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature
-        """Requests are in the simulator's own log."""
-
-    def _read(self) -> Request:
-        target = urlsplit(self.path)
-        length = self.headers.get("Content-Length", "0")
-        return Request(
-            method=self.command,
-            path=unquote(target.path),
-            query=dict(parse_qsl(target.query, keep_blank_values=True)),
-            body=self.rfile.read(int(length)) if length.isdigit() else b"",
-            authorization=self.headers.get("Authorization", ""),
-            base_url=self.server.simulator.base_url,
-        )
-
-    def _deliver(self, answer: Answer, fault: Fault | None, entry: Entry) -> None:
-        delivery: dict[FaultKind, Callable[[Answer, Fault], None]] = {
-            FaultKind.HANG: self._hang,
-            FaultKind.DROP: self._drop,
-            FaultKind.RESET: self._reset,
-            FaultKind.TRUNCATED: self._truncate,
-            FaultKind.DRIP: self._drip,
-        }
-        special = delivery.get(fault.kind) if fault is not None else None
-        if special is None or fault is None:
-            self._note(answer, entry)
-            self._send(answer)
-            return
-        if fault.kind in (FaultKind.TRUNCATED, FaultKind.DRIP):
-            self._note(answer, entry)
-        self.close_connection = True
-        special(answer, fault)
-
-    def _note(self, answer: Answer, entry: Entry) -> None:
-        entry.status = answer.status
-        kept = entry.endpoint not in _LOGIN and len(answer.body) <= _KEPT_ANSWER
-        entry.answer = answer.content if kept else None
-        entry.answered_at = utc_now()
-
-    def _send(self, answer: Answer) -> None:
-        self.wfile.write(self._rendered(answer))
-
-    def _rendered(self, answer: Answer) -> bytes:
-        body = answer.body
-        lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}", f"Content-Type: {answer.content_type}"]
-        lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in answer.headers.items())]
-        if self.close_connection:
-            lines.append("Connection: close")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-
-    def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            self.server.simulator.stopping.wait(seconds)
-
-    def _hang(self, _: Answer, fault: Fault) -> None:
-        """Until the client goes away, the simulator stops, or the time is over."""
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(self.connection, selectors.EVENT_READ)
-            waiting.select(fault.seconds or None)
-
-    def _drop(self, _: Answer, __: Fault) -> None:
-        """The connection closes when this returns."""
-
-    def _reset(self, _: Answer, __: Fault) -> None:
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.rfile.close()
-        self.connection.close()
-
-    def _truncate(self, answer: Answer, _: Fault) -> None:
-        whole = self._rendered(answer)
-        self.wfile.write(whole[: len(whole) - (len(answer.body) + 1) // 2])
-
-    def _drip(self, answer: Answer, fault: Fault) -> None:
-        for byte in self._rendered(answer):
-            self.wfile.write(bytes((byte,)))
-            if self.server.simulator.stopping.wait(fault.interval):
-                return
-
-
-def _delays(fault: Fault, *, early: bool) -> bool:
-    return fault.kind is FaultKind.LATENCY and fault.takes_effect is not early
-
-
-def _reason(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import itertools
 import json
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -28,7 +29,7 @@ class Mint:
     def __init__(self, seed: int, client_id: str) -> None:
         self._key = hashlib.sha256(f"simulated tokens {seed}".encode()).digest()
         self._client_id = client_id
-        self._issued = 0
+        self._serials = itertools.count(1)
 
     def access_token(self, app_id: str, now: datetime) -> str:
         """With the claims of a real one; the data socket's client needs `hsm_key`, a gateway needs `exp`."""
@@ -38,7 +39,7 @@ class Mint:
                 "at_hash": self.app_hash(app_id),
                 "display_name": "SIMULATED ACCOUNT",
                 "oms": "K1",
-                "hsm_key": hashlib.sha256(f"{self._client_id}{self._issued}".encode()).hexdigest()[:56],
+                "hsm_key": hashlib.sha256(f"{self._client_id}{app_id}".encode()).hexdigest()[:56],
                 "isDdpiEnabled": "N",
                 "isMtfEnabled": "N",
                 "fy_id": self._client_id,
@@ -73,14 +74,13 @@ class Mint:
         return _pack(hashlib.sha256(app_id.encode()).digest())[:22]
 
     def _sign(self, claims: dict[str, Any], now: datetime, expires: datetime) -> str:
-        self._issued += 1
         issued = int(now.timestamp())
         claims |= {
             "exp": int(expires.timestamp()),
             "iat": issued,
             "nbf": issued,
             "iss": "api.fyers.in",
-            "n": self._issued,
+            "n": next(self._serials),
         }
         head = f"{_HEADER}.{_pack(json.dumps(claims).encode())}"
         return f"{head}.{self._signature(head)}"

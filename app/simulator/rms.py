@@ -1,0 +1,121 @@
+"""The broker's risk system: what it lets through to the exchange, what it rejects, and the margin behind both."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from app.simulator.instruments import IST, SESSION_CLOSE, SESSION_OPEN, Instrument
+from app.simulator.market import Market, Quote
+from app.simulator.matching import Matching
+from app.simulator.orders import (
+    BUY,
+    SELL,
+    ZERO,
+    Order,
+    OrderType,
+    Position,
+    Ticket,
+    margin_per_unit,
+    price_band,
+    protected_limit,
+)
+from app.simulator.rules import Rules, rupees
+
+
+class RiskSystem:
+    """Admits tickets for one account. Not thread-safe by itself: the exchange calls it under its lock."""
+
+    def __init__(self, market: Market, desk: Matching, rules: Rules, client_id: str, capital: Decimal) -> None:
+        self.capital = capital  # rupees of cash at the start of the day
+        self._market = market
+        self._desk = desk
+        self._rules = rules
+        self._client_id = client_id
+
+    def admit(self, ticket: Ticket, instrument: Instrument, reject: str | None = None) -> Order:
+        """Write the order into the book and send it on, or reject it there with a reason (`reject`, if given)."""
+        order = self._desk.write(ticket, instrument)
+        quote = self._market.quote(instrument)
+        if order.order_type is OrderType.MARKET:
+            order.limit_price = protected_limit(instrument, order.side, quote.ltp)
+        needed = self.margin_unit(instrument, order.side, order.product, order.limit_price or order.stop_price)
+        opening = self._opening(order)
+        reason = reject or self._rejection(order, ticket, quote) or self._shortfall(needed * opening)
+        if reason:
+            self._desk.reject(order, reason)
+        else:
+            self._desk.submit(order, needed * opening / order.quantity)
+        return order
+
+    def realized(self) -> Decimal:
+        """Rupees made or lost today by closing."""
+        return sum((position.realized for position in self._desk.positions.values()), ZERO)
+
+    def utilized(self) -> Decimal:
+        """Rupees of margin and premium tied up by positions and open orders."""
+        held = (self._margin_of(position) for position in self._desk.positions.values() if position.net)
+        return sum(held, self._desk.blocked)
+
+    def available(self) -> Decimal:
+        """Rupees left for new orders."""
+        return self.capital + self.realized() - self.utilized()
+
+    def margin_unit(self, instrument: Instrument, side: int, product: str, price: Decimal) -> Decimal:
+        """Rupees for each unit that opens exposure, against the day's opening level of the underlying."""
+        return margin_per_unit(instrument, side, product, price, self._market.open_spot(instrument.underlying))
+
+    def market_is_open(self) -> bool:
+        """Whether orders are taken now."""
+        local = self._market.now().astimezone(IST)
+        in_session = local.weekday() < 5 and SESSION_OPEN <= local.time() < SESSION_CLOSE
+        return self._rules.always_open or in_session
+
+    def _rejection(self, order: Order, ticket: Ticket, quote: Quote) -> str | None:
+        """What the risk system or the exchange says no to, in their words; these rejections carry an order id."""
+        instrument = order.instrument
+        if order.order_type is OrderType.SL_M and instrument.is_option:
+            return "16052 Function not available"
+        if ticket.offline:
+            return "ORA:AMO is stopped"
+        if not self.market_is_open():
+            return "16447 : Order entry not allowed in Pre-open"
+        if instrument.freeze_quantity is not None and order.quantity > instrument.freeze_quantity:
+            return f"RED:RULE:{{Check Freeze qty}}Current:{order.quantity} Set:{instrument.freeze_quantity + 1}"
+        if order.waits_for_trigger and (quote.ltp - order.stop_price) * order.side > 0:
+            return "Trigger price should be beyond the last traded price"  # wording not recorded
+        return self._outside_band(order, quote) if self._rules.price_bands else None
+
+    def _outside_band(self, order: Order, quote: Quote) -> str | None:
+        lower, upper = price_band(order.instrument, quote.ltp)
+        if not order.limit_price or lower <= order.limit_price <= upper:
+            return None
+        return (
+            "RED:RULE:{Check circuit limit including square off order}"
+            f"Current:{order.limit_price} LowerCircuit:{lower} UpperCircuit:{upper}"
+        )
+
+    def _opening(self, order: Order) -> int:
+        """Units beyond what the position, less what other open orders will close of it, can absorb."""
+        position = self._desk.positions.get((order.instrument.symbol, order.product))
+        closable = -order.side * position.net if position else 0
+        if closable <= 0:
+            return order.quantity
+        for other in self._desk.book.open.values():
+            same = other.instrument.symbol == order.instrument.symbol and other.product == order.product
+            if same and other.side == order.side and other is not order and not other.is_leg:
+                closable -= other.remaining
+        return max(0, order.quantity - max(0, closable))
+
+    def _shortfall(self, needed: Decimal) -> str | None:
+        available = self.available()
+        if not needed or needed <= available:
+            return None
+        return (
+            f"RED:Margin Shortfall:INR {rupees(needed - available)} Available:INR {rupees(available)} "
+            f"for C-{self._client_id} [FYERS_RISK_CUG]"
+        )
+
+    def _margin_of(self, position: Position) -> Decimal:
+        side = BUY if position.net > 0 else SELL
+        unit = self.margin_unit(position.instrument, side, position.product, position.net_average)
+        return unit * abs(position.net)

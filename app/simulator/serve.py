@@ -1,0 +1,76 @@
+"""The simulator by itself, until it is told to stop: `python -m app simulate`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.simulator.exchange import Exchange
+from app.simulator.faults import Fault, read_faults
+from app.simulator.server import Simulator
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until SIGINT or SIGTERM. Returns 0, or 2 when the faults make no sense or the port is taken."""
+    wanted = _parser().parse_args(argv)
+    try:
+        faults = _read(wanted.faults)
+    except (OSError, ValueError) as wrong:
+        sys.stderr.write(f"--faults: {wrong}\n")
+        return 2
+    simulator = Simulator(Exchange(seed=wanted.seed), host=wanted.host, port=wanted.port)
+    for endpoint, fault in faults:
+        simulator.fault(endpoint, fault)
+    try:
+        simulator.start()
+    except OSError as taken:
+        sys.stderr.write(f"cannot listen on {wanted.host}:{wanted.port}: {taken.strerror}; choose another --port\n")
+        return 2
+    try:
+        _wait_for_signal(_introduction(simulator))
+    finally:
+        simulator.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="simulate", description="A Fyers account on loopback.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8090, help="8090; 0 picks a free one")
+    parser.add_argument("--seed", type=int, default=1, help="decides every quote; 1")
+    parser.add_argument(
+        "--faults", default="", metavar="FILE|JSON", help='such as {"endpoint": "place", "kind": "hang"}'
+    )
+    return parser
+
+
+def _read(faults: str) -> list[tuple[str, Fault]]:
+    if not faults:
+        return []
+    return read_faults(faults if faults.lstrip()[:1] in ("{", "[") else Path(faults).read_text(encoding="utf-8"))
+
+
+def _introduction(simulator: Simulator) -> str:
+    settings = {
+        "FYERS_API_URL": simulator.api_url,
+        "FYERS_DATA_URL": simulator.data_url,
+        "SYMBOL_MASTER_URLS": ",".join(simulator.master_urls),
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _wait_for_signal(introduction: str) -> None:
+    """Whoever has read the introduction may send the signal."""
+    told = threading.Event()
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    sys.stdout.write(introduction)
+    sys.stdout.flush()
+    try:
+        told.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
