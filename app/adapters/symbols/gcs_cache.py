@@ -4,6 +4,7 @@ Every write has a generation precondition and no retry of the client's own, whic
 as a conflict (412). What became of a write is found out by reading back.
 """
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,19 @@ from app.adapters.symbols.refused import Refused
 
 _BACK_OFF = (0.5, 1.5)  # seconds; GCS takes one write a second to an object
 _FAULTS = (GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, OSError)
+
+
+class _Arriving(io.BytesIO):
+    """Takes what is downloaded, and no more of it once the time is over: the client's time-out is one for each read."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._ends = time.monotonic() + seconds
+
+    def write(self, chunk: bytes, /) -> int:  # type: ignore[override]  # the client gives nothing but bytes
+        if time.monotonic() > self._ends:
+            raise TimeoutError
+        return super().write(chunk)
 
 
 class GcsCache:
@@ -62,11 +76,11 @@ class GcsCache:
     def _read(self, name: str, timeout: float, generation: int | None = None) -> bytes | None:
         with _as_cache_down(name):
             try:
-                blob = self._bucket.blob(name, generation=generation)
-                content: bytes = blob.download_as_bytes(timeout=timeout, retry=None)
+                arriving = _Arriving(timeout)
+                self._bucket.blob(name, generation=generation).download_to_file(arriving, timeout=timeout, retry=None)
             except NotFound:
                 return None
-            return content
+            return arriving.getvalue()
 
     def _write(self, name: str, content: bytes, generation: int, timeout: float) -> None:
         """Up to three tries; after each failed one the object says whether it was ours that arrived."""

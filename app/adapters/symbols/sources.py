@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from app.adapters.symbols.refused import Refused
 from app.deadline import Deadline
@@ -34,7 +35,8 @@ class Source:
     def key(self) -> str:
         """The URL without what may be secret in it: user, password, query."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or ''}{parts.path}" if self.is_remote else self.url
+        place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+        return f"{parts.scheme}://{place}{parts.path}" if self.is_remote else self.url
 
     @property
     def name(self) -> str:
@@ -106,8 +108,10 @@ def _download(source: Source, deadline: Deadline) -> Iterator[bytes]:
             timeout = max(0.001, deadline.cap(_CONNECT)), max(0.001, deadline.cap(_READ))
             with session.get(source.url, stream=True, timeout=timeout) as reply:
                 _check_status(source, reply.status_code)
-                yield from reply.iter_content(_CHUNK)
-        except requests.RequestException as error:
+                # read1 gives what has come; read would wait for a whole chunk, however slowly it drips in.
+                while chunk := reply.raw.read1(_CHUNK, decode_content=True):
+                    yield chunk
+        except (requests.RequestException, HTTPError) as error:
             raise _Unavailable(type(error).__name__) from error
 
 

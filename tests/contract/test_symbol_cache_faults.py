@@ -1,0 +1,180 @@
+"""What the bucket's cache does when the store loses replies, answers late or is not there."""
+
+import socket
+import threading
+import time
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from app.adapters.symbols.artifact import digest_of
+from app.adapters.symbols.cache import CacheDown, Entry, Pointer, artifact_name, verified
+from app.adapters.symbols.gcs_cache import GcsCache
+from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.symbols import Symbols
+from tests.emulators import free_port, gcs_bucket, gcs_emulator  # noqa: F401
+
+
+class Between(ThreadingHTTPServer):
+    """Passes requests on to the store; `lose_reply` uploads are carried out and never answered, `fail` ones refused."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, store):
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.store = store
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.lose_reply = 0
+        self.fail = 0
+        self.uploads = 0
+        self.bytes_a_second = 10**9
+
+
+class _Passing(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def _pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        upload = self.path.startswith("/upload")
+        self.server.uploads += upload
+        if upload and self.server.fail > 0:
+            self.server.fail -= 1
+            self.send_error(503)
+            return
+        headers = {
+            name: value for name, value in self.headers.items() if name.lower() not in ("host", "accept-encoding")
+        }
+        with requests.request(
+            self.command, self.server.store + self.path, data=body, headers=headers, timeout=5
+        ) as reply:
+            content = reply.content
+        if upload and self.server.lose_reply > 0:
+            self.server.lose_reply -= 1
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.send_response(reply.status_code)
+        for name, value in reply.headers.items():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "content-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        for at in range(0, len(content), 10_000):
+            self.wfile.write(content[at : at + 10_000])
+            time.sleep(10_000 / self.server.bytes_a_second)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _pass_on  # noqa: N815
+
+
+@pytest.fixture
+def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
+    server = Between(gcs_emulator)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def pauses():
+    return []
+
+
+@pytest.fixture
+def cache(between, gcs_bucket, pauses):  # noqa: F811
+    cache = GcsCache(gcs_bucket, "symbols", sleep=pauses.append)
+    yield cache
+    cache.close()
+
+
+def pointer_to(cache, artifact):
+    digest = digest_of(artifact)
+    name = artifact_name(cache.name, digest)
+    return Pointer(Entry(name, digest, date(2026, 11, 20), datetime(2026, 11, 20, 3, 0, tzinfo=UTC), {}))
+
+
+def test_a_write_whose_reply_was_lost_is_found_by_reading_back_and_not_called_a_conflict(cache, between):
+    between.lose_reply = 2  # the artifact's and the pointer's
+
+    cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
+
+    assert verified(cache, Pointer.decode(cache.pointer(5)).current, 5) == b"one"
+    assert between.uploads == 2
+
+
+def test_a_store_that_is_busy_is_asked_again_after_a_pause(cache, between, pauses):
+    between.fail = 2
+
+    cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
+
+    assert verified(cache, Pointer.decode(cache.pointer(5)).current, 5) == b"one"
+    assert pauses == [0.5, 1.5]
+
+
+def test_a_store_that_stays_down_leaves_the_pointer_as_it_was(cache, between):
+    cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
+    before = cache.pointer(5)
+    between.fail = 99
+
+    with pytest.raises(CacheDown, match="could not be written"):
+        cache.publish(b"two", pointer_to(cache, b"two"), before, 5)
+
+    assert cache.pointer(5) == before
+
+
+def test_of_two_refreshes_at_once_one_wins_and_the_other_says_so(cache, between, gcs_bucket, monkeypatch):  # noqa: F811
+    rival = GcsCache(gcs_bucket, "symbols", sleep=lambda _: None)
+    original = GcsCache._generation
+
+    def overtaken(self, timeout):
+        generation = original(self, timeout)
+        monkeypatch.setattr(GcsCache, "_generation", original)
+        rival.publish(b"rival", pointer_to(rival, b"rival"), None, 5)
+        return generation
+
+    monkeypatch.setattr(GcsCache, "_generation", overtaken)
+    with pytest.raises(Refused, match="another refresh"):
+        cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
+
+    assert verified(cache, Pointer.decode(cache.pointer(5)).current, 5) == b"rival"
+    rival.close()
+
+
+def test_a_store_that_is_not_there_is_a_named_problem_and_no_crash(monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
+
+    symbols = Symbols.open("gs://bucket/symbols", timeout=1)
+
+    assert symbols.problem == "symbols could not be read: ConnectionError"
+    symbols.close()
+
+
+def test_a_download_that_crawls_is_given_up_in_time(cache, between, monkeypatch):
+    artifact = bytes(400_000)
+    cache.publish(artifact, pointer_to(cache, artifact), None, 5)
+    between.bytes_a_second = 200_000
+    started = time.monotonic()
+
+    with pytest.raises(CacheDown, match="TimeoutError"):
+        cache.artifact(artifact_name("symbols", digest_of(artifact)), 0.3)
+
+    assert time.monotonic() - started < 1
+
+
+def test_a_store_that_never_answers_holds_a_request_no_longer_than_its_time_out(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        symbols = Symbols.open("gs://bucket/symbols", timeout=0.2)
+        started = time.monotonic()
+
+        assert symbols.reload_if_changed(0.0, timeout=0.2) is False
+
+        assert time.monotonic() - started < 1
+        assert symbols.problem is not None
+        symbols.close()

@@ -1,0 +1,185 @@
+"""Fetching the master over HTTP: bounded in time and size, tried again where that can help, and never half a file."""
+
+import gzip
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from app.adapters.symbols import sources
+from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.sources import Source, fetch
+from app.deadline import Deadline
+from tests.emulators import free_port
+
+FILE = b"1,2,3\n" * 1000
+
+
+class Site(ThreadingHTTPServer):
+    """Answers each request with the next of `replies`, and the last one for ever."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Answering)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/NSE_FO.csv?signature=secret"
+        self.replies = [whole]
+        self.asked = 0
+
+
+class _Answering(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        reply = self.server.replies[min(self.server.asked, len(self.server.replies) - 1)]
+        self.server.asked += 1
+        reply(self)
+
+
+def whole(request, content=FILE, **headers):
+    request.send_response(200)
+    request.send_header("Content-Length", str(len(content)))
+    for name, value in headers.items():
+        request.send_header(name.replace("_", "-"), value)
+    request.end_headers()
+    request.wfile.write(content)
+
+
+def status(code):
+    return lambda request: request.send_error(code)
+
+
+def cut_off(request):
+    request.send_response(200)
+    request.send_header("Content-Length", str(len(FILE)))
+    request.end_headers()
+    request.wfile.write(FILE[: len(FILE) // 2])
+    request.wfile.flush()
+    request.connection.shutdown(socket.SHUT_RDWR)
+
+
+def dripping(request):
+    request.send_response(200)
+    request.end_headers()
+    while True:
+        try:
+            request.wfile.write(b"1")
+        except OSError:
+            return
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def site():
+    server = Site()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def fetched(url, seconds=5.0, pauses=None):
+    sleep = pauses.append if pauses is not None else (lambda _: None)
+    return fetch(Source(url), Deadline(time.monotonic, seconds), sleep)
+
+
+def test_a_file_is_read_whole(site):
+    assert fetched(site.url) == FILE
+
+
+def test_a_compressed_file_is_unpacked(site):
+    site.replies = [lambda request: whole(request, gzip.compress(FILE), Content_Encoding="gzip")]
+
+    assert fetched(site.url) == FILE
+
+
+def test_a_site_that_fails_twice_is_asked_a_third_time_after_growing_pauses(site):
+    site.replies = [status(503), cut_off, whole]
+    pauses = []
+
+    assert fetched(site.url, pauses=pauses) == FILE
+    assert pauses == [0.5, 1.5]
+
+
+def test_after_three_tries_the_fault_is_named(site):
+    site.replies = [status(502)]
+
+    with pytest.raises(Refused, match=r"^NSE_FO.csv could not be read: HTTP 502$"):
+        fetched(site.url)
+    assert site.asked == 3
+
+
+def test_a_file_cut_off_on_the_way_is_never_taken_for_a_whole_one(site):
+    site.replies = [cut_off]
+
+    with pytest.raises(Refused, match="could not be read"):
+        fetched(site.url)
+
+
+def test_a_file_that_is_not_there_is_asked_for_once(site):
+    site.replies = [status(404)]
+
+    with pytest.raises(Refused, match="HTTP 404"):
+        fetched(site.url)
+    assert site.asked == 1
+
+
+def test_a_site_that_drips_is_given_up_at_the_total_deadline(site):
+    site.replies = [dripping]
+    started = time.monotonic()
+
+    with pytest.raises(Refused, match="in time"):
+        fetched(site.url, seconds=0.3)
+    assert time.monotonic() - started < 1
+
+
+def test_a_site_that_says_nothing_is_given_up_at_the_total_deadline():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+
+        with pytest.raises(Refused, match="could not be read: ReadTimeout"):
+            fetched(f"http://127.0.0.1:{silent.getsockname()[1]}/NSE_FO.csv", seconds=0.3)
+        assert time.monotonic() - started < 1
+
+
+def test_a_site_that_is_down_is_a_named_fault():
+    with pytest.raises(Refused, match="could not be read: ConnectionError"):
+        fetched(f"http://127.0.0.1:{free_port()}/NSE_FO.csv")
+
+
+@pytest.mark.parametrize("encoding", [{}, {"Content_Encoding": "gzip"}])
+def test_a_file_over_the_cap_is_refused_packed_or_not(site, monkeypatch, encoding):
+    monkeypatch.setattr(sources, "MAX_CSV_BYTES", 1024 * 1024)
+    content = bytes(3 * 1024 * 1024)
+    site.replies = [lambda request: whole(request, gzip.compress(content) if encoding else content, **encoding)]
+
+    with pytest.raises(Refused, match="is over 1 MB"):
+        fetched(site.url)
+
+
+def test_a_file_on_disk_is_read_by_path_and_by_file_url(tmp_path):
+    path = tmp_path / "NSE FO.csv"
+    path.write_bytes(FILE)
+
+    assert fetched(str(path)) == FILE
+    assert fetched(path.as_uri()) == FILE
+
+
+def test_a_path_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(Refused, match=r"missing\.csv could not be read: No such file"):
+        fetched(str(tmp_path / "missing.csv"))
+
+
+def test_what_may_be_secret_in_a_url_is_in_no_name_of_it():
+    source = Source("https://user:word@public.fyers.in/sym_details/NSE_FO.csv?signature=secret")
+
+    assert source.key == "https://public.fyers.in/sym_details/NSE_FO.csv"
+    assert source.name == "NSE_FO.csv"
+    assert source.is_fyers
+    assert not Source("https://public.fyers.in.example.com/NSE_FO.csv").is_fyers
