@@ -33,11 +33,26 @@ class Calendar:
         local = now.astimezone(IST)
         return self.is_trading_day(local.date()) and self.session.opens <= local.time() < self.session.closes
 
+    def trading_day_before(self, day: date) -> date:
+        """By weekends and holidays alone, in labs too: the exchange's files follow them there as well."""
+        return _before(day, self.holidays)
+
+    def latest_trading_day(self, day: date) -> date:
+        """That day, or the last trading day before it where it is none."""
+        return self.trading_day_before(day + timedelta(days=1))
+
     def expiry_floor(self, now: datetime) -> date:
         """The first day whose expiry can still be traded: today until the session closes, then tomorrow."""
         local = now.astimezone(IST)
         closed = self.session is not None and local.time() >= self.session.closes
         return local.date() + timedelta(days=1) if closed else local.date()
+
+
+def _before(day: date, holidays: frozenset[date]) -> date:
+    day -= timedelta(days=1)
+    while day.weekday() >= _SATURDAY or day in holidays:
+        day -= timedelta(days=1)
+    return day
 
 
 def ist_day(moment: datetime) -> date:

@@ -1,10 +1,12 @@
 """Everything one request works with, chosen once at the start."""
 
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
 from app.calendar import Calendar
+from app.login import Login
 from app.ports import Broker, Clock, Ledger, Notifier, SymbolMaster, TokenSource
 from app.risk import Limits
 from app.ticket import TicketRules
@@ -21,7 +23,10 @@ class AgeRules:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`account` names the broker account within keys; `readers` runs reads side by side and owns no effect."""
+    """`account` names the broker account within keys; `readers` runs reads side by side and owns no effect.
+
+    `resources` holds what has to be closed at the end: connections, files, threads. Paper trading has no `login`.
+    """
 
     account: str
     broker: Broker
@@ -34,4 +39,6 @@ class Desk:
     limits: Limits
     ages: AgeRules
     readers: Executor
+    resources: ExitStack
     tokens: TokenSource
+    login: Login | None

@@ -17,12 +17,12 @@ from app.calendar import ist_day
 from app.deadline import SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
 from app.desk import Desk
 from app.errors import Denied, NotNow, Reason, SameIdOtherOrder
-from app.market import MarketReads
+from app.market import Market, MarketReads
 from app.notice import Notice, Severity, duplicate_notice, facts_of, notice_of, what
 from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Unresolved
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
-from app.risk import decide
+from app.risk import NeedsBook, decide
 from app.ticket import BuyMode, write_ticket
 
 log = logging.getLogger("gateway.execution")
@@ -80,8 +80,7 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
     receipt = Receipt(order)
     for _ in range(ATTEMPTS):
         deadline.require(SUBMIT_NEEDS_LEFT)
-        check = partial(decide, receipt.order, limits=desk.limits, exposure=market.exposure, now=desk.clock.now())
-        submitted = desk.ledger.submit(receipt.order, check, deadline)
+        submitted = _submit(receipt.order, market, reads, desk, deadline)
         if submitted.status is OrderStatus.DENIED:
             return Receipt(submitted)
         outcome = _place(submitted, desk, deadline)
@@ -91,6 +90,16 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         if deadline.left() < SUBMIT_NEEDS_LEFT:
             break
     return receipt
+
+
+def _submit(order: Order, market: Market, reads: MarketReads, desk: Desk, deadline: Deadline) -> Order:
+    check = partial(decide, order, limits=desk.limits, now=desk.clock.now())
+    try:
+        return desk.ledger.submit(order, partial(check, exposure=market.exposure), deadline)
+    except NeedsBook:
+        exposure = reads.with_book(market).exposure
+        deadline.require(SUBMIT_NEEDS_LEFT)
+        return desk.ledger.submit(order, partial(check, exposure=exposure), deadline)
 
 
 def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:

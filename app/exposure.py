@@ -10,20 +10,20 @@ from app.contract import BookRow, Contract, Position
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """`lots_open` counts what is open and what may still be opened by orders in the book; `realised` is in rupees.
+    """`lots_open` counts what is open and what orders in the book may still open; `realised` is in rupees.
 
-    `tags` are our orders that the book shows: an order sent a moment ago may be missing from it.
+    `book` is None where it was not read: an entry needs it only when it comes close to the limit of open lots.
     """
 
     positions: tuple[Position, ...] = ()
-    book: tuple[BookRow, ...] = ()
+    book: tuple[BookRow, ...] | None = ()
     lots_open: int = 0
     realised: Decimal = Decimal(0)
     unresolved: int = 0
 
-    @property
-    def tags(self) -> frozenset[str]:
-        return frozenset(row.tag for row in self.book)
+    def shows(self, tag: str) -> bool:
+        """Whether the book has this order of ours: one sent a moment ago may be missing from it."""
+        return any(row.tag == tag for row in self.book or ())
 
     def short(self, symbol: str, preferred: Product) -> tuple[Product, int] | None:
         """The short to cover in a contract, with its own product type; the preferred one where there are two."""
@@ -40,21 +40,21 @@ class Exposure:
         """Units that orders already in the book will buy back, protective legs not counted."""
         return sum(
             row.working
-            for row in self.book
+            for row in self.book or ()
             if (row.symbol, row.side, row.product) == (symbol, Side.BUY, product) and row.parent_id is None
         )
 
 
 def expose(
     positions: Sequence[Position],
-    book: Sequence[BookRow],
+    book: Sequence[BookRow] | None,
     unresolved: int,
     contract_of: Callable[[str], Contract | None],
 ) -> Exposure:
     return Exposure(
         positions=tuple(positions),
-        book=tuple(book),
-        lots_open=_lots_open(positions, book, contract_of),
+        book=None if book is None else tuple(book),
+        lots_open=_lots_open(positions, book or (), contract_of),
         realised=sum((row.realised for row in positions), Decimal(0)),
         unresolved=unresolved,
     )

@@ -3,13 +3,14 @@
 Reads only: whatever is still under way when the request ends is left to its own time-out and harms nobody.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from app.alert import Alert, Moneyness
+from app.alert import Alert, Moneyness, Side
 from app.contract import BookRow, Contract, Position, Quote
 from app.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.desk import Desk
@@ -27,29 +28,40 @@ class Market:
 
 
 class MarketReads:
-    """Started at once, waited for later."""
+    """Started at once, waited for later. The order book is read for what may be a cover; an entry asks when it must."""
 
     def __init__(self, alert: Alert, desk: Desk, deadline: Deadline) -> None:
         self._desk = desk
         self._deadline = deadline
         self._priced = self._start(lambda: _contract_and_quote(alert, desk, deadline))
-        self._positions = self._start(lambda: desk.broker.positions(deadline.within(MARKET_READ)))
-        self._book = self._start(lambda: desk.broker.order_book(deadline.within(MARKET_READ)))
+        self._positions = self._start(self._read_positions)
+        self._book = self._start(self._read_book) if alert.side is Side.BUY else None
         doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
         self._unresolved = self._start(lambda: desk.ledger.unresolved(doubted, deadline.within(MARKET_READ)))
 
     def result(self) -> Market:
         """Waits for all of them. Raises Denied or NotNow as the first that failed says, and OUT_OF_TIME."""
         contract, quote = self._wait(self._priced)
-        positions, book = self._wait_known(self._positions), self._wait_known(self._book)
-        if positions_lag(positions, book):
-            positions = self._positions_again()
-        return Market(
-            contract, quote, expose(positions, book, self._wait(self._unresolved), self._desk.symbols.lookup_symbol)
-        )
+        positions = self._wait(self._positions)
+        book = self._wait(self._book) if self._book is not None else None
+        return Market(contract, quote, self._expose(positions, book))
 
-    def _positions_again(self) -> tuple[Position, ...]:
-        return self._desk.broker.positions(self._deadline.within(MARKET_READ))
+    def with_book(self, market: Market) -> Market:
+        """The same with the order book, read now, and positions that are no older than it."""
+        return replace(market, exposure=self._expose(market.exposure.positions, self._read_book()))
+
+    def _expose(self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None) -> Exposure:
+        if book is not None and positions_lag(positions, book):
+            positions = self._read_positions()
+        return expose(positions, book, self._wait(self._unresolved), self._desk.symbols.lookup_symbol)
+
+    def _read_positions(self) -> tuple[Position, ...]:
+        with _or_position_unknown():
+            return self._desk.broker.positions(self._deadline.within(MARKET_READ))
+
+    def _read_book(self) -> tuple[BookRow, ...]:
+        with _or_position_unknown():
+            return self._desk.broker.order_book(self._deadline.within(MARKET_READ))
 
     def _start(self, read: Callable[[], _Read]) -> "Future[_Read]":
         return self._desk.readers.submit(read)
@@ -60,17 +72,16 @@ class MarketReads:
         except TimeoutError:
             raise NotNow(Reason.OUT_OF_TIME) from None
 
-    def _wait_known(self, read: "Future[tuple[_Row, ...]]") -> "tuple[_Row, ...]":
-        """Positions and book decide how much may be sent; without them nothing is."""
-        try:
-            return self._wait(read)
-        except NotNow as problem:
-            if problem.reason is Reason.BROKER_DOWN:
-                raise NotNow(Reason.POSITION_UNKNOWN) from problem
-            raise
 
-
-_Row = TypeVar("_Row", Position, BookRow)
+@contextmanager
+def _or_position_unknown() -> Iterator[None]:
+    """Positions and book decide how much may be sent; without them nothing is."""
+    try:
+        yield
+    except NotNow as problem:
+        if problem.reason is Reason.BROKER_DOWN:
+            raise NotNow(Reason.POSITION_UNKNOWN) from problem
+        raise
 
 
 def _contract_and_quote(alert: Alert, desk: Desk, deadline: Deadline) -> tuple[Contract, Quote]:

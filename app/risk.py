@@ -112,6 +112,14 @@ class Account:
 GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED})
 
 
+class NeedsBook(Exception):
+    """Whether the limit of open lots is reached can only be told from the order book, which was not read yet.
+
+    Without it every order of the last minutes counts as open beside the positions, filled or not: enough to let an
+    order through, and not enough to deny one.
+    """
+
+
 Decision = tuple[Order, Account]
 Decide = Callable[[Account], Decision]
 
@@ -134,11 +142,13 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
     ticket = _ticket(order)
     _check_state(ticket, account)
     _check_rates(ticket, account, limits, now)
-    unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and sent.tag not in exposure.tags]
+    unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and not exposure.shows(sent.tag)]
     if ticket.covers:
         _check_cover(ticket, unseen, exposure)
     else:
         lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
+        if exposure.book is None and lots_open + ticket.lots > limits.lots_open:
+            raise NeedsBook
         _check_entry(ticket, order.strategy, account, limits, lots_open, exposure.realised, now)
 
 

@@ -101,8 +101,8 @@ def parse(text: bytes) -> Token:
 
 def _secret(stored: Mapping[str, Any], name: str) -> str | None:
     """A word that can stand in an HTTP header; empty counts as absent."""
-    word = stored.get(name) or None
-    if word is None:
+    word = stored.get(name)
+    if word is None or word == "":
         return None
     if not isinstance(word, str) or len(word) > _LONGEST or not all("!" <= letter <= "~" for letter in word):
         raise ValueError(f"{name} in the token object is not one word of printable ASCII")

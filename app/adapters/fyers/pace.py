@@ -1,0 +1,51 @@
+"""Stays below Fyers' limits of its own accord: a call waits for its turn instead of being turned away.
+
+Fyers allows a user 10 calls a second and 200 a minute, and blocks the day after more than three breaches of the second
+(API documentation of September 2026). The margin is for calls that were made by hand or by another instance.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+
+from app.deadline import Deadline
+
+PER_SECOND = 9
+PER_MINUTE = 190
+
+
+class Pace:
+    """Hands out turns in the order in which they are asked for. Safe for many threads."""
+
+    def __init__(
+        self,
+        per_second: int = PER_SECOND,
+        per_minute: int = PER_MINUTE,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._per_second = per_second
+        self._turns: deque[float] = deque(maxlen=per_minute)
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._lock = Lock()
+
+    def wait(self, deadline: Deadline) -> bool:
+        """Waits for a turn; False, at once and without taking one, where none comes before the deadline."""
+        with self._lock:
+            now = self._monotonic()
+            turn = max(now, self._next())
+            if turn - now > deadline.left():
+                return False
+            self._turns.append(turn)
+        if turn > now:
+            self._sleep(turn - now)
+        return True
+
+    def _next(self) -> float:
+        """When the next turn may begin: a second after the ninth last, a minute after the oldest kept."""
+        turns = self._turns
+        by_second = turns[-self._per_second] + 1.0 if len(turns) >= self._per_second else float("-inf")
+        by_minute = turns[0] + 60.0 if len(turns) == turns.maxlen else float("-inf")
+        return max(by_second, by_minute)

@@ -1,0 +1,27 @@
+"""Paper trading: the Fyers adapter as it is, talking to the simulator on loopback."""
+
+import logging
+
+from app.deadline import Deadline
+from app.token import Token
+
+log = logging.getLogger("gateway.paper")
+
+ANYBODY = "paper"  # the token that a simulator takes from anybody
+
+
+class PaperToken:
+    """A `ports.TokenSource` that nobody has to log in for."""
+
+    def __init__(self, access_token: str = ANYBODY) -> None:
+        self._token = Token(access_token)
+
+    def token(self, deadline: Deadline) -> Token:  # noqa: ARG002 -- it is at hand
+        return self._token
+
+    def refused(self, token: Token, message: str, deadline: Deadline) -> bool:  # noqa: ARG002
+        log.error("the simulator does not take the paper token", extra={"said": message})
+        return False
+
+    def forbidden(self, message: str, deadline: Deadline) -> None:  # noqa: ARG002
+        log.error("the simulator lets this app place no orders", extra={"said": message})

@@ -1,0 +1,135 @@
+"""The composition root: a Config becomes a Desk. Each client is imported in the case that needs it."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from app.adapters.clock import SystemClock
+from app.adapters.notify import LogNotifier
+from app.calendar import Calendar, ist_day
+from app.config import Config
+from app.desk import Desk
+from app.errors import NotNow
+from app.ports import Clock, Ledger, Notifier, SymbolMaster, TokenSource, TokenStore
+
+if TYPE_CHECKING:
+    from app.adapters.fyers import Transport
+    from app.login import Login
+
+log = logging.getLogger("gateway.bootstrap")
+
+READERS = 32  # an alert reads four things side by side; most of a reader's time is waiting
+
+
+def bootstrap(config: Config) -> Desk:
+    """Everything that serves requests. Raises what makes a start impossible; an outage of Fyers is not such a thing."""
+    with ExitStack() as resources:
+        desk = _desk(config, resources)
+        return replace(desk, resources=resources.pop_all())
+
+
+def _desk(config: Config, resources: ExitStack) -> Desk:
+    from app.adapters.fyers import FyersBroker, Transport
+
+    clock, calendar, notifier = SystemClock(), Calendar(config.session), LogNotifier()
+    ledger = open_ledger(config, resources)
+    transport = Transport()
+    resources.callback(transport.close)
+    if config.live:
+        tokens, login = open_login(config, ledger, notifier, clock, transport, resources)
+    else:
+        config, tokens, login = *_paper(config, resources), None
+    readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+    resources.callback(readers.shutdown, wait=False, cancel_futures=True)
+    fyers = config.fyers
+    return Desk(
+        account=config.account,
+        broker=FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or ""),
+        ledger=ledger,
+        symbols=_symbols(config, calendar, clock),
+        notifier=notifier,
+        clock=clock,
+        calendar=calendar,
+        tickets=config.tickets,
+        limits=config.limits,
+        ages=config.ages,
+        readers=readers,
+        resources=resources,
+        tokens=tokens,
+        login=login,
+    )
+
+
+def open_ledger(config: Config, resources: ExitStack) -> Ledger:
+    """The ledger that LEDGER_URL names; closed with the resources."""
+    from app.adapters.sqlite import SqliteLedger
+
+    # sqlite:///relative/path and sqlite:////absolute/path, as everywhere else
+    ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))))
+    resources.callback(ledger.close)
+    return ledger
+
+
+def open_login(
+    config: Config, ledger: Ledger, notifier: Notifier, clock: Clock, transport: "Transport", resources: ExitStack
+) -> tuple[TokenSource, "Login"]:
+    """Today's token, and how somebody logs in for it."""
+    from app.adapters.fyers import FyersLogin
+    from app.login import CurrentToken, Login, LoginLinks
+
+    fyers = config.fyers
+    if fyers.secret_id is None or fyers.redirect_uri is None or fyers.api_url is None:
+        raise ValueError("a live configuration has all of these")
+    broker = FyersLogin(fyers.app_id, fyers.secret_id.reveal(), fyers.redirect_uri, transport, fyers.api_url)
+    store = _token_store(config, resources)
+    links = LoginLinks(fyers.secret_id, fyers.app_id, broker.auth_url, ledger, clock)
+    current = CurrentToken(store, ledger, notifier, clock, links, fyers.app_id)
+    return current, Login(broker, store, current, links, clock, fyers.app_id, fyers.pin)
+
+
+def _token_store(config: Config, resources: ExitStack) -> TokenStore:
+    from app.adapters.tokens import FileTokens, GcsTokens
+
+    if config.tokens_bucket is None:
+        return FileTokens(Path(config.tokens_file))
+    store = GcsTokens(config.tokens_bucket, config.tokens_file)
+    resources.callback(store.close)
+    return store
+
+
+def _paper(config: Config, resources: ExitStack) -> tuple[Config, TokenSource]:
+    """Paper trading without an address brings its own simulator along, on a free loopback port."""
+    from app.adapters.paper import PaperToken
+
+    if config.fyers.api_url is not None:
+        return config, PaperToken()
+    from app.simulator import Simulator
+
+    simulator = resources.enter_context(Simulator(app_id=config.fyers.app_id))
+    fyers = replace(config.fyers, api_url=simulator.api_url, data_url=simulator.data_url)
+    urls = config.symbol_master_urls or tuple(simulator.master_urls)
+    return replace(config, fyers=fyers, symbol_master_urls=urls), PaperToken(simulator.issue_token())
+
+
+def _symbols(config: Config, calendar: Calendar, clock: Clock) -> SymbolMaster:
+    """The cached master. Where there is none, or only an old one, it is fetched now: better a slow start than none."""
+    from app.adapters.symbols import Symbols, refresh
+
+    symbols = Symbols.open(config.symbol_cache)
+    if not _is_current(symbols, calendar, clock):
+        report = refresh(config.symbol_master_urls, config.symbol_cache, calendar, clock.now())
+        symbols = Symbols.open(config.symbol_cache)
+        level = logging.INFO if report["accepted"] else logging.ERROR
+        log.log(level, "symbol master refreshed at the start", extra={"report": report})
+    return symbols
+
+
+def _is_current(symbols: SymbolMaster, calendar: Calendar, clock: Clock) -> bool:
+    try:
+        return symbols.as_of >= calendar.latest_trading_day(ist_day(clock.now()))
+    except NotNow:
+        return False

@@ -1,0 +1,79 @@
+"""`orders` and `trading-state`: what the ledger says, and the switch."""
+
+import argparse
+import json
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from app.bootstrap import open_ledger
+from app.cli.settings import configured
+from app.cli.table import table
+from app.deadline import Deadline
+from app.order.document import to_document
+from app.order.order import Order
+from app.risk import TradingState
+from app.web.answers import shown
+
+_PATIENCE = 10.0  # seconds
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    orders = commands.add_parser("orders", help="list the orders of the ledger")
+    orders.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    orders.add_argument("--day", metavar="YYYY-MM-DD", help="of one IST day")
+    orders.add_argument("--in-flight", action="store_true", help="only those that may still change")
+    orders.set_defaults(run=_orders)
+    state = commands.add_parser("trading-state", help="set the trading state: active, reducing (covers only) or halted")
+    state.add_argument("state", choices=[state.lower() for state in TradingState])
+    state.add_argument("--reason", required=True)
+    state.set_defaults(run=_trading_state)
+
+
+def detailed(order: Order) -> dict[str, Any]:
+    """An order with the names of the webhook's answer, its times and its transitions."""
+    document = to_document(order)
+    times = ("received_at", "alert_at", "submitted_at", "filled_quantity", "average_price", "asked", "transitions")
+    return shown(order) | {name: document[name] for name in times}
+
+
+def _orders(args: argparse.Namespace) -> int:
+    with ExitStack() as resources:
+        ledger = open_ledger(configured(), resources)
+        orders = ledger.orders(_deadline(), day=args.day, in_flight=args.in_flight)
+    if args.json:
+        print(json.dumps({"orders": [detailed(order) for order in orders]}, indent=2))
+    else:
+        print(table([_row(order) for order in orders]) if orders else "no orders")
+    return 0
+
+
+def _row(order: Order) -> dict[str, str]:
+    ticket = order.ticket
+    return {
+        "received (UTC)": order.received_at.strftime("%m-%d %H:%M:%S"),
+        "status": order.status,
+        "side": order.asked["action"],
+        "symbol": ticket.symbol if ticket else order.asked["symbol"],
+        "quantity": str(ticket.quantity) if ticket else "",
+        "broker order": order.broker_order_id or "",
+        "key": order.key[:12],
+        "why": order.message or "",
+    }
+
+
+def _trading_state(args: argparse.Namespace) -> int:
+    state = TradingState(args.state.upper())
+    with ExitStack() as resources:
+        ledger = open_ledger(configured(), resources)
+        now = datetime.now(UTC)
+        account = ledger.change_account(
+            lambda account: account.switched(state, args.reason, "command line", now), _deadline()
+        )
+    print(f"trading is {account.state}: {account.reason}")
+    return 0
+
+
+def _deadline() -> Deadline:
+    return Deadline(time.monotonic, _PATIENCE)

@@ -1,0 +1,33 @@
+"""`serve` and `simulate`."""
+
+import argparse
+import os
+import sys
+
+from app.cli.settings import environment
+from app.config import Config
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = commands.add_parser("serve", help="serve the gateway with gunicorn's production settings")
+    serve.add_argument("--port", type=int, default=None, help="default: $PORT, else 8080")
+    serve.set_defaults(run=_serve)
+    simulate = commands.add_parser("simulate", help="serve a simulated Fyers account", add_help=False)
+    simulate.set_defaults(run=_simulate)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    environ = environment()
+    config = Config.from_env(environ)  # every fault is named here, before a worker starts
+    environ["PORT"] = str(args.port or environ.get("PORT") or 8080)
+    kind = "LIVE orders at Fyers" if config.live else "paper trading"
+    print(f"{kind}; alerts go to http://127.0.0.1:{environ['PORT']}/webhook", file=sys.stderr, flush=True)
+    os.execve(  # noqa: S606 -- our own interpreter, our own arguments
+        sys.executable, [sys.executable, "-m", "gunicorn", "-c", "python:app.server", "main:app"], environ
+    )
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from app.simulator.serve import main
+
+    return main(args.rest)

@@ -1,0 +1,42 @@
+"""The environment as the commands see it."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.config import Config
+
+LAB_SECRET = Path("data/webhook-secret")
+
+
+def environment() -> dict[str, str]:
+    """The process's environment; in paper mode a webhook secret is made where none is set, and kept for `send`."""
+    environ = dict(os.environ)
+    if _needs_lab_secret(environ):
+        if not LAB_SECRET.exists():
+            LAB_SECRET.parent.mkdir(parents=True, exist_ok=True)
+            LAB_SECRET.touch(mode=0o600)
+            LAB_SECRET.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
+            print(f"made a webhook secret for paper trading: {LAB_SECRET}", file=sys.stderr)
+        environ["WEBHOOK_SECRET_TOKEN_FILE"] = str(LAB_SECRET)
+    return environ
+
+
+def configured() -> Config:
+    return Config.from_env(environment())
+
+
+def webhook_secret(environ: Mapping[str, str]) -> str | None:
+    """The secret that a test alert carries; None where the settings know none."""
+    if _needs_lab_secret(environ) and not LAB_SECRET.exists():
+        return None
+    path = environ.get("WEBHOOK_SECRET_TOKEN_FILE") or (LAB_SECRET if _needs_lab_secret(environ) else None)
+    joined = Path(path).read_text(encoding="utf-8") if path else environ["WEBHOOK_SECRET_TOKEN"]
+    return joined.split(",")[0].strip()
+
+
+def _needs_lab_secret(environ: Mapping[str, str]) -> bool:
+    given = environ.get("WEBHOOK_SECRET_TOKEN") or environ.get("WEBHOOK_SECRET_TOKEN_FILE")
+    return not given and environ.get("BROKER", "paper").lower() == "paper" and not environ.get("K_SERVICE")

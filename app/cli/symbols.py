@@ -1,0 +1,77 @@
+"""`symbols refresh` and `symbols find`."""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from app.adapters.symbols import Symbols, find_batch, find_one, refresh
+from app.calendar import Calendar
+from app.cli.settings import configured
+from app.config import Config
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    symbols = commands.add_parser("symbols", help="refresh the symbol master, or look a contract up in it")
+    verbs = symbols.add_subparsers(dest="verb", required=True, metavar="refresh|find")
+    renew = verbs.add_parser("refresh", help="fetch the master and, if it is good, use it from now on")
+    renew.add_argument("--json", action="store_true")
+    renew.set_defaults(run=_refresh)
+    find = verbs.add_parser("find", help="which contract would this be?")
+    find.add_argument("terms", nargs="*", metavar="UNDERLYING STRIKE TYPE EXPIRY")
+    find.add_argument("--batch", type=Path, metavar="FILE", help="a JSON object a line, with the webhook's names")
+    find.add_argument("--on", type=date.fromisoformat, metavar="DATE", help="count expiries from this day; today")
+    find.add_argument("--spot", type=Decimal, metavar="PRICE", help="the underlying's price, for ATM, ITMn and OTMn")
+    find.add_argument("--json", action="store_true")
+    find.set_defaults(run=_find)
+
+
+def _refresh(args: argparse.Namespace) -> int:
+    config = configured()
+    report = refresh(config.symbol_master_urls, config.symbol_cache, Calendar(config.session), datetime.now(UTC))
+    if args.json:
+        print(json.dumps(report))
+    elif report["accepted"]:
+        print(f"{report['rows']} option contracts as of {report['as_of']}, in {report['seconds']} s")
+    else:
+        print(f"refused: {report['reason']}; kept: {report['kept'] or 'nothing'}")
+    return 0 if report["accepted"] else 1
+
+
+def _find(args: argparse.Namespace) -> int:
+    config = configured()
+    on = args.on or Calendar(config.session).expiry_floor(datetime.now(UTC))
+    master = _master(config)
+    if args.batch is not None:
+        with args.batch.open("rb") as lines:
+            answers = list(find_batch(master, lines, on, args.spot))
+        for answer in answers:
+            print(json.dumps(answer))
+        return 0 if all("error" not in answer for answer in answers) else 1
+    if len(args.terms) != 4:
+        raise SystemExit("usage: symbols find UNDERLYING STRIKE TYPE EXPIRY [--on DATE] [--spot PRICE] [--json]")
+    row = dict(zip(("symbol", "strikeprice", "optionType", "expiry"), args.terms, strict=True))
+    answer = find_one(master, row, on, args.spot)
+    print(json.dumps(answer) if args.json else _sentence(answer))
+    return 0 if "error" not in answer else 1
+
+
+def _master(config: Config) -> Symbols:
+    """The cached master; where there is none yet it is fetched first."""
+    master = Symbols.open(config.symbol_cache)
+    if master.problem is not None and config.symbol_master_urls:
+        refresh(config.symbol_master_urls, config.symbol_cache, Calendar(config.session), datetime.now(UTC))
+        master.reload_if_changed(time.monotonic())
+    return master
+
+
+def _sentence(answer: Mapping[str, object]) -> str:
+    if "error" in answer:
+        return f"error: {answer['error']}"
+    return (
+        f"{answer['symbol']}: {answer['underlying']} {answer['strike']} {answer['option_type']}, expires "
+        f"{answer['expiry']}, lot {answer['lot_size']}, tick {answer['tick_size']}"
+    )
