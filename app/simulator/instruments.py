@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import lru_cache
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 SESSION_OPEN = time(9, 15)
@@ -142,11 +143,15 @@ class Instrument:
 
 @dataclass(slots=True)
 class Listing:
-    """All that trades on one IST day. Each underlying's contracts are built when first asked for."""
+    """All that trades on one IST day. Each underlying's contracts are built when first asked for.
+
+    Get it from `listing_of`: a day's listing is the same for everybody, so that it is built once in a process.
+    """
 
     day: date
     holidays: frozenset[date] = frozenset()
     strikes_each_side: int = 30
+    masters: dict[str, bytes] = field(default_factory=dict)  # the symbol master files, once made
     _series: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)
     _by_symbol: dict[str, Instrument] = field(default_factory=dict)
 
@@ -194,6 +199,12 @@ class Listing:
                 for option_type in ("CE", "PE"):
                     token += 1
                     yield _option(underlying, expiry, expiry in months, strike, option_type, token)
+
+
+@lru_cache(maxsize=16)
+def listing_of(day: date, holidays: frozenset[date] = frozenset(), strikes_each_side: int = 30) -> Listing:
+    """What is listed that day; strikes_each_side of the strike nearest the level of each underlying."""
+    return Listing(day, holidays, strikes_each_side)
 
 
 def trading_day_on_or_before(day: date, holidays: frozenset[date]) -> date:

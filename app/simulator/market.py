@@ -16,8 +16,8 @@ from app.simulator.instruments import (
     SESSION_OPEN,
     UNDERLYINGS,
     Instrument,
-    Listing,
     Underlying,
+    listing_of,
     utc_now,
 )
 
@@ -138,7 +138,7 @@ class Market:
         self._changes += 1
 
     def _open_day(self, day: date) -> None:
-        self.listing = Listing(day, self._holidays, self._strikes)
+        self.listing = listing_of(day, self._holidays, self._strikes)
         self._midnight = datetime(day.year, day.month, day.day, tzinfo=IST).timestamp()
         self._quotes: dict[str, Quote] = {}
         self._opens: dict[str, Decimal] = {}

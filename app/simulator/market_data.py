@@ -20,7 +20,6 @@ class MarketData:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self._masters: dict[tuple[str, object], bytes] = {}
         self.routes: dict[str, Callable[[Request], Answer]] = {
             "quotes": self._quotes,
             "depth": self._depth,
@@ -85,11 +84,8 @@ class MarketData:
     def _master(self, request: Request) -> Answer:
         with self.exchange.lock:
             self.exchange.refresh()
-            key = request.path, self.exchange.market.listing.day
-            if key not in self._masters:
-                self._masters[key] = MASTERS[request.path](self.exchange.market)
             kind = JSON_TYPE if request.path.endswith("json") else "text/csv"
-            return Answer(200, self._masters[key], content_type=kind)
+            return Answer(200, MASTERS[request.path](self.exchange.market), content_type=kind)
 
 
 def _oi(chain: list[dict[str, Any]], option_type: str) -> int:

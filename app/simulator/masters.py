@@ -14,9 +14,13 @@ SESSION = "0915-1540|1815-1915:"
 
 
 def csv_master(market: Market, exchange: str) -> bytes:
-    """NSE_FO.csv or BSE_FO.csv as of the market's day."""
-    today = market.listing.day.isoformat()
-    return "".join(_csv_row(instrument, today) for instrument in market.listing.exchange(exchange)).encode()
+    """NSE_FO.csv or BSE_FO.csv as of the market's day; made once a day, since it holds no price."""
+    listing = market.listing
+    if exchange not in listing.masters:
+        today = listing.day.isoformat()
+        rows = (_csv_row(instrument, today) for instrument in listing.exchange(exchange))
+        listing.masters[exchange] = "".join(rows).encode()
+    return listing.masters[exchange]
 
 
 def json_master(market: Market, exchange: str) -> bytes:

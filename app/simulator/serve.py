@@ -17,14 +17,13 @@ from app.simulator.server import Simulator
 def main(argv: Sequence[str]) -> int:
     """Serve until SIGINT or SIGTERM. Returns 0, or 2 when the faults make no sense or the port is taken."""
     wanted = _parser().parse_args(argv)
+    simulator = Simulator(Exchange(seed=wanted.seed), host=wanted.host, port=wanted.port)
     try:
-        faults = _read(wanted.faults)
+        for endpoint, fault in _read(wanted.faults):
+            simulator.fault(endpoint, fault)
     except (OSError, ValueError) as wrong:
         sys.stderr.write(f"--faults: {wrong}\n")
         return 2
-    simulator = Simulator(Exchange(seed=wanted.seed), host=wanted.host, port=wanted.port)
-    for endpoint, fault in faults:
-        simulator.fault(endpoint, fault)
     try:
         simulator.start()
     except OSError as taken:

@@ -14,7 +14,7 @@ from typing import Any, Self
 from app.simulator.api import Api
 from app.simulator.exchange import Exchange
 from app.simulator.faults import Fault, FaultBook, FaultKind, disguise, prepare, read_faults
-from app.simulator.handler import Server
+from app.simulator.http_server import Server
 from app.simulator.instruments import utc_now
 from app.simulator.limits import RateLimits
 from app.simulator.orders import Status
@@ -190,15 +190,9 @@ class Simulator:
     def open_entry(self, endpoint: str, request: Request) -> Entry:
         with self._log_lock:
             self._requests += 1
-            entry = Entry(
-                self._requests,
-                utc_now(),
-                endpoint,
-                request.method,
-                request.path,
-                request.query,
-                _readable(request.body),
-            )
+            secret = endpoint in _LOGIN
+            body, query = (None, {}) if secret else (_readable(request.body), request.query)
+            entry = Entry(self._requests, utc_now(), endpoint, request.method, request.path, query, body)
             self._log.append(entry)
             return entry
 

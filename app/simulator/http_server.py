@@ -29,7 +29,7 @@ class Server(ThreadingHTTPServer):
         self.simulator = simulator
         self._guard = threading.Lock()
         self._connections: dict[threading.Thread, socket.socket] = {}
-        super().__init__(address, Handler)
+        super().__init__(address, Connection)
 
     def server_bind(self) -> None:
         """Without the look-up of the host's name that the standard server makes."""
@@ -68,7 +68,7 @@ class Server(ThreadingHTTPServer):
             self.simulator.errors.append(problem)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body apart cost 45 ms a call with keep-alive otherwise
     server: Server
