@@ -1,0 +1,384 @@
+"""Every store of the day's token keeps the same promises: written wholly or not at all, and the newer login stays."""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from app.adapters.tokens import FileTokens, GcsTokens
+from app.deadline import Deadline
+from app.errors import NotNow
+from app.ports import TokenUnreadable
+from tests.emulators import free_port, gcs_bucket, gcs_emulator  # noqa: F401
+from tests.tokens import ist, token
+
+
+def soon(seconds=5.0):
+    return Deadline(time.monotonic, seconds)
+
+
+class InFile:
+    def __init__(self, path):
+        self.path = path
+
+    def open(self):
+        return FileTokens(self.path)
+
+    def put(self, text):
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.write_bytes(text)
+
+    def text(self):
+        return self.path.read_bytes()
+
+
+class InBucket:
+    def __init__(self, url, bucket):
+        self.url, self.bucket = url, bucket
+        self.opened = []
+
+    def open(self):
+        self.opened.append(GcsTokens(self.bucket, "fyers/tokens.json"))
+        return self.opened[-1]
+
+    def put(self, text):
+        where = f"{self.url}/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name=fyers%2Ftokens.json"
+        requests.post(where, data=text, timeout=5).raise_for_status()
+
+    def text(self):
+        where = f"{self.url}/storage/v1/b/{self.bucket}/o/fyers%2Ftokens.json?alt=media"
+        return requests.get(where, timeout=5).content
+
+
+@pytest.fixture(params=["file", "gcs"])
+def place(request, tmp_path):
+    if request.param == "file":
+        yield InFile(tmp_path / "deep" / "tokens.json")
+        return
+    place = InBucket(request.getfixturevalue("gcs_emulator"), request.getfixturevalue("gcs_bucket"))
+    yield place
+    for store in place.opened:
+        store.close()
+
+
+def test_an_empty_store_has_no_token(place):
+    assert place.open().load(soon()) is None
+
+
+def test_what_one_instance_stores_another_one_loads(place):
+    today = token(ist(8), refresh_token="again", last_validated_at=ist(8, 1))
+
+    assert place.open().save(today, soon()) == today
+
+    assert place.open().load(soon()) == today
+
+
+def test_the_object_has_the_documented_names_and_times_in_utc(place):
+    place.open().save(token(ist(8)), soon())
+
+    stored = json.loads(place.text())
+
+    assert list(stored) == [
+        "access_token", "refresh_token", "issued_at", "expires_at", "app_id", "last_validated_at",
+    ]  # fmt: skip
+    assert stored["expires_at"] == "2026-11-21T00:30:00+00:00"
+
+
+def test_the_next_login_replaces_the_last(place):
+    store = place.open()
+    store.save(token(ist(8, day=19)), soon())
+    today = token(ist(8))
+
+    store.save(today, soon())
+
+    assert store.load(soon()) == today
+
+
+def test_an_older_login_that_finishes_later_does_not_replace_a_newer_one(place):
+    newer, older = token(ist(8, 5)), token(ist(8))
+    place.open().save(newer, soon())
+
+    assert place.open().save(older, soon()) == newer
+
+    assert place.open().load(soon()) == newer
+
+
+def test_the_same_login_may_be_noted_as_validated(place):
+    store, today = place.open(), token(ist(8))
+    store.save(today, soon())
+    validated = token(ist(8), last_validated_at=ist(9))
+
+    assert store.save(validated, soon()) == validated
+
+
+def test_of_writers_at_once_the_newest_login_stays_and_no_reader_sees_a_torn_one(place):
+    logins = [token(ist(8) + timedelta(minutes=minute)) for minute in range(4)]
+    stores = [place.open() for _ in logins]
+    reader, done, seen = place.open(), threading.Event(), []
+
+    def read():
+        while not done.is_set():
+            seen.append(reader.load(soon()))
+
+    with ThreadPoolExecutor(5) as pool:
+        reading = pool.submit(read)
+        kept = list(pool.map(lambda store, login: store.save(login, soon(10)), stores, logins))
+        done.set()
+        reading.result()
+
+    assert reader.load(soon()) == logins[-1]
+    assert kept[-1] == logins[-1]
+    assert all(not one.is_older_than(login) for one, login in zip(kept, logins, strict=True))
+    assert all(one is None or one in logins for one in seen)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[1]", b'{"access_token": 5}', b"<html>CANARY</html>", b"\xff\x00", b"[" * 9000]
+)
+def test_nonsense_is_a_named_problem_that_shows_nothing_and_the_next_login_replaces_it(place, text, caplog):
+    place.put(text)
+    store = place.open()
+
+    with pytest.raises(TokenUnreadable, match="log in again"):
+        store.load(soon())
+    assert "log in again, or repair the token store" in caplog.text
+    assert "CANARY" not in caplog.text
+
+    today = token(ist(8))
+    assert store.save(today, soon()) == today
+    assert store.load(soon()) == today
+
+
+def test_an_object_written_by_hand_needs_only_the_access_token(place):
+    place.put(json.dumps({"access_token": token(ist(8)).access_token}).encode())
+
+    assert place.open().load(soon()).ends_at == ist(6, day=21)
+
+
+# --- the file alone
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "tokens.json"
+
+
+def test_the_file_is_its_owners_alone_from_the_first_moment(path, monkeypatch):
+    modes = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda new, old: (modes.append(os.stat(new).st_mode & 0o777), replace(new, old)))
+    umask = os.umask(0)
+    try:
+        FileTokens(path).save(token(ist(8)), soon())
+    finally:
+        os.umask(umask)
+
+    assert modes == [0o600]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_others_can_read_is_closed_to_them_and_said_so(path, caplog):
+    path.write_text(json.dumps(token(ist(8)).document()))
+    path.chmod(0o644)
+
+    assert FileTokens(path).load(soon()) is not None
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "others could read" in caplog.text
+
+
+def test_a_write_that_breaks_off_leaves_the_old_token(path, monkeypatch):
+    store, old = FileTokens(path), token(ist(8))
+    store.save(old, soon())
+
+    def break_off(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", break_off)
+        with pytest.raises(NotNow, match="cannot be written"):
+            store.save(token(ist(9)), soon())
+    assert store.load(soon()) == old
+
+    later = token(ist(10))
+    store.save(later, soon())
+    assert store.load(soon()) == later
+
+
+def test_a_writer_that_hangs_with_the_lock_holds_nobody_longer_than_his_deadline(path):
+    store = FileTokens(path)
+    started = time.monotonic()
+
+    with store._locked(soon()), pytest.raises(NotNow, match="cannot be written"):
+        FileTokens(path).save(token(ist(8)), soon(0.2))
+
+    assert time.monotonic() - started < 1
+    FileTokens(path).save(token(ist(8)), soon())
+
+
+def test_a_path_that_cannot_be_used_is_a_named_problem(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    store = FileTokens(tmp_path / "file" / "tokens.json")
+
+    with pytest.raises(NotNow, match="cannot be read"):
+        store.load(soon())
+    with pytest.raises(NotNow, match="cannot be written"):
+        store.save(token(ist(8)), soon())
+    assert "Not a directory" in caplog.text
+
+
+# --- the bucket alone, with faults between it and us
+
+
+class Between(ThreadingHTTPServer):
+    """Passes requests on to the bucket; `plan` has what to do with the next uploads instead."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, bucket_url):
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.bucket_url = bucket_url
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.plan = []
+        self.uploads = 0
+        self.meanwhile = lambda: None
+        self.silent = threading.Event()
+        self.over = threading.Event()
+
+
+class _Passing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def _pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.server.silent.is_set():
+            self.server.over.wait(10)
+            self.close_connection = True
+            return
+        fault = None
+        if self.path.startswith("/upload"):
+            self.server.uploads += 1
+            fault = self.server.plan.pop(0) if self.server.plan else None
+        if fault == "503":
+            self.send_error(503)
+            return
+        headers = {name: value for name, value in self.headers.items() if name.lower() in ("content-type", "x-goog")}
+        where = self.server.bucket_url + self.path
+        with requests.request(self.command, where, data=body, headers=headers, timeout=5) as reply:
+            content = reply.content
+        if fault == "reply lost":
+            self.server.meanwhile()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            return
+        self.send_response(reply.status_code)
+        for name, value in reply.headers.items():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "content-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = _pass_on  # noqa: N815
+
+
+@pytest.fixture
+def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
+    server = Between(gcs_emulator)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    yield server
+    server.over.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def bucket_store(between, gcs_bucket):  # noqa: F811
+    store = GcsTokens(gcs_bucket, "tokens.json")
+    yield store
+    store.close()
+
+
+def test_a_write_whose_reply_was_lost_is_found_by_reading_and_not_called_a_conflict(bucket_store, between):
+    bucket_store.save(token(ist(8, day=19)), soon())
+    between.plan, today = ["reply lost"], token(ist(8))
+
+    assert bucket_store.save(today, soon()) == today
+
+    assert between.uploads == 2
+    assert bucket_store.load(soon()) == today
+
+
+def test_a_lost_reply_never_takes_a_newer_login_back(
+    bucket_store,
+    between,
+    gcs_bucket,  # noqa: F811
+    gcs_emulator,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
+    rival, newer = GcsTokens(gcs_bucket, "tokens.json"), token(ist(8, 5))
+    between.plan, between.meanwhile = ["reply lost"], lambda: rival.save(newer, soon())
+
+    assert bucket_store.save(token(ist(8)), soon()) == newer
+
+    assert bucket_store.load(soon()) == newer
+    rival.close()
+
+
+def test_a_busy_bucket_is_asked_again_and_the_login_is_kept(bucket_store, between):
+    between.plan, today = ["503", "503"], token(ist(8))
+
+    assert bucket_store.save(today, soon()) == today
+
+    assert between.uploads == 3
+
+
+def test_a_bucket_that_stays_busy_is_a_named_problem_within_the_deadline(bucket_store, between, caplog):
+    between.plan, started = ["503"] * 99, time.monotonic()
+
+    with pytest.raises(NotNow, match="the token store cannot be"):
+        bucket_store.save(token(ist(8)), soon(1))
+
+    assert time.monotonic() - started < 2
+    assert "eyJ" not in caplog.text
+
+
+def test_a_bucket_that_never_answers_costs_no_more_than_the_deadline(bucket_store, between):
+    between.silent.set()
+    started = time.monotonic()
+
+    with pytest.raises(NotNow):
+        bucket_store.load(soon(0.3))
+    with pytest.raises(NotNow):
+        bucket_store.save(token(ist(8)), soon(0.3))
+
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_bucket_that_is_not_there_is_a_named_problem(monkeypatch, caplog):
+    caplog.set_level(logging.WARNING)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
+    store = GcsTokens("bucket", "tokens.json")
+
+    with pytest.raises(NotNow, match="cannot be read"):
+        store.load(soon(1))
+
+    assert "gs://bucket/tokens.json" in caplog.text
+    store.close()

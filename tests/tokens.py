@@ -1,0 +1,38 @@
+"""Tokens as Fyers makes them, for tests."""
+
+import base64
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+
+from app.calendar import IST
+from app.token import Token
+
+APP_ID = "TESTAPP-200"
+_count = itertools.count()
+
+
+def ist(hour, minute=0, day=20, second=0):
+    """A time of November 2026; the 20th is a Friday."""
+    return datetime(2026, 11, day, hour, minute, second, tzinfo=IST)
+
+
+def jwt(issued, expires=None):
+    """An access token; each is another. Without an expiry it has the one that was observed: 06:00 IST next morning."""
+    issued = issued.astimezone(UTC)
+    if expires is None:
+        local = issued.astimezone(IST)
+        expires = datetime(local.year, local.month, local.day, 6, tzinfo=IST)
+        expires += timedelta(days=0 if local < expires else 1)
+    claims = {"iat": int(issued.timestamp()), "exp": int(expires.timestamp()), "n": next(_count), "fy_id": "XY01234"}
+    return signed(claims)
+
+
+def signed(claims):
+    parts = ({"alg": "HS256", "typ": "JWT"}, claims)
+    head, body = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)
+    return f"{head}.{body}.c2lnbmF0dXJl"
+
+
+def token(issued, **fields):
+    return Token(jwt(issued), **{"app_id": APP_ID, **fields}).dated()
