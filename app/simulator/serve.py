@@ -17,7 +17,9 @@ from app.simulator.server import Simulator
 def main(argv: Sequence[str]) -> int:
     """Serve until SIGINT or SIGTERM. Returns 0, or 2 when the faults make no sense or the port is taken."""
     wanted = _parser().parse_args(argv)
-    simulator = Simulator(Exchange(seed=wanted.seed), host=wanted.host, port=wanted.port)
+    simulator = Simulator(
+        Exchange(seed=wanted.seed), host=wanted.host, port=wanted.port, accept_any_token=not wanted.check_tokens
+    )
     try:
         for endpoint, fault in _read(wanted.faults):
             simulator.fault(endpoint, fault)
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--faults", default="", metavar="FILE|JSON", help='such as {"endpoint": "place", "kind": "hang"}'
     )
+    parser.add_argument("--check-tokens", action="store_true", help="take only tokens that its own login gave out")
     return parser
 
 

@@ -37,6 +37,19 @@ def test_it_prints_what_to_set_and_runs_until_it_is_told_to_stop(tmp_path):
             assert running.stderr.read() == ""
 
 
+def test_it_takes_any_token_unless_it_is_told_to_check():
+    import requests
+
+    for arguments, status in (([], 200), (["--check-tokens"], 401)):
+        with command("--port", "0", *arguments) as running:
+            url = running.stdout.readline().strip().split("=", 1)[1]
+            assert (
+                requests.get(f"{url}/funds", headers={"Authorization": "PAPER-200:paper"}, timeout=5).status_code
+                == status
+            )
+            running.terminate()
+
+
 def test_it_says_what_is_wrong_with_its_arguments(simulator):
     for arguments, complaint in (
         (["--faults", '{"endpoint": "place"}'], "unknown fault kind"),
