@@ -1,0 +1,163 @@
+"""A service of several instances that share store, ledger and phone, and a Fyers that can be asked and be down."""
+
+import re
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+from app.adapters.sqlite import SqliteLedger
+from app.adapters.tokens import FileTokens
+from app.deadline import Deadline
+from app.errors import NotNow, Reason
+from app.login import CurrentToken, Login, LoginLinks
+from app.ports import LoginRefused
+from app.secret import Secret
+from tests.tokens import APP_ID, ist, token
+
+SECRET_ID = "CANARY-SECRET-ID"
+PIN = "CANARY-4711"
+
+
+class Clock:
+    def __init__(self, at):
+        self.at = at
+        self.seconds = 0.0
+
+    def now(self):
+        return self.at + timedelta(seconds=self.seconds)
+
+    def monotonic(self):
+        return self.seconds
+
+    def pass_by(self, seconds):
+        self.seconds += seconds
+
+    def go_to(self, moment):
+        self.seconds = (moment - self.at).total_seconds()
+
+
+class Phone:
+    """A sink that can be out of reach."""
+
+    def __init__(self):
+        self.rang = []
+        self.works = True
+
+    def send(self, notice, deadline):
+        if self.works:
+            self.rang.append(notice)
+        return self.works
+
+    def of(self, kind):
+        return [notice for notice in self.rang if notice.kind == kind]
+
+
+class Store:
+    """The file store, which can also be slow, down, and counted."""
+
+    def __init__(self, path):
+        self.file = FileTokens(path)
+        self.path = path
+        self.loads = 0
+        self.is_down = False
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def load(self, deadline):
+        self.loads += 1
+        self.answers.wait(5)
+        if self.is_down:
+            raise NotNow(Reason.NEEDS_LOGIN, "the token store cannot be read; nothing was sent")
+        return self.file.load(deadline)
+
+    def save(self, token, deadline):
+        if self.is_down:
+            raise NotNow(Reason.NEEDS_LOGIN, "the token store cannot be written; nothing was sent")
+        return self.file.save(token, deadline)
+
+
+class LedgerDown:
+    def down(self, *_):
+        raise NotNow(Reason.LEDGER_DOWN)
+
+    notify = change_account = once = down
+
+
+class Fyers:
+    """The login side of the broker, in memory: what it was asked, and which tokens it takes."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.asked = []
+        self.dead = set()
+        self.is_down = False
+        self.takes_refresh_tokens = False
+        self.gives = {}
+
+    def auth_url(self, state):
+        return f"https://fyers.invalid/generate-authcode?client_id={APP_ID}&state={state}"
+
+    def exchange(self, auth_code, deadline):
+        self._hear("exchange")
+        if auth_code not in self.gives:
+            raise LoginRefused("invalid auth code", -437)
+        return self.gives.pop(auth_code)
+
+    def refresh(self, refresh_token, pin, deadline):
+        self._hear("refresh")
+        assert pin == PIN
+        if not self.takes_refresh_tokens:
+            raise LoginRefused("Please provide valid refresh token", -501)
+        return replace(token(self.clock.now()), app_id=None)
+
+    def profile(self, token, deadline):
+        self._hear("profile")
+        if token.access_token in self.dead or token.ends_at <= self.clock.now():
+            raise LoginRefused("Token is Invalid or Expired", -16)
+        return "XY***4"
+
+    def _hear(self, what):
+        self.asked.append(what)
+        if self.is_down:
+            raise NotNow(Reason.BROKER_DOWN)
+
+
+class Instance:
+    """One of several instances of the service: they share the store, the ledger and the phone."""
+
+    def __init__(self, world, ledger=None, pin=None):
+        ledger = ledger or world.ledger
+        self.links = LoginLinks(Secret(SECRET_ID), APP_ID, world.fyers.auth_url, ledger, world.clock)
+        self.current = CurrentToken(world.store, ledger, world.phone, world.clock, self.links, APP_ID)
+        pin = Secret(pin) if pin else None
+        self.login = Login(world.fyers, world.store, self.current, self.links, world.clock, APP_ID, pin)
+
+
+class World:
+    def __init__(self, folder):
+        self.clock = Clock(ist(9, 16))
+        self.phone = Phone()
+        self.store = Store(folder / "tokens.json")
+        self.ledger = SqliteLedger(folder / "ledger.db")
+        self.fyers = Fyers(self.clock)
+
+    def soon(self, seconds=15.0):
+        return Deadline(self.clock.monotonic, seconds)
+
+    def instance(self, **options):
+        return Instance(self, **options)
+
+    def put(self, token):
+        self.store.file.save(token, self.soon())
+        return token
+
+    def alert(self, instance, seconds=2.0):
+        """What an alert does about the token: the token, or the sentence it is put off with."""
+        try:
+            return instance.current.token(self.soon(seconds))
+        except NotNow as not_now:
+            return f"{not_now.reason}: {not_now.message}"
+
+
+def state_of(url):
+    return re.search(r"state=([0-9a-f.]+)", url)[1]

@@ -1,0 +1,337 @@
+"""The token in use: read once, never a dead one, healed by a login anywhere, and missed aloud, once."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from login_world import LedgerDown
+
+from app.login import LoginState
+from app.login.current import MOVES
+from app.risk import TradingState
+from app.token import Token
+from tests.tokens import ist, token
+
+
+def test_a_login_is_never_forgotten_into_not_knowing_and_each_state_can_be_left():
+    assert set(MOVES) == set(LoginState)
+    assert all(LoginState.UNKNOWN not in to and state not in to and to for state, to in MOVES.items())
+
+
+def test_a_move_that_is_not_in_the_table_changes_nothing(one):
+    one.current._move(LoginState.AUTHENTICATED, "")
+
+    with pytest.raises(ValueError, match="cannot go from AUTHENTICATED to UNKNOWN"):
+        one.current._move(LoginState.UNKNOWN, "")
+
+    assert one.current.state is LoginState.AUTHENTICATED
+
+
+def test_the_state_follows_what_the_store_holds(world, one):
+    assert one.current.state is LoginState.UNKNOWN
+    world.alert(one)
+    assert one.current.state is LoginState.NEEDS_LOGIN
+    world.put(token(ist(9)))
+    world.clock.pass_by(3)
+    world.alert(one)
+    assert one.current.state is LoginState.AUTHENTICATED
+    world.clock.go_to(ist(9, day=21))
+    world.alert(one)
+    assert one.current.state is LoginState.NEEDS_LOGIN
+
+
+def test_a_store_that_does_not_answer_says_nothing_about_the_login(world, one):
+    world.store.is_down = True
+
+    assert "cannot be read" in world.alert(one)
+
+    assert one.current.state is LoginState.UNKNOWN
+    assert world.phone.rang == []
+
+
+def test_a_store_that_goes_down_ends_no_login_that_can_be_alive(world, one):
+    today = world.put(token(ist(9)))
+    world.alert(one)
+    world.store.is_down = True
+    world.clock.pass_by(3600)
+
+    assert world.alert(one) == today
+
+
+def test_a_token_that_has_ended_is_dead_also_while_the_store_is_down(world, one):
+    world.put(token(ist(9)))
+    world.alert(one)
+    world.store.is_down = True
+    world.clock.go_to(ist(9, 16, day=21))
+
+    assert "ended at 06:00 IST on 21-Nov-2026" in world.alert(one)
+    assert one.current.state is LoginState.NEEDS_LOGIN
+
+
+# --- reading
+
+
+def test_the_token_is_read_once_however_many_alerts_come(world, one):
+    today = world.put(token(ist(9)))
+
+    assert [world.alert(one) for _ in range(50)] == [today] * 50
+
+    assert world.store.loads == 1
+
+
+def test_a_hundred_alerts_at_once_are_one_read(world, one):
+    today = world.put(token(ist(9)))
+    world.store.answers.clear()
+
+    with ThreadPoolExecutor(100) as pool:
+        alerts = [pool.submit(world.alert, one) for _ in range(100)]
+        time.sleep(0.1)
+        world.store.answers.set()
+
+        assert {alert.result() for alert in alerts} == {today}
+    assert world.store.loads == 1
+
+
+def test_a_store_that_hangs_costs_an_alert_no_more_than_its_deadline(world, one):
+    world.store.answers.clear()
+    started = time.monotonic()
+
+    assert "in time" in world.alert(one, seconds=0.1)
+
+    assert time.monotonic() - started < 0.5
+    assert one.current.state is LoginState.UNKNOWN
+
+
+def test_a_read_that_hung_is_given_up_and_another_one_made(world, one):
+    world.store.answers.clear()
+    world.alert(one, seconds=0.05)
+    today = world.put(token(ist(9)))
+    world.clock.pass_by(10)
+    world.store.answers.set()
+
+    assert world.alert(one) == today
+
+
+def test_while_a_login_is_needed_the_store_is_read_every_few_seconds_at_most(world, one):
+    for _ in range(100):
+        world.alert(one)
+        world.clock.pass_by(0.1)
+
+    assert world.store.loads <= 6
+
+
+def test_a_login_through_another_instance_heals_this_one_within_five_seconds(world, one, other):
+    world.alert(one)
+    world.fyers.gives["code"] = token(ist(9, 15))
+    other.login.exchange("code", world.soon())
+
+    world.clock.pass_by(3)
+
+    assert isinstance(world.alert(one), Token)
+    assert one.current.state is LoginState.AUTHENTICATED
+
+
+# --- dead tokens
+
+
+def test_a_token_known_to_have_ended_is_never_tried_at_fyers(world, one):
+    world.put(token(ist(9, day=19)))
+
+    assert "ended at 06:00 IST on 20-Nov-2026: log in again" in world.alert(one)
+    assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
+
+    assert world.fyers.asked == []
+
+
+def test_a_token_that_ends_while_it_is_in_use_is_not_used_any_more(world, one):
+    world.put(token(ist(9)))
+    assert isinstance(world.alert(one), Token)
+    world.clock.go_to(ist(6, day=21))
+
+    assert "ended at 06:00 IST" in world.alert(one)
+
+
+def test_a_token_of_another_app_is_not_used(world, one):
+    world.put(token(ist(9), app_id="OTHER-200"))
+
+    assert "of another app than FYERS_APP_ID" in world.alert(one)
+
+
+def test_nonsense_in_the_store_needs_a_login_and_no_traceback(world, one, caplog):
+    world.store.path.write_text("<html>")
+
+    assert "cannot be read: log in again" in world.alert(one)
+    assert one.current.state is LoginState.NEEDS_LOGIN
+    assert "Traceback" not in caplog.text
+
+
+def test_a_refused_token_gives_way_to_the_one_that_another_instance_stored(world, one):
+    old = world.put(token(ist(8)))
+    world.alert(one)
+    today = world.put(token(ist(9)))
+
+    assert one.current.refused(old, "Token is Invalid or Expired", world.soon())
+
+    assert world.alert(one) == today
+    assert world.phone.rang == []
+
+
+def test_a_refused_token_without_another_ends_the_login(world, one):
+    today = world.put(token(ist(8)))
+    world.alert(one)
+
+    assert not one.current.refused(today, "Token is\nInvalid", world.soon())
+
+    assert one.current.state is LoginState.NEEDS_LOGIN
+    assert "Fyers does not take the token (Token is Invalid): log in again" in world.alert(one)
+
+
+def test_a_refused_token_ends_the_login_also_while_the_store_is_down(world, one):
+    today = world.put(token(ist(8)))
+    world.alert(one)
+    world.store.is_down = True
+
+    assert not one.current.refused(today, "Token is Invalid", world.soon())
+
+    assert one.current.state is LoginState.NEEDS_LOGIN
+    assert len(world.phone.rang) == 1
+
+
+def test_a_late_refusal_of_yesterdays_token_does_not_end_todays_login(world, one):
+    yesterday = token(ist(9, day=19))
+    today = world.put(token(ist(9)))
+    world.alert(one)
+
+    assert one.current.refused(yesterday, "Token is Invalid", world.soon())
+
+    assert world.alert(one) == today
+    assert world.store.loads == 1
+
+
+def test_a_refusal_that_was_a_mistake_is_healed_on_every_instance_by_one_validation(world, one, other):
+    today = world.put(token(ist(8)))
+    for instance in (one, other):
+        world.alert(instance)
+        instance.current.refused(today, "Token is Invalid", world.soon())
+    world.clock.pass_by(60)
+
+    assert one.login.refresh(world.soon()) is LoginState.AUTHENTICATED
+
+    assert world.alert(one).access_token == today.access_token
+    assert world.alert(other).access_token == today.access_token
+
+
+# --- telling somebody
+
+
+def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(world, one, other):
+    world.put(token(ist(9, day=19)))
+    for _ in range(20):
+        world.alert(one)
+        world.alert(other)
+        world.clock.pass_by(5)
+
+    (notice,) = world.phone.rang
+    assert notice.severity == "CRITICAL"
+    assert "state=" in notice.text
+    assert "06:30 IST" in notice.text
+
+
+def test_the_next_day_rings_again(world, one):
+    world.alert(one)
+    world.clock.go_to(ist(5, 59, day=21))
+    world.alert(one)
+    assert len(world.phone.rang) == 1
+
+    world.clock.go_to(ist(6, 0, day=21))
+    world.alert(one)
+
+    assert len(world.phone.rang) == 2
+
+
+def test_another_dead_token_on_the_same_day_rings_again(world, one):
+    world.alert(one)
+    today = world.put(token(ist(9)))
+    world.clock.pass_by(3)
+    world.alert(one)
+    one.current.refused(today, "Token is Invalid", world.soon())
+
+    assert len({notice.id for notice in world.phone.rang}) == 2
+
+
+def test_the_phone_rings_without_a_ledger_too(world):
+    one = world.instance(ledger=LedgerDown())
+    for _ in range(5):
+        world.alert(one)
+        world.clock.pass_by(5)
+
+    assert [notice.kind for notice in world.phone.rang] == ["login-needed"]
+
+
+def test_where_nobody_could_be_told_the_next_alert_tries_again(world):
+    one = world.instance(ledger=LedgerDown())
+    world.phone.works = False
+    world.alert(one)
+    world.phone.works = True
+    world.alert(one)
+
+    assert [notice.kind for notice in world.phone.rang] == ["login-needed"]
+
+
+def test_a_phone_out_of_reach_leaves_the_notice_in_the_outbox(world, one):
+    world.phone.works = False
+    world.alert(one)
+
+    assert [notice.kind for notice in world.ledger.outbox(world.soon())] == ["login-needed"]
+
+
+def test_an_app_that_may_place_no_orders_halts_trading_for_all(world, one):
+    one.current.forbidden("Algo orders are not allowed from this app\n TESTAPP-200", world.soon())
+
+    account = world.ledger.account(world.soon())
+    assert account.state is TradingState.HALTED
+    assert (
+        account.reason == "Fyers takes no orders from this app: Algo orders are not allowed from this app TESTAPP-200"
+    )
+    assert [notice.kind for notice in world.ledger.outbox(world.soon())] == ["trading-state"]
+
+
+def test_a_halt_by_a_human_keeps_his_words(world, one):
+    now = world.clock.now()
+    world.ledger.change_account(lambda it: it.switched(TradingState.HALTED, "holiday", "owner", now), world.soon())
+
+    one.current.forbidden("not allowed from this app", world.soon())
+
+    assert world.ledger.account(world.soon()).reason == "holiday"
+
+
+def test_a_halt_that_the_ledger_does_not_take_is_told_directly(world):
+    one = world.instance(ledger=LedgerDown())
+
+    one.current.forbidden("not allowed from this app", world.soon())
+
+    (notice,) = world.phone.rang
+    assert "could not be halted" in notice.text
+
+
+def test_the_status_tells_nobody_and_never_raises(world, one):
+    missing = one.current.status(world.soon())
+    assert missing.problem is not None
+    assert world.phone.rang == []
+
+    today = world.put(token(ist(9)))
+    world.clock.pass_by(3)
+    fine = one.current.status(world.soon(), needed_until=ist(15, 40))
+    assert (fine.state, fine.problem, fine.ends_at) == (LoginState.AUTHENTICATED, None, today.ends_at)
+
+    world.store.is_down = True
+    assert world.instance().current.status(world.soon()).problem == ("the token store cannot be read; nothing was sent")
+
+
+def test_the_status_says_early_that_a_login_will_not_last_the_session(world, one):
+    world.clock.go_to(ist(6, 20))
+    world.put(token(ist(6, 10)))
+
+    status = one.current.status(world.soon(), needed_until=ist(15, 40))
+
+    assert status.problem == "the login ends at 06:30 IST on 20-Nov-2026: log in again after 06:30 IST"
