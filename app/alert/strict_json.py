@@ -16,6 +16,8 @@ MAX_DEPTH = 16
 BODY = "body"
 
 _LAST_KEY = re.compile(r'"([A-Za-z_][A-Za-z0-9_]{0,63})"\s*:')
+# A text that never ends is taken up to the end, so that the whole search stays linear in the body's length.
+_TEXTS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _TOKENS = re.compile(r'"token"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _CURLY_QUOTES = "“”„‟‘’"
 
@@ -103,7 +105,7 @@ def _encodes(text: str) -> bool:
 def _refuse_depth(text: str) -> None:
     """Deep nesting exhausts the reader's stack; no alert needs it. Braces inside strings do not count."""
     depth = 0
-    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.DOTALL):
+    for match in _TEXTS_AND_BRACKETS.finditer(text):
         mark = match.group()
         depth += (mark in "[{") - (mark in "]}")
         if depth > MAX_DEPTH:
@@ -113,14 +115,17 @@ def _refuse_depth(text: str) -> None:
 def _not_json(text: str, error: json.JSONDecodeError) -> Malformed:
     field = _last_key(text[: error.pos])
     where = f"line {error.lineno}, column {error.colno}"
-    if any(mark in text for mark in _CURLY_QUOTES):
+    here, before = text[error.pos : error.pos + 1], text[: error.pos][-1:]
+    if error.msg.startswith("Extra data"):
+        field, hint = BODY, "remove what follows the closing brace"
+    elif any(mark in text for mark in _CURLY_QUOTES):
         hint = 'it has curly quotes; retype them as straight ones (")'
-    elif "'" in text[error.pos : error.pos + 1]:
+    elif here == "'":
         hint = 'JSON wants double quotes (") around names and texts'
-    elif text[error.pos : error.pos + 1] in ("}", "]"):
+    elif here in ("}", "]"):
         hint = "a value is missing here, or a comma is left over"
-    elif error.msg.startswith("Extra data"):
-        hint = "remove what follows the closing brace"
+    elif before == "0" and here.isdigit():
+        hint = "a number must not begin with a zero"
     elif error.msg.startswith("Invalid control"):
         hint = "a text runs over the end of the line; keep it on one line"
     else:
