@@ -1,0 +1,511 @@
+"""The broker adapter against the simulated account: what is sent, what comes back, and the truth about both."""
+
+import concurrent.futures
+import os
+import time
+from decimal import Decimal
+
+import pytest
+from fyers_parts import APP_ID, TAG, Tokens, order_for, within
+from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply
+
+from app.adapters.fyers import FyersBroker, Transport
+from app.adapters.fyers import broker as broker_module
+from app.alert import Product, Side
+from app.contract import Position
+from app.deadline import PLACE_TAIL, RECORD
+from app.errors import NotNow, Reason
+from app.order import Accepted, NotSent, OrderStatus, OrderType, Refusal, Rejected, Unresolved
+from app.simulator import Exchange, Fault, FaultKind, Simulator
+
+LTP, BID, ASK = Decimal("165.15"), Decimal("165.00"), Decimal("165.30")
+
+
+@pytest.fixture(scope="module")
+def exchange():
+    return Exchange(seed=7, volatile=False, capital=Decimal(10**12))
+
+
+@pytest.fixture(scope="module")
+def call(exchange):
+    """The symbol that most tests trade; its quote stands still."""
+    found = next(one for one in exchange.market.listing.exchange("NSE") if one.is_option and one.lot_size == 65)
+    exchange.set_quote(found.symbol, LTP, BID, ASK)
+    return found.symbol
+
+
+@pytest.fixture(scope="module")
+def running(exchange):
+    with Simulator(exchange, rate_limits=False, app_id=APP_ID) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(running):
+    running.clear_faults()
+    running.clear_log()
+    yield running
+    assert running.errors == []
+
+
+@pytest.fixture
+def transport():
+    made = Transport()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tokens(simulator):
+    return Tokens(simulator.issue_token(APP_ID))
+
+
+@pytest.fixture
+def broker(simulator, tokens, transport):
+    return FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
+
+
+@pytest.fixture
+def at(transport):
+    """A broker for a server of one's own."""
+    return lambda url, tokens=None: FyersBroker(APP_ID, tokens or Tokens("a.b.c"), transport, url, url)
+
+
+def place(broker, order, seconds=2.4, window=1.2):
+    return broker.place(order, within(window), within(seconds))
+
+
+def hang(peer):
+    peer.read_request()
+    peer.hang()
+
+
+# -- what is sent
+
+
+def test_an_entry_goes_out_field_by_field_as_fyers_documents_it(broker, simulator, call):
+    outcome = place(broker, order_for(call))
+    (entry,) = simulator.log
+    assert outcome == Accepted(entry.orders[0])
+    assert (entry.method, entry.path) == ("POST", "/api/v3/orders/sync")
+    assert entry.body == {
+        "symbol": call,
+        "qty": 65,
+        "type": 1,
+        "side": -1,
+        "productType": "INTRADAY",
+        "limitPrice": 164.9,
+        "stopPrice": 0,
+        "disclosedQty": 0,
+        "validity": "DAY",
+        "offlineOrder": False,
+        "stopLoss": 25.05,
+        "takeProfit": 41.05,
+        "legType": 1,
+        "orderTag": TAG,
+        "isSliceOrder": False,
+    }
+
+
+def test_a_cover_carries_no_legs_and_a_market_order_no_price(broker, simulator, call):
+    cover = order_for(
+        call,
+        side=Side.BUY,
+        product=Product.MARGIN,
+        order_type=OrderType.MARKET,
+        covers=True,
+        stop_loss_points=None,
+        take_profit_points=None,
+    )
+    assert isinstance(place(broker, cover), Accepted)
+    body = simulator.log[0].body
+    assert (body["side"], body["type"], body["limitPrice"], body["productType"]) == (1, 2, 0, "MARGIN")
+    assert not {"stopLoss", "takeProfit", "legType"} & set(body)
+
+
+def test_the_headers_are_those_of_the_sdk(at):
+    with NastyServer(lambda peer: peer.keep_answering()) as server:
+        assert place(at(server.url + "/api/v3"), order_for("NSE:A")) == Accepted("26112000000001")
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /api/v3/orders/sync HTTP/1.1\r\n")
+        for line in (f"Authorization: {APP_ID}:a.b.c", "Content-Type: application/json", "version: 3"):
+            assert line.encode() in head.split(b"\r\n")
+        assert b'"limitPrice": 164.9,' in body
+
+
+def test_no_log_file_and_no_setting_of_the_sdk_is_touched(broker, call, tmp_path, monkeypatch):
+    from fyers_apiv3 import fyersModel
+
+    monkeypatch.chdir(tmp_path)
+    place(broker, order_for(call))
+    broker.positions(within(1))
+    assert os.listdir(tmp_path) == []
+    assert fyersModel.Config.API == "https://api-t1.fyers.in/api/v3"
+
+
+# -- every behaviour of the simulator
+
+FAULTS = {
+    "accepts slowly": (Fault(FaultKind.LATENCY, seconds=0.05), Accepted),
+    "hangs": (Fault(FaultKind.HANG), Unresolved),
+    "hangs, having done nothing": (Fault(FaultKind.HANG, processed=False), Unresolved),
+    "drops": (Fault(FaultKind.DROP), Unresolved),
+    "drops, having done nothing": (Fault(FaultKind.DROP, processed=False), Unresolved),
+    "resets": (Fault(FaultKind.RESET), Unresolved),
+    "does not acknowledge": (Fault(FaultKind.NO_ACK), Unresolved),
+    "shows a page with 200": (Fault(FaultKind.HTML, status=200), Unresolved),
+    "shows a page with 403": (Fault(FaultKind.HTML, status=403, processed=False), Unresolved),
+    "shows a page with 502": (Fault(FaultKind.HTML, status=502), Unresolved),
+    "shows a page with 503": (Fault(FaultKind.HTML, status=503, processed=False), Unresolved),
+    "answers with something else": (Fault(FaultKind.ANSWER, body={"s": "ok"}), Unresolved),
+    "answers with an unknown code": (
+        Fault(FaultKind.ANSWER, status=400, body={"s": "error", "code": -4, "message": ""}),
+        Unresolved,
+    ),
+    "lost its line to the market": (
+        Fault(FaultKind.ANSWER, status=400, body={"s": "error", "code": -202, "message": "Connection error"}),
+        Unresolved,
+    ),
+    "is busy": (Fault(FaultKind.RATE_LIMITED, seconds=2), NotSent),
+    "is busy and shows a page": (Fault(FaultKind.RATE_LIMITED_HTML), Unresolved),
+    "cuts its answer short": (Fault(FaultKind.TRUNCATED), Unresolved),
+    "answers nothing": (Fault(FaultKind.EMPTY), Unresolved),
+    "drips": (Fault(FaultKind.DRIP), Unresolved),
+    "forgets the id": (Fault(FaultKind.OK_WITHOUT_ID), Unresolved),
+    "answers with a list": (Fault(FaultKind.ARRAY), Unresolved),
+    "gives the id as a number": (Fault(FaultKind.NUMBER_ID), Unresolved),
+    "redirects": (Fault(FaultKind.REDIRECT), Unresolved),
+    "rejects": (Fault(FaultKind.REJECT), Rejected),
+    "rejects later": (Fault(FaultKind.REJECT_LATER), Accepted),
+    "refuses": (Fault(FaultKind.REFUSE), Rejected),
+    "refuses the app": (Fault(FaultKind.APP_REFUSED), Rejected),
+    "refuses the token": (Fault(FaultKind.TOKEN_DEAD), Rejected),
+    "answers with far too much": (Fault(FaultKind.OVERSIZED), Unresolved),
+}
+
+
+@pytest.mark.parametrize("behaviour", FAULTS)
+def test_each_behaviour_of_the_broker_has_its_outcome_in_time_and_no_live_order_is_called_off(
+    broker, simulator, call, behaviour
+):
+    fault, expected = FAULTS[behaviour]
+    broker.positions(within(1))  # a kept connection, as in an alert's flow
+    simulator.clear_log()
+    simulator.fault("place", fault)
+    with Stopwatch(0.2 + 0.15):
+        outcome = place(broker, order_for(call), seconds=0.2 + PLACE_TAIL)
+    assert type(outcome) is expected
+    (entry,) = simulator.log  # one POST, whatever happened
+    if isinstance(outcome, NotSent | Rejected):
+        assert not entry.live
+    if isinstance(outcome, Rejected) and outcome.broker_order_id:
+        assert outcome.broker_order_id == entry.orders[0]
+
+
+def test_every_kind_of_fault_that_concerns_an_order_is_in_that_list():
+    reads_only = {FaultKind.LATE_BOOK, FaultKind.PARTIAL_BOOK}
+    assert {fault.kind for fault, _ in FAULTS.values()} == set(FaultKind) - reads_only
+
+
+def test_a_broker_that_is_down_was_sent_nothing(at):
+    outcome = place(at(f"http://127.0.0.1:{closed_port()}"), order_for("NSE:A"))
+    assert outcome == NotSent("the connection was refused while connecting")
+
+
+def test_the_total_leaves_time_for_the_record(at):
+    with NastyServer(hang) as server, Stopwatch(0.25):
+        left = within(0.2 + PLACE_TAIL)
+        assert isinstance(at(server.url).place(order_for("NSE:A"), within(1.2), left), Unresolved)
+        assert left.left() > RECORD
+
+
+@pytest.mark.parametrize(("window", "seconds"), [(0.0, 2.4), (-1.0, 2.4), (1.2, PLACE_TAIL), (1.2, 0.0)])
+def test_nothing_leaves_once_window_or_deadline_is_over(broker, simulator, call, window, seconds):
+    assert isinstance(place(broker, order_for(call), seconds, window), NotSent)
+    assert simulator.log == []
+
+
+def test_nothing_leaves_without_a_token_or_for_an_order_that_cannot_be_written(broker, simulator, tokens, call):
+    unwritable = order_for(call, limit_price=Decimal("164.900000000000000000001"))
+    assert place(broker, unwritable) == NotSent("a fault of ours before anything was sent", again=False)
+    tokens.current = None
+    assert place(broker, order_for(call)) == NotSent(NotNow(Reason.NEEDS_LOGIN).message, again=False)
+    assert simulator.log == []
+
+
+# -- refusals that are not about the order alone
+
+
+def test_a_refused_login_is_passed_on_and_the_order_is_not_sent_again(simulator, transport, tokens, call):
+    tokens = Tokens(tokens.current.access_token, "a newer one")
+    broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
+    dead = tokens.current
+    simulator.kill_token(dead.access_token, -8)
+    outcome = place(broker, order_for(call))
+    assert (outcome.code, outcome.about) == (-8, Refusal.LOGIN)
+    assert [(token, message) for token, message, _ in tokens.refusals] == [(dead, outcome.message)]
+    assert len(simulator.log) == 1
+
+
+def test_a_refused_app_is_passed_on_without_its_id(broker, simulator, tokens, call):
+    simulator.fault("place", Fault(FaultKind.APP_REFUSED))
+    outcome = place(broker, order_for(call))
+    assert outcome.about is Refusal.APP
+    assert [message for message, _ in tokens.forbidden_because] == [outcome.message]
+    assert "not allowed from this app" in outcome.message
+    assert APP_ID not in outcome.message
+
+
+@pytest.mark.parametrize("kind", [FaultKind.APP_REFUSED, FaultKind.TOKEN_DEAD])
+def test_passing_a_refusal_on_may_fail_and_leaves_time_for_the_record(simulator, transport, tokens, call, kind):
+    tokens = Tokens(tokens.current.access_token, problem=RuntimeError("the store is down"))
+    broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
+    simulator.fault("place", Fault(kind))
+    assert isinstance(place(broker, order_for(call), seconds=0.9), Rejected)
+    (told,) = tokens.refusals or tokens.forbidden_because
+    assert told[-1] < 0.9 - RECORD
+
+
+# -- reads
+
+
+def test_quotes_are_exact_and_an_unknown_symbol_is_left_out(broker, call):
+    quotes = broker.quotes([call, "NSE:NO-SUCH-THING"], within(1))
+    assert list(quotes) == [call]
+    assert (quotes[call].ltp, quotes[call].bid, quotes[call].ask) == (LTP, BID, ASK)
+
+
+def test_no_symbols_cost_no_call_and_too_many_are_a_mistake(broker, simulator):
+    assert broker.quotes([], within(1)) == {}
+    with pytest.raises(ValueError, match="51 symbols"):
+        broker.quotes(["NSE:A"] * 51, within(1))
+    assert simulator.log == []
+
+
+def test_an_order_is_found_in_book_and_positions(transport):
+    exchange = Exchange(seed=11, volatile=False)
+    option = next(one for one in exchange.market.listing.exchange("NSE") if one.is_option and one.lot_size == 65)
+    exchange.set_quote(option.symbol, LTP, BID, ASK)
+    with Simulator(exchange, rate_limits=False) as simulator:
+        tokens = Tokens(simulator.issue_token(APP_ID))
+        broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
+        assert (broker.order_book(within(1)), broker.positions(within(1))) == ((), ())
+        placed = place(broker, order_for(option.symbol))
+        book = {row.broker_order_id: row for row in broker.order_book(within(1))}
+        row = book.pop(placed.broker_order_id)
+        assert (row.tag, row.symbol, row.side, row.product) == (TAG, option.symbol, "SELL", "INTRADAY")
+        assert (row.status, row.quantity, row.filled_quantity, row.average_price) == (OrderStatus.FILLED, 65, 65, BID)
+        assert row.limit_price == Decimal("164.9")
+        assert {leg.parent_id for leg in book.values()} == {placed.broker_order_id}
+        assert broker.positions(within(1)) == (Position(option.symbol, "INTRADAY", -65, Decimal(0), 0, 65),)
+
+        assert broker.exit_position(f"{option.symbol}-INTRADAY", within(1)) == Accepted(f"{option.symbol}-INTRADAY")
+        (closed,) = broker.positions(within(1))
+        assert (closed.net_quantity, closed.bought, closed.realised) == (0, 65, (BID - ASK) * 65)
+
+
+READS = {
+    "quotes": lambda broker, deadline: broker.quotes(["NSE:A"], deadline),
+    "positions": lambda broker, deadline: broker.positions(deadline),
+    "orders": lambda broker, deadline: broker.order_book(deadline),
+}
+
+
+def refusal(read, broker, seconds=0.4):
+    with Stopwatch(seconds + 0.15), pytest.raises(NotNow) as caught:
+        READS[read](broker, within(seconds))
+    return caught.value
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(FaultKind.DROP),
+        Fault(FaultKind.RESET),
+        Fault(FaultKind.TRUNCATED),
+        Fault(FaultKind.HTML, status=502),
+        Fault(FaultKind.HTML, status=503, times=2),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.status}",
+)
+def test_a_read_is_tried_again_after_a_fault_of_the_line(broker, simulator, read, fault):
+    simulator.fault(read, fault)
+    READS[read](broker, within(2))
+    assert len(simulator.log) == fault.times + 1
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize(
+    ("fault", "calls"),
+    [
+        (Fault(FaultKind.DROP, times=None), 3),
+        (Fault(FaultKind.HTML, status=500, times=None), 3),
+        (Fault(FaultKind.HANG, times=None), 1),
+        (Fault(FaultKind.DRIP, times=None), 1),
+        (Fault(FaultKind.HTML, status=403, times=None), 1),
+        (Fault(FaultKind.HTML, status=200, times=None), 1),
+        (Fault(FaultKind.EMPTY, times=None), 1),
+        (Fault(FaultKind.ARRAY, times=None), 1),
+        (Fault(FaultKind.REDIRECT, times=None), 1),
+        (Fault(FaultKind.REFUSE, times=None), 1),
+        (Fault(FaultKind.ANSWER, body={"s": "ok", "code": 200}, times=None), 1),
+        (Fault(FaultKind.ANSWER, status=503, headers={"Retry-After": "9"}, times=None), 1),
+    ],
+    ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
+)
+def test_a_read_that_brings_nothing_says_so_within_its_deadline(broker, simulator, read, fault, calls):
+    simulator.fault(read, fault)
+    assert refusal(read, broker).reason is Reason.BROKER_DOWN
+    assert len(simulator.log) == calls
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_ends_at_its_own_cap_where_the_deadline_is_long(at, read, monkeypatch):
+    monkeypatch.setattr(broker_module, "RETRIES", 0)
+    monkeypatch.setattr(broker_module, "BOOK_READ", 0.75)
+    with NastyServer(hang) as server, Stopwatch(0.9), pytest.raises(NotNow):
+        READS[read](at(server.url), within(5))
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_busy_broker_is_not_asked_again_unless_its_own_time_to_wait_fits(broker, simulator, read):
+    simulator.fault(read, Fault(FaultKind.RATE_LIMITED, seconds=30))
+    simulator.fault(read, Fault(FaultKind.RATE_LIMITED_HTML, times=2))
+    for _ in range(2):
+        assert refusal(read, broker).reason is Reason.BROKER_BUSY
+    assert len(simulator.log) == 2
+    simulator.clear_faults()
+    simulator.fault(read, Fault(FaultKind.RATE_LIMITED, seconds=0.1))
+    with Stopwatch(0.5):
+        READS[read](broker, within(2))
+    waited = simulator.log[-1].at - simulator.log[-2].at
+    assert waited.total_seconds() >= 0.1
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("code", [-8, -15, -16, -17])
+def test_a_dead_token_is_reported_and_the_read_needs_a_login(broker, simulator, tokens, read, code):
+    simulator.fault(read, Fault(FaultKind.TOKEN_DEAD, code=code, times=None))
+    dead = tokens.current
+    assert refusal(read, broker).reason is Reason.NEEDS_LOGIN
+    assert [token for token, _, _ in tokens.refusals] == [dead]
+    assert len(simulator.log) == 1
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_goes_on_with_a_newer_token_but_only_once(simulator, transport, tokens, read):
+    newer = simulator.issue_token(APP_ID)
+    tokens = Tokens(tokens.current.access_token, newer, "a third one")
+    broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
+    simulator.kill_token(tokens.current.access_token)
+    READS[read](broker, within(1))
+    assert (tokens.current.access_token, len(simulator.log)) == (newer, 2)
+    simulator.fault(read, Fault(FaultKind.TOKEN_DEAD, times=None))
+    assert refusal(read, broker).reason is Reason.NEEDS_LOGIN
+    assert len(simulator.log) == 4
+
+
+def test_no_token_is_no_read(broker, simulator, tokens):
+    tokens.current = None
+    for read in READS:
+        assert refusal(read, broker).reason is Reason.NEEDS_LOGIN
+    assert simulator.log == []
+
+
+def test_a_full_days_book_is_read_though_an_orders_reply_may_not_be_as_large(at):
+    row = b'{"id":"%d","orderTag":"1:' + TAG.encode() + b'","status":6,"pad":"' + b"x" * 700 + b'"}'
+    many = b",".join(row % number for number in range(1000))
+    page = b'{"s":"ok","code":200,"message":"","orderBook":[%s]}' % many
+    with NastyServer(lambda peer: peer.keep_answering(reply(page))) as server:
+        assert len(at(server.url).order_book(within(3))) == 1000
+        assert isinstance(place(at(server.url), order_for("NSE:A")), Unresolved)
+
+
+# -- cancel, exit
+
+
+@pytest.fixture
+def pending(broker, call):
+    """The id of an order that waits in the book."""
+    return place(broker, order_for(call, limit_price=Decimal("170.00"))).broker_order_id
+
+
+def test_a_pending_order_is_cancelled_and_a_second_cancellation_is_refused(broker, pending):
+    assert broker.cancel(pending, within(1)) == Accepted(pending)
+    (row,) = (row for row in broker.order_book(within(1)) if row.broker_order_id == pending)
+    assert row.status is OrderStatus.CANCELLED
+    again = broker.cancel(pending, within(1))
+    assert (type(again), again.code) == (Rejected, -161)
+    assert broker.cancel("26000000000000", within(1)).code == -51
+
+
+def test_a_cancellation_in_doubt_is_sent_again(broker, simulator, pending):
+    simulator.clear_log()
+    simulator.fault("cancel", Fault(FaultKind.DROP, processed=False, times=2))
+    assert broker.cancel(pending, within(2)) == Accepted(pending)
+    assert len(simulator.log) == 3
+    simulator.fault("cancel", Fault(FaultKind.DROP, times=None))
+    assert isinstance(broker.cancel(pending, within(2)), Unresolved)
+    assert len(simulator.log) == 6
+
+
+def test_a_cancellation_ends_with_its_deadline(at):
+    with NastyServer(hang) as server, Stopwatch(0.45):
+        assert isinstance(at(server.url).cancel("26112000000001", within(0.3)), Unresolved)
+
+
+def test_an_exit_in_doubt_is_not_sent_again(broker, simulator, call):
+    simulator.fault("exit", Fault(FaultKind.DROP, processed=False))
+    assert isinstance(broker.exit_position(f"{call}-INTRADAY", within(1)), Unresolved)
+    assert len(simulator.log) == 1
+
+
+@pytest.mark.parametrize("identifier", ["", "  "])
+def test_an_exit_or_cancellation_of_nothing_in_particular_is_never_sent(broker, simulator, identifier):
+    for change in (broker.exit_position, broker.cancel):
+        with pytest.raises(ValueError, match="is needed"):
+            change(identifier, within(1))
+    assert simulator.log == []
+
+
+# -- together
+
+
+def test_sixteen_threads_place_and_read_through_one_broker(broker, simulator, call):
+    def one(number):
+        if number % 2:
+            return broker.quotes([call], within(5))[call].ltp == LTP
+        return isinstance(place(broker, order_for(call), seconds=5, window=5), Accepted)
+
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(one, range(96)))
+    placed = [entry.orders[0] for entry in simulator.log if entry.endpoint == "place"]
+    assert len(set(placed)) == 48
+
+
+def test_no_outcome_and_no_log_line_tells_a_secret(at, caplog):
+    caplog.set_level(0)
+    tokens = Tokens("eyJ.very-secret.x")
+    said = f'{{"s":"error","code":-50,"message":"bad {APP_ID}:eyJ.very-secret.x"}}'.encode()
+    told = []
+    for script in (
+        lambda peer: peer.answer(reply(said, "400 Bad Request")),
+        lambda peer: peer.answer(reply(said.replace(b"-50", b"-4"))),
+        lambda peer: peer.answer(b"nonsense"),
+        lambda peer: peer.read_request(),
+    ):
+        with NastyServer(script) as server:
+            told.append(repr(place(at(server.url, tokens), order_for("NSE:A"))))
+            told.append(str(refusal("quotes", at(server.url, tokens))))
+    told += [str(record.__dict__) for record in caplog.records]
+    assert any("order sent" in line for line in told)
+    assert not any(secret in line for line in told for secret in ("very-secret", APP_ID))
+
+
+def test_an_accepted_reply_is_read_in_any_framing(at):
+    framed = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%b\r\n0\r\n\r\n" % (len(JSON), JSON)
+    for content in (reply(), reply(close=True), framed):
+        with NastyServer(lambda peer, content=content: peer.answer(content)) as server:
+            assert place(at(server.url), order_for("NSE:A")) == Accepted("26112000000001")
+            time.sleep(0.01)
