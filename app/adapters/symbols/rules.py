@@ -65,8 +65,9 @@ def check_row_counts(
     for source, count in counts.items():
         last = last_counts[source]
         if abs(count - last) > last * _ROWS_MAY_CHANGE:
+            name = source.rpartition("/")[2]
             raise Refused(
-                f"{source} has {count} option rows; the last good one had {last}, and 20 % is the most it may change"
+                f"{name} has {count} option rows; the last good one had {last}, and 20 % is the most it may change"
             )
 
 
