@@ -19,7 +19,7 @@ from app.desk import Desk
 from app.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.market import Market, MarketReads
 from app.notice import Notice, Severity, duplicate_notice, facts_of, notice_of, what
-from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Unresolved
+from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
 from app.risk import NeedsBook, decide
@@ -76,8 +76,13 @@ def _advance(
 def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: Deadline) -> Receipt:
     """Prices, submits, places and records. What is raised here is raised before anything was sent."""
     market = reads.result()
-    order = order.priced(write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets))
-    receipt = Receipt(order)
+    if order.attempt:  # an earlier delivery's attempt counts as not sent; the book has to agree before another one
+        market = reads.with_book(market)
+        if market.exposure.shows(order.tag):
+            raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
+    ticket = write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets)
+    _check_master(ticket, desk)
+    receipt = Receipt(order.priced(ticket))
     for _ in range(ATTEMPTS):
         deadline.require(SUBMIT_NEEDS_LEFT)
         submitted = _submit(receipt.order, market, reads, desk, deadline)
@@ -90,6 +95,15 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         if deadline.left() < SUBMIT_NEEDS_LEFT:
             break
     return receipt
+
+
+def _check_master(ticket: Ticket, desk: Desk) -> None:
+    """A cover still resolves by an old master: its contract was listed when the short was opened."""
+    oldest = desk.calendar.trading_day_before(desk.calendar.latest_trading_day(ist_day(desk.clock.now())))
+    if not ticket.covers and desk.symbols.as_of < oldest:
+        raise Denied(
+            Reason.SYMBOLS_STALE, f"the symbol master is of {desk.symbols.as_of}; entries need one of {oldest}"
+        )
 
 
 def _submit(order: Order, market: Market, reads: MarketReads, desk: Desk, deadline: Deadline) -> Order:

@@ -13,6 +13,8 @@ from app.errors import Reason
 from app.order import Order, OrderStatus
 from app.risk import Account, TradingState
 
+ABSENT_READS = 3  # valid readings of the book without the order, over a minute, until that is said loudly
+
 
 class Severity(StrEnum):
     INFO = "INFO"
@@ -56,7 +58,7 @@ def notice_of(order: Order) -> Notice | None:
     """The notice that the order's newest step needs; None where nobody has to be told."""
     if order.status not in _SEVERITY:
         return None
-    if order.status is OrderStatus.SUBMITTED and order.reason is not Reason.OUTCOME_UNKNOWN:
+    if order.status is OrderStatus.SUBMITTED and not _doubt_is_news(order):
         return None
     kind = "unresolved" if order.status is OrderStatus.SUBMITTED else order.status.lower()
     return Notice(f"{order.key}:{order.sequence}", kind, _SEVERITY[order.status], _sentence(order), facts_of(order))
@@ -102,9 +104,16 @@ def facts_of(order: Order) -> dict[str, str]:
     return {name: str(value) for name, value in facts.items() if value is not None}
 
 
+def _doubt_is_news(order: Order) -> bool:
+    """The first doubt is, and the reading of the order book after which nothing more will be learnt from it."""
+    return order.reason is Reason.OUTCOME_UNKNOWN and order.absent_reads in (0, ABSENT_READS)
+
+
 def _sentence(order: Order) -> str:
     about = f"{what(order)}: {order.message or order.status}"
     match order.status:
+        case OrderStatus.SUBMITTED if order.absent_reads:
+            return f"Not in the order book, {about}. It may still appear; do not re-enter before checking."
         case OrderStatus.SUBMITTED:
             return f"Outcome unknown for {about}. It may be live; do not re-enter before checking the order book."
         case OrderStatus.NOT_PLACED:

@@ -126,7 +126,7 @@ Decide = Callable[[Account], Decision]
 
 def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> Decision:
     """The order SUBMITTED and counted, or DENIED with its reason; and the account document as it is afterwards."""
-    account = _doubt_reduces(account.on(str(ist_day(now))), exposure, now)
+    account = doubt_reduces(account.on(str(ist_day(now))), exposure.unresolved, now)
     try:
         check(order, account, limits, exposure, now)
     except Denied as denied:
@@ -234,11 +234,11 @@ def _check_repeats(ticket: Ticket, strategy: str | None, account: Account, limit
         raise Denied(Reason.COOLING_DOWN, f"the last entry of this underlying or strategy is less than {seconds} s ago")
 
 
-def _doubt_reduces(account: Account, exposure: Exposure, now: datetime) -> Account:
+def doubt_reduces(account: Account, unresolved: int, now: datetime) -> Account:
     """Two orders in doubt at once: entries stop until somebody has looked and says `trading-state active`."""
-    if exposure.unresolved < UNRESOLVED_AT_ONCE or account.state is not TradingState.ACTIVE:
+    if unresolved < UNRESOLVED_AT_ONCE or account.state is not TradingState.ACTIVE:
         return account
-    why = f"{exposure.unresolved} orders with an unknown outcome at once; check the order book"
+    why = f"{unresolved} orders with an unknown outcome at once; check the order book"
     return account.switched(TradingState.REDUCING, why, SYSTEM, now)
 
 

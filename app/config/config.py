@@ -86,7 +86,7 @@ class Config:
 
     @property
     def account(self) -> str:
-        """The broker account as it enters the keys: the app's id without its type ("-100", "-200"), which may change."""
+        """The broker account as it enters the keys: the app's id without its type (-100, -200), which may change."""
         return self.fyers.app_id.rpartition("-")[0] or self.fyers.app_id if self.live else "paper"
 
     @classmethod

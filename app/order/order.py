@@ -62,7 +62,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`alert_at` is when the alert fired (or arrived, where it does not say); `day` is the IST trading day."""
+    """`alert_at` is when the alert fired (or arrived, where it does not say); `day` is the IST trading day.
+
+    `absent_reads` counts the valid readings of the order book in which an order in doubt was not found.
+    """
 
     key: str
     tag: str
@@ -81,6 +84,7 @@ class Order:
     broker_order_id: str | None = None
     filled_quantity: int = 0
     average_price: Decimal | None = None
+    absent_reads: int = 0
     reason: Reason | None = None
     message: str | None = None
     transitions: tuple[Transition, ...] = field(default=())
@@ -127,9 +131,17 @@ class Order:
 
     def unresolved(self, at: datetime, why: str) -> "Order":
         """Still SUBMITTED, and now known to be in doubt."""
+        return self._doubted(at, why, absent_reads=0)
+
+    def absent(self, at: datetime, why: str) -> "Order":
+        """Still in doubt, and once more not found in a valid reading of the order book."""
+        return self._doubted(at, why, absent_reads=self.absent_reads + 1)
+
+    def _doubted(self, at: datetime, why: str, absent_reads: int) -> "Order":
         if self.status is not OrderStatus.SUBMITTED:
             raise IllegalMove(self.status, OrderStatus.SUBMITTED)
-        return self._stepped(OrderStatus.SUBMITTED, at, reason=Reason.OUTCOME_UNKNOWN, message=why)
+        said = {"reason": Reason.OUTCOME_UNKNOWN, "message": why}
+        return self._stepped(OrderStatus.SUBMITTED, at, absent_reads=absent_reads, **said)
 
     def moved(self, status: OrderStatus, at: datetime, **changes: Any) -> "Order":
         """The next order; raises IllegalMove, changing nothing, where the table has no such move."""

@@ -1,0 +1,229 @@
+"""Brings the ledger up to the broker's order book: what became of each order, and do the two know the same ones?
+
+A row with our tag is evidence of presence, and moves any order that it can. Absence counts only from a reading that is
+complete and holds every order id the ledger knows of today; and even then it only says so. NOT_PLACED is written from
+the final book of the order's own day, after the session, or by a human. Nothing here ever sends an order.
+
+Runs every minute from Cloud Scheduler and by hand (`python -m app reconcile`). It may run twice at once: each step is a
+compare-and-set, and who comes second finds the work done.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from app.alert import Side
+from app.calendar import IST, ist_day
+from app.contract import BookRow
+from app.deadline import SEND_WINDOW, Deadline
+from app.desk import Desk
+from app.errors import NotNow
+from app.notice import ABSENT_READS, Notice, Severity, facts_of, what
+from app.order import MOVES, Order, OrderStatus
+from app.outbox import drain, post
+from app.ports import Overtaken
+from app.risk import UNRESOLVED_AT_ONCE, doubt_reduces
+
+OUR_TAG = re.compile(r"tv[a-z2-7]{18}")
+SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a request that still lives records its own outcome within this
+ABSENCE_TAKES = timedelta(seconds=60)
+FINAL_AFTER = timedelta(minutes=10)  # after the session's end; the closing minutes' orders are in the book by then
+
+_S = OrderStatus
+
+
+@dataclass(slots=True)
+class Report:
+    """What one run did; `book` says why the order book could not be read, None where it was."""
+
+    book: str | None = None
+    looked_at: int = 0
+    moved: dict[str, int] = field(default_factory=dict)
+    lapsed: int = 0
+    in_doubt: int = 0
+    strangers: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    notices_sent: int = 0
+    notices_waiting: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """True where ledger and book agree and nothing is in doubt."""
+        return self.book is None and not (self.in_doubt or self.strangers or self.missing or self.doubled)
+
+    def document(self) -> dict[str, object]:
+        return asdict(self) | {"clean": self.clean}
+
+
+def reconcile(desk: Desk, deadline: Deadline, after_close: bool = False) -> Report:
+    """One run. `after_close` says that the book is final now. Raises NotNow where the ledger does not answer."""
+    run = _Run(desk, deadline)
+    try:
+        book = desk.broker.order_book(deadline)
+    except NotNow as problem:
+        run.report.book = problem.message
+    else:
+        run.follow(book)
+        run.audit(book)
+        run.absences(book, final=after_close or _session_is_over(desk))
+    run.lapse()
+    run.doubts()
+    run.report.notices_sent, run.report.notices_waiting = drain(desk.ledger, desk.notifier, deadline)
+    return run.report
+
+
+def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:
+    """The order as a row of the book shows it; None where that is no news.
+
+    A row whose status we do not know is still proof that the order is there.
+    """
+    status = row.status or (_S.ACCEPTED if order.status is _S.SUBMITTED else order.status)
+    same = (status, row.filled_quantity) == (order.status, order.filled_quantity)
+    if same or status not in MOVES[order.status]:
+        return None
+    return order.moved(
+        status,
+        at,
+        broker_order_id=row.broker_order_id,
+        filled_quantity=row.filled_quantity,
+        average_price=row.average_price,
+        message=row.message or None,
+    )
+
+
+class _Run:
+    """The orders of today and those still in flight, as they become known."""
+
+    def __init__(self, desk: Desk, deadline: Deadline) -> None:
+        self.report = Report()
+        self._desk = desk
+        self._deadline = deadline
+        self._today = str(ist_day(desk.clock.now()))
+        orders = desk.ledger.orders(deadline, in_flight=True) + desk.ledger.orders(deadline, day=self._today)
+        self._orders = {order.key: order for order in orders}
+        self.report.looked_at = len(self._orders)
+
+    def follow(self, book: Sequence[BookRow]) -> None:
+        """Evidence of presence moves any record."""
+        rows = {row.tag: row for row in book if row.parent_id is None}
+        for order in list(self._orders.values()):
+            if (row := rows.get(order.tag)) is None:
+                continue
+            if order.status is _S.RECEIVED:  # it was called not sent, and there it is: nobody may send it again
+                self._record(order.submitted(self._now()))
+            current = self._orders[order.key]
+            if (step := after_row(current, row, self._now())) is not None:
+                self._record(step)
+
+    def absences(self, book: Sequence[BookRow], final: bool) -> None:
+        """What the book's silence says about orders in doubt, where the reading is valid."""
+        tags = {row.tag for row in book}
+        valid = not self._not_shown(book)
+        for order in list(self._orders.values()):
+            now = self._now()
+            if order.status is not _S.SUBMITTED or order.tag in tags or now - _submitted_at(order) < SETTLE:
+                continue
+            if (step := _step_of_absence(order, valid and order.day == self._today, final, now)) is not None:
+                self._record(step)
+
+    def audit(self, book: Sequence[BookRow]) -> None:
+        """Both ways: rows the ledger does not know, orders the book does not show, and two rows of one order."""
+        tags = {order.tag for order in self._orders.values()}
+        ours = [row for row in book if OUR_TAG.fullmatch(row.tag) and row.parent_id is None]
+        for row in ours:
+            if row.tag not in tags:
+                self.report.strangers.append(row.broker_order_id)
+                text = f"{_said(row)} has a tag of this gateway, and the ledger does not know it. Check it at once."
+                self._tell(f"stranger:{row.broker_order_id}", text)
+        live = Counter(row.tag for row in ours if row.status is not _S.REJECTED)
+        for tag in (tag for tag, count in live.items() if count > 1):
+            self.report.doubled.append(tag)
+            self._tell(f"doubled:{tag}", f"{live[tag]} orders at Fyers have the one tag {tag}. Check them at once.")
+        for order in self._not_shown(book):
+            self.report.missing.append(order.key)
+            text = f"{what(order)}, order {order.broker_order_id}, is not in Fyers' order book. Check it at once."
+            self._tell(f"missing:{order.key}", text, order)
+
+    def lapse(self) -> None:
+        """Time alone may do this and no more: an alert that nobody sent in time is never sent late."""
+        for order in list(self._orders.values()):
+            if order.status is not _S.RECEIVED:
+                continue
+            covers = order.asked["action"] == Side.BUY
+            allowed = max(self._desk.ages.exit, self._desk.ages.entry) if covers else self._desk.ages.entry
+            if self._now() - order.alert_at > allowed + SETTLE:
+                self._record(order.lapsed(self._now(), "nobody could send it in time, so it was not sent"))
+                self.report.lapsed += 1
+
+    def doubts(self) -> None:
+        """Counts them, and stops entries where there are two at once."""
+        doubted = [
+            order
+            for order in self._orders.values()
+            if order.status is _S.SUBMITTED and self._now() - _submitted_at(order) >= SETTLE
+        ]
+        self.report.in_doubt = len(doubted)
+        if len(doubted) >= UNRESOLVED_AT_ONCE:
+            reduce = partial(doubt_reduces, unresolved=len(doubted), now=self._now())
+            self._desk.ledger.change_account(reduce, self._deadline)
+
+    def _not_shown(self, book: Sequence[BookRow]) -> list[Order]:
+        """Orders of today that Fyers gave an id and that this reading does not have: then it is not a valid one."""
+        ids = {row.broker_order_id for row in book}
+        return [
+            order
+            for order in self._orders.values()
+            if order.day == self._today and order.broker_order_id is not None and order.broker_order_id not in ids
+        ]
+
+    def _record(self, step: Order) -> None:
+        """Stores a step; where somebody else was first, theirs counts."""
+        before = self._orders[step.key].status
+        try:
+            current = self._desk.ledger.record(step, self._deadline)
+        except Overtaken as overtaken:
+            current = overtaken.current
+        self._orders[step.key] = current
+        if current is step and step.status is not before:
+            move = f"{before} to {step.status}"
+            self.report.moved[move] = self.report.moved.get(move, 0) + 1
+
+    def _tell(self, notice_id: str, text: str, order: Order | None = None) -> None:
+        facts = facts_of(order) if order else {}
+        notice = Notice(notice_id, notice_id.partition(":")[0], Severity.CRITICAL, text, facts)
+        post(notice, self._desk.ledger, self._desk.notifier, self._deadline)
+
+    def _now(self) -> datetime:
+        return self._desk.clock.now()
+
+
+def _step_of_absence(order: Order, valid: bool, final: bool, now: datetime) -> Order | None:
+    if valid and final:
+        return order.moved(_S.NOT_PLACED, now, message="it is not in the final order book of its day")
+    if order.reason is None:
+        return order.unresolved(now, "the request that sent it ended without an answer")
+    if not valid or order.absent_reads >= ABSENT_READS:
+        return None
+    if order.absent_reads == ABSENT_READS - 1 and now - _submitted_at(order) < ABSENCE_TAKES:
+        return None  # readings in quick succession prove less than a minute does
+    return order.absent(now, f"not found in {order.absent_reads + 1} readings of the order book")
+
+
+def _submitted_at(order: Order) -> datetime:
+    return order.submitted_at or order.received_at
+
+
+def _session_is_over(desk: Desk) -> bool:
+    session = desk.calendar.session
+    if session is None:
+        return False
+    local = desk.clock.now().astimezone(IST)
+    return local - FINAL_AFTER >= datetime.combine(local.date(), session.closes, IST)
+
+
+def _said(row: BookRow) -> str:
+    return f"{row.side} {row.quantity} {row.symbol}, order {row.broker_order_id},"
