@@ -1,0 +1,362 @@
+"""Operators' routes: only OPERATOR_TOKEN or Google's signature for our service account opens them."""
+
+import base64
+import datetime
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from google.auth import crypt, jwt
+
+from app.adapters.oidc import GoogleIdTokens
+from app.deadline import Deadline
+from app.operators import (
+    CannotVerify,
+    NobodyIsOperator,
+    NoCredentials,
+    NotAnOperator,
+    Operator,
+    OperatorAuth,
+    OtherIdentity,
+)
+from app.secret import Secret
+
+AUDIENCE = "https://gateway.example"
+SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
+OPERATOR_TOKEN = "CANARY-operator-token"
+WEBHOOK_SECRET = "CANARY-webhook-secret"
+
+
+class Clock:
+    """Only for how long certificates are kept: Google's library reads the real time of a token."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+class Key:
+    """A signing key with its certificate, as Google publishes them."""
+
+    def __init__(self, key_id):
+        self.key_id = key_id
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certificates.invalid")])
+        now = datetime.datetime.now(datetime.UTC)
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        made = made.serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
+        self.certificate = (
+            made.not_valid_after(now + datetime.timedelta(days=1))
+            .sign(key, hashes.SHA256())
+            .public_bytes(serialization.Encoding.PEM)
+            .decode()
+        )
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        self.signer = crypt.RSASigner.from_string(private, key_id=key_id)
+
+    def token(self, **changes):
+        now = int(time.time())
+        claims = {
+            "iss": "https://accounts.google.com",
+            "aud": AUDIENCE,
+            "email": SCHEDULER,
+            "email_verified": True,
+            "iat": now,
+            "exp": now + 3600,
+            "sub": "1",
+        }
+        claims |= changes
+        return jwt.encode(self.signer, {name: value for name, value in claims.items() if value is not None}).decode()
+
+
+@pytest.fixture(scope="module")
+def key():
+    return Key("key-1")
+
+
+@pytest.fixture(scope="module")
+def other_key():
+    return Key("key-2")
+
+
+class Certificates(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Answering)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/certs"
+        self.body = b"{}"
+        self.status = 200
+        self.fetches = 0
+        self.drip = 0.0
+
+    def publish(self, *keys):
+        self.body = json.dumps({key.key_id: key.certificate for key in keys}).encode()
+
+
+class _Answering(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.fetches += 1
+        self.send_response(self.server.status)
+        self.send_header("Cache-Control", "public, max-age=3600")
+        self.end_headers()
+        try:
+            if self.server.drip:
+                for at in range(len(self.server.body)):
+                    self.wfile.write(self.server.body[at : at + 1])
+                    time.sleep(self.server.drip)
+            else:
+                self.wfile.write(self.server.body)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def certificates(key):
+    server = Certificates()
+    server.publish(key)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def auth(certificates, clock):
+    return operators(certificates, clock)
+
+
+def operators(certificates, clock, token=OPERATOR_TOKEN, audience=AUDIENCE, account=SCHEDULER):
+    id_tokens = GoogleIdTokens(clock, certificates.url)
+    return OperatorAuth(Secret(token) if token else None, audience, account, id_tokens, [Secret(WEBHOOK_SECRET)])
+
+
+def soon(seconds=2.0):
+    return Deadline(time.monotonic, seconds)
+
+
+def bearer(token):
+    return f"Bearer {token}"
+
+
+def test_the_operators_token_opens(auth, certificates):
+    assert auth.check(bearer(OPERATOR_TOKEN), soon()) == Operator("operator")
+    assert auth.check(f"bearer   {OPERATOR_TOKEN} ", soon()) == Operator("operator")
+    assert certificates.fetches == 0
+
+
+def test_a_token_that_google_signed_for_us_and_our_account_opens(auth, key):
+    assert auth.check(bearer(key.token()), soon()) == Operator(SCHEDULER)
+    assert auth.check(bearer(key.token(iss="accounts.google.com")), soon()) == Operator(SCHEDULER)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        OPERATOR_TOKEN,
+        f"Basic {OPERATOR_TOKEN}",
+        bearer(OPERATOR_TOKEN[:-1]),
+        bearer(OPERATOR_TOKEN + "x"),
+        bearer(OPERATOR_TOKEN.lower()),
+        bearer("ümlaut-\udcff-" + "x" * 30),
+        bearer("x" * 9000),
+        bearer("a.b.c"),
+        bearer("..."),
+        bearer(".."),
+        bearer("e30.e30.e30"),
+        bearer("W10.W10.W10"),
+        bearer(base64.urlsafe_b64encode(b"[" * 4000).decode() + ".e30.e30"),
+        "X-CloudScheduler: true",
+    ],
+)
+def test_anything_else_does_not_open(auth, header):
+    with pytest.raises(NoCredentials):
+        auth.check(header, soon())
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"aud": "https://gateway.example/"}, NoCredentials),
+        ({"aud": [AUDIENCE, "https://other.example"]}, NoCredentials),
+        ({"aud": ""}, NoCredentials),
+        ({"aud": None}, NoCredentials),
+        ({"iss": "https://accounts.example"}, NoCredentials),
+        ({"iss": None}, NoCredentials),
+        ({"exp": 1}, NoCredentials),
+        ({"exp": None}, NoCredentials),
+        ({"exp": "tomorrow"}, NoCredentials),
+        ({"iat": 4102444800}, NoCredentials),
+        ({"email": "somebody@project.iam.gserviceaccount.com"}, OtherIdentity),
+        ({"email": SCHEDULER.upper()}, OtherIdentity),
+        ({"email": None}, OtherIdentity),
+        ({"email_verified": False}, OtherIdentity),
+        ({"email_verified": "true"}, OtherIdentity),
+        ({"email_verified": None}, OtherIdentity),
+    ],
+)
+def test_a_google_token_for_others_by_others_or_out_of_time_does_not_open(auth, key, changes, why):
+    with pytest.raises(why):
+        auth.check(bearer(key.token(**changes)), soon())
+
+
+def test_a_token_signed_by_nobody_or_somebody_else_does_not_open(auth, key, other_key):
+    header, claims, signature = key.token().split(".")
+    unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
+    shared = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
+    unhashable = base64.urlsafe_b64encode(b'{"alg":"RS256","kid":["key-1"]}').rstrip(b"=").decode()
+    impostor = Key.token(other_key).split(".")
+    for forged in (
+        f"{unsigned}.{claims}.",
+        f"{shared}.{claims}.{signature}",
+        f"{unhashable}.{claims}.{signature}",
+        f"{header}.{claims}.{impostor[2]}",
+        f"{header}.{impostor[1][:-4]}AAAA.{signature}",
+        ".".join(impostor),
+        f"{header}.{claims}.SIGNATURE_REMOVED_BY_GOOGLE",
+    ):
+        with pytest.raises(NoCredentials):
+            auth.check(bearer(forged), soon())
+
+
+def test_the_webhook_secret_never_opens_even_where_it_is_also_the_operators_token(auth, certificates, clock):
+    careless = operators(certificates, clock, token=WEBHOOK_SECRET)
+
+    for each in (auth, careless):
+        with pytest.raises(NoCredentials):
+            each.check(bearer(WEBHOOK_SECRET), soon())
+
+
+def test_where_nothing_is_configured_nobody_is_an_operator(certificates, clock, key):
+    closed = operators(certificates, clock, token=None, audience=None, account=None)
+
+    for header in (None, bearer(OPERATOR_TOKEN), bearer(key.token())):
+        with pytest.raises(NobodyIsOperator):
+            closed.check(header, soon())
+    assert certificates.fetches == 0
+
+
+def test_without_an_audience_no_google_token_opens(certificates, clock, key):
+    only_token = operators(certificates, clock, audience=None, account=None)
+
+    with pytest.raises(NoCredentials):
+        only_token.check(bearer(key.token(aud=None)), soon())
+    with pytest.raises(ValueError, match="without an audience"):
+        GoogleIdTokens(clock, certificates.url).claims(key.token(), "", soon())
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [{"token": "short"}, {"audience": None}, {"account": None}, {"audience": ""}, {"account": ""}],
+)
+def test_settings_that_would_leave_a_gap_are_refused(certificates, clock, gap):
+    with pytest.raises(ValueError, match=r"OPERATOR_TOKEN needs|OIDC_AUDIENCE and"):
+        operators(certificates, clock, **gap)
+
+
+def test_the_certificates_are_fetched_once_and_again_when_they_are_too_old(auth, key, certificates, clock):
+    for _ in range(5):
+        auth.check(bearer(key.token()), soon())
+    assert certificates.fetches == 1
+
+    clock.seconds = 3601
+    auth.check(bearer(key.token()), soon())
+
+    assert certificates.fetches == 2
+
+
+def test_callers_at_once_fetch_the_certificates_once(auth, key, certificates):
+    token = key.token()
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda _: auth.check(bearer(token), soon()).name, range(16)))
+
+    assert names == [SCHEDULER] * 16
+    assert certificates.fetches == 1
+
+
+def test_a_new_key_of_googles_is_known_within_a_minute_and_made_up_ones_fetch_no_more_often(
+    auth, key, other_key, certificates, clock
+):
+    auth.check(bearer(key.token()), soon())
+    certificates.publish(key, other_key)
+    for _ in range(20):
+        with pytest.raises(NoCredentials):
+            auth.check(bearer(other_key.token()), soon())
+    assert certificates.fetches == 1
+
+    clock.seconds = 61
+    assert auth.check(bearer(other_key.token()), soon()).name == SCHEDULER
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(500, b"{}"), (302, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b" " * 70_000), (200, b"")]
+)
+def test_without_certificates_nobody_is_let_in_and_the_next_try_may(auth, key, certificates, clock, status, body):
+    good = certificates.body
+    certificates.status, certificates.body = status, body
+    with pytest.raises(CannotVerify):
+        auth.check(bearer(key.token()), soon())
+    with pytest.raises(CannotVerify):
+        auth.check(bearer(key.token()), soon())
+    assert certificates.fetches == 1
+    assert auth.check(bearer(OPERATOR_TOKEN), soon()).name == "operator"
+
+    certificates.status, certificates.body = 200, good
+    clock.seconds = 3
+    assert auth.check(bearer(key.token()), soon()).name == SCHEDULER
+
+
+def test_a_certificate_server_that_drips_holds_nobody_longer_than_the_deadline(auth, key, certificates):
+    certificates.drip = 0.02
+    started = time.monotonic()
+
+    with pytest.raises(CannotVerify):
+        auth.check(bearer(key.token()), soon(0.2))
+
+    assert time.monotonic() - started < 1
+
+
+def test_a_certificate_server_that_is_gone_lets_nobody_in(key, clock):
+    gone = OperatorAuth(None, AUDIENCE, SCHEDULER, GoogleIdTokens(clock, "http://127.0.0.1:9/certs"), [])
+
+    with pytest.raises(CannotVerify):
+        gone.check(bearer(key.token()), soon())
+
+
+def test_no_token_shows_in_logs_errors_or_reprs(auth, key, caplog):
+    caplog.set_level("DEBUG")
+    forged = key.token(aud="https://other.example")
+    shown = [repr(auth), repr(auth.__dict__)]
+    for header in (bearer(forged), bearer(WEBHOOK_SECRET), bearer("CANARY.CANARY.CANARY"), "Basic CANARY"):
+        with pytest.raises(NotAnOperator) as refusal:
+            auth.check(header, soon())
+        shown.append(f"{refusal.value!r} {refusal.value.__cause__!r}")
+
+    everything = caplog.text + repr(shown)
+    assert "CANARY" not in everything
+    assert forged.split(".")[1] not in everything
