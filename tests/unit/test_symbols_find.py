@@ -1,0 +1,109 @@
+"""The questions of the command line, in the webhook's own words."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from app.adapters.symbols import artifact, find_batch, find_one
+from app.adapters.symbols.csv_master import read_options
+from app.adapters.symbols.master import Master
+from tests.masters import Listed, chain, csv_of, exchange_list
+
+FRIDAY = date(2026, 11, 20)
+ROW = {"symbol": "NIFTY", "strikeprice": "26000", "optionType": "CE", "expiry": "WEEKLY"}
+
+
+@pytest.fixture(scope="module")
+def master():
+    rows = [*exchange_list(FRIDAY), *chain(Listed(underlying="ITC", lot="1600"), ["402.5", "405"])]
+    options = read_options(csv_of(rows), "master.csv")
+    return Master(artifact.encode(sorted(options.rows), {}, options.dated))
+
+
+def test_an_answer_has_the_names_that_scripts_rely_on(master):
+    assert find_one(master, ROW, FRIDAY) == {
+        "symbol": "NSE:NIFTY26NOV26000CE",
+        "underlying": "NIFTY",
+        "expiry": "2026-11-24",
+        "strike": "26000",
+        "option_type": "CE",
+        "lot_size": 65,
+        "tick_size": "0.05",
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"symbol": "NSE:NIFTY1!", "optionType": "ce", "expiry": "weekly"},
+        {"strikeprice": 26000},
+        {"strikeprice": 26000.0},
+        {"strikeprice": Decimal("26000.00")},
+        {"expiry": "2026-11-24"},
+        {"strikeprice": "ATM"},
+        {"strikeprice": "OTM1", "spot": "ignored", "token": "ignored"},
+    ],
+)
+def test_a_row_may_say_it_in_any_form_that_an_alert_may(master, changes):
+    spot = Decimal(25950) if changes.get("strikeprice") == "OTM1" else Decimal(26020)
+
+    assert find_one(master, ROW | changes, FRIDAY, spot)["symbol"] == "NSE:NIFTY26NOV26000CE"
+
+
+def test_the_price_is_asked_for_by_symbol_and_only_where_the_strike_needs_it(master):
+    asked = []
+
+    def price(symbol):
+        asked.append(symbol)
+        return Decimal(26010)
+
+    assert find_one(master, ROW, FRIDAY, price)["strike"] == "26000"
+    assert asked == []
+    assert find_one(master, ROW | {"strikeprice": "ITM2"}, FRIDAY, price)["strike"] == "25900"
+    assert asked == ["NSE:NIFTY50-INDEX"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"symbol": None}, "symbol: is missing"),
+        ({"strikeprice": "26010"}, "nearest: 25950, 26000, 26050"),
+        ({"strikeprice": "1e5"}, "strikeprice:"),
+        ({"strikeprice": True}, "strikeprice:"),
+        ({"optionType": "CALL"}, "send CE or PE"),
+        ({"expiry": "2026-11-26"}, "nearest: 2026-11-24, 2026-12-01, 2026-12-08"),
+        ({"expiry": "someday"}, "expiry:"),
+        ({"symbol": "NIFTTY"}, "close names: NIFTY"),
+        ({"symbol": "BSE:NIFTY", "expiry": []}, "expiry: is a list"),
+        ({"strikeprice": "ATM"}, "ATM needs the price of NIFTY"),
+    ],
+)
+def test_what_cannot_be_found_is_answered_with_an_error_alone(master, changes, says):
+    answer = find_one(master, ROW | changes, FRIDAY)
+
+    assert list(answer) == ["error"]
+    assert says in str(answer["error"])
+
+
+def test_a_batch_answers_line_by_line_and_a_bad_line_spoils_no_other(master):
+    lines = [
+        b'{"symbol": "NIFTY", "strikeprice": 26000.0, "optionType": "PE", "expiry": "NEXT_WEEKLY"}\n',
+        b"\n",
+        b"not json\n",
+        b'{"symbol": "ITC", "strikeprice": 402.5, "optionType": "CE", "expiry": "MONTHLY"}',
+        b'{"symbol": "ITC", "symbol": "NIFTY", "strikeprice": 402.5, "optionType": "CE", "expiry": "MONTHLY"}',
+        b"[1]",
+    ]
+
+    answers = list(find_batch(master, lines, FRIDAY))
+
+    assert [answer.get("symbol") for answer in answers] == [
+        "NSE:NIFTY26D0126000PE",
+        None,
+        "NSE:ITC26NOV402.5CE",
+        None,
+        None,
+    ]
+    assert "is not JSON" in answers[1]["error"]
+    assert "stands twice" in answers[3]["error"]
