@@ -111,8 +111,8 @@ def _endless(day: date) -> Iterator[Listed]:
     stock = 0
     while True:
         for expiry in (each for each, monthly in expiries if monthly):
-            strikes = (Decimal(1000) + Decimal("2.5") * step for step in range(60))
-            yield from chain(replace(dated, underlying=f"STOCK{stock}", lot=str(100 + stock), expiry=expiry), strikes)
+            halves = (Decimal(1000) + Decimal("2.5") * step for step in range(60))
+            yield from chain(replace(dated, underlying=f"STOCK{stock}", lot=str(100 + stock), expiry=expiry), halves)
         stock += 1
 
 
