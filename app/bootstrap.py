@@ -4,20 +4,26 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from app.adapters.clock import SystemClock
 from app.adapters.notify import LogNotifier
+from app.adapters.paper import PaperToken
 from app.calendar import Calendar, ist_day
 from app.config import Config
+from app.deadline import Deadline
 from app.desk import Desk
 from app.errors import NotNow
+from app.notice import Notice, Severity
+from app.outbox import post
 from app.ports import Clock, Ledger, Notifier, SymbolMaster, TokenSource, TokenStore
 
 if TYPE_CHECKING:
     from app.adapters.fyers import Transport
+    from app.adapters.symbols import Symbols
     from app.login import Login
 
 log = logging.getLogger("gateway.bootstrap")
@@ -42,15 +48,16 @@ def _desk(config: Config, resources: ExitStack) -> Desk:
     if config.live:
         tokens, login = open_login(config, ledger, notifier, clock, transport, resources)
     else:
-        config, tokens, login = *_paper(config, resources), None
+        config, tokens, login = _paper(config, resources), PaperToken(), None
     readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
     resources.callback(readers.shutdown, wait=False, cancel_futures=True)
     fyers = config.fyers
+    symbols = _symbols(config, calendar, clock)
     return Desk(
         account=config.account,
         broker=FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or ""),
         ledger=ledger,
-        symbols=_symbols(config, calendar, clock),
+        symbols=symbols,
         notifier=notifier,
         clock=clock,
         calendar=calendar,
@@ -61,6 +68,7 @@ def _desk(config: Config, resources: ExitStack) -> Desk:
         resources=resources,
         tokens=tokens,
         login=login,
+        refresh_symbols=partial(_refresh_symbols, config, symbols, calendar, clock, ledger, notifier),
     )
 
 
@@ -101,21 +109,19 @@ def _token_store(config: Config, resources: ExitStack) -> TokenStore:
     return store
 
 
-def _paper(config: Config, resources: ExitStack) -> tuple[Config, TokenSource]:
+def _paper(config: Config, resources: ExitStack) -> Config:
     """Paper trading without an address brings its own simulator along, on a free loopback port."""
-    from app.adapters.paper import PaperToken
-
     if config.fyers.api_url is not None:
-        return config, PaperToken()
+        return config
     from app.simulator import Simulator
 
-    simulator = resources.enter_context(Simulator(app_id=config.fyers.app_id))
+    simulator = resources.enter_context(Simulator(accept_any_token=True))
     fyers = replace(config.fyers, api_url=simulator.api_url, data_url=simulator.data_url)
     urls = config.symbol_master_urls or tuple(simulator.master_urls)
-    return replace(config, fyers=fyers, symbol_master_urls=urls), PaperToken(simulator.issue_token())
+    return replace(config, fyers=fyers, symbol_master_urls=urls)
 
 
-def _symbols(config: Config, calendar: Calendar, clock: Clock) -> SymbolMaster:
+def _symbols(config: Config, calendar: Calendar, clock: Clock) -> "Symbols":
     """The cached master. Where there is none, or only an old one, it is fetched now: better a slow start than none."""
     from app.adapters.symbols import Symbols, refresh
 
@@ -126,6 +132,30 @@ def _symbols(config: Config, calendar: Calendar, clock: Clock) -> SymbolMaster:
         level = logging.INFO if report["accepted"] else logging.ERROR
         log.log(level, "symbol master refreshed at the start", extra={"report": report})
     return symbols
+
+
+def _refresh_symbols(
+    config: Config,
+    symbols: "Symbols",
+    calendar: Calendar,
+    clock: Clock,
+    ledger: Ledger,
+    notifier: Notifier,
+    deadline: Deadline,
+) -> dict[str, object]:
+    """The scheduler's refresh: a master that is refused leaves the last good one and rings the phone."""
+    from app.adapters.symbols import refresh
+
+    now = clock.now()
+    report = refresh(
+        config.symbol_master_urls, config.symbol_cache, calendar, now, timeout=deadline.cap(60.0, tail=5.0)
+    )
+    if report["accepted"]:
+        symbols.reload()
+    else:
+        text = f"The new symbol master was refused: {report['reason']}. Kept: {report['kept'] or 'none'}."
+        post(Notice(f"symbols:{ist_day(now)}", "symbols", Severity.CRITICAL, text), ledger, notifier, deadline)
+    return report
 
 
 def _is_current(symbols: SymbolMaster, calendar: Calendar, clock: Clock) -> bool:

@@ -1,11 +1,14 @@
 """Everything one request works with, chosen once at the start."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from app.calendar import Calendar
+from app.deadline import Deadline
 from app.login import Login
 from app.ports import Broker, Clock, Ledger, Notifier, SymbolMaster, TokenSource
 from app.risk import Limits
@@ -42,3 +45,4 @@ class Desk:
     resources: ExitStack
     tokens: TokenSource
     login: Login | None
+    refresh_symbols: Callable[[Deadline], dict[str, Any]]

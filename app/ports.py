@@ -105,7 +105,10 @@ class Ledger(Protocol):
 
 
 class SymbolMaster(Protocol):
-    """The listed option contracts, in memory. No call here leaves the process."""
+    """The listed option contracts, in memory. No lookup leaves the process."""
+
+    def reload_if_changed(self, monotonic: float) -> bool:
+        """Takes a newer master from the cache, looking at most every 30 s; True where there was one. Never raises."""
 
     def lookup_symbol(self, symbol: str) -> Contract | None:
         """The contract with the broker's own symbol, or None."""

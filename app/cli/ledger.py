@@ -5,16 +5,14 @@ import json
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any
 
 from app.bootstrap import open_ledger
 from app.cli.settings import configured
 from app.cli.table import table
 from app.deadline import Deadline
-from app.order.document import to_document
-from app.order.order import Order
+from app.order import Order
 from app.risk import TradingState
-from app.web.answers import shown
+from app.web.answers import detailed
 
 _PATIENCE = 10.0  # seconds
 
@@ -29,13 +27,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     state.add_argument("state", choices=[state.lower() for state in TradingState])
     state.add_argument("--reason", required=True)
     state.set_defaults(run=_trading_state)
-
-
-def detailed(order: Order) -> dict[str, Any]:
-    """An order with the names of the webhook's answer, its times and its transitions."""
-    document = to_document(order)
-    times = ("received_at", "alert_at", "submitted_at", "filled_quantity", "average_price", "asked", "transitions")
-    return shown(order) | {name: document[name] for name in times}
 
 
 def _orders(args: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from app.errors import (
 from app.execution import Receipt
 from app.money import plain
 from app.order import Order, OrderStatus
+from app.order.document import to_document
 
 RETRY_AFTER = "5"
 
@@ -96,6 +97,13 @@ def shown(order: Order) -> dict[str, Any]:
         "reason": order.reason,
         "message": order.message,
     }
+
+
+def detailed(order: Order) -> dict[str, Any]:
+    """The same with its times, what was asked for and its transitions."""
+    document = to_document(order)
+    more = ("received_at", "alert_at", "submitted_at", "filled_quantity", "average_price", "asked", "transitions")
+    return shown(order) | {name: document[name] for name in more}
 
 
 def too_large() -> TooLarge:

@@ -12,6 +12,7 @@ from app.alert import MAX_BODY_BYTES
 from app.config import Config
 from app.desk import Desk
 from app.web.health import Health
+from app.web.operator import operator_routes
 from app.web.webhook import Webhook
 
 _TRACE = re.compile(r"[0-9a-f]{32}")
@@ -21,6 +22,7 @@ def create_app(desk: Desk, config: Config) -> Flask:
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the documentation
+    app.register_blueprint(operator_routes(desk, config))
     webhook = Webhook(desk, config)
     health = Health(desk)
     app.extensions["gateway"] = webhook

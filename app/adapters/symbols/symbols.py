@@ -72,6 +72,11 @@ class Symbols:
         finally:
             self._loading.release()
 
+    def reload(self, timeout: float = 5.0) -> bool:
+        """The same at once, for who knows that there is a newer one. `timeout` bounds each read, in seconds."""
+        with self._loading:
+            return self._look(timeout)
+
     def _look(self, timeout: float) -> bool:
         before = self._loaded
         try:

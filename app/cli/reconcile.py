@@ -1,0 +1,46 @@
+"""`reconcile`: the scheduler's task, by hand."""
+
+import argparse
+import json
+import sys
+import time
+
+from app import log
+from app.bootstrap import bootstrap
+from app.cli.settings import configured
+from app.deadline import Deadline
+from app.reconcile import Report, reconcile
+
+_PATIENCE = 60.0  # seconds
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("reconcile", help="bring the ledger up to Fyers' order book")
+    command.add_argument("--after-close", action="store_true", help="the order book is final: the session is over")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_reconcile)
+
+
+def _reconcile(args: argparse.Namespace) -> int:
+    log.configure("ERROR", sys.stderr)
+    desk = bootstrap(configured())
+    with desk.resources:
+        report = reconcile(desk, Deadline(time.monotonic, _PATIENCE), after_close=args.after_close)
+    print(json.dumps(report.document()) if args.json else _sentences(report))
+    return 0 if report.clean else 1
+
+
+def _sentences(report: Report) -> str:
+    lines = [f"{report.looked_at} orders looked at"]
+    lines += [f"{count} moved from {move}" for move, count in report.moved.items()]
+    if report.book is not None:
+        lines.append(f"the order book could not be read: {report.book}")
+    found = {
+        "in doubt": report.in_doubt,
+        "at Fyers with our tag and unknown to the ledger": len(report.strangers),
+        "in the ledger and not in the order book": len(report.missing),
+        "twice at Fyers": len(report.doubled),
+        "notices still waiting": report.notices_waiting,
+    }
+    lines += [f"{count} {what}" for what, count in found.items() if count]
+    return "\n".join(lines)

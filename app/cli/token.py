@@ -1,0 +1,79 @@
+"""`token url|login|show`: the daily login from a terminal."""
+
+import argparse
+import time
+from contextlib import ExitStack
+from urllib.parse import parse_qs, urlsplit
+
+from app.adapters.clock import SystemClock
+from app.adapters.fyers import Transport
+from app.adapters.notify import LogNotifier
+from app.bootstrap import open_ledger, open_login, open_token_store
+from app.cli.settings import configured
+from app.config import Config
+from app.deadline import Deadline
+from app.login import Login
+from app.ports import LoginRefused
+from app.secret import Secret
+
+_PATIENCE = 20.0  # seconds
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    token = commands.add_parser("token", help="the daily Fyers login")
+    verbs = token.add_subparsers(dest="verb", required=True, metavar="url|login|show")
+    url = verbs.add_parser("url", help="where to log in")
+    url.set_defaults(run=_url)
+    login = verbs.add_parser("login", help="exchange what the login ended on for the day's token")
+    login.add_argument("auth_code", nargs="?", help="the auth_code, or the whole address; asked for where left out")
+    login.set_defaults(run=_login)
+    show = verbs.add_parser("show", help="when the stored token ends, and its fingerprint; never the token")
+    show.set_defaults(run=_show)
+
+
+def _url(args: argparse.Namespace) -> int:  # noqa: ARG001 -- it has no arguments
+    with ExitStack() as resources:
+        print(_opened(resources).begin())
+    return 0
+
+
+def _login(args: argparse.Namespace) -> int:
+    given = args.auth_code or input("the auth_code, or the whole address that the login ended on: ")
+    auth_code = parse_qs(urlsplit(given).query).get("auth_code", [given])[0].strip()
+    with ExitStack() as resources:
+        try:
+            result = _opened(resources).exchange(auth_code, _deadline())
+        except LoginRefused as refusal:
+            raise SystemExit(f"error: {refusal.message}") from None
+    for warning in result.warnings:
+        print(f"note: {warning}")
+    print(f"logged in; the token ends {result.ends_at or 'at a time it does not say'}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:  # noqa: ARG001
+    with ExitStack() as resources:
+        token = open_token_store(configured(), resources).load(_deadline())
+    if token is None:
+        print("no token is stored: log in")
+        return 1
+    alive = token.can_be_alive(SystemClock().now())
+    print(f"fingerprint  {Secret(token.access_token).fingerprint()}")
+    print(f"issued       {token.issued_at or 'unknown'}")
+    print(f"ends         {token.ends_at or 'unknown'}{'' if alive else ' (it has ended: log in)'}")
+    print(f"validated    {token.last_validated_at or 'never'}")
+    return 0 if alive else 1
+
+
+def _opened(resources: ExitStack) -> Login:
+    config: Config = configured()
+    if not config.live:
+        raise SystemExit("error: paper trading needs no login; it is for BROKER=fyers")
+    ledger, transport = open_ledger(config, resources), Transport()
+    resources.callback(transport.close)
+    _, login = open_login(config, ledger, LogNotifier(), SystemClock(), transport, resources)
+    return login
+
+
+def _deadline() -> Deadline:
+    return Deadline(time.monotonic, _PATIENCE)

@@ -1,0 +1,199 @@
+"""The operator's and the scheduler's routes. Each asks for proof first; a test walks the URL map for that."""
+
+import functools
+import logging
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, render_template_string, request
+
+from app.adapters.oidc import GoogleIdTokens
+from app.alert.strict_json import decode
+from app.config import Config
+from app.deadline import Deadline
+from app.desk import Desk
+from app.errors import AlertError, Malformed, NotNow
+from app.login import Login, LoginState
+from app.operators import CannotVerify, NobodyIsOperator, NoCredentials, NotAnOperator, OperatorAuth, OtherIdentity
+from app.ports import LoginRefused
+from app.reconcile import reconcile
+from app.risk import Account, TradingState
+from app.web.answers import detailed, http_of
+
+log = logging.getLogger("gateway.operator")
+
+QUICK = 10.0  # seconds for a look into the ledger
+LOGIN = 14.0
+TASK = 50.0  # within Cloud Scheduler's minute
+
+View = Callable[..., Response]
+
+HTTP_OF_REFUSAL: dict[type[NotAnOperator], int] = {
+    NobodyIsOperator: 403,
+    NoCredentials: 401,
+    OtherIdentity: 403,
+    CannotVerify: 503,
+}
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{{ title }}</title>
+<style>body{font:1.1rem system-ui;margin:3rem auto;max-width:32rem;padding:0 1rem}</style>
+<h1>{{ title }}</h1>{% for line in lines %}<p>{{ line }}</p>{% endfor %}</html>"""
+
+
+def operator_routes(desk: Desk, config: Config) -> Blueprint:
+    routes = Blueprint("operator", __name__)
+    auth = OperatorAuth(
+        config.operator_token,
+        config.oidc_audience,
+        config.oidc_service_account,
+        GoogleIdTokens(desk.clock.monotonic),
+        config.webhook_secrets,
+    )
+
+    def operator(seconds: float) -> Callable[[View], View]:
+        """Only for operators, with so many seconds; the view gets its deadline first."""
+
+        def guard(view: View) -> View:
+            @functools.wraps(view)
+            def guarded(**values: str) -> Response:
+                deadline = Deadline(desk.clock.monotonic, seconds)
+                g.operator = auth.check(request.headers.get("Authorization"), deadline).name
+                return view(deadline, **values)
+
+            guarded.for_operators = True  # type: ignore[attr-defined]  # what the test over the URL map looks for
+            return guarded
+
+        return guard
+
+    @routes.errorhandler(NotAnOperator)
+    def refuse(refusal: NotAnOperator) -> Response:
+        return _error(HTTP_OF_REFUSAL[type(refusal)], type(refusal).__doc__ or "")
+
+    @routes.errorhandler(AlertError)
+    def fail(error: AlertError) -> Response:
+        return _error(http_of(error), error.message, error.reason)
+
+    @routes.errorhandler(LoginRefused)
+    def not_logged_in(refusal: LoginRefused) -> Response:
+        return _error(422, refusal.message)
+
+    @routes.get("/orders")
+    @operator(QUICK)
+    def orders(deadline: Deadline) -> Response:
+        day = _day(request.args.get("day"))
+        found = desk.ledger.orders(deadline, day=day, in_flight=request.args.get("in_flight") == "1")
+        return jsonify({"orders": [detailed(order) for order in found]})
+
+    @routes.get("/orders/<key>")
+    @operator(QUICK)
+    def order(deadline: Deadline, key: str) -> Response:
+        found = desk.ledger.get(key, deadline)
+        return jsonify(detailed(found)) if found else _error(404, "the ledger has no order with this key")
+
+    @routes.get("/trading-state")
+    @operator(QUICK)
+    def trading_state(deadline: Deadline) -> Response:
+        return _state(desk.ledger.account(deadline))
+
+    @routes.post("/trading-state")
+    @operator(QUICK)
+    def switch(deadline: Deadline) -> Response:
+        wanted = decode(request.get_data(cache=False))
+        state, reason = _wanted_state(wanted), str(wanted.get("reason") or "").strip()
+        if not reason:
+            raise Malformed("reason", "is missing; say why, so that others know")
+        author, now = g.operator, desk.clock.now()
+        return _state(
+            desk.ledger.change_account(lambda account: account.switched(state, reason, author, now), deadline)
+        )
+
+    @routes.get("/auth-url")
+    @operator(LOGIN)
+    def auth_url(deadline: Deadline) -> Response:  # noqa: ARG001 -- no call is made
+        return jsonify({"auth_url": _login(desk).begin()})
+
+    @routes.post("/generate-token")
+    @operator(LOGIN)
+    def generate_token(deadline: Deadline) -> Response:
+        auth_code = decode(request.get_data(cache=False)).get("auth_code")
+        if not isinstance(auth_code, str):
+            raise Malformed("auth_code", "is missing; it stands in the address that Fyers' login ends on")
+        result = _login(desk).exchange(auth_code, deadline)
+        ends_at = result.ends_at.isoformat() if result.ends_at else None
+        return jsonify({"login": result.state, "ends_at": ends_at, "warnings": list(result.warnings)})
+
+    @routes.get("/auth/callback")
+    def callback() -> tuple[str, int]:
+        """Where Fyers' login sends the owner's browser; its proof is the signed, single-use state."""
+        deadline = Deadline(desk.clock.monotonic, LOGIN)
+        try:
+            result = _login(desk).complete(request.args.get("auth_code"), request.args.get("state"), deadline)
+        except (LoginRefused, AlertError) as problem:
+            return _page("Not logged in", problem.message), 503 if isinstance(problem, NotNow) else 422
+        ends_at = f"The login ends {result.ends_at:%d %B %H:%M} UTC." if result.ends_at else ""
+        return _page("Logged in", "Alerts are traded again. This page can be closed.", ends_at, *result.warnings), 200
+
+    @routes.post("/refresh-token")
+    @operator(LOGIN)
+    def refresh_token(deadline: Deadline) -> Response:
+        state = desk.login.refresh(deadline) if desk.login else LoginState.AUTHENTICATED
+        if state is LoginState.UNKNOWN:
+            return _error(503, "the login state cannot be told: the token store or Fyers does not answer")
+        return jsonify({"login": state})
+
+    @routes.post("/tasks/reconcile")
+    @operator(TASK)
+    def task_reconcile(deadline: Deadline) -> Response:
+        report = reconcile(desk, deadline).document()
+        log.info("reconciled", extra={"report": report})
+        return jsonify(report)
+
+    @routes.post("/tasks/refresh-symbols")
+    @operator(TASK)
+    def task_refresh_symbols(deadline: Deadline) -> Response:
+        report = desk.refresh_symbols(deadline)
+        response = jsonify(report)
+        response.status_code = 200 if report["accepted"] else 503
+        return response
+
+    return routes
+
+
+def _login(desk: Desk) -> Login:
+    if desk.login is None:
+        raise LoginRefused("paper trading needs no login; it is for BROKER=fyers")
+    return desk.login
+
+
+def _wanted_state(wanted: dict[str, object]) -> TradingState:
+    try:
+        return TradingState(str(wanted.get("state")).upper())
+    except ValueError:
+        raise Malformed("state", f"is unknown; send {', '.join(TradingState)}") from None
+
+
+def _day(text: str | None) -> str | None:
+    try:
+        return str(date.fromisoformat(text)) if text else None
+    except ValueError:
+        raise Malformed("day", "is no date; send one such as 2026-11-20") from None
+
+
+def _state(account: Account) -> Response:
+    changed_at = account.changed_at.isoformat() if account.changed_at else None
+    return jsonify(
+        {"state": account.state, "reason": account.reason, "author": account.author, "changed_at": changed_at}
+    )
+
+
+def _page(title: str, *lines: str) -> str:
+    return render_template_string(_PAGE, title=title, lines=[line for line in lines if line])
+
+
+def _error(status: int, message: str, reason: str | None = None) -> Response:
+    body: dict[str, Any] = {"status": "ERROR", "reason": reason, "message": message, "request_id": g.request_id}
+    response = jsonify(body)
+    response.status_code = status
+    return response
