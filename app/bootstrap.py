@@ -93,13 +93,14 @@ def open_login(
     if fyers.secret_id is None or fyers.redirect_uri is None or fyers.api_url is None:
         raise ValueError("a live configuration has all of these")
     broker = FyersLogin(fyers.app_id, fyers.secret_id.reveal(), fyers.redirect_uri, transport, fyers.api_url)
-    store = _token_store(config, resources)
+    store = open_token_store(config, resources)
     links = LoginLinks(fyers.secret_id, fyers.app_id, broker.auth_url, ledger, clock)
     current = CurrentToken(store, ledger, notifier, clock, links, fyers.app_id)
     return current, Login(broker, store, current, links, clock, fyers.app_id, fyers.pin)
 
 
-def _token_store(config: Config, resources: ExitStack) -> TokenStore:
+def open_token_store(config: Config, resources: ExitStack) -> TokenStore:
+    """Where the day's token is kept."""
     from app.adapters.tokens import FileTokens, GcsTokens
 
     if config.tokens_bucket is None:

@@ -23,6 +23,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     orders.add_argument("--day", metavar="YYYY-MM-DD", help="of one IST day")
     orders.add_argument("--in-flight", action="store_true", help="only those that may still change")
     orders.set_defaults(run=_orders)
+    verbs = orders.add_subparsers(dest="verb", metavar="resolve")
+    resolve = verbs.add_parser("resolve", help="a human's word about an order in doubt")
+    resolve.add_argument("key", help="the order's key, or its first 8 digits or more")
+    resolve.add_argument("--not-placed", action="store_true", required=True, help="you looked: it is not at Fyers")
+    resolve.add_argument("--reason", required=True)
+    resolve.set_defaults(run=_resolve)
     state = commands.add_parser("trading-state", help="set the trading state: active, reducing (covers only) or halted")
     state.add_argument("state", choices=[state.lower() for state in TradingState])
     state.add_argument("--reason", required=True)
@@ -37,6 +43,22 @@ def _orders(args: argparse.Namespace) -> int:
         print(json.dumps({"orders": [detailed(order) for order in orders]}, indent=2))
     else:
         print(table([_row(order) for order in orders]) if orders else "no orders")
+    return 0
+
+
+def _resolve(args: argparse.Namespace) -> int:
+    with ExitStack() as resources:
+        ledger = open_ledger(configured(), resources)
+        matching = [order for order in ledger.orders(_deadline(), in_flight=True) if order.key.startswith(args.key)]
+        if len(args.key) < 8 or len(matching) != 1:
+            print(f"error: {len(matching)} orders in flight begin with {args.key}; one, by 8 digits or more, is needed")
+            return 1
+        order = matching[0]
+        if order.status is not OrderStatus.SUBMITTED:
+            print(f"error: the order is {order.status}; only an order in doubt can be resolved")
+            return 1
+        ledger.record(order.moved(OrderStatus.NOT_PLACED, datetime.now(UTC), message=args.reason), _deadline())
+    print(f"{order.key} is NOT_PLACED: {args.reason}")
     return 0
 
 
