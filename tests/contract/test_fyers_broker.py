@@ -55,6 +55,11 @@ def transport():
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(broker_module, "BACK_OFF", 0.02)
+
+
 @pytest.fixture
 def tokens(simulator):
     return Tokens(simulator.issue_token(APP_ID))
@@ -311,7 +316,7 @@ READS = {
 }
 
 
-def refusal(read, broker, seconds=0.4):
+def refusal(read, broker, seconds=0.2):
     with Stopwatch(seconds + 0.15), pytest.raises(NotNow) as caught:
         READS[read](broker, within(seconds))
     return caught.value

@@ -335,8 +335,9 @@ def test_a_status_is_handed_over_and_nothing_is_sent_again(transport, status):
 
 
 def test_a_body_may_be_chunked_packed_or_end_with_the_connection(transport):
-    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%b\r\n0\r\n\r\n" % (len(JSON), JSON)
-    packed = reply(zlib.compress(JSON), headers=("Content-Encoding: deflate",))
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(JSON), JSON)
+    packed = reply(zlib.compress(JSON), headers=("Content-Encoding: deflate",), close=True)
     ending = b"HTTP/1.1 200 OK\r\n\r\n" + JSON
     scripts = [lambda peer, content=content: peer.answer(content) for content in (chunked, packed, ending)]
     with NastyServer(*scripts) as server:

@@ -32,7 +32,7 @@ CANCEL = 3.0
 MOST_BOOK_BYTES = 4 * 1024 * 1024  # a day's book of a busy account; a row is about 800 bytes
 
 RETRIES = 2
-_BACK_OFF = 0.1  # seconds, doubled with each try; the pause is anything up to it (full jitter)
+BACK_OFF = 0.1  # seconds, doubled with each try; the pause is anything up to it (full jitter)
 _TELL = 0.5
 
 Ask = Callable[[Model], Reply]
@@ -204,7 +204,7 @@ class FyersBroker:
 
 def _pause(attempt: int, retry_after: float | None, deadline: Deadline) -> bool:
     """Waits before another try; False, at once, where the deadline leaves no time for it."""
-    jitter = random.uniform(0, _BACK_OFF * 2**attempt)  # noqa: S311 - spreads load, guards nothing
+    jitter = random.uniform(0, BACK_OFF * 2**attempt)  # noqa: S311 - spreads load, guards nothing
     seconds = max(jitter, retry_after or 0.0)
     if seconds >= deadline.left():
         return False
