@@ -40,10 +40,12 @@ def bootstrap(config: Config) -> Desk:
 
 def _desk(config: Config, resources: ExitStack) -> Desk:
     from app.adapters.fyers import FyersBroker, Transport
+    from app.adapters.fyers.pace import Pace, PacedTransport
 
     clock, calendar, notifier = SystemClock(), Calendar(config.session), LogNotifier()
     ledger = open_ledger(config, resources)
-    transport = Transport()
+    # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.
+    transport = PacedTransport(Pace()) if config.limits.within_fyers_rate else Transport()
     resources.callback(transport.close)
     if config.live:
         tokens, login = open_login(config, ledger, notifier, clock, transport, resources)

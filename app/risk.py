@@ -20,6 +20,7 @@ from app.order import Order, OrderStatus, Ticket
 MINUTE = timedelta(minutes=1)
 BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
 UNRESOLVED_AT_ONCE = 2
+FYERS_PER_SECOND = 10  # orders; the exchange's own limit for orders by program as well
 SYSTEM = "gateway"
 
 
@@ -45,6 +46,10 @@ class Limits:
     daily_loss: Decimal | None
     repeats: int | None
     cooldown: timedelta | None
+
+    @property
+    def within_fyers_rate(self) -> bool:
+        return self.orders_per_second is not None and self.orders_per_second <= FYERS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from app.bootstrap import open_ledger
 from app.cli.settings import configured
 from app.cli.table import table
 from app.deadline import Deadline
-from app.order import Order
+from app.order import Order, OrderStatus
 from app.risk import TradingState
 from app.web.answers import detailed
 

@@ -213,7 +213,7 @@ def _check_paper(config: Config, read: Reader) -> None:
 
 def _check_live(config: Config, read: Reader) -> None:
     at_fyers = urlsplit(config.fyers.api_url or "").hostname == FYERS_HOST
-    if at_fyers and (config.limits.orders_per_second is None or config.limits.orders_per_second > 10):
+    if at_fyers and not config.limits.within_fyers_rate:
         read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
     if at_fyers and config.session is None:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")

@@ -8,8 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
+from typing import Any
 
-from app.deadline import Deadline
+from app.adapters.fyers.transport import CallFailed, Reply, Transport
 
 PER_SECOND = 9
 PER_MINUTE = 190
@@ -31,12 +32,12 @@ class Pace:
         self._sleep = sleep
         self._lock = Lock()
 
-    def wait(self, deadline: Deadline) -> bool:
-        """Waits for a turn; False, at once and without taking one, where none comes before the deadline."""
+    def wait(self, seconds: float) -> bool:
+        """Waits for a turn; False, at once and without taking one, where none comes within so many seconds."""
         with self._lock:
             now = self._monotonic()
             turn = max(now, self._next())
-            if turn - now > deadline.left():
+            if turn - now > seconds:
                 return False
             self._turns.append(turn)
         if turn > now:
@@ -49,3 +50,17 @@ class Pace:
         by_second = turns[-self._per_second] + 1.0 if len(turns) >= self._per_second else float("-inf")
         by_minute = turns[0] + 60.0 if len(turns) == turns.maxlen else float("-inf")
         return max(by_second, by_minute)
+
+
+class PacedTransport(Transport):
+    """A transport whose calls wait for their turn, within their own time; one whose turn comes too late is not made."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    def call(self, method: str, url: str, *, total: float, **options: Any) -> Reply:
+        asked = time.monotonic()
+        if not self._pace.wait(total):
+            raise CallFailed("Fyers' limit of calls a second or a minute is used up", wrote=False)
+        return super().call(method, url, total=total - (time.monotonic() - asked), **options)
