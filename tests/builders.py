@@ -37,9 +37,9 @@ def alert_body(**changes: Any) -> bytes:
     return json.dumps(alert_fields(**changes)).encode()
 
 
-def an_alert(idempotency_key: str | None = None, **changes: Any) -> Alert:
-    """The alert that a body with these fields comes out as."""
-    return parse(decode(alert_body(**changes)), idempotency_key)
+def an_alert(header: str | None = None, /, **changes: Any) -> Alert:
+    """The alert that a body with these fields, and an Idempotency-Key header, comes out as."""
+    return parse(decode(alert_body(**changes)), header)
 
 
 def a_contract(**changes: Any) -> Contract:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
@@ -18,19 +18,22 @@ from app.errors import Malformed, Unauthorized
 _ID_FIELDS = ("alert_id", "id", "idempotency_key")
 _CONTEXT = ("strategy", "ticker", "exchange", "interval", "price", "comment")
 _ORDER_FIELDS = ("symbol", "strikeprice", "optionType", "expiry", "action", "qty", "lots", "sl", "tp", "productType")
+_NUMBERS = ("strikeprice", "qty", "lots", "sl", "tp")
 _KNOWN = frozenset(("token", *_ORDER_FIELDS, *_ID_FIELDS, "timenow", "time", "order_id", *_CONTEXT))
 _Word = TypeVar("_Word", OptionType, Side)
 
 _MAX_TEXT = 128
 _MAX_CONTEXT = 1024
 
-_DECIMAL = re.compile(r"(?a:\d{1,9}(?:\.\d{1,8})?)")
+_PLAIN = r"(?:0|[1-9]\d{0,8})(?:\.\d{1,8})?"
+_DECIMAL = re.compile(rf"(?a:{_PLAIN})")
 _SYMBOL = re.compile(r"(?a:(?:([A-Z]{2,6}?)(_DLY?)?:)?([A-Z0-9][A-Z0-9&_-]{0,29}?)(?:[1-9]!)?)")
 _MONEYNESS = re.compile(r"(?a:(ITM|OTM)([1-9]|1\d|20))")
-_LEVEL = re.compile(r"(?a:(\d{1,9}(?:\.\d{1,8})?)\s?(%|PTS?|)?)")
+_LEVEL = re.compile(rf"(?a:({_PLAIN}) ?(%|PTS?)?)")
 _DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 _MOMENT = re.compile(r"(?a:(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|[+-]\d{2}:\d{2}))")
 _EPOCH_MS = re.compile(r"(?a:\d{13})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _EXCHANGES = {"NSE": "NSE", "NFO": "NSE", "BSE": "BSE", "BFO": "BSE"}
 # TradingView's own names of the indices beside the exchanges' (charts of NSE:CNXFINANCE trade FINNIFTY options).
@@ -72,6 +75,7 @@ def parse(document: Mapping[str, object], idempotency_key: str | None = None) ->
     Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense.
     """
     _refuse_poison(document)
+    _refuse_secret_elsewhere(document)
     fields = {name: value for name, value in document.items() if name in _KNOWN and value is not None}
     _refuse_placeholders(fields)
     exchange, delayed, underlying = _symbol(_required(fields, "symbol"))
@@ -109,6 +113,18 @@ def _refuse_poison(document: Mapping[str, object]) -> None:
             raise Malformed(name[:64], problem)
 
 
+def _refuse_secret_elsewhere(document: Mapping[str, object]) -> None:
+    """Every other field may end in an answer, a log line, the ledger or a notification."""
+    token = document.get("token")
+    if not isinstance(token, str) or not token:
+        return
+    for name, value in document.items():
+        if token in name:
+            raise Malformed("body", "a field's name holds the secret; it belongs in token alone")
+        if name != "token" and isinstance(value, str) and token in value:
+            raise Malformed(name, "holds the secret; it belongs in token alone")
+
+
 def _refuse_placeholders(fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
         if isinstance(value, str) and ("{{" in value or "}}" in value):
@@ -137,6 +153,8 @@ def _plain_text(name: str, value: object, limit: int) -> str:
     text = value.strip()
     if len(text) > limit:
         raise Malformed(name, f"is {len(text)} characters long; {limit} are allowed")
+    if name in _NUMBERS and text != value:
+        raise Malformed(name, "has blanks around its value; send it without them")
     return text
 
 
@@ -158,7 +176,7 @@ def _client_id(fields: Mapping[str, object], header: str | None) -> str | None:
 
 def _symbol(text: str) -> tuple[str | None, bool, str]:
     """Exchange (where it tells anything), whether the chart's data is delayed, underlying."""
-    match = _SYMBOL.fullmatch(text.upper())
+    match = _SYMBOL.fullmatch(_upper(text))
     if match is None:
         raise Malformed("symbol", "is no underlying; send NIFTY, NSE:BANKNIFTY, BANKNIFTY1!, SENSEX or a stock's name")
     prefix, delayed, name = match.groups()
@@ -183,7 +201,7 @@ def _decimal(name: str, text: str, example: str) -> Decimal:
 
 
 def _strike(text: str) -> Strike:
-    upper = text.upper()
+    upper = _upper(text)
     if upper == "ATM":
         return Moneyness(0)
     if match := _MONEYNESS.fullmatch(upper):
@@ -198,7 +216,7 @@ def _strike(text: str) -> Strike:
 
 def _expiry(text: str) -> Expiry:
     try:
-        return date.fromisoformat(text) if _DATE.fullmatch(text) else ExpiryRule(text.upper().replace("-", "_"))
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else ExpiryRule(_upper(text).replace("-", "_"))
     except ValueError:
         raise Malformed(
             "expiry",
@@ -209,7 +227,7 @@ def _expiry(text: str) -> Expiry:
 def _one_of(fields: Mapping[str, object], name: str, words: type[_Word]) -> _Word:
     text = _required(fields, name)
     try:
-        return words(text.upper())
+        return words(_upper(text))
     except ValueError:
         raise Malformed(name, f"{_shown(text)} is unknown; send {' or '.join(words)}") from None
 
@@ -217,7 +235,7 @@ def _one_of(fields: Mapping[str, object], name: str, words: type[_Word]) -> _Wor
 def _product(fields: Mapping[str, object]) -> Product:
     if "productType" not in fields:
         return Product.INTRADAY
-    text = _required(fields, "productType").upper()
+    text = _upper(_required(fields, "productType"))
     if text in ("BO", "CO"):  # Fyers refuses both since 2 August 2026; the overlay legs do their work
         return Product.INTRADAY
     try:
@@ -239,7 +257,7 @@ def _level(fields: Mapping[str, object], name: str) -> Level | None:
     if name not in fields:
         return None
     text = _required(fields, name)
-    match = _LEVEL.fullmatch(text.upper())
+    match = _LEVEL.fullmatch(_upper(text))
     if match is None:
         raise Malformed(
             name, f'{_shown(text)} is no level; send a premium (172.5), per cent ("15%") or points ("10pt")'
@@ -258,12 +276,17 @@ def _moment(fields: Mapping[str, object], name: str) -> datetime | None:
     text = _required(fields, name)
     try:
         if _EPOCH_MS.fullmatch(text):
-            return datetime.fromtimestamp(int(text) / 1000, UTC)
-        if _MOMENT.fullmatch(text.upper()):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+            return _EPOCH + timedelta(milliseconds=int(text))
+        if _MOMENT.fullmatch(_upper(text)):
+            return datetime.fromisoformat(_upper(text)).astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # a 31st of February and the like: the same answer
     raise Malformed(name, f"{_shown(text)} is no time; send {{{{{name}}}}} or 2026-11-20T04:00:00Z")
+
+
+def _upper(text: str) -> str:
+    """Upper case for plain letters only: Python's own makes SELL of "ſell" and NIFTY of "nıfty"."""
+    return text.upper() if text.isascii() else text
 
 
 def _shown(text: str) -> str:
