@@ -1,0 +1,103 @@
+"""What stands in each document, to and fro.
+
+Orders, the account and notices are JSON texts: ten times cheaper to encode than Firestore's maps, safe with any string
+(a lone surrogate in a broker's message cannot be a Firestore string), and out of the indexes as one field.
+"""
+
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.adapters import account_document
+from app.adapters.firestore.store import Stored
+from app.errors import NotNow, Reason
+from app.notice import Notice, Severity
+from app.order import Order
+from app.order.document import from_document, to_document
+from app.ports import Window
+from app.risk import Account
+
+Fields = dict[str, Any]
+
+_KEPT = timedelta(days=14)
+_NAMES_KEPT = timedelta(days=8)
+
+
+def new_word() -> str:
+    return secrets.token_hex(8)
+
+
+def wrote(word: str, stored: Stored) -> bool:
+    """True where the call with that word was the last to write the document."""
+    return stored.exists and stored.get("write") == word
+
+
+def received(order: Order, word: str) -> Fields:
+    lasting = {"day": order.day, "received_at": order.received_at, "expire_at": _after(_KEPT)}
+    return stepped(order, word) | lasting
+
+
+def stepped(order: Order, word: str) -> Fields:
+    return {"status": order.status.value, "order": _text(to_document(order)), "write": word}
+
+
+def order_of(stored: Stored) -> Order:
+    return from_document(json.loads(stored.get("order")))
+
+
+def expected(stored: Stored) -> Order:
+    if not stored.exists:
+        raise NotNow(Reason.LEDGER_DOWN, "the ledger has lost the order")
+    return order_of(stored)
+
+
+def opened(order: Order, word: str) -> Fields:
+    return {"key": order.key, "opened_at": order.received_at, "write": word, "expire_at": _after(_KEPT)}
+
+
+def holder(pointer: Stored, order: Order, window: Window) -> str | None:
+    """The key of the order that an open window belongs to, or of this very order where an earlier attempt stored it."""
+    if not pointer.exists:
+        return None
+    key: str = pointer.get("key")
+    open_for: timedelta = order.received_at - pointer.get("opened_at")
+    return key if key == order.key or open_for < timedelta(seconds=window.seconds) else None
+
+
+def shared(account: Account, word: str) -> Fields:
+    """Never expires."""
+    return {"account": _text(account_document.to_document(account)), "write": word}
+
+
+def account_of(stored: Stored) -> Account:
+    """The account; none at all is a new one, and one that cannot be read is HALTED."""
+    if not stored.exists:
+        return Account()
+    try:
+        document: Fields = json.loads(stored.get("account"))
+    except (KeyError, TypeError, ValueError):
+        document = {}
+    return account_document.from_document(document)
+
+
+def waiting(notice: Notice, word: str) -> Fields:
+    now = datetime.now(UTC)
+    return {"notice": _text(notice.document()), "waiting_since": now, "write": word, "expire_at": now + _KEPT}
+
+
+def notice_in(stored: Stored) -> Notice:
+    document: Fields = json.loads(stored.get("notice"))
+    return Notice(**document | {"severity": Severity(document["severity"])})
+
+
+def named(word: str) -> Fields:
+    return {"write": word, "expire_at": _after(_NAMES_KEPT)}
+
+
+def _after(kept: timedelta) -> datetime:
+    return datetime.now(UTC) + kept
+
+
+def _text(document: Fields) -> str:
+    return json.dumps(document, separators=(",", ":"))
