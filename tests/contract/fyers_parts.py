@@ -9,7 +9,7 @@ from app.alert import Product, Side
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
 from app.order import Order, OrderType, Ticket
-from app.ports import Token
+from app.token import Token
 
 APP_ID = "ABCDE12345-200"
 TAG = "tvabcdefgh234567ijkl"

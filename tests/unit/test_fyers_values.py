@@ -1,15 +1,12 @@
-"""Numbers, rows and tokens as they cross the edge: exact both ways, or not at all."""
+"""Numbers and rows as they cross the edge: exact both ways, or not at all."""
 
-import base64
-import json
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.adapters.fyers import expiry_of, rows
+from app.adapters.fyers import rows
 from app.adapters.fyers.json_text import number, read_object, write
 from app.contract import Position, Quote
 from app.order import OrderStatus
@@ -229,25 +226,3 @@ def test_missing_fields_are_empty():
 def test_a_book_that_is_not_whole_is_no_book(body):
     with pytest.raises(rows.Incomplete):
         rows.order_book(body)
-
-
-# -- tokens
-
-
-def jwt(claims):
-    packed = base64.urlsafe_b64encode(claims if isinstance(claims, bytes) else json.dumps(claims).encode())
-    return f"eyJhbGciOiJIUzI1NiJ9.{packed.rstrip(b'=').decode()}.signature"
-
-
-def test_a_token_says_when_it_expires():
-    assert expiry_of(jwt({"exp": 1795221000})) == datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    "token",
-    ["", "a.b", "a.b.c.d", "a.%%%.c", "a.é.c", jwt(b"[]"), jwt(b"x"), jwt({}), jwt({"exp": "soon"})]
-    + [jwt({"exp": value}) for value in (True, None, 10**30, -(10**30), 1.5)]
-    + ["a." + "A" * 20_000 + ".c"],
-)
-def test_a_token_that_does_not_say_so_has_no_expiry(token):
-    assert expiry_of(token) is None

@@ -1,7 +1,7 @@
 """The one broker: Fyers, through fyers-apiv3, over a transport of our own."""
 
 from app.adapters.fyers.broker import API_URL, DATA_URL, FyersBroker
-from app.adapters.fyers.session import FyersLogin, LoginRefused, expiry_of
+from app.adapters.fyers.session import FyersLogin
 from app.adapters.fyers.transport import CallFailed, Reply, Transport
 
 __all__ = [
@@ -10,8 +10,6 @@ __all__ = [
     "CallFailed",
     "FyersBroker",
     "FyersLogin",
-    "LoginRefused",
     "Reply",
     "Transport",
-    "expiry_of",
 ]

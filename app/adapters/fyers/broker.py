@@ -18,7 +18,8 @@ from app.contract import BookRow, Position, Quote
 from app.deadline import CONNECT, MARKET_READ, PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
 from app.errors import NotNow, Reason
 from app.order import NotSent, Order, Outcome, Refusal, Rejected, Unresolved
-from app.ports import Token, TokenSource
+from app.ports import TokenSource
+from app.token import Token
 
 log = logging.getLogger("gateway.fyers")
 

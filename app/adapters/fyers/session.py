@@ -1,40 +1,29 @@
 """The daily login at Fyers, over the same transport: the page to log in on, and the exchange of what it hands back."""
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from app.adapters.fyers.broker import API_URL
+from app.adapters.fyers.classify import TOKEN_CODES
 from app.adapters.fyers.json_text import Body, read_object, whole, write
 from app.adapters.fyers.sdk import HEADERS, Config, Model, SessionModel, Wire
 from app.adapters.fyers.transport import CallFailed, Reply, Transport
 from app.adapters.fyers.words import clean
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
-from app.ports import Token
+from app.ports import LoginRefused
+from app.token import Token
 
 CONNECT = 2.0  # seconds; nobody's order waits for a login
 TOTAL = 12.0
 _REFRESH = "/validate-refresh-token"  # the SDK has no name for it
-_MOST_CLAIMS = 16 * 1024
 _IN_A_HEADER = re.compile(r"[!-~]+")
 
 
-class LoginRefused(Exception):
-    """Fyers said no, with this code and in these words."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"Fyers refused the login ({code}): {message or 'no reason given'}")
-        self.code = code
-        self.message = message
-
-
 class FyersLogin:
-    """The login calls. Each takes its deadline and raises LoginRefused, or NotNow where Fyers does not answer.
+    """Implements `app.ports.BrokerLogin`.
 
     Nothing is tried again: an auth code is good once, and a reply that was lost has used it up.
     """
@@ -57,22 +46,26 @@ class FyersLogin:
         """The day's token for what the login page handed back."""
         fields = {"grant_type": "authorization_code", "code": auth_code}
         body = self._post(Config.generate_access_token, fields, (auth_code,), deadline)
-        return self._token(body, body.get("refresh_token"))
+        return self._token(body)
 
     def refresh(self, refresh_token: str, pin: str, deadline: Deadline) -> Token:
         """A new access token without a login, where Fyers still allows it (not for retail since 1-Apr-2026)."""
         fields = {"grant_type": "refresh_token", "refresh_token": refresh_token, "pin": pin}
-        return self._token(self._post(_REFRESH, fields, (refresh_token, pin), deadline), refresh_token)
+        return self._token(self._post(_REFRESH, fields, (refresh_token, pin), deadline))
 
     def profile(self, token: Token, deadline: Deadline) -> str | None:
-        """The account's id, masked ("F1***5"); proof that the token works. None where the reply has no id."""
+        """The account's id, masked ("F1***5"). None where the reply has none."""
         total = deadline.cap(TOTAL)
         wire = Wire(self._transport, self._api_url, "", min(CONNECT, total), total)
         try:
             reply: Reply = Model(self._app_id, token.access_token, wire).get_profile()
+            account = _ok(reply, (token.access_token, self._app_id)).get("data")
         except CallFailed as failed:
             raise _down(failed.why) from None
-        account = _ok(reply, (token.access_token, self._app_id)).get("data")
+        except LoginRefused as refused:
+            if refused.code in TOKEN_CODES:
+                raise
+            raise _down(refused.message) from None
         return _masked(account.get("fy_id")) if isinstance(account, dict) else None
 
     def _post(self, path: str, fields: Mapping[str, str], secrets: tuple[str, ...], deadline: Deadline) -> Body:
@@ -91,30 +84,12 @@ class FyersLogin:
             raise _down(failed.why) from None
         return _ok(reply, (*secrets, hashed, self._secret_id, self._app_id))
 
-    def _token(self, body: Body, refresh_token: object) -> Token:
-        access_token = body.get("access_token")
+    def _token(self, body: Body) -> Token:
+        access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
         if not isinstance(access_token, str) or not _IN_A_HEADER.fullmatch(access_token):
             raise _down("the answer has no access token")
-        return Token(
-            access_token,
-            refresh_token if isinstance(refresh_token, str) and refresh_token else None,
-            issued_at=datetime.now(UTC),
-            expires_at=expiry_of(access_token),
-            app_id=self._app_id,
-        )
-
-
-def expiry_of(access_token: str) -> datetime | None:
-    """When the token says it expires, in UTC; None where it does not say. Nothing is verified: Fyers does that."""
-    parts = access_token.split(".")
-    if len(parts) != 3 or len(parts[1]) > _MOST_CLAIMS:
-        return None
-    try:
-        claims = read_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        expires = whole((claims or {}).get("exp"))
-        return None if expires is None else datetime.fromtimestamp(expires, UTC)
-    except (ValueError, OverflowError, OSError, binascii.Error):
-        return None
+        kept = refresh_token if isinstance(refresh_token, str) and _IN_A_HEADER.fullmatch(refresh_token) else None
+        return Token(access_token, kept, app_id=self._app_id).dated()
 
 
 def _ok(reply: Reply, secrets: tuple[str, ...]) -> Body:
@@ -125,12 +100,12 @@ def _ok(reply: Reply, secrets: tuple[str, ...]) -> Body:
     if reply.status == 429:
         raise NotNow(Reason.BROKER_BUSY)
     if body.get("s") == "error" and code is not None and reply.status < 500:
-        raise LoginRefused(code, clean(body.get("message"), secrets))
+        raise LoginRefused(clean(body.get("message"), secrets) or "Fyers gave no reason", code)
     raise _down(f"HTTP {reply.status} with a body that is not the broker's")
 
 
 def _down(why: str) -> NotNow:
-    return NotNow(Reason.BROKER_DOWN, f"Fyers did not answer the login call: {why}")
+    return NotNow(Reason.BROKER_DOWN, f"the login could not be talked over with Fyers: {why}")
 
 
 def _masked(account: Any) -> str | None:
