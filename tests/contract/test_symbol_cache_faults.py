@@ -155,6 +155,16 @@ def test_a_store_that_is_not_there_is_a_named_problem_and_no_crash(monkeypatch):
     symbols.close()
 
 
+def test_missing_credentials_are_a_named_problem_and_no_crash(monkeypatch, tmp_path):
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+
+    symbols = Symbols.open("gs://bucket/symbols", timeout=1)
+
+    assert symbols.problem == "symbols could not be read: DefaultCredentialsError"
+    symbols.close()
+
+
 def test_a_download_that_crawls_is_given_up_in_time(cache, between, monkeypatch):
     artifact = bytes(400_000)
     cache.publish(artifact, pointer_to(cache, artifact), None, 5)

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 
@@ -240,6 +241,22 @@ def test_old_closing_times_in_the_expiry_mean_the_same_day(listed, cache):
         rows = [replace(row, closes=row.closes.replace(hour=hour, minute=minute)) for row in LAB]
         assert refreshed(listed(rows), cache)["accepted"] is True
         assert atm(cache).expiry == date(2026, 11, 24)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_file_damaged_anywhere_is_taken_or_refused_and_never_a_crash(seed, listed, cache, tmp_path):
+    random, content = Random(seed), bytearray(csv_of(LAB))  # noqa: S311
+    for _ in range(random.randint(1, 5)):
+        at = random.randrange(len(content))
+        damage = random.choice(
+            [b"", b",", b"\n", b'"', b"\0", b"\xff", b"-", b"9" * 30, b"e", bytes(content[: at // 2])]
+        )
+        content[at : at + random.randint(0, 3)] = damage
+    (tmp_path / "NSE_FO.csv").write_bytes(content)
+
+    report = refreshed(str(tmp_path / "NSE_FO.csv"), cache)
+
+    assert report["accepted"] is True or report["reason"]
 
 
 def test_one_bad_file_of_two_leaves_both_as_they_were(listed, cache, tmp_path):

@@ -55,6 +55,17 @@ def test_a_new_master_is_taken_at_the_next_look(store, place):
     assert (lot(symbols), symbols.as_of) == (65, date(2026, 11, 23))
 
 
+def test_a_refresh_of_ones_own_is_taken_at_once(store, place):
+    store(75)
+    symbols = Symbols.open(place)
+    symbols.reload_if_changed(1000.0)
+    store(65)
+
+    assert symbols.reload() is True
+    assert lot(symbols) == 65
+    assert symbols.reload() is False
+
+
 def test_the_cache_is_looked_at_once_in_thirty_seconds_however_many_ask(store, place):
     cache = Counting(open_cache(place))
     store(75)

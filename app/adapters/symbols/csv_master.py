@@ -4,7 +4,6 @@ Every column that is used is checked for what it should hold, so a file that is 
 is refused with the row and the words that gave it away. Only here, and only while building, pandas is imported.
 """
 
-import csv
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ _Value = TypeVar("_Value")
 
 _TICKER_FORM = re.compile(r"(?a:(?:NSE|BSE):[A-Z0-9&._-]{1,64})")
 _NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
-_NUMBER = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?)")
+_NUMBER_OR_BLANK = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?|)")
 _WHOLE = re.compile(r"(?a:\d{1,9}(?:\.0+)?)")
 _EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
 _ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
@@ -127,11 +126,11 @@ def _columns(body: bytes, name: str) -> _Columns:
             na_filter=False,  # an empty cell stays empty, a stock called NA stays a stock
             encoding="utf-8-sig",
         )
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise Refused(f"{name} is no CSV as documented: {str(error).strip().splitlines()[0]}") from error
     check = _Check(name, frame)
     check.each(_TICKER, "the ticker", lambda text: _TICKER_FORM.fullmatch(text) is not None)
-    check.each(_STRIKE, "the strike", lambda text: _NUMBER.fullmatch(text) is not None)
+    check.each(_STRIKE, "the strike", lambda text: _NUMBER_OR_BLANK.fullmatch(text) is not None)
     check.each(_TYPE, "the option type", lambda text: text in ("CE", "PE", "XX", ""))
     check.each(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
     check.frame = frame[frame[_TYPE].isin(["CE", "PE"]) & (frame[_SEGMENT] == _DERIVATIVES)]

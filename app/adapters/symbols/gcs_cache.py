@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.auth.exceptions import GoogleAuthError
-from google.cloud.storage import Client  # type: ignore[import-untyped]
+from google.cloud.storage import Blob, Client  # type: ignore[import-untyped]
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse  # type: ignore[import-untyped]
 
 from app.adapters.symbols.cache import OVERTAKEN, CacheDown, Pointer
@@ -39,8 +39,8 @@ class GcsCache:
 
     def __init__(self, bucket: str, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._name = name
-        self._client = Client()
-        self._bucket = self._client.bucket(bucket)
+        self._bucket_name = bucket
+        self._client: Client | None = None
         self._sleep = sleep
 
     @property
@@ -65,19 +65,30 @@ class GcsCache:
         self._drop(over, pointer, timeout)
 
     def close(self) -> None:
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _blob(self, name: str, generation: int | None = None) -> Blob:
+        """The object by name. The client is made at the first use: missing credentials are a fault like any other."""
+        if self._client is None:
+            self._client = Client()
+        return self._client.bucket(self._bucket_name).blob(name, generation=generation)
 
     def _generation(self, timeout: float) -> int:
         """The pointer's generation; 0, which a write takes for "must not be there", where there is none."""
         with _as_cache_down(self.name):
-            blob = self._bucket.get_blob(self.name, timeout=timeout, retry=None)
-            return 0 if blob is None else int(blob.generation)
+            blob = self._blob(self.name)
+            try:
+                blob.reload(timeout=timeout, retry=None)
+            except NotFound:
+                return 0
+            return int(blob.generation)
 
     def _read(self, name: str, timeout: float, generation: int | None = None) -> bytes | None:
         with _as_cache_down(name):
             try:
                 arriving = _Arriving(timeout)
-                self._bucket.blob(name, generation=generation).download_to_file(arriving, timeout=timeout, retry=None)
+                self._blob(name, generation).download_to_file(arriving, timeout=timeout, retry=None)
             except NotFound:
                 return None
             return arriving.getvalue()
@@ -86,8 +97,9 @@ class GcsCache:
         """Up to three tries; after each failed one the object says whether it was ours that arrived."""
         for pause in (*_BACK_OFF, None):
             try:
-                blob = self._bucket.blob(name)
-                blob.upload_from_string(content, if_generation_match=generation, timeout=timeout, retry=None)
+                self._blob(name).upload_from_string(
+                    content, if_generation_match=generation, timeout=timeout, retry=None
+                )
                 return
             except _FAULTS as error:
                 fault = error
@@ -106,7 +118,7 @@ class GcsCache:
             return
         with suppress(*_FAULTS, CacheDown):
             for name in Pointer.decode(over).artifacts - pointer.artifacts:
-                self._bucket.blob(name).delete(timeout=timeout, retry=None)
+                self._blob(name).delete(timeout=timeout, retry=None)
 
 
 @contextmanager

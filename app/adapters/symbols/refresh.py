@@ -131,7 +131,7 @@ def _stored(
 ) -> dict[str, object]:
     content = artifact.encode(listed.rows, extras, listed.dated)
     digest = artifact.digest_of(content)
-    as_of = rules.trading_day_of(ist_day(now), calendar)
+    as_of = calendar.latest_trading_day(ist_day(now))
     entry = Entry(artifact_name(store.name, digest), digest, as_of, now, listed.counts)
     store.publish(content, last.followed_by(entry) if last else Pointer(entry), over, _CACHE_TIMEOUT)
     return {

@@ -31,7 +31,7 @@ def check_unique(rows: Sequence[Row]) -> None:
 
 def check_dated(dated: date, today: date, calendar: Calendar) -> None:
     """The oldest of the files is of today or of the trading day before."""
-    oldest = _weekday_before(today, calendar)
+    oldest = calendar.trading_day_before(today)
     if not oldest <= dated <= today:
         raise Refused(f"the master is dated {dated}; on {today} it has to be of {oldest} to {today}")
 
@@ -69,16 +69,3 @@ def check_row_counts(
             raise Refused(
                 f"{name} has {count} option rows; the last good one had {last}, and 20 % is the most it may change"
             )
-
-
-def trading_day_of(today: date, calendar: Calendar) -> date:
-    """Today, or the last trading day before it where today is none."""
-    return today if calendar.is_trading_day(today) else _weekday_before(today, calendar)
-
-
-def _weekday_before(day: date, calendar: Calendar) -> date:
-    """The trading day before, by weekends and holidays alone: the exchange's files follow them in labs too."""
-    day -= timedelta(days=1)
-    while day.weekday() > 4 or day in calendar.holidays:
-        day -= timedelta(days=1)
-    return day
