@@ -111,10 +111,10 @@ def test_brackets_inside_a_text_are_no_nesting() -> None:
 @pytest.mark.parametrize("opening", [b'"', b'{"a": "', b'{"a":'])
 def test_no_body_of_the_allowed_size_takes_long_to_refuse(opening: bytes, unit: bytes) -> None:
     body = (opening + unit * MAX_BODY_BYTES)[:MAX_BODY_BYTES]
-    started = time.perf_counter()
+    started = time.process_time()
     refusal(body)
     tokens_in_broken(body)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_numbers_keep_the_digits_they_were_written_with() -> None:
