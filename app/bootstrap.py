@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.bootstrap")
 
+WARM_UP = 8.0  # seconds
 READERS = 32  # an alert reads four things side by side; most of a reader's time is waiting
 
 
@@ -76,11 +77,27 @@ def _desk(config: Config, resources: ExitStack) -> Desk:
 
 def open_ledger(config: Config, resources: ExitStack) -> Ledger:
     """The ledger that LEDGER_URL names; closed with the resources."""
+    if config.ledger_url.startswith("firestore:"):
+        return _open_firestore(config.ledger_url, resources)
     from app.adapters.sqlite import SqliteLedger
 
     # sqlite:///relative/path and sqlite:////absolute/path, as everywhere else
     ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))))
     resources.callback(ledger.close)
+    return ledger
+
+
+def _open_firestore(url: str, resources: ExitStack) -> Ledger:
+    """firestore://PROJECT/DATABASE, connected now: no alert's slice of time is long enough for that."""
+    from app.adapters.firestore import FirestoreLedger
+
+    project, _, database = url.removeprefix("firestore://").partition("/")
+    ledger = FirestoreLedger(project, database or "(default)")
+    resources.callback(ledger.close)
+    try:
+        ledger.warm(Deadline(SystemClock().monotonic, WARM_UP))
+    except NotNow:
+        log.error("Firestore does not answer yet; alerts are answered 503 until it does")
     return ledger
 
 

@@ -9,7 +9,7 @@ from app.ports import Clock, TokenStore
 from app.token import Token
 
 READ = 2.0
-AGAIN_AFTER = 2.0  # so long an answer stands, the failure of a store too; then a login elsewhere heals this instance
+AGAIN_AFTER = 1.0  # so long an answer stands, the failure of a store too; then a login elsewhere heals this instance
 
 
 class SharedReading:

@@ -4,6 +4,7 @@ Every column that is used is checked for what it should hold, so a file that is 
 is refused with the row and the words that gave it away. Only here, and only while building, pandas is imported.
 """
 
+import csv
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -68,6 +69,8 @@ def _check_shape(body: bytes, name: str) -> None:
         raise Refused(f"{name} is a web page, not a symbol master")
     if start.startswith((b"{", b"[")):
         raise Refused(f"{name} is JSON, not CSV")
+    if b"\0" in body:
+        raise Refused(f"{name} has bytes that are no text")
     for number, line in enumerate(io.BytesIO(body), 1):
         if line.count(b",") < COLUMNS - 1 and line.strip():
             raise Refused(
@@ -124,6 +127,7 @@ def _columns(body: bytes, name: str) -> _Columns:
             usecols=wanted,
             dtype="str",  # prices stay as they are written; a float would already be another number
             na_filter=False,  # an empty cell stays empty, a stock called NA stays a stock
+            quoting=csv.QUOTE_NONE,  # Fyers quotes nothing, and a stray quote must not swallow rows
             encoding="utf-8-sig",
         )
     except ValueError as error:

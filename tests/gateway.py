@@ -1,0 +1,94 @@
+"""The whole gateway in one process, against a simulated account: real app, adapters, SQLite, HTTP to the broker."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from app.bootstrap import bootstrap
+from app.config import Config
+from app.deadline import Deadline
+from app.desk import Desk
+from app.simulator import Exchange, Simulator
+from app.web import create_app
+
+SECRET = "a-webhook-secret-for-tests"
+OPERATOR = "an-operator-token-for-tests"
+
+_fired = itertools.count()
+
+
+@dataclass(slots=True)
+class Gateway:
+    desk: Desk
+    account: Simulator
+    app: Any
+    settings: dict[str, str]
+
+    def send(self, body: bytes | None = None, headers: dict[str, str] | None = None, **fields: Any) -> TestResponse:
+        """Posts an alert: the one given as bytes, or the usual entry with some fields changed."""
+        body = alert(**fields) if body is None else body
+        return self.app.test_client().post("/webhook", data=body, headers=headers or {})
+
+    def operate(self, method: str, path: str, document: Any = None, token: str | None = OPERATOR) -> TestResponse:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.app.test_client().open(path, method=method, json=document, headers=headers)
+
+    def live_orders(self) -> list[Any]:
+        """The orders at the broker that are not protective legs and were not rejected."""
+        rows = [row for row in self.account.exchange.orders() if not row.parent_id]
+        return [row for row in rows if row.status != 5]
+
+    def deadline(self, seconds: float = 5.0) -> Deadline:
+        return Deadline(self.desk.clock.monotonic, seconds)
+
+
+def alert(**changes: Any) -> bytes:
+    """An entry with an id of its own; a field set to None is left out."""
+    fields: dict[str, Any] = {
+        "token": SECRET,
+        "symbol": "NIFTY",
+        "strikeprice": 26000,
+        "optionType": "CE",
+        "expiry": "WEEKLY",
+        "action": "SELL",
+        "alert_id": f"alert-{next(_fired)}",
+        "timenow": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    fields |= changes
+    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+
+@contextmanager
+def gateway(folder: Path, account: Simulator | None = None, **settings: str) -> Iterator[Gateway]:
+    """A gateway with its files in a folder; settings are environment variables."""
+    with ExitStack() as stack:
+        if account is None:
+            exchange = Exchange(capital=Decimal(100_000_000))
+            exchange.freeze()
+            account = stack.enter_context(Simulator(exchange, accept_any_token=True, rate_limits=False))
+        environ = {
+            "WEBHOOK_SECRET_TOKEN": SECRET,
+            "OPERATOR_TOKEN": OPERATOR,
+            "FYERS_API_URL": account.api_url,
+            "FYERS_DATA_URL": account.data_url,
+            "SYMBOL_MASTER_URLS": ",".join(account.master_urls),
+            "SYMBOL_CACHE": str(folder / "symbols"),
+            "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
+            "MARKET_HOURS": "always",
+            "IP_ALLOWLIST": "off",
+            "MAX_ORDERS_PER_SECOND": "0",
+            "MAX_ORDERS_PER_MINUTE": "0",
+            "MAX_REPEATS": "0",
+        } | settings
+        config = Config.from_env(environ)
+        desk = bootstrap(config)
+        stack.enter_context(desk.resources)
+        yield Gateway(desk, account, create_app(desk, config), environ)

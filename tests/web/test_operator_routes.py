@@ -1,0 +1,187 @@
+"""The operator's and the scheduler's routes: who gets in, and what they do."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from app.simulator import Exchange, Fault, FaultKind, Simulator
+from tests.gateway import SECRET, Gateway, alert, gateway
+
+ANYBODY = {"/webhook", "/healthz", "/readyz", "/auth/callback"}
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gateway]:
+    with gateway(tmp_path) as gate:
+        yield gate
+
+
+def test_every_route_but_the_four_public_ones_asks_for_proof(gate: Gateway) -> None:
+    rules = {rule.rule: gate.app.view_functions[rule.endpoint] for rule in gate.app.url_map.iter_rules()}
+    unguarded = {path for path, view in rules.items() if not getattr(view, "for_operators", False)}
+    assert unguarded == ANYBODY
+    for path in rules.keys() - ANYBODY:
+        for method in ("GET", "POST"):
+            response = gate.operate(method, path.replace("<key>", "0" * 64), token=None)
+            assert response.status_code in (401, 405), path
+
+
+@pytest.mark.parametrize("token", [SECRET, "wrong", "", "a.b.c"])
+def test_the_webhook_secret_and_other_words_are_no_proof(gate: Gateway, token: str) -> None:
+    assert gate.operate("GET", "/orders", token=token).status_code == 401
+
+
+def test_with_nothing_configured_nobody_is_an_operator(tmp_path: Path) -> None:
+    with gateway(tmp_path, OPERATOR_TOKEN="") as gate:
+        assert gate.operate("GET", "/orders").status_code == 403
+
+
+def test_orders_show_what_the_ledger_says_newest_first(gate: Gateway) -> None:
+    first = gate.send().json["key"]
+    second = gate.send(qty=1).json["key"]
+    orders = gate.operate("GET", "/orders").json["orders"]
+    assert [order["key"] for order in orders] == [second, first]
+    assert [step["status"] for step in orders[1]["transitions"]] == ["RECEIVED", "SUBMITTED", "ACCEPTED"]
+    assert gate.operate("GET", f"/orders/{first}").json["key"] == first
+    assert gate.operate("GET", f"/orders/{'0' * 64}").status_code == 404
+    in_flight = gate.operate("GET", "/orders?in_flight=1").json["orders"]
+    assert [order["key"] for order in in_flight] == [first]
+    assert gate.operate("GET", "/orders?day=2020-01-01").json == {"orders": []}
+    assert gate.operate("GET", "/orders?day=yesterday").status_code == 400
+
+
+def test_a_halt_stops_entries_and_covers_and_reducing_lets_covers_through(gate: Gateway) -> None:
+    gate.send()
+    assert gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": "lunch"}).json["state"] == "HALTED"
+    assert gate.send().json["reason"] == "TRADING_HALTED"
+    assert gate.send(action="BUY").json["reason"] == "TRADING_HALTED"
+    gate.operate("POST", "/trading-state", {"state": "reducing", "reason": "closing time"})
+    assert gate.send().json["reason"] == "EXITS_ONLY"
+    assert gate.send(action="BUY").json["status"] == "ACCEPTED"
+    assert gate.operate("GET", "/trading-state").json["reason"] == "closing time"
+
+
+@pytest.mark.parametrize("wanted", [{"state": "HALTED"}, {"state": "OFF", "reason": "x"}, {"reason": "x"}, []])
+def test_a_switch_without_a_known_state_and_a_reason_changes_nothing(gate: Gateway, wanted: object) -> None:
+    assert gate.operate("POST", "/trading-state", wanted).status_code == 400
+    assert gate.operate("GET", "/trading-state").json["state"] == "ACTIVE"
+
+
+def test_two_orders_in_doubt_stop_entries_until_a_human_says_otherwise(gate: Gateway) -> None:
+    gate.account.fault("place", Fault(FaultKind.DROP, times=2, processed=False))
+    keys = [gate.send().json["key"] for _ in range(2)]
+    gate.desk.clock.now = _later(gate.desk.clock.now)  # type: ignore[method-assign]
+    assert gate.send().json["reason"] == "EXITS_ONLY"
+    assert gate.operate("GET", "/trading-state").json["state"] == "REDUCING"
+    assert {order["key"] for order in gate.operate("GET", "/orders?in_flight=1").json["orders"]} >= set(keys)
+
+
+def _later(now):  # type: ignore[no-untyped-def]
+    from datetime import timedelta
+
+    return lambda: now() + timedelta(seconds=2)
+
+
+def test_reconcile_brings_orders_to_the_state_of_the_order_book(gate: Gateway) -> None:
+    gate.account.fault("place", Fault(FaultKind.DROP))
+    key = gate.send().json["key"]
+    report = gate.operate("POST", "/tasks/reconcile").json
+    assert report["moved"] == {"SUBMITTED to FILLED": 1}
+    assert report["clean"] is True
+    order = gate.operate("GET", f"/orders/{key}").json
+    assert (order["status"], order["filled_quantity"]) == ("FILLED", order["quantity"])
+    assert gate.operate("POST", "/tasks/reconcile").json["moved"] == {}
+
+
+def test_symbols_are_refreshed_and_a_bad_master_leaves_the_good_one(gate: Gateway) -> None:
+    assert gate.operate("POST", "/tasks/refresh-symbols").json["accepted"] is True
+    gate.account.fault("master", Fault(FaultKind.HTML, times=None, status=200))
+    response = gate.operate("POST", "/tasks/refresh-symbols")
+    assert (response.status_code, response.json["accepted"]) == (503, False)
+    assert gate.send().json["status"] == "ACCEPTED"
+
+
+def test_paper_trading_needs_no_login(gate: Gateway) -> None:
+    assert gate.operate("GET", "/auth-url").status_code == 422
+    assert gate.operate("POST", "/refresh-token").json == {"login": "AUTHENTICATED"}
+
+
+@pytest.fixture
+def live_account() -> Iterator[Simulator]:
+    exchange = Exchange()
+    exchange.freeze()
+    with Simulator(exchange, app_id="LIVE-200", secret_id="app-secret-canary", rate_limits=False) as account:
+        yield account
+
+
+def live(folder: Path, account: Simulator):  # type: ignore[no-untyped-def]
+    settings = {
+        "BROKER": "fyers",
+        "LIVE_TRADING": "yes",
+        "FYERS_APP_ID": "LIVE-200",
+        "FYERS_SECRET_ID": "app-secret-canary",
+        "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
+        "GCS_TOKENS_FILE": str(folder / "tokens.json"),
+    }
+    return gateway(folder, account, **settings)
+
+
+def test_one_tap_logs_in_here_and_on_the_other_instance(tmp_path: Path, live_account: Simulator) -> None:
+    with live(tmp_path, live_account) as gate, live(tmp_path, live_account) as other:
+        ready = gate.app.test_client().get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json["checks"]["login"].startswith("failing: ")
+        assert gate.send().json["reason"] == "NEEDS_LOGIN"
+        assert gate.operate("POST", "/refresh-token").json == {"login": "NEEDS_LOGIN"}
+        callback = _logged_in_at_fyers(gate.operate("GET", "/auth-url").json["auth_url"])
+        page = other.app.test_client().get(callback)
+        assert page.status_code == 200, page.get_data(as_text=True)
+        time.sleep(1.1)  # an instance without a token looks for one each second
+        assert gate.send().json["status"] == "ACCEPTED"
+        assert other.send().json["status"] == "ACCEPTED"
+        assert gate.operate("POST", "/refresh-token").json == {"login": "AUTHENTICATED"}
+        replayed = gate.app.test_client().get(callback)
+        assert replayed.status_code == 422
+
+
+def test_a_token_that_dies_is_told_once_and_healed_by_a_login(tmp_path: Path, live_account: Simulator) -> None:
+    with live(tmp_path, live_account) as gate:
+        gate.app.test_client().get(_logged_in_at_fyers(gate.operate("GET", "/auth-url").json["auth_url"]))
+        body = alert()
+        live_account.kill_token()
+        assert {gate.send(body).json["reason"] for _ in range(3)} == {"NEEDS_LOGIN"}
+        assert live_account.exchange.orders() == []
+        with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+            [needed] = db.execute("SELECT COUNT(*) FROM outbox WHERE id LIKE 'login%'").fetchone()
+        assert needed == 1
+        gate.app.test_client().get(_logged_in_at_fyers(gate.operate("GET", "/auth-url").json["auth_url"]))
+        assert gate.send(body).json["status"] == "ACCEPTED"
+
+
+def test_an_auth_code_can_be_brought_by_hand(tmp_path: Path, live_account: Simulator) -> None:
+    with live(tmp_path, live_account) as gate:
+        code = live_account.issue_auth_code("LIVE-200")
+        assert gate.operate("POST", "/generate-token", {"auth_code": code}).json["login"] == "AUTHENTICATED"
+        assert gate.operate("POST", "/generate-token", {"auth_code": "nonsense"}).status_code == 422
+        assert gate.operate("POST", "/generate-token", {}).status_code == 400
+        assert gate.send().json["status"] == "ACCEPTED"
+
+
+def test_a_forged_state_does_not_log_in(tmp_path: Path, live_account: Simulator) -> None:
+    with live(tmp_path, live_account) as gate:
+        code = live_account.issue_auth_code("LIVE-200")
+        for state in ("", "x", f"{'0' * 32}.9999999999.{'0' * 64}"):
+            page = gate.app.test_client().get("/auth/callback", query_string={"auth_code": code, "state": state})
+            assert page.status_code == 422
+        assert gate.send().json["reason"] == "NEEDS_LOGIN"
+
+
+def _logged_in_at_fyers(auth_url: str) -> str:
+    """The address that the owner's browser ends on, less our own host."""
+    redirect = requests.get(auth_url, allow_redirects=False, timeout=5).headers["Location"]
+    assert parse_qs(urlsplit(redirect).query)["s"] == ["ok"]
+    return f"{urlsplit(redirect).path}?{urlsplit(redirect).query}"
