@@ -1,0 +1,321 @@
+"""The judge is judged: each promise, broken by hand, is found broken, and a right history is found right."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from app.alert import tag_of
+from app.errors import Reason
+from app.order import Accepted, NotSent, Order, OrderStatus, Transition, Unresolved
+from proof.history import (
+    INVARIANTS,
+    BrokerOrder,
+    Delivery,
+    Halt,
+    History,
+    Holding,
+    Notification,
+    Pause,
+    Post,
+    check,
+)
+from tests.builders import NOW, a_ticket, an_order, no_limits
+
+KEY, OTHER = "5e" * 32, "6f" * 32
+TAG, OTHER_TAG = tag_of(KEY), tag_of(OTHER)
+SECRET = "canary/heron+stands=1"
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def received(**changes: Any) -> Order:
+    return an_order(a_ticket(), **{"key": KEY, "tag": TAG} | changes)
+
+
+def submitted(seconds: float = 0.2, **changes: Any) -> Order:
+    return received(**changes).submitted(at(seconds))
+
+
+def accepted(**changes: Any) -> Order:
+    return submitted(**changes).after(Accepted("B1"), at(0.4))
+
+
+def in_doubt() -> Order:
+    return submitted().after(Unresolved("no reply"), at(1.5))
+
+
+def filled(units: int = 65) -> Order:
+    return accepted().moved(OrderStatus.FILLED, at(2), filled_quantity=units)
+
+
+def row(tag: str = TAG, status: str = "ACCEPTED", **changes: Any) -> BrokerOrder:
+    return replace(BrokerOrder("B1", tag, at(0.3), status), **changes)
+
+
+def rang(notice_id: str, seconds: float = 1.0, kind: str = "") -> Notification:
+    return Notification(at(seconds), notice_id, kind)
+
+
+def answered(status: int | None = 200, **changes: Any) -> Delivery:
+    answer = {"key": KEY, "tag": TAG, "request_id": "r1", "duplicate": False}
+    return replace(Delivery("alert-1", at(0), at(0.5), status, answer), **changes)
+
+
+def again(seconds: float, **changes: Any) -> Delivery:
+    answer = answered().answer | {"duplicate": True, "request_id": "r2"}
+    return answered(**{"sent_at": at(seconds), "answered_at": at(seconds + 0.1), "answer": answer} | changes)
+
+
+def a_history(**changes: Any) -> History:
+    """One alert that became one order, ten minutes ago by now."""
+    history = History(
+        ended_at=at(600),
+        deliveries=[answered()],
+        posts=[Post(at(0.3), TAG, request_id="r1")],
+        broker_orders=[row()],
+        orders=[accepted()],
+        reconciled=True,
+    )
+    return replace(history, **changes)
+
+
+def nothing_sent(**changes: Any) -> History:
+    return a_history(**{"posts": [], "broker_orders": [], "orders": []} | changes)
+
+
+def doubted(**changes: Any) -> History:
+    told = {"deliveries": [answered(202)], "orders": [in_doubt()], "broker_orders": [], "reconciled": False}
+    return a_history(**told | changes)
+
+
+def limited(**limits: Any) -> dict[str, Any]:
+    return {"limits": no_limits(**limits)}
+
+
+def with_step(order: Order, status: OrderStatus, sequence: int) -> Order:
+    step = Transition(sequence, at(5), status)
+    return replace(order, status=status, sequence=sequence, transitions=(*order.transitions, step))
+
+
+def twice_sent() -> Order:
+    return submitted().after(NotSent("turned away"), at(0.5)).submitted(at(5)).after(Accepted("B1"), at(5.3))
+
+
+def many(count: int, apart: float) -> list[Order]:
+    orders = [submitted(apart * number, key=f"{number:064x}", tag=f"tv{number:018d}") for number in range(count)]
+    return [order.after(Accepted("B1"), at(500)) for order in orders]
+
+
+def posts(count: int, apart: float) -> list[Post]:
+    return [Post(at(10 + apart * number), f"tv{number:018d}") for number in range(count)]
+
+
+RIGHT: dict[str, Callable[[], History]] = {
+    "one alert, one order": a_history,
+    "a doubt that rang and was resolved later": lambda: doubted(
+        orders=[in_doubt().moved(OrderStatus.FILLED, at(200), broker_order_id="B1", filled_quantity=65)],
+        broker_orders=[row(status="FILLED", filled_quantity=65)],
+        notifications=[rang(f"{KEY}:2")],
+        reconciled=True,
+    ),
+    "a second attempt after the broker turned the first away": lambda: a_history(
+        orders=[twice_sent()],
+        posts=[Post(at(0.3), TAG, turned_away=True, request_id="r1"), Post(at(5.2), TAG, request_id="r2")],
+        deliveries=[answered(503), again(4.9)],
+    ),
+    "a duplicate that rang": lambda: a_history(
+        deliveries=[answered(), again(9)], notifications=[rang(f"{KEY}:duplicate", 9.1)]
+    ),
+    "503 to a delivery beside the one that sent": lambda: a_history(
+        deliveries=[answered(), again(0.1, status=503, answered_at=at(1))]
+    ),
+    "a cover while only covers are let through": lambda: a_history(
+        orders=[accepted(asked={"action": "BUY"})], halts=[Halt(at(-1), covers_allowed=True)]
+    ),
+    "a doubt younger than 75 seconds": lambda: doubted(ended_at=at(70)),
+    "a doubt that rang after 75 seconds of which a minute was a pause": lambda: doubted(
+        notifications=[rang(f"{KEY}:2", 130)], pauses=[Pause(at(10), at(70))]
+    ),
+}
+
+# What breaks which promises: the promises that are found broken, and the history.
+BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
+    "two orders live for one key": (
+        "I1",
+        lambda: a_history(broker_orders=[row(), row(broker_order_id="B2", status="CANCELLED")], reconciled=False),
+    ),
+    "two orders live for one alert under two keys": (
+        "I1 I15",
+        lambda: a_history(
+            deliveries=[answered(), answered(answer={"key": OTHER, "tag": OTHER_TAG, "request_id": "r2"})],
+            broker_orders=[row(), row(OTHER_TAG)],
+            orders=[accepted(), accepted(key=OTHER, tag=OTHER_TAG)],
+        ),
+    ),
+    "answered 200 and in no ledger": ("I2", lambda: nothing_sent()),
+    "answered 202 and silent ever after": ("I2 I12", lambda: doubted()),
+    "answered 202 and told a minute too late": ("I2", lambda: doubted(notifications=[rang(f"{KEY}:2", 140)])),
+    "answered 202 and only a duplicate rang": (
+        "I2 I12",
+        lambda: doubted(notifications=[rang(f"{KEY}:duplicate")]),
+    ),
+    "refused with 422 in silence": ("I2", lambda: nothing_sent(deliveries=[answered(422)])),
+    "refused with 400 in silence": ("I2", lambda: nothing_sent(deliveries=[answered(400)])),
+    "refused with 409 in silence": ("I2", lambda: a_history(deliveries=[answered(), answered(409)])),
+    "told to come again, never came, never lapsed": (
+        "I2",
+        lambda: nothing_sent(deliveries=[answered(503)], orders=[received()]),
+    ),
+    "died after the submit, and nobody was told": (
+        "I2",
+        lambda: a_history(deliveries=[answered(None)], orders=[submitted()], broker_orders=[]),
+    ),
+    "an order at the broker that the ledger does not know": (
+        "I3",
+        lambda: a_history(broker_orders=[row(), row(OTHER_TAG)]),
+    ),
+    "an order in the ledger that the broker does not know": ("I3", lambda: a_history(broker_orders=[])),
+    "called rejected, live at the broker": (
+        "I3",
+        lambda: a_history(orders=[submitted().moved(OrderStatus.REJECTED, at(0.4))], notifications=[rang(f"{KEY}:2")]),
+    ),
+    "sent before it was submitted": ("I5", lambda: a_history(posts=[Post(at(0.1), TAG)])),
+    "sent under a tag that nobody knows": ("I5", lambda: a_history(posts=[Post(at(0.3), OTHER_TAG)])),
+    "sent before the submit was in the store": ("I5", lambda: a_history(committed={(KEY, 1): at(0.35)})),
+    "two POSTs in one attempt": (
+        "I6",
+        lambda: a_history(posts=[Post(at(0.3), TAG, turned_away=True), Post(at(0.5), TAG)]),
+    ),
+    "sent again with no proof": (
+        "I6",
+        lambda: a_history(orders=[twice_sent()], posts=[Post(at(0.3), TAG), Post(at(5.2), TAG)]),
+    ),
+    "sent after the send window": ("I7", lambda: a_history(posts=[Post(at(0.2 + 0.5 + 1.3), TAG)])),
+    "sent too old": ("I7", lambda: a_history(orders=[accepted(alert_at=at(-63))])),
+    "submitted while halted": ("I8", lambda: a_history(halts=[Halt(at(-1), at(100))])),
+    "an entry submitted while only covers are let through": (
+        "I8",
+        lambda: a_history(halts=[Halt(at(-1), covers_allowed=True)]),
+    ),
+    "submitted before a halt, stored after it": (
+        "I8",
+        lambda: a_history(halts=[Halt(at(0.25))], committed={(KEY, 1): at(0.26)}),
+    ),
+    "eleven POSTs in a second": ("I5 I9", lambda: a_history(posts=posts(11, 0.09))),
+    "too many orders in a second": (
+        "I9",
+        lambda: a_history(
+            orders=many(3, 0.4), **limited(orders_per_second=2), reconciled=False, deliveries=[], posts=[]
+        ),
+    ),
+    "too many orders in a minute": (
+        "I9",
+        lambda: a_history(
+            orders=many(3, 25), **limited(orders_per_minute=2), reconciled=False, deliveries=[], posts=[]
+        ),
+    ),
+    "too many orders in a day": (
+        "I9",
+        lambda: a_history(broker_orders=[row(), row(OTHER_TAG)], reconciled=False, **limited(orders_per_day=1)),
+    ),
+    "too many lots in one order": (
+        "I9",
+        lambda: a_history(broker_orders=[row(lots=2)], **limited(lots_per_order=1)),
+    ),
+    "too many lots open": ("I9", lambda: a_history(holdings=[Holding(at(1), 3)], **limited(lots_open=2))),
+    "too much premium": (
+        "I9",
+        lambda: a_history(broker_orders=[row(premium=100.5)], **limited(premium_per_day=Decimal(100))),
+    ),
+    "a cover that bought more than was short": ("I9", lambda: a_history(holdings=[Holding(at(1), 0, 65)])),
+    "answered late": ("I10", lambda: a_history(deliveries=[answered(answered_at=at(2.6))])),
+    "answered 504": ("I10", lambda: nothing_sent(deliveries=[answered(504)])),
+    "429 to one who had the right secret": ("I10", lambda: nothing_sent(deliveries=[answered(429)])),
+    "503 after this request's order left": ("I10", lambda: a_history(deliveries=[answered(503)])),
+    "503 after the order left, whoever of the two sent it": (
+        "I10",
+        lambda: a_history(
+            posts=[Post(at(0.3), TAG)], deliveries=[answered(503), again(0.2, status=503, answered_at=at(0.6))]
+        ),
+    ),
+    "an illegal step": (
+        "I11",
+        lambda: a_history(
+            orders=[with_step(accepted(), OrderStatus.NOT_PLACED, 3)],
+            notifications=[rang(f"{KEY}:3")],
+            reconciled=False,
+        ),
+    ),
+    "a step left out": (
+        "I11 I12",
+        lambda: a_history(orders=[with_step(accepted(), OrderStatus.CANCELLED, 4)], reconciled=False),
+    ),
+    "a state that no step led to": (
+        "I11",
+        lambda: a_history(orders=[replace(accepted(), status=OrderStatus.FILLED)], reconciled=False),
+    ),
+    "denied in silence": (
+        "I2 I12",
+        lambda: nothing_sent(
+            deliveries=[answered(422)], orders=[received().denied(at(0.2), Reason.MARKET_CLOSED, "closed")]
+        ),
+    ),
+    "not in the book for a minute, in silence": (
+        "I12",
+        lambda: doubted(
+            orders=[in_doubt().absent(at(60), "1").absent(at(120), "2").absent(at(180), "3")],
+            notifications=[rang(f"{KEY}:2")],
+        ),
+    ),
+    "a second firing suppressed in silence": ("I12", lambda: a_history(deliveries=[answered(), again(9)])),
+    "fills that the ledger does not have": (
+        "I13",
+        lambda: a_history(orders=[filled(60)], broker_orders=[row(status="FILLED", filled_quantity=65)]),
+    ),
+    "filled, naked and silent": (
+        "I14",
+        lambda: a_history(orders=[filled()], broker_orders=[row(status="FILLED", filled_quantity=65, protected=False)]),
+    ),
+    "one alert, two keys": ("I2 I15", lambda: a_history(deliveries=[answered(key=OTHER)])),
+    "two alerts, one key": ("I15", lambda: a_history(deliveries=[answered(), answered(alert="alert-2")])),
+} | {
+    f"a secret {place}, {form}": ("I4", lambda put=put, shown=shown: a_history(secrets=[SECRET], **put(shown)))
+    for form, shown in {
+        "as it is": SECRET,
+        "url-encoded": quote(SECRET, safe=""),
+        "in hex": SECRET.encode().hex(),
+        "in base64": b64encode(f"user:{SECRET}".encode()).decode(),
+        "in base64, one letter on": b64encode(f"user::{SECRET}".encode()).decode(),
+        "in base64, two letters on": b64encode(f"user:::{SECRET}".encode()).decode(),
+    }.items()
+    for place, put in {
+        "in the output": lambda text: {"output": f"line\n{{'x': '{text}'}}"},
+        "in a notification": lambda text: {"notifications": [Notification(at(1), "n", "k", f"said {text}")]},
+        "in an answer": lambda text: {"deliveries": [answered(answer=answered().answer | {"message": text})]},
+        "in the ledger": lambda text: {"orders": [replace(accepted(), message=text)]},
+    }.items()
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_history_breaks_nothing(name):
+    assert check(RIGHT[name]()) == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_promise_is_found_and_no_other_one(name):
+    promises, history = BROKEN[name]
+    assert {violation.promise for violation in check(history())} == set(promises.split())
+
+
+def test_every_promise_is_broken_at_least_once():
+    broken = {promise for promises, _ in BROKEN.values() for promise in promises.split()}
+    assert broken == {f"I{number}" for number in range(1, len(INVARIANTS) + 1)}
