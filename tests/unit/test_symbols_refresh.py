@@ -89,7 +89,7 @@ BAD = {
     "blank lines": (b"\n\n", "is empty"),
     "a web page": (HTML, "is a web page"),
     "an error in JSON": (b'{"s":"error"}', "is JSON, not CSV"),
-    "not text": (bytes(range(256)) * 100, "row 1 has 1 columns, not 21"),
+    "not text": (bytes(range(256)) * 100, "has bytes that are no text"),
     "cut off in a row": (csv_of(WHOLE)[: len(csv_of(WHOLE)) // 2 - 40], "columns, not 21: cut off"),
     "half its size": (csv_of(WHOLE[: len(WHOLE) // 2]), "20 % is the most it may change"),
     "half as much again": (csv_of([*WHOLE, *exchange_list(FRIDAY, stocks=30)][len(WHOLE) :]), "20 % is the most"),
@@ -101,6 +101,8 @@ BAD = {
     "underlying and scrip code swapped": (csv_of(swapped(WHOLE, 12, 13)), "rows contradict their own ticker"),
     "a header": (b",".join(b"column" for _ in range(21)) + b"\n" + csv_of(WHOLE), "row 1, column 10: the ticker"),
     "ragged": (csv_of(WHOLE[:9]) + b"," * 25 + b"\n" + csv_of(WHOLE[9:]), "row 10, column 10: the ticker cannot be ''"),
+    "a stray quote": (csv_of(changed(7, underlying='"NIFTY')), 'column 10: the ticker cannot be .NSE:"NIFTY'),
+    "a zero byte": (csv_of(WHOLE).replace(b"0.05", b"0.\0", 1), "has bytes that are no text"),
     "bytes that are no text": (csv_of(WHOLE).replace(b"NSE:", b"NSE\xff", 1), "is no CSV as documented: .*utf-8"),
     "a zero lot": (csv_of(changed(7, lot="0")), "row 8, column 4: the lot cannot be '0'"),
     "a negative lot": (csv_of(changed(7, lot="-65")), "the lot cannot be '-65'"),
@@ -226,13 +228,36 @@ def test_more_columns_at_the_end_are_passed_over(listed, cache):
     assert atm(cache).symbol == "NSE:NIFTY26NOV26000CE"
 
 
-def test_a_row_that_contradicts_its_own_ticker_is_left_out_and_noted(listed, cache):
-    wrong = replace(WHOLE[7], ticker="NSE:NIFTY26NOV99999PE")
+@pytest.mark.parametrize(
+    "ticker",
+    [
+        "NSE:NIFTY26NOV99999PE",
+        "NSE:NIFTY26NOV25150CE",
+        "NSE:FINNIFTY26NOV25150PE",
+        "BSE:NIFTY26NOV25150PE",
+        "NSE:NIFTY27NOV25150PE",
+        "NSE:NIFTY26DEC25150PE",
+        "NSE:NIFTY26D0325150PE",
+        "NSE:NIFTY26XYZ25150PE",
+    ],
+)
+def test_a_row_that_contradicts_its_own_ticker_is_left_out_and_noted(ticker, listed, cache):
+    wrong = replace(WHOLE[7], ticker=ticker)
 
     report = refreshed(listed([*WHOLE[:7], wrong, *WHOLE[8:]]), cache)
 
     assert report["notes"] == ["NSE_FO.csv: 1 rows contradict their own ticker and are left out"]
-    assert Symbols.open(cache).lookup_symbol(wrong.symbol) is None
+    assert report["rows"] == sum(row.option_type != "XX" for row in WHOLE) - 1
+    assert WHOLE[7].symbol == "NSE:NIFTY26NOV25150PE"
+    assert Symbols.open(cache).lookup_symbol(WHOLE[7].symbol) is None
+
+
+@pytest.mark.parametrize("ticker", ["NSE:NIFTY26N2426000CE", "NSE:NIFTY26N2526000CE", "NSE:NIFTY26N2726000CE"])
+def test_an_expiry_that_a_holiday_moved_keeps_its_ticker(ticker, listed, cache):
+    rows = [replace(row, ticker=ticker) if row.symbol == "NSE:NIFTY26NOV26000CE" else row for row in LAB]
+
+    assert refreshed(listed(rows), cache)["notes"] == []
+    assert atm(cache).symbol == ticker
 
 
 def test_old_closing_times_in_the_expiry_mean_the_same_day(listed, cache):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from app.adapters.symbols.refused import Refused
@@ -29,6 +30,10 @@ _DATE_CODE = 5  # characters between underlying and strike in a ticker: 26NOV, 2
 
 _Value = TypeVar("_Value")
 
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTH_LETTERS = "123456789OND"
+_MOVED_AT_MOST = 5  # days
+_DATE_FORM = re.compile(rf"(?a:(\d\d)(?:({'|'.join(_MONTHS)})|([{_MONTH_LETTERS}])([0-3]\d)))")
 _TICKER_FORM = re.compile(r"(?a:(?:NSE|BSE):[A-Z0-9&._-]{1,64})")
 _NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
 _NUMBER_OR_BLANK = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?|)")
@@ -105,15 +110,28 @@ class _Columns:
 
 
 def _agrees(row: Row) -> bool:
-    """True where the ticker says the same underlying, strike and type as the columns.
+    """True where the ticker says the same underlying, strike, type and about the same expiry as the columns.
 
-    Tickers are never taken apart to find a contract, only to notice that columns have moved against each other. The
-    date in a ticker is not compared: a rescheduled expiry keeps its ticker.
+    Tickers are never taken apart to find a contract, only to notice that columns have moved against each other.
     """
     prefix = f"{row.exchange}:{row.underlying}"
     if not (row.symbol.startswith(prefix) and row.symbol.endswith(row.option_type)):
         return False
-    return units(row.symbol[len(prefix) + _DATE_CODE : -len(row.option_type)]) == row.strike
+    rest = row.symbol[len(prefix) : -len(row.option_type)]
+    return units(rest[_DATE_CODE:]) == row.strike and _is_near(rest[:_DATE_CODE], row.expiry)
+
+
+@lru_cache(4096)
+def _is_near(code: str, expiry: int) -> bool:
+    """True where 26NOV or 26D01 can mean this expiry: a holiday moves an expiry by days, not by weeks."""
+    match = _DATE_FORM.fullmatch(code)
+    if match is None:
+        return False
+    year, month, letter, day = match.groups()
+    of_month = _MONTHS.index(month) + 1 if month else _MONTH_LETTERS.index(letter) + 1
+    first = date(2000 + int(year), of_month, 1).toordinal()
+    first, last = (first, first + 30) if month else (first + int(day) - 1, first + int(day) - 1)
+    return first - _MOVED_AT_MOST <= expiry <= last + _MOVED_AT_MOST
 
 
 def _columns(body: bytes, name: str) -> _Columns:
