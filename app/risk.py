@@ -145,6 +145,8 @@ def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, n
 def check(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> None:
     """Raises Denied, with the numbers, where a rule forbids the order; NotNow where a cover has to wait."""
     ticket = _ticket(order)
+    # An earlier attempt of this very order was proven unsent; it must not stand in the way of the next.
+    account = replace(account, recent=tuple(sent for sent in account.recent if sent.tag != order.tag))
     _check_state(ticket, account)
     _check_rates(ticket, account, limits, now)
     unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and not exposure.shows(sent.tag)]

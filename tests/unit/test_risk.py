@@ -1,0 +1,559 @@
+"""What a limit allows it allows to the last rupee, and not one more; an exit is let through wherever it can be."""
+
+import json
+from dataclasses import fields, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.adapters import account_document
+from app.alert import Product
+from app.contract import Position
+from app.errors import Denied, NotNow, Reason
+from app.exposure import Exposure
+from app.order import Order, OrderStatus
+from app.risk import (
+    BOOK_LAG,
+    GIVES_BACK,
+    SYSTEM,
+    Account,
+    Limits,
+    NeedsBook,
+    Sent,
+    TradingState,
+    check,
+    decide,
+    doubt_reduces,
+)
+from tests.builders import (
+    NOW,
+    SYMBOL,
+    a_book_row,
+    a_position,
+    a_ticket,
+    an_account,
+    an_order,
+    no_limits,
+    order_in,
+    sent,
+)
+
+FLAT = Exposure()
+SHORT = Exposure(positions=(a_position(-650),))
+OTHER = "NSE:NIFTY26NOV26100CE"
+
+
+def entry(**changes: Any) -> Order:
+    return an_order(a_ticket(**changes))
+
+
+def cover(quantity: int = 65, **changes: Any) -> Order:
+    return an_order(a_ticket(covers=True, quantity=quantity, **changes))
+
+
+def denied(order: Order, account: Account, limits: Limits, exposure: Exposure = FLAT) -> Reason:
+    with pytest.raises(Denied) as caught:
+        check(order, account, limits, exposure, NOW)
+    assert any(digit in caught.value.message for digit in "0123456789")
+    return caught.value.reason
+
+
+def put_off(order: Order, account: Account, limits: Limits, exposure: Exposure = SHORT) -> Reason:
+    with pytest.raises(NotNow) as caught:
+        check(order, account, limits, exposure, NOW)
+    return caught.value.reason
+
+
+def allowed(order: Order, account: Account, limits: Limits, exposure: Exposure = FLAT) -> None:
+    check(order, account, limits, exposure, NOW)
+
+
+# Every limit alone: what is the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
+
+PREMIUM = Decimal("10513.75")
+PAISA = Decimal("0.01")
+
+
+def busy(seconds_ago: float, times: int, **changes: Any) -> Account:
+    return an_account(recent=tuple(sent(seconds_ago, **changes) for _ in range(times)))
+
+
+ELSEWHERE: dict[str, Any] = {"symbol": OTHER, "underlying": "BANKNIFTY", "covers": True}
+EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Account, Exposure], tuple[Order, Account, Exposure]]] = [
+    (
+        Reason.MAX_LOTS_PER_ORDER,
+        {"lots_per_order": 2},
+        (entry(quantity=130), an_account(), Exposure()),
+        (entry(quantity=195), an_account(), Exposure()),
+    ),
+    (
+        Reason.MAX_LOTS_OPEN,
+        {"lots_open": 5},
+        (entry(quantity=130), an_account(), Exposure(lots_open=3)),
+        (entry(quantity=130), an_account(), Exposure(lots_open=4)),
+    ),
+    (
+        Reason.MAX_LOTS_OPEN,
+        {"lots_open": 5},
+        (entry(), busy(1, 1, lots=4), Exposure()),
+        (entry(), busy(1, 1, lots=5), Exposure()),
+    ),
+    (
+        Reason.MAX_ORDERS_PER_DAY,
+        {"orders_per_day": 7},
+        (entry(), an_account(orders=6), Exposure()),
+        (entry(), an_account(orders=7), Exposure()),
+    ),
+    (
+        Reason.MAX_ORDERS_PER_SECOND,
+        {"orders_per_second": 2},
+        (entry(), busy(0.5, 1, **ELSEWHERE), Exposure()),
+        (entry(), busy(0.5, 2, **ELSEWHERE), Exposure()),
+    ),
+    (
+        Reason.MAX_ORDERS_PER_SECOND,
+        {"orders_per_second": 2},
+        (entry(), busy(1, 2, **ELSEWHERE), Exposure()),
+        (entry(), busy(0.999, 2, **ELSEWHERE), Exposure()),
+    ),
+    (
+        Reason.MAX_ORDERS_PER_MINUTE,
+        {"orders_per_minute": 3},
+        (entry(), busy(30, 2, **ELSEWHERE), Exposure()),
+        (entry(), busy(30, 3, **ELSEWHERE), Exposure()),
+    ),
+    (
+        Reason.MAX_ORDERS_PER_MINUTE,
+        {"orders_per_minute": 3},
+        (entry(), busy(60, 3, **ELSEWHERE), Exposure()),
+        (entry(), busy(59.999, 3, **ELSEWHERE), Exposure()),
+    ),
+    (
+        Reason.MAX_PREMIUM_PER_ORDER,
+        {"premium_per_order": PREMIUM},
+        (entry(), an_account(), Exposure()),
+        (entry(limit_price=Decimal("161.80")), an_account(), Exposure()),
+    ),
+    (
+        Reason.MAX_PREMIUM_PER_DAY,
+        {"premium_per_day": 2 * PREMIUM},
+        (entry(), an_account(premium=PREMIUM), Exposure()),
+        (entry(), an_account(premium=PREMIUM + PAISA), Exposure()),
+    ),
+    (
+        Reason.MAX_DAILY_LOSS,
+        {"daily_loss": Decimal(25_000)},
+        (entry(), an_account(), Exposure(realised=Decimal("-24999.99"))),
+        (entry(), an_account(), Exposure(realised=Decimal(-25_000))),
+    ),
+    (
+        Reason.REPEATED_ORDER,
+        {"repeats": 3},
+        (entry(), busy(59, 2), Exposure()),
+        (entry(), busy(59, 3), Exposure()),
+    ),
+    (
+        Reason.REPEATED_ORDER,
+        {"repeats": 3},
+        (entry(), busy(60, 3), Exposure()),
+        (entry(), busy(59.999, 3), Exposure()),
+    ),
+    (
+        Reason.COOLING_DOWN,
+        {"cooldown": timedelta(seconds=30)},
+        (entry(), busy(30, 1), Exposure()),
+        (entry(), busy(29.999, 1), Exposure()),
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "limit", "passes", "fails"), EDGES)
+def test_a_limit_lets_its_last_unit_through_and_not_one_more(
+    reason: Reason,
+    limit: dict[str, Any],
+    passes: tuple[Order, Account, Exposure],
+    fails: tuple[Order, Account, Exposure],
+) -> None:
+    limits = no_limits(**limit)
+    allowed(*passes[:2], limits, passes[2])
+    assert denied(*fails[:2], limits, fails[2]) is reason
+    check(*fails[:2], no_limits(), fails[2], NOW)  # and switched off it lets everything through
+
+
+def test_every_limit_has_an_edge_in_the_table() -> None:
+    assert {name for edge in EDGES for name in edge[1]} == {field.name for field in fields(Limits)}
+
+
+def test_a_profit_is_no_loss() -> None:
+    allowed(entry(), an_account(), no_limits(daily_loss=Decimal(1)), Exposure(realised=Decimal(90_000)))
+
+
+def test_a_cover_passes_what_an_entry_does_not() -> None:
+    limits = Limits(
+        lots_per_order=1,
+        lots_open=1,
+        orders_per_day=1,
+        orders_per_second=None,
+        orders_per_minute=None,
+        premium_per_order=PAISA,
+        premium_per_day=PAISA,
+        daily_loss=PAISA,
+        repeats=1,
+        cooldown=timedelta(hours=1),
+    )
+    account = an_account(orders=9, premium=PREMIUM, recent=(sent(1), sent(2)))
+    exposure = replace(SHORT, lots_open=10, realised=Decimal(-90_000))
+    allowed(cover(quantity=650), account, limits, exposure)
+    denied(entry(), account, limits, exposure)
+
+
+@pytest.mark.parametrize("limit", [{"orders_per_second": 1}, {"orders_per_minute": 1}])
+def test_the_brokers_rates_put_a_cover_off_but_never_end_it(limit: dict[str, int]) -> None:
+    reason = put_off(cover(), busy(0.1, 1, **ELSEWHERE), no_limits(**limit))
+    assert reason in (Reason.MAX_ORDERS_PER_SECOND, Reason.MAX_ORDERS_PER_MINUTE)
+
+
+def test_covers_count_against_the_brokers_rates_and_not_against_repeats_or_cooldown() -> None:
+    covers = busy(1, 5, covers=True, side="BUY", quantity=0)
+    assert denied(entry(), covers, no_limits(orders_per_minute=5)) is Reason.MAX_ORDERS_PER_MINUTE
+    allowed(entry(), covers, no_limits(repeats=1, cooldown=timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("state", "order", "reason"),
+    [
+        (TradingState.ACTIVE, entry(), None),
+        (TradingState.ACTIVE, cover(), None),
+        (TradingState.REDUCING, entry(), Reason.EXITS_ONLY),
+        (TradingState.REDUCING, cover(), None),
+        (TradingState.HALTED, entry(), Reason.TRADING_HALTED),
+        (TradingState.HALTED, cover(), Reason.TRADING_HALTED),
+    ],
+)
+def test_the_trading_state_decides_before_everything_else(
+    state: TradingState, order: Order, reason: Reason | None
+) -> None:
+    account = an_account(state=state, reason="lunch at 1")
+    if reason is None:
+        allowed(order, account, no_limits(), SHORT)
+    else:
+        limits = no_limits(lots_per_order=1, orders_per_second=1, daily_loss=PAISA)
+        assert denied(order, account, limits, SHORT) is reason
+
+
+# Throttles look at what they are meant for.
+
+
+def test_repeats_are_of_the_same_contract_and_side() -> None:
+    others = (sent(1, symbol=OTHER), sent(1, side="BUY"), sent(61))
+    allowed(entry(), an_account(recent=others), no_limits(repeats=1))
+    assert denied(entry(), an_account(recent=(*others, sent(2))), no_limits(repeats=1)) is Reason.REPEATED_ORDER
+
+
+def test_the_cooldown_is_for_an_underlying_and_for_a_strategy() -> None:
+    limits = no_limits(cooldown=timedelta(minutes=5))
+    same_underlying = an_account(recent=(sent(100, symbol=OTHER),))
+    same_strategy = an_account(recent=(sent(100, underlying="SENSEX", symbol="X", strategy="trend"),))
+    assert denied(entry(), same_underlying, limits) is Reason.COOLING_DOWN
+    assert denied(replace(entry(), strategy="trend"), same_strategy, limits) is Reason.COOLING_DOWN
+    allowed(replace(entry(), strategy="other"), same_strategy, limits)
+    allowed(entry(), same_strategy, limits)
+    no_name = an_account(recent=(sent(100, underlying="SENSEX", symbol="X", strategy=None),))
+    allowed(entry(), no_name, limits)
+
+
+def test_an_order_that_never_left_does_not_stand_in_its_own_way() -> None:
+    limits = no_limits(orders_per_second=1, orders_per_minute=1, repeats=1, cooldown=timedelta(minutes=5))
+    limits = replace(limits, lots_open=1, orders_per_day=1, lots_per_order=1, premium_per_day=PREMIUM)
+    order, account = decide(entry(), an_account(), limits, Exposure(), NOW)
+    unsent = order.moved(OrderStatus.RECEIVED, NOW)
+    again, account = decide(unsent, account.given_back(unsent), limits, Exposure(), NOW)
+    assert again.status is OrderStatus.SUBMITTED
+    assert (account.orders, account.premium) == (1, PREMIUM)
+    another, _ = decide(replace(entry(), tag="tvother"), account, limits, Exposure(), NOW)
+    assert another.status is OrderStatus.DENIED
+
+
+# Covers and what cannot be seen yet.
+
+
+@given(
+    short=st.integers(0, 10),
+    working=st.integers(0, 3),
+    hidden=st.integers(0, 3),
+    shown=st.integers(0, 3),
+    asked=st.integers(1, 12),
+)
+def test_a_cover_never_exceeds_what_is_left_of_the_short(
+    short: int, working: int, hidden: int, shown: int, asked: int
+) -> None:
+    exposure = Exposure(
+        positions=(a_position(-65 * short), a_position(-6_500, symbol=OTHER)),
+        book=(
+            a_book_row(side="BUY", quantity=65 * working, tag="tvshown"),
+            a_book_row(side="BUY", quantity=650, symbol=OTHER, tag="tvelsewhere"),
+            a_book_row(side="BUY", quantity=650, parent_id="1", tag=""),  # a protective leg
+        ),
+    )
+    recent = (
+        sent(1, covers=True, side="BUY", quantity=65 * hidden),
+        sent(1, covers=True, side="BUY", quantity=65 * shown, tag="tvshown"),  # counted in the book
+        sent(1, covers=True, side="BUY", quantity=650, symbol=OTHER),
+        sent(1, quantity=650),  # an entry
+        sent(BOOK_LAG.total_seconds(), covers=True, side="BUY", quantity=650),  # long in the positions
+    )
+    account = an_account(recent=recent)
+    if asked <= short - working - hidden:
+        allowed(cover(65 * asked), account, no_limits(), exposure)
+    else:
+        assert put_off(cover(65 * asked), account, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+
+
+def test_a_cover_without_a_short_is_put_off_because_the_position_is_gone() -> None:
+    assert put_off(cover(), an_account(), no_limits(), Exposure()) is Reason.POSITION_UNKNOWN
+
+
+def test_entries_that_the_book_does_not_show_yet_count_as_open() -> None:
+    shown = Exposure(book=(a_book_row(tag="tvshown"),), lots_open=1)
+    recent = (sent(1, lots=2), sent(1, lots=1, tag="tvshown"), sent(BOOK_LAG.total_seconds(), lots=9))
+    allowed(entry(), an_account(recent=recent), no_limits(lots_open=4), shown)
+    assert denied(entry(), an_account(recent=recent), no_limits(lots_open=3), shown) is Reason.MAX_LOTS_OPEN
+
+
+def test_without_the_book_an_entry_near_the_limit_asks_for_it_and_is_not_denied() -> None:
+    unread = Exposure(book=None, lots_open=3)
+    allowed(entry(), an_account(), no_limits(lots_open=4), unread)
+    with pytest.raises(NeedsBook):
+        check(entry(), an_account(), no_limits(lots_open=3), unread, NOW)
+    assert denied(entry(), an_account(), no_limits(lots_open=3), replace(unread, book=())) is Reason.MAX_LOTS_OPEN
+
+
+# decide: the order and the account go together.
+
+
+def test_a_submitted_order_is_counted_in_the_same_step() -> None:
+    order, account = decide(entry(quantity=130), an_account(orders=4, premium=PREMIUM), no_limits(), Exposure(), NOW)
+    assert (order.status, order.attempt, order.submitted_at) == (OrderStatus.SUBMITTED, 1, NOW)
+    assert (account.orders, account.premium) == (5, 3 * PREMIUM)
+    assert account.recent == (sent(0, tag=order.tag, quantity=130, lots=2),)
+
+
+def test_a_cover_is_counted_without_its_premium() -> None:
+    _, account = decide(cover(), an_account(premium=PREMIUM), no_limits(), SHORT, NOW)
+    assert (account.orders, account.premium) == (1, PREMIUM)
+    assert account.recent[0].covers
+
+
+def test_a_denied_order_counts_nothing() -> None:
+    before = an_account(orders=4, premium=PREMIUM, recent=(sent(5),))
+    order, account = decide(entry(quantity=130), before, no_limits(lots_per_order=1), Exposure(), NOW)
+    assert (order.status, order.reason) == (OrderStatus.DENIED, Reason.MAX_LOTS_PER_ORDER)
+    assert order.message == "2 lots; WEBHOOK_MAX_QTY allows 1 per order"
+    assert account == before
+
+
+def test_an_order_that_must_wait_changes_nothing() -> None:
+    order = cover()
+    with pytest.raises(NotNow):
+        decide(order, busy(0.1, 1), no_limits(orders_per_second=1), SHORT, NOW)
+    assert order.status is OrderStatus.RECEIVED
+
+
+def test_an_unpriced_order_is_never_decided() -> None:
+    with pytest.raises(ValueError, match="not priced"):
+        decide(an_order(), an_account(), no_limits(), Exposure(), NOW)
+
+
+def test_a_repeated_order_reduces_until_somebody_looks() -> None:
+    order, account = decide(entry(), busy(1, 2), no_limits(repeats=2), Exposure(), NOW)
+    assert (order.status, order.reason) == (OrderStatus.DENIED, Reason.REPEATED_ORDER)
+    assert (account.state, account.author, account.changed_at) == (TradingState.REDUCING, SYSTEM, NOW)
+    assert SYMBOL in account.reason
+    order, account = decide(entry(symbol=OTHER), account, no_limits(repeats=2), Exposure(), NOW + timedelta(days=3))
+    assert (order.reason, account.state) == (Reason.EXITS_ONLY, TradingState.REDUCING)
+
+
+@pytest.mark.parametrize("unresolved", [0, 1, 2, 5])
+def test_two_orders_in_doubt_at_once_stop_entries_and_let_covers_through(unresolved: int) -> None:
+    order, account = decide(entry(), an_account(), no_limits(), Exposure(unresolved=unresolved), NOW)
+    stopped = unresolved >= 2
+    assert account.state is (TradingState.REDUCING if stopped else TradingState.ACTIVE)
+    assert order.status is (OrderStatus.DENIED if stopped else OrderStatus.SUBMITTED)
+    covering, _ = decide(cover(), an_account(), no_limits(), replace(SHORT, unresolved=unresolved), NOW)
+    assert covering.status is OrderStatus.SUBMITTED
+
+
+@pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
+def test_doubt_never_lifts_or_rewrites_a_state_that_somebody_set(state: TradingState) -> None:
+    account = an_account(state=state, reason="mine", author="me")
+    assert doubt_reduces(account, 9, NOW) is account
+
+
+def test_doubt_that_is_gone_does_not_lift_the_state() -> None:
+    reduced = doubt_reduces(an_account(), 2, NOW)
+    assert doubt_reduces(reduced, 0, NOW).state is TradingState.REDUCING
+
+
+def test_a_new_day_starts_the_counters_and_keeps_state_and_rates() -> None:
+    old = an_account(
+        day="2026-11-19", orders=200, premium=PREMIUM, recent=(sent(5),), state=TradingState.REDUCING, reason="why"
+    )
+    new = old.on("2026-11-20")
+    assert (new.day, new.orders, new.premium) == ("2026-11-20", 0, 0)
+    assert (new.state, new.reason, new.recent) == (old.state, old.reason, old.recent)
+    assert new.on("2026-11-20") is new
+
+
+def test_the_day_is_indias() -> None:
+    before_midnight = NOW.replace(hour=18, minute=29)  # 23:59 in India
+    _, account = decide(entry(), Account(), no_limits(), Exposure(), before_midnight)
+    assert (account.day, account.orders) == ("2026-11-20", 1)
+    _, account = decide(entry(), account, no_limits(), Exposure(), before_midnight + timedelta(minutes=1))
+    assert (account.day, account.orders) == ("2026-11-21", 1)
+
+
+# Giving back.
+
+
+@pytest.mark.parametrize("status", sorted(GIVES_BACK))
+@pytest.mark.parametrize("ticket", [a_ticket(quantity=130), a_ticket(covers=True)])
+def test_what_was_counted_is_given_back_and_the_rates_stay(status: OrderStatus, ticket: Any) -> None:
+    before = an_account(orders=3, premium=PREMIUM)
+    order, counted = decide(an_order(ticket), before, no_limits(), SHORT, NOW)
+    after = counted.given_back(order.moved(status, NOW))
+    assert (after.orders, after.premium) == (before.orders, before.premium)
+    assert [(one.quantity, one.lots) for one in after.recent] == [(0, 0)]
+    assert (
+        denied(replace(entry(), tag="tvother"), after, no_limits(orders_per_minute=1)) is Reason.MAX_ORDERS_PER_MINUTE
+    )
+
+
+def test_only_what_is_definitively_not_at_the_broker_is_given_back() -> None:
+    assert set(OrderStatus) & GIVES_BACK == {OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED}
+
+
+def test_nothing_is_given_back_to_another_day() -> None:
+    order, _ = decide(entry(), Account(), no_limits(), Exposure(), NOW)
+    tomorrow = an_account(day="2026-11-21", orders=1, premium=PREMIUM)
+    assert tomorrow.given_back(order.moved(OrderStatus.NOT_PLACED, NOW)) == tomorrow
+
+
+def test_counters_never_go_below_zero() -> None:
+    order, _ = decide(entry(), Account(), no_limits(), Exposure(), NOW)
+    emptied = an_account().given_back(order.moved(OrderStatus.REJECTED, NOW))
+    assert (emptied.orders, emptied.premium) == (0, 0)
+
+
+def test_an_order_that_was_never_submitted_gives_nothing_back() -> None:
+    account = an_account(orders=2)
+    assert account.given_back(an_order()) == account
+    assert account.given_back(order_in(OrderStatus.RECEIVED)) == account
+
+
+def test_what_rates_and_book_no_longer_need_is_forgotten() -> None:
+    recent = (sent(BOOK_LAG.total_seconds()), sent(BOOK_LAG.total_seconds() - 1))
+    _, account = decide(cover(), an_account(recent=recent), no_limits(), SHORT, NOW)
+    assert [one.at for one in account.recent] == [recent[1].at, NOW]
+    long = no_limits(cooldown=timedelta(minutes=10))
+    _, account = decide(cover(), an_account(recent=recent), long, SHORT, NOW)
+    assert len(account.recent) == 3
+
+
+# The stored form.
+
+MOMENTS = st.datetimes(timezones=st.just(NOW.tzinfo))  # type: ignore[arg-type]
+ACCOUNTS = st.builds(
+    Account,
+    state=st.sampled_from(TradingState),
+    reason=st.text(max_size=20),
+    author=st.text(max_size=10),
+    changed_at=st.none() | MOMENTS,
+    day=st.dates().map(str),
+    orders=st.integers(0, 10**6),
+    premium=st.decimals(0, 10**9, places=2),
+    recent=st.lists(
+        st.builds(
+            Sent,
+            at=MOMENTS,
+            tag=st.text(max_size=20),
+            symbol=st.text(max_size=20),
+            quantity=st.integers(0, 10**6),
+            lots=st.integers(0, 10**4),
+            side=st.sampled_from(["BUY", "SELL"]),
+            covers=st.booleans(),
+            underlying=st.text(max_size=10),
+            strategy=st.none() | st.text(max_size=10),
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+
+
+@given(ACCOUNTS)
+def test_an_account_comes_back_from_its_document_as_it_was(account: Account) -> None:
+    document = json.loads(json.dumps(account_document.to_document(account)))
+    assert account_document.from_document(document) == account
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+)
+
+
+DAMAGED = JSON | st.sampled_from(["NaN", "Infinity", "-1", "2026-11-20T04:00:00", "2026-13-01", -1, "65"])
+EVERY_LIMIT = Limits(
+    lots_per_order=10,
+    lots_open=10,
+    orders_per_day=10,
+    orders_per_second=9,
+    orders_per_minute=9,
+    premium_per_order=10 * PREMIUM,
+    premium_per_day=10 * PREMIUM,
+    daily_loss=PREMIUM,
+    repeats=9,
+    cooldown=timedelta(seconds=1),
+)
+
+
+@given(
+    recent=st.lists(st.sampled_from([sent(1), sent(1, covers=True)]), min_size=1, max_size=2),
+    place=st.sampled_from([*Account.__slots__, *(f"recent.{name}" for name in Sent.__slots__)]),
+    damage=DAMAGED,
+    order=st.sampled_from([entry(), cover()]),
+)
+def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
+    recent: list[Sent], place: str, damage: Any, order: Order
+) -> None:
+    document = account_document.to_document(an_account(orders=10, premium=10 * PREMIUM, recent=tuple(recent)))
+    name, _, part = place.partition(".")
+    if part:
+        document["recent"][0][part] = damage
+    else:
+        document[name] = damage
+    account = account_document.from_document(json.loads(json.dumps(document)))
+    try:
+        decided, _ = decide(order, account, EVERY_LIMIT, SHORT, NOW)
+    except NotNow:
+        assert order.ticket is not None
+        assert order.ticket.covers
+    else:
+        entered = decided.status is OrderStatus.SUBMITTED and order.ticket is not None and not order.ticket.covers
+        assert not entered or name in ("orders", "premium", "day")
+
+
+@pytest.mark.parametrize("name", [*account_document.to_document(Account())])
+def test_an_account_document_that_misses_anything_is_halted(name: str) -> None:
+    document = account_document.to_document(an_account(recent=(sent(1),)))
+    del document[name]
+    assert account_document.from_document(document).state is TradingState.HALTED
+
+
+def test_a_position_of_another_product_is_not_what_a_cover_counts() -> None:
+    exposure = Exposure(positions=(Position(SYMBOL, "MARGIN", -130), a_position(-65)))
+    allowed(cover(130, product=Product.MARGIN), an_account(), no_limits(), exposure)
+    assert put_off(cover(130), an_account(), no_limits(), exposure) is Reason.POSITION_UNKNOWN
