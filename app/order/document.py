@@ -23,7 +23,10 @@ def to_document(order: Order) -> Document:
 
 
 def from_document(document: Document) -> Order:
-    """The order again; raises KeyError or ValueError for a document that is none."""
+    """The order again; raises KeyError or ValueError for a document that is none.
+
+    Fields of a later version are passed over: during a deployment, old and new instances share one ledger.
+    """
     known = {name: document[name] for name in _ORDER if name in document}
     return Order(
         **known
@@ -41,6 +44,7 @@ def from_document(document: Document) -> Order:
 
 
 _ORDER = tuple(part.name for part in fields(Order))
+_TICKET = tuple(part.name for part in fields(Ticket))
 _PRICES = ("tick_size", "ltp", "limit_price", "stop_loss", "take_profit", "stop_loss_points", "take_profit_points")
 
 
@@ -51,7 +55,7 @@ def _ticket(document: Document) -> Ticket:
         "product": Product(document["product"]),
         "order_type": OrderType(document["order_type"]),
     }
-    return Ticket(**document | prices | words)
+    return Ticket(**{name: document[name] for name in _TICKET} | prices | words)
 
 
 def _transition(document: Document) -> Transition:
