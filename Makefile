@@ -26,10 +26,14 @@ run: setup
 	@$(PY) -m app serve
 
 test: setup-dev
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
-	@$(PY) -m pytest
+	@start=$$(date +%s) && $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && \
+	$(PY) -m pytest -n 2 && echo "make test passed in $$(( $$(date +%s) - start )) s"
+
+bench: setup-dev
+	@$(PY) -m bench
+
+verify: setup-dev
+	@$(PY) -m proof
 
 # The full locks, from the short lists of direct dependencies (uv is needed for this target only).
 lock:

@@ -10,6 +10,7 @@ from app.bootstrap import open_ledger
 from app.cli.settings import configured
 from app.cli.table import table
 from app.deadline import Deadline
+from app.errors import MEANING, Reason
 from app.order import Order, OrderStatus
 from app.risk import TradingState
 from app.web.answers import detailed
@@ -29,6 +30,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     resolve.add_argument("--not-placed", action="store_true", required=True, help="you looked: it is not at Fyers")
     resolve.add_argument("--reason", required=True)
     resolve.set_defaults(run=_resolve)
+    reasons = commands.add_parser("reasons", help="the codes an answer's reason can be, as a table for the README")
+    reasons.set_defaults(run=_reasons)
     state = commands.add_parser("trading-state", help="set the trading state: active, reducing (covers only) or halted")
     state.add_argument("state", choices=[state.lower() for state in TradingState])
     state.add_argument("--reason", required=True)
@@ -74,6 +77,16 @@ def _row(order: Order) -> dict[str, str]:
         "key": order.key[:12],
         "why": order.message or "",
     }
+
+
+def _reasons(args: argparse.Namespace) -> int:  # noqa: ARG001 -- it has no arguments
+    print(reason_table())
+    return 0
+
+
+def reason_table() -> str:
+    rows = [f"| `{reason}` | {MEANING[reason]} |" for reason in Reason]
+    return "\n".join(("| reason | |", "|---|---|", *rows))
 
 
 def _trading_state(args: argparse.Namespace) -> int:
