@@ -39,29 +39,37 @@ def limit_price(side: Side, quote: Quote, contract: Contract, rules: PriceRules)
 
     Raises Denied for a quote that makes no sense, too wide a spread, or a price outside the band.
     """
-    check_quote(quote, contract.tick_size, rules)
-    slip = rules.slippage_bps / _BASIS_POINTS
+    check_quote(side, quote, contract.tick_size, rules)
+    slip, tick = rules.slippage_bps / _BASIS_POINTS, contract.tick_size
     if side is Side.BUY:
-        price = tick_up(quote.ask * (1 + slip), contract.tick_size)
-        price = min(price, contract.upper_band or price)
+        price = tick_up(quote.ask * (1 + slip), tick)
+        if contract.upper_band is not None:
+            price = min(price, tick_down(contract.upper_band, tick))
     else:
-        price = max(tick_down(quote.bid * (1 - slip), contract.tick_size), contract.tick_size)
-        price = max(price, contract.lower_band or price)
-    _check_band(quote, contract)
+        price = max(tick_down(quote.bid * (1 - slip), tick), tick)
+        if contract.lower_band is not None:
+            price = max(price, tick_up(contract.lower_band, tick))
+    _check_band("last price", quote.ltp, contract)
+    _check_band("limit price", price, contract)
     return price
 
 
-def check_quote(quote: Quote, tick_size: Decimal, rules: PriceRules) -> None:
-    """Raises Denied where nobody should trade by this quote."""
+def check_quote(side: Side, quote: Quote, tick_size: Decimal, rules: PriceRules) -> None:
+    """Raises Denied where nobody should trade by this quote.
+
+    Nobody bids for an option that is about to expire worthless, and its short must still be bought back: for BUY the
+    last price stands in for a missing bid.
+    """
     shown = f"bid {plain(quote.bid)}, ask {plain(quote.ask)}, last {plain(quote.ltp)}"
-    if min(quote.bid, quote.ask, quote.ltp) <= 0:
+    bid = quote.ltp if side is Side.BUY and quote.bid == 0 else quote.bid
+    if min(bid, quote.ask, quote.ltp) <= 0:
         raise Denied(Reason.BAD_QUOTE, f"one side of the quote is empty: {shown}")
     if quote.bid > quote.ask:
         raise Denied(Reason.BAD_QUOTE, f"the quote is crossed: {shown}")
-    spread = quote.ask - quote.bid
+    spread = quote.ask - bid
     # Near the tick a spread is wide in per cent and harmless in rupees.
     if rules.max_spread_percent is not None and spread > 2 * tick_size:
-        percent = spread / ((quote.ask + quote.bid) / 2) * _HUNDRED
+        percent = spread / ((quote.ask + bid) / 2) * _HUNDRED
         if percent > rules.max_spread_percent:
             allowed = plain(rules.max_spread_percent)
             raise Denied(Reason.SPREAD_TOO_WIDE, f"a spread of {percent:.2f}% ({shown}); {allowed}% is allowed")
@@ -99,19 +107,17 @@ def _level(level: Level, ltp: Decimal, sign: int) -> Decimal:
 
 def _check_sides(side: Side, stop: Decimal, take: Decimal, ltp: Decimal, tick: Decimal) -> None:
     sign = 1 if side is Side.SELL else -1
-    where, other = ("above", "below") if side is Side.SELL else ("below", "above")
-    if (stop - ltp) * sign < tick or stop < tick:
-        said = f"stop-loss {plain(stop)} of a {side} must be {where} the last price {plain(ltp)} and at least one tick"
-        raise Denied(Reason.WRONG_SIDE_STOP_LOSS, said)
-    if (ltp - take) * sign < tick or take < tick:
-        said = (
-            f"take-profit {plain(take)} of a {side} must be {other} the last price {plain(ltp)} and at least one tick"
-        )
-        raise Denied(Reason.WRONG_SIDE_TAKE_PROFIT, said)
+    for name, level, away, reason in (
+        ("stop-loss", stop, sign, Reason.WRONG_SIDE_STOP_LOSS),
+        ("take-profit", take, -sign, Reason.WRONG_SIDE_TAKE_PROFIT),
+    ):
+        if (level - ltp) * away < tick or level < tick:
+            where = f"one tick or more {'above' if away > 0 else 'below'} the last price {plain(ltp)}"
+            raise Denied(reason, f"{name} {plain(level)} of a {side} must be {where}, and not under one tick")
 
 
-def _check_band(quote: Quote, contract: Contract) -> None:
+def _check_band(name: str, price: Decimal, contract: Contract) -> None:
     low, high = contract.lower_band, contract.upper_band
-    if (low is not None and quote.ltp < low) or (high is not None and quote.ltp > high):
+    if (low is not None and price < low) or (high is not None and price > high):
         band = f"{plain(low) if low is not None else '…'} to {plain(high) if high is not None else '…'}"
-        raise Denied(Reason.OUTSIDE_PRICE_BAND, f"the last price {plain(quote.ltp)} is outside the day's band {band}")
+        raise Denied(Reason.OUTSIDE_PRICE_BAND, f"the {name} {plain(price)} is outside the day's band {band}")
