@@ -6,8 +6,8 @@
 
 A token that is known to have ended is never tried at Fyers. One that Fyers refuses is looked up in the store once more,
 since another instance may have today's; if that one is no other, somebody is told, once a day for each dead token,
-however many alerts and instances meet it. While a login is needed the store is read again every few seconds at most, so
-a login through any instance heals all of them. A store that does not answer ends no login that can be alive.
+however many alerts and instances meet it. While a login is needed the store is read again once a second at most, so a
+login through any instance heals all of them. A store that does not answer ends no login that can be alive.
 """
 
 import hashlib

@@ -130,8 +130,10 @@ def test_of_writers_at_once_the_newest_login_stays_and_no_reader_sees_a_torn_one
 
     with ThreadPoolExecutor(5) as pool:
         reading = pool.submit(read)
-        kept = list(pool.map(lambda store, login: store.save(login, soon(10)), stores, logins))
-        done.set()
+        try:
+            kept = list(pool.map(lambda store, login: store.save(login, soon(10)), stores, logins))
+        finally:
+            done.set()
         reading.result()
 
     assert reader.load(soon()) == logins[-1]

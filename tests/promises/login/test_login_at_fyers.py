@@ -1,0 +1,91 @@
+"""The same login with the real adapter, against the simulated broker: from the phone's link to a token that trades."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from login_world import PIN, SECRET_ID
+
+from app.adapters.fyers import FyersBroker, FyersLogin, Transport
+from app.errors import NotNow, Reason
+from app.login import LoginState
+from app.simulator import Exchange, Simulator
+from tests.tokens import APP_ID, ist
+
+BACK = "https://gateway.example/auth/callback"
+
+
+@pytest.fixture
+def simulator(world):
+    terms = {"app_id": APP_ID, "secret_id": SECRET_ID, "redirect_uri": BACK, "pin": PIN}
+    with Simulator(Exchange(now=world.clock.now), rate_limits=False, **terms) as running:
+        yield running
+    assert running.errors == []
+
+
+@pytest.fixture
+def transport():
+    made = Transport()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def one(world, simulator, transport):
+    world.fyers = FyersLogin(APP_ID, SECRET_ID, BACK, transport, simulator.api_url)
+    return world.instance(pin=PIN)
+
+
+@pytest.fixture
+def broker(one, simulator, transport):
+    return FyersBroker(APP_ID, one.current, transport, simulator.api_url, simulator.data_url)
+
+
+def tap(text):
+    """Opens the link in a notice; what Fyers sends the browser back with."""
+    link = re.search(r"https?://\S+", text)[0]
+    with requests.get(link, timeout=5, allow_redirects=False) as page:
+        back = urlsplit(page.headers["Location"])
+    assert back.netloc == "gateway.example"
+    return {name: values[0] for name, values in parse_qs(back.query).items()}
+
+
+def test_one_tap_on_the_phone_is_the_days_login(world, one, broker):
+    assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
+    back = tap(world.phone.rang[0].text)
+
+    result = one.login.complete(back["auth_code"], back["state"], world.soon())
+
+    assert (result.state, result.validated, result.warnings) == (LoginState.AUTHENTICATED, True, ())
+    assert result.ends_at == ist(6, day=21)
+    assert broker.positions(world.soon()) == ()
+
+
+def test_a_token_that_fyers_kills_is_found_out_told_once_and_replaced_by_one_tap(world, one, broker, simulator):
+    back = tap(one.login.begin())
+    one.login.complete(back["auth_code"], back["state"], world.soon())
+    simulator.kill_token()
+    for _ in range(3):
+        with pytest.raises(NotNow) as put_off:
+            broker.positions(world.soon())
+        assert put_off.value.reason is Reason.NEEDS_LOGIN
+        world.clock.pass_by(3)
+    (notice,) = world.phone.rang
+
+    back = tap(notice.text)
+    one.login.complete(back["auth_code"], back["state"], world.soon())
+
+    assert broker.positions(world.soon()) == ()
+
+
+def test_a_refresh_token_that_the_rules_ended_is_tried_and_the_link_sent(world, one, simulator):
+    back = tap(one.login.begin())
+    one.login.complete(back["auth_code"], back["state"], world.soon())
+    world.clock.go_to(ist(6, 31, day=21))
+    simulator.clear_log()
+
+    assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
+
+    assert [entry.endpoint for entry in simulator.log] == ["validate-refresh-token"]
+    assert [notice.kind for notice in world.phone.rang] == ["login-link"]
