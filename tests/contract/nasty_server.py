@@ -1,5 +1,6 @@
 """A server that misbehaves byte by byte: each connection is played one script."""
 
+import contextlib
 import socket
 import struct
 import threading
@@ -137,3 +138,14 @@ class Stopwatch:
 def closed_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def swallowing_port():
+    """The port of a listener that never accepts and whose queue is full: the kernel drops what comes."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as kept:
+        for _ in range(3):
+            waiting = kept.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        yield full.getsockname()[1]

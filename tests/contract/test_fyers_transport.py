@@ -12,7 +12,7 @@ import traceback
 import zlib
 
 import pytest
-from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply
+from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply, swallowing_port
 
 from app.adapters.fyers import CallFailed, Transport
 from app.adapters.fyers import connections as connections_module
@@ -69,7 +69,8 @@ AFTER_THE_FIRST_BYTE = {
     "closes unanswered": lambda peer: peer.read_request(),
     "resets unanswered": lambda peer: (peer.read_request(), peer.reset()),
     "closes unread": lambda peer: None,
-    "resets unread": lambda peer: peer.reset(),
+    "resets half read": lambda peer: (peer.sock.recv(1), peer.reset()),
+    "reads too slowly": lambda peer: [(peer.sock.recv(65536), time.sleep(0.005)) for _ in range(140)],
     "resets in the body": lambda peer: (peer.answer(reply()[:-9]), peer.reset()),
     "cuts the body short": lambda peer: peer.answer(reply()[:-9]),
     "cuts a chunked body short": lambda peer: peer.answer(
@@ -92,8 +93,9 @@ AFTER_THE_FIRST_BYTE = {
 
 @pytest.mark.parametrize("behaviour", AFTER_THE_FIRST_BYTE)
 def test_after_the_first_byte_a_failure_says_so_and_comes_within_the_total(transport, behaviour):
+    body = b"x" * 9_000_000 if behaviour == "reads too slowly" else b"{}"
     with NastyServer(AFTER_THE_FIRST_BYTE[behaviour]) as server:
-        assert failure(transport, server.url).wrote is True
+        assert failure(transport, server.url, body=body).wrote is True
 
 
 # -- what can go wrong before
@@ -105,17 +107,8 @@ def test_a_refused_connection_wrote_nothing(transport):
 
 
 def test_a_host_that_swallows_packets_costs_the_connect_time_alone(transport):
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        address = full.getsockname()
-        kept = []
-        for _ in range(3):  # the queue of a listener that never accepts; then the kernel drops what comes
-            kept.append(socket.socket())
-            kept[-1].setblocking(False)
-            kept[-1].connect_ex(address)
-        with Stopwatch(0.1 + MARGIN), pytest.raises(CallFailed) as caught:
-            post(transport, f"http://127.0.0.1:{address[1]}", connect=0.1, total=2.0)
-        for each in kept:
-            each.close()
+    with swallowing_port() as port, Stopwatch(0.1 + MARGIN), pytest.raises(CallFailed) as caught:
+        post(transport, f"http://127.0.0.1:{port}", connect=0.1, total=2.0)
     assert (caught.value.wrote, caught.value.why) == (False, "timed out while connecting")
 
 
@@ -345,12 +338,17 @@ def test_a_body_may_be_chunked_packed_or_end_with_the_connection(transport):
             assert post(transport, server.url).body == JSON
 
 
-def test_cookies_and_proxies_of_the_environment_play_no_part(transport, monkeypatch):
+def test_cookies_proxies_and_passwords_of_the_environment_play_no_part(transport, monkeypatch, tmp_path):
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with NastyServer(lambda peer: peer.keep_answering(reply(headers=("Set-Cookie: a=b; Path=/",)))) as server:
         post(transport, server.url)
         post(transport, server.url)
         assert b"ookie" not in server.requests[1]
+        assert f"Authorization: {SECRET}\r\n".encode() in server.requests[1]
 
 
 @pytest.mark.parametrize(
@@ -427,7 +425,7 @@ def test_a_tls_connection_that_the_server_closed_is_noticed_before_writing(tls, 
 
 
 @pytest.mark.parametrize(
-    "behaviour", [HANG, "drips the headers", "drips the body", "cuts the body short", "resets unread"]
+    "behaviour", [HANG, "drips the headers", "drips the body", "cuts the body short", "resets half read"]
 )
 def test_over_tls_too_a_failure_comes_within_the_total(tls, authority, behaviour):
     with NastyServer(AFTER_THE_FIRST_BYTE[behaviour], tls=authority[0]) as server:
@@ -449,6 +447,23 @@ def test_a_certificate_for_another_name_is_refused_before_a_byte_of_the_request(
         failed = failure(transport, f"https://api-t1.fyers.in:{server.port}")
         transport.close()
         assert (failed.wrote, server.requests) == (False, [])
+
+
+def test_an_address_that_shares_the_connect_time_with_another_has_the_rest_of_it_for_its_handshake(authority):
+    def slow_to_shake_hands(peer):
+        time.sleep(0.2)
+        with authority[0].wrap_socket(peer.sock, server_side=True) as wrapped:
+            wrapped.recv(65536)
+            wrapped.sendall(reply())
+
+    with NastyServer(slow_to_shake_hands) as server:
+        twice = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))] * 2
+        transport = Transport(tls=authority[1], lookup=lambda *_, **__: twice)
+        name = "localhost"
+        with pytest.raises(CallFailed) as caught:  # the certificate is for the address, so the handshake itself is told
+            post(transport, f"https://{name}:{server.port}", connect=0.35, total=0.5)
+        assert caught.value.why == "TLS failed while in the TLS handshake"
+        transport.close()
 
 
 @pytest.mark.parametrize(

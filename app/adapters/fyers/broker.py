@@ -98,7 +98,7 @@ class FyersBroker:
         total = deadline.cap(SEND_WINDOW, PLACE_TAIL)
         result = self._ask(lambda model: model.place_order(payload), token, total, window=window)
         outcome = classify(result, self._secrets(token), PLACE)
-        log.info("order sent", extra={"key": order.key, "outcome": type(outcome).__name__, "reply": repr(result)})
+        log.info("place", extra={"key": order.key, "outcome": type(outcome).__name__, "reply": repr(result)})
         self._tell(outcome, token, deadline)
         return outcome
 

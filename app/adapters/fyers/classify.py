@@ -128,7 +128,7 @@ def _about(code: int, body: Body, call: OrderCall) -> Refusal | None:
 
 def _code(body: Body) -> int | None:
     code = body.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
+    return code if isinstance(code, int) else None
 
 
 def _id(body: Body) -> str | None:

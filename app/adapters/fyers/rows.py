@@ -102,6 +102,7 @@ def _book_row(row: Any, secrets: Iterable[str]) -> BookRow:
         limit_price=_positive(row.get("limitPrice")),
         message=clean(row.get("message"), secrets),
         parent_id=parent if isinstance(parent, str) and parent else None,
+        stop_price=_positive(row.get("stopPrice")),
     )
 
 
