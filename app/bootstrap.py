@@ -43,7 +43,7 @@ def _desk(config: Config, resources: ExitStack) -> Desk:
     from app.adapters.fyers import FyersBroker, Transport
     from app.adapters.fyers.pace import Pace, PacedTransport
 
-    clock, calendar, notifier = SystemClock(), Calendar(config.session), LogNotifier()
+    clock, calendar, notifier = SystemClock(), config.calendar, LogNotifier()
     ledger = open_ledger(config, resources)
     # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.
     transport = PacedTransport(Pace()) if config.limits.within_fyers_rate else Transport()

@@ -1,5 +1,6 @@
 """Indian trading time: IST days, the session, and which expiries still count."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
@@ -19,23 +20,40 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the exchange is open. `session` None means always, for labs."""
+    """When the exchange is open. `session` None means always, for labs; `extra` are days with hours of their own."""
 
     session: Session | None = field(default_factory=Session)
     holidays: frozenset[date] = frozenset()
+    extra: Mapping[date, Session] = field(default_factory=dict)
+
+    def session_on(self, day: date) -> Session | None:
+        """That day's hours; None where the exchange is closed all day (and in labs, which have no hours)."""
+        if day in self.extra:
+            return self.extra[day]
+        return self.session if day.weekday() < _SATURDAY and day not in self.holidays else None
 
     def is_trading_day(self, day: date) -> bool:
-        return self.session is None or (day.weekday() < _SATURDAY and day not in self.holidays)
+        return self.session is None or self.session_on(day) is not None
 
     def is_open(self, now: datetime) -> bool:
         if self.session is None:
             return True
         local = now.astimezone(IST)
-        return self.is_trading_day(local.date()) and self.session.opens <= local.time() < self.session.closes
+        hours = self.session_on(local.date())
+        return hours is not None and hours.opens <= local.time() < hours.closes
+
+    def is_over(self, now: datetime, after: timedelta = timedelta()) -> bool:
+        """True on a trading day once its session ended so long ago; never in labs, which have no end."""
+        local = now.astimezone(IST)
+        hours = self.session_on(local.date()) if self.session is not None else None
+        return hours is not None and local - after >= datetime.combine(local.date(), hours.closes, IST)
 
     def trading_day_before(self, day: date) -> date:
         """By weekends and holidays alone, in labs too: the exchange's files follow them there as well."""
-        return _before(day, self.holidays)
+        day -= timedelta(days=1)
+        while day.weekday() >= _SATURDAY or day in self.holidays:
+            day -= timedelta(days=1)
+        return day
 
     def latest_trading_day(self, day: date) -> date:
         """That day, or the last trading day before it where it is none."""
@@ -43,16 +61,8 @@ class Calendar:
 
     def expiry_floor(self, now: datetime) -> date:
         """The first day whose expiry can still be traded: today until the session closes, then tomorrow."""
-        local = now.astimezone(IST)
-        closed = self.session is not None and local.time() >= self.session.closes
-        return local.date() + timedelta(days=1) if closed else local.date()
-
-
-def _before(day: date, holidays: frozenset[date]) -> date:
-    day -= timedelta(days=1)
-    while day.weekday() >= _SATURDAY or day in holidays:
-        day -= timedelta(days=1)
-    return day
+        today = ist_day(now)
+        return today + timedelta(days=1) if self.is_over(now) else today
 
 
 def ist_day(moment: datetime) -> date:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from app.alert import OptionType
+from app.alert import TAG, OptionType
 from app.order.status import FINAL, OrderStatus
 
 
@@ -58,7 +58,7 @@ class BookRow:
     """One row of the broker's order book. `tag` comes without Fyers' prefix and in lower case.
 
     `status` None is a code that we do not know, which is never taken for final. A row with a `parent_id` is a
-    protective leg.
+    protective leg; one with a `stop_price` (rupees) waits for the market to reach it.
     """
 
     broker_order_id: str
@@ -73,6 +73,12 @@ class BookRow:
     limit_price: Decimal | None
     message: str
     parent_id: str | None
+    stop_price: Decimal | None = None
+
+    @property
+    def ours(self) -> bool:
+        """True for an order that this gateway placed; its legs do not carry the tag."""
+        return self.parent_id is None and TAG.fullmatch(self.tag) is not None
 
     @property
     def working(self) -> int:

@@ -23,11 +23,13 @@ from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Un
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
 from app.risk import NeedsBook, decide
+from app.square_off import cancel_orphans
 from app.ticket import BuyMode, write_ticket
 
 log = logging.getLogger("gateway.execution")
 
 ATTEMPTS = 2  # of one request; the second only after proof that not a byte of the first left
+LEGS_NEED = 0.5  # seconds
 CLOCKS_DIFFER = timedelta(seconds=10)  # an alert may seem to come from the future by so much
 
 
@@ -90,6 +92,8 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
             return Receipt(submitted)
         outcome = _place(submitted, desk, deadline)
         receipt = _recorded_outcome(submitted, outcome, desk, deadline)
+        if ticket.covers and isinstance(outcome, Accepted):
+            _free_legs(desk, deadline)
         if not (isinstance(outcome, NotSent) and outcome.again and receipt.order.status is OrderStatus.RECEIVED):
             break
         if deadline.left() < SUBMIT_NEEDS_LEFT:
@@ -123,6 +127,15 @@ def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:
     except Exception:
         log.exception("placing an order failed in a way that nobody foresaw", extra={"key": order.key})
         return Unresolved("a fault of ours while the order was being sent")
+
+
+def _free_legs(desk: Desk, deadline: Deadline) -> None:
+    """After a cover no leg may outlive the position, not even until the next reconcile, which does it otherwise."""
+    try:
+        if deadline.left() > LEGS_NEED:
+            cancel_orphans(desk, deadline.within(deadline.left()))
+    except Exception:
+        log.exception("legs could not be looked after; reconcile does it")
 
 
 def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: Deadline) -> Receipt:

@@ -37,6 +37,12 @@ class Broker(Protocol):
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
         """The day's whole order book. Raises NotNow for anything but a complete one."""
 
+    def cancel(self, broker_order_id: str, deadline: Deadline) -> Outcome:
+        """Cancels a pending order. Rejected: there was nothing left to cancel. Raises NotNow without a token."""
+
+    def exit_position(self, position_id: str, deadline: Deadline) -> Outcome:
+        """Closes one position, "SYMBOL-PRODUCT", at the market; sent once. Raises NotNow without a token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

@@ -8,7 +8,6 @@ Runs every minute from Cloud Scheduler and by hand (`python -m app reconcile`). 
 compare-and-set, and who comes second finds the work done.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,18 +15,18 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from app.alert import Side
-from app.calendar import IST, ist_day
+from app.calendar import ist_day
 from app.contract import BookRow
 from app.deadline import SEND_WINDOW, Deadline
 from app.desk import Desk
 from app.errors import NotNow
+from app.legs import naked, orphans
 from app.notice import ABSENT_READS, Notice, Severity, facts_of, what
-from app.order import MOVES, Order, OrderStatus
+from app.order import MOVES, Accepted, Order, OrderStatus
 from app.outbox import drain, post
 from app.ports import Overtaken
 from app.risk import UNRESOLVED_AT_ONCE, doubt_reduces
 
-OUR_TAG = re.compile(r"tv[a-z2-7]{18}")
 SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a request that still lives records its own outcome within this
 ABSENCE_TAKES = timedelta(seconds=60)
 FINAL_AFTER = timedelta(minutes=10)  # after the session's end; the closing minutes' orders are in the book by then
@@ -37,7 +36,7 @@ _S = OrderStatus
 
 @dataclass(slots=True)
 class Report:
-    """What one run did; `book` says why the order book could not be read, None where it was."""
+    """What one run did; `book` and `positions` say why these could not be read, None where they were."""
 
     book: str | None = None
     looked_at: int = 0
@@ -47,13 +46,17 @@ class Report:
     strangers: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    positions: str | None = None
+    naked: list[str] = field(default_factory=list)
+    legs_cancelled: int = 0
     notices_sent: int = 0
     notices_waiting: int = 0
 
     @property
     def clean(self) -> bool:
-        """True where ledger and book agree and nothing is in doubt."""
-        return self.book is None and not (self.in_doubt or self.strangers or self.missing or self.doubled)
+        """True where ledger and book agree, nothing is in doubt and nothing stands unprotected."""
+        read = self.book is None and self.positions is None
+        return read and not (self.in_doubt or self.strangers or self.missing or self.doubled or self.naked)
 
     def document(self) -> dict[str, object]:
         return asdict(self) | {"clean": self.clean}
@@ -69,7 +72,8 @@ def reconcile(desk: Desk, deadline: Deadline, after_close: bool = False) -> Repo
     else:
         run.follow(book)
         run.audit(book)
-        run.absences(book, final=after_close or _session_is_over(desk))
+        run.absences(book, final=after_close or desk.calendar.is_over(desk.clock.now(), FINAL_AFTER))
+        run.protect(book)
     run.lapse()
     run.doubts()
     run.report.notices_sent, run.report.notices_waiting = drain(desk.ledger, desk.notifier, deadline)
@@ -133,7 +137,7 @@ class _Run:
     def audit(self, book: Sequence[BookRow]) -> None:
         """Both ways: rows the ledger does not know, orders the book does not show, and two rows of one order."""
         tags = {order.tag for order in self._orders.values()}
-        ours = [row for row in book if OUR_TAG.fullmatch(row.tag) and row.parent_id is None]
+        ours = [row for row in book if row.ours]
         for row in ours:
             if row.tag not in tags:
                 self.report.strangers.append(row.broker_order_id)
@@ -147,6 +151,22 @@ class _Run:
             self.report.missing.append(order.key)
             text = f"{what(order)}, order {order.broker_order_id}, is not in Fyers' order book. Check it at once."
             self._tell(f"missing:{order.key}", text, order)
+
+    def protect(self, book: Sequence[BookRow]) -> None:
+        """A leg that outlived its position is cancelled; an entry without its stop-loss rings the phone."""
+        try:
+            positions = self._desk.broker.positions(self._deadline)  # after the book: see `cancel_orphans`
+            for row in orphans(positions, book):
+                outcome = self._desk.broker.cancel(row.broker_order_id, self._deadline)
+                self.report.legs_cancelled += isinstance(outcome, Accepted)
+        except NotNow as problem:
+            self.report.positions = problem.message
+            return
+        settled = [order for order in self._orders.values() if self._now() - _submitted_at(order) >= SETTLE]
+        for entry in naked(settled, positions, book):
+            self.report.naked.append(entry.order.key)
+            text = f"{entry.units} units of {what(entry.order)} stand open without a stop-loss. Protect or close them."
+            self._tell(f"naked:{entry.order.key}:{entry.units}", text, entry.order)
 
     def lapse(self) -> None:
         """Time alone may do this and no more: an alert that nobody sent in time is never sent late."""
@@ -215,14 +235,6 @@ def _step_of_absence(order: Order, valid: bool, final: bool, now: datetime) -> O
 
 def _submitted_at(order: Order) -> datetime:
     return order.submitted_at or order.received_at
-
-
-def _session_is_over(desk: Desk) -> bool:
-    session = desk.calendar.session
-    if session is None:
-        return False
-    local = desk.clock.now().astimezone(IST)
-    return local - FINAL_AFTER >= datetime.combine(local.date(), session.closes, IST)
 
 
 def _said(row: BookRow) -> str:

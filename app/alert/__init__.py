@@ -13,11 +13,12 @@ from app.alert.alert import (
     Side,
     Strike,
 )
-from app.alert.identity import Identity, identify, tag_of
+from app.alert.identity import TAG, Identity, identify, tag_of
 from app.alert.parse import authenticate, parse
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "TAG",
     "Alert",
     "Expiry",
     "ExpiryRule",

@@ -14,6 +14,7 @@ Nothing here reads the secret, and numbers arrive in one canonical form, so 4840
 import hashlib
 import hmac
 import json
+import re
 from base64 import b32encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from datetime import UTC, datetime
 from app.alert.alert import Alert
 
 VERSION = "v1"
+TAG = re.compile(r"tv[a-z2-7]{18}")
 
 
 @dataclass(frozen=True, slots=True)

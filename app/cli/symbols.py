@@ -9,7 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 
 from app.adapters.symbols import Symbols, find_batch, find_one, refresh
-from app.calendar import Calendar
 from app.cli.settings import configured
 from app.config import Config
 
@@ -31,7 +30,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _refresh(args: argparse.Namespace) -> int:
     config = configured()
-    report = refresh(config.symbol_master_urls, config.symbol_cache, Calendar(config.session), datetime.now(UTC))
+    report = refresh(config.symbol_master_urls, config.symbol_cache, config.calendar, datetime.now(UTC))
     if args.json:
         print(json.dumps(report))
     elif report["accepted"]:
@@ -43,7 +42,7 @@ def _refresh(args: argparse.Namespace) -> int:
 
 def _find(args: argparse.Namespace) -> int:
     config = configured()
-    on = args.on or Calendar(config.session).expiry_floor(datetime.now(UTC))
+    on = args.on or config.calendar.expiry_floor(datetime.now(UTC))
     master = _master(config)
     if args.batch is not None:
         with args.batch.open("rb") as lines:
@@ -63,7 +62,7 @@ def _master(config: Config) -> Symbols:
     """The cached master; where there is none yet it is fetched first."""
     master = Symbols.open(config.symbol_cache)
     if master.problem is not None and config.symbol_master_urls:
-        refresh(config.symbol_master_urls, config.symbol_cache, Calendar(config.session), datetime.now(UTC))
+        refresh(config.symbol_master_urls, config.symbol_cache, config.calendar, datetime.now(UTC))
         master.reload_if_changed(time.monotonic())
     return master
 

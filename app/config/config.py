@@ -6,9 +6,10 @@ from datetime import timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from app.calendar import Session
+from app.calendar import Calendar
 from app.config.reader import MIN_SECRET, Reader, is_loopback
 from app.desk import AgeRules
+from app.holidays import HOLIDAYS
 from app.order import OrderType
 from app.pricing import PriceRules
 from app.risk import Limits
@@ -71,7 +72,7 @@ class Config:
     oidc_audience: str | None
     oidc_service_account: str | None
     tickets: TicketRules
-    session: Session | None
+    calendar: Calendar
     ages: AgeRules
     limits: Limits
     tradingview_ips: frozenset[str]
@@ -109,7 +110,7 @@ class Config:
             oidc_audience=read.text("OIDC_AUDIENCE"),
             oidc_service_account=read.text("OIDC_SERVICE_ACCOUNT"),
             tickets=_tickets(read),
-            session=read.market_hours(),
+            calendar=Calendar(read.market_hours(), HOLIDAYS | read.holidays(), read.extra_sessions()),
             ages=_ages(read),
             limits=_limits(read),
             tradingview_ips=read.addresses("TRADINGVIEW_IPS", TRADINGVIEW_IPS),
@@ -215,5 +216,5 @@ def _check_live(config: Config, read: Reader) -> None:
     at_fyers = urlsplit(config.fyers.api_url or "").hostname == FYERS_HOST
     if at_fyers and not config.limits.within_fyers_rate:
         read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
-    if at_fyers and config.session is None:
+    if at_fyers and config.calendar.session is None:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")

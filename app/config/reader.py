@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from ipaddress import ip_address
@@ -111,13 +111,25 @@ class Reader:
         if text == "always":
             return None
         try:
-            opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
-            if opens < closes:
-                return Session(opens, closes)
+            return _session(text)
         except ValueError:
-            pass  # the same fault as hours that end before they begin
-        self.fault("MARKET_HOURS", "must be always, or two times IST such as 09:15-15:40")
-        return Session()
+            self.fault("MARKET_HOURS", "must be always, or two times IST such as 09:15-15:40")
+            return Session()
+
+    def holidays(self) -> frozenset[date]:
+        def convert(text: str) -> frozenset[date]:
+            return frozenset(date.fromisoformat(part.strip()) for part in text.split(",") if part.strip())
+
+        return self.convert("EXTRA_HOLIDAYS", frozenset(), convert, "dates such as 2027-01-26, separated by commas")
+
+    def extra_sessions(self) -> dict[date, Session]:
+        """Days with hours of their own: muhurat trading, a session on a Saturday."""
+
+        def convert(text: str) -> dict[date, Session]:
+            days = (part.split() for part in text.split(",") if part.strip())
+            return {date.fromisoformat(day): _session(hours) for day, hours in days}
+
+        return self.convert("EXTRA_SESSIONS", {}, convert, "such as 2026-11-08 18:00-19:00, separated by commas")
 
     def whole(self, name: str, default: int) -> int:
         """A count that must be there: at least 1."""
@@ -167,6 +179,13 @@ def is_loopback(host: str | None) -> bool:
         return host is not None and ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _session(text: str) -> Session:
+    opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
+    if opens >= closes:
+        raise ValueError("a session ends after it begins")
+    return Session(opens, closes)
 
 
 def _whole(text: str) -> int:

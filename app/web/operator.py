@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.operators import CannotVerify, NobodyIsOperator, NoCredentials, NotAnOp
 from app.ports import LoginRefused
 from app.reconcile import reconcile
 from app.risk import Account, TradingState
+from app.square_off import square_off
 from app.web.answers import detailed, http_of
 
 log = logging.getLogger("gateway.operator")
@@ -148,6 +150,13 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
     def task_reconcile(deadline: Deadline) -> Response:
         report = reconcile(desk, deadline).document()
         log.info("reconciled", extra={"report": report})
+        return jsonify(report)
+
+    @routes.post("/tasks/square-off")
+    @operator(TASK)
+    def task_square_off(deadline: Deadline) -> Response:
+        report = asdict(square_off(desk, deadline))
+        log.warning("squared off", extra={"report": report})
         return jsonify(report)
 
     @routes.post("/tasks/refresh-symbols")
