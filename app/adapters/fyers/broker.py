@@ -109,9 +109,9 @@ class FyersBroker:
         Raises NotNow where there is no token.
         """
         _require(broker_order_id, "an order id")
-        call = cancelling(broker_order_id)
+        call, token = cancelling(broker_order_id), self._tokens.token(deadline)
         for attempt in range(1 + RETRIES):
-            outcome = self._change(lambda model: model.cancel_order({"id": broker_order_id}), call, deadline)
+            outcome = self._change(lambda model: model.cancel_order({"id": broker_order_id}), call, token, deadline)
             again = isinstance(outcome, Unresolved) or (isinstance(outcome, NotSent) and outcome.again)
             if not again or attempt == RETRIES or not _pause(attempt, None, deadline):
                 break
@@ -125,10 +125,10 @@ class FyersBroker:
         """
         # The SDK turns an empty request into "exit everything".
         _require(position_id, "a position id")
-        return self._change(lambda model: model.exit_positions({"id": position_id}), exiting(position_id), deadline)
+        call, token = exiting(position_id), self._tokens.token(deadline)
+        return self._change(lambda model: model.exit_positions({"id": position_id}), call, token, deadline)
 
-    def _change(self, ask: Ask, call: OrderCall, deadline: Deadline) -> Outcome:
-        token = self._tokens.token(deadline)
+    def _change(self, ask: Ask, call: OrderCall, token: Token, deadline: Deadline) -> Outcome:
         outcome = classify(self._ask(ask, token, deadline.cap(CANCEL)), self._secrets(token), call)
         self._tell(outcome, token, deadline)
         return outcome
