@@ -1,0 +1,54 @@
+"""What was seen of a run, gathered into one history: sender, broker, ledger, notices and output."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from app.simulator import Simulator
+from proof.history import Delivery, History, Notification, broker_orders_of, posts_of
+from proof.processes.lab import SECRET, Office
+
+
+def history_of(
+    account: Simulator,
+    office: Office,
+    deliveries: Iterable[Delivery],
+    outputs: Iterable[Path],
+    *,
+    reconciled: bool,
+    slack: float,
+) -> History:
+    """`slack`: seconds that scheduling, and pauses of a process, may have added to any time.
+
+    Left out are orders that a proof placed by hand, and POSTs that were cut short by a kill while they were written.
+    """
+    output = "".join(path.read_text(encoding="utf-8", errors="replace") for path in outputs if path.exists())
+    return History(
+        ended_at=office.clock.now(),
+        deliveries=tuple(deliveries),
+        posts=posts_of(entry for entry in account.log if entry.orders or isinstance(entry.body, dict)),
+        broker_orders=[order for order in broker_orders_of(account.exchange) if order.tag.startswith("tv")],
+        orders=office.desk.ledger.orders(office.deadline()),
+        notifications=(*office.recorder.notifications, *notices_in(output)),
+        reconciled=reconciled,
+        slack=slack,
+        secrets=(SECRET,),
+        output=output,
+    )
+
+
+def notices_in(output: str) -> list[Notification]:
+    """The notices that gateways put into their log, which is their sink here."""
+    found = []
+    for line in output.splitlines():
+        if not line.startswith("{"):
+            continue
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue  # cut off where its process was killed
+        if said.get("logger") == "gateway.notice":
+            at = datetime.fromisoformat(said["time"])
+            found.append(Notification(at, said["notice"], said["kind"], said["message"]))
+    return found

@@ -1,0 +1,157 @@
+"""What every proof with real processes stands on: a simulated account, a ledger of each kind, settings, a desk."""
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from uuid import uuid4
+
+from app.adapters.clock import SystemClock
+from app.bootstrap import bootstrap
+from app.calendar import IST
+from app.config import Config
+from app.deadline import Deadline
+from app.desk import Desk
+from app.notice import Notice
+from app.simulator import Exchange, Simulator
+from proof.history import Notification
+
+ROOT = Path(__file__).parents[2]
+SECRET = "canary-kestrel-over-the-weir"  # noqa: S105 - opens nothing; no output may ever hold it
+_QUIET = timedelta(minutes=8)  # reconcile is run as if minutes had passed
+_names = itertools.count()
+
+
+class LedgerKind(StrEnum):
+    SQLITE = "sqlite"
+    FIRESTORE = "firestore"
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Where one run keeps its files, and which kind of ledger its gateways share."""
+
+    folder: Path
+    kind: LedgerKind = LedgerKind.SQLITE
+    firestore: str | None = None  # host:port of an emulator
+
+    def settings(self, account: Simulator, ledger_url: str, **changes: str) -> dict[str, str]:
+        """The whole environment of a gateway. Limits are off or far away: here only the protocol is on trial."""
+        settings = {
+            "PATH": os.environ.get("PATH", ""),
+            "WEBHOOK_SECRET_TOKEN": SECRET,
+            "FYERS_API_URL": account.api_url,
+            "FYERS_DATA_URL": account.data_url,
+            "SYMBOL_MASTER_URLS": ",".join(account.master_urls),
+            "SYMBOL_CACHE": str(self.folder / "symbols"),
+            "LEDGER_URL": ledger_url,
+            "MARKET_HOURS": "always",
+            "IP_ALLOWLIST": "off",
+            "MAX_ORDERS_PER_DAY": "100000",
+            "MAX_LOTS_OPEN": "100000",
+            "MAX_ORDERS_PER_SECOND": "0",
+            "MAX_ORDERS_PER_MINUTE": "0",
+            "MAX_REPEATS": "0",
+            "MAX_DAILY_LOSS": "0",
+        }
+        if self.firestore is not None:
+            settings["FIRESTORE_EMULATOR_HOST"] = self.firestore
+        return settings | changes
+
+    def new_ledger(self) -> str:
+        """The address of a ledger that nobody has used yet."""
+        if self.kind is LedgerKind.FIRESTORE:
+            return f"firestore://proof-{uuid4().hex[:12]}"
+        return f"sqlite:///{self.new_file('ledger')}.db"
+
+    def new_file(self, name: str) -> Path:
+        return self.folder / f"{name}-{next(_names)}"
+
+
+@contextmanager
+def an_account() -> Iterator[Simulator]:
+    """An account with money for everything, quotes that stand still, and no rate limits."""
+    exchange = Exchange(capital=Decimal(10**12))
+    exchange.freeze()
+    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
+        yield account
+
+
+class MovableClock(SystemClock):
+    """The real time and `ahead` of it: what would come minutes later need not be waited for."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+class Recorder:
+    """A notifier that remembers what it delivered, by the clock of its desk."""
+
+    def __init__(self, clock: MovableClock) -> None:
+        self.notifications: list[Notification] = []
+        self._clock = clock
+
+    def send(self, notice: Notice, deadline: Deadline) -> bool:  # noqa: ARG002 - a list needs no time
+        self.notifications.append(Notification(self._clock.now(), notice.id, notice.kind, notice.text))
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """A desk outside the gateways under test, on their ledger: the scheduler's and the operator's."""
+
+    desk: Desk
+    clock: MovableClock
+    recorder: Recorder
+
+    def deadline(self, seconds: float = 20.0) -> Deadline:
+        return Deadline(self.clock.monotonic, seconds)
+
+
+@contextmanager
+def an_office(settings: Mapping[str, str]) -> Iterator[Office]:
+    with emulators_named(settings):
+        desk = bootstrap(Config.from_env(settings))
+    clock = MovableClock()
+    recorder = Recorder(clock)
+    with desk.resources:
+        yield Office(replace(desk, clock=clock, notifier=recorder), clock, recorder)
+
+
+@contextmanager
+def emulators_named(settings: Mapping[str, str]) -> Iterator[None]:
+    """Google's clients read the emulator's address from the process's own environment."""
+    name = "FIRESTORE_EMULATOR_HOST"
+    before = os.environ.get(name)
+    if name in settings:
+        os.environ[name] = settings[name]
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
+def wait_for_a_quiet_day() -> None:
+    """At midnight in India the account begins a new book; no run may straddle it."""
+    now = datetime.now(IST)
+    midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), IST)
+    if midnight - now < _QUIET:
+        sys.stderr.write("waiting for midnight in India to pass\n")
+        time.sleep((midnight - now).total_seconds() + 1)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

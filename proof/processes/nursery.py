@@ -1,0 +1,95 @@
+"""Gateway processes in milliseconds: one warm process that has imported everything, and a fork of it for each."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from proof.processes.doom import Step
+from proof.processes.lab import ROOT
+
+_READY_WITHIN = 20.0
+
+
+@dataclass(slots=True)
+class Gateway:
+    """One gateway in a process of its own. The line ends when the process does, however it ends."""
+
+    port: int
+    pid: int
+    line: socket.socket
+
+    def signal(self, number: signal.Signals) -> None:
+        if not self.died(0):
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+
+    def died(self, seconds: float) -> bool:
+        """Whether the process is gone, waiting so long for it."""
+        self.line.settimeout(seconds or 0.0001)
+        try:
+            return self.line.recv(1) == b""
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+
+
+class Nursery:
+    """Starts the warm process; every gateway forked from it dies with its line at the latest."""
+
+    def __enter__(self) -> Self:
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-m", "proof.processes.gateway", str(theirs.fileno())]
+            self._warm = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])  # noqa: S603 - ours
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._line.close()
+        self._warm.wait(20)
+
+    @contextmanager
+    def gateway(
+        self,
+        settings: Mapping[str, str],
+        *,
+        output: Path,
+        step: Step | None = None,
+        trace: Path | None = None,
+        lookup_hangs: bool = False,
+    ) -> Iterator[Gateway]:
+        """A gateway that is ready to serve; its standard output and error go to a file."""
+        ours, theirs = socket.socketpair()
+        order = {
+            "settings": dict(settings),
+            "output": str(output),
+            "step": asdict(step) if step else None,
+            "trace": str(trace) if trace else None,
+            "lookup_hangs": lookup_hangs,
+        }
+        with ours:
+            with theirs:
+                socket.send_fds(self._line, [json.dumps(order).encode()], [theirs.fileno()])
+            ours.settimeout(_READY_WITHIN)
+            said = ours.recv(4096)
+            if not said:
+                raise RuntimeError(f"a gateway did not start:\n{output.read_text(encoding='utf-8')}")
+            gateway = Gateway(**json.loads(said), line=ours)
+            try:
+                yield gateway
+            finally:
+                gateway.kill()
+                gateway.died(5.0)
