@@ -8,6 +8,7 @@ import contextlib
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _OPEN = "('RECEIVED', 'SUBMITTED', 'ACCEPTED', 'PARTIALLY_FILLED')"
 _LATEST = 500
+_PREPARE = 5.0
 
 
 class SqliteLedger:
@@ -52,7 +54,19 @@ class SqliteLedger:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._connection().executescript("PRAGMA journal_mode=WAL;" + _SCHEMA)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """The change to WAL waits for nobody: of several that open a new file together, SQLite turns some away."""
+        ends = time.monotonic() + _PREPARE
+        while True:
+            try:
+                self._connection().executescript("PRAGMA journal_mode=WAL;" + _SCHEMA)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                    raise
+            time.sleep(0.01)
 
     def close(self) -> None:
         with self._lock:
@@ -113,7 +127,8 @@ class SqliteLedger:
             values.append(day)
         if in_flight:
             where.append(f"status IN {_OPEN}")
-        query = f"SELECT document FROM orders WHERE {' AND '.join(where)} ORDER BY received_at DESC LIMIT {_LATEST}"  # noqa: S608 -- fixed words only
+        most = _LATEST if day is None and not in_flight else -1  # reconcile needs all that is in flight
+        query = f"SELECT document FROM orders WHERE {' AND '.join(where)} ORDER BY received_at DESC LIMIT {most}"  # noqa: S608 -- fixed words only
         with self._reading(deadline) as db:
             return [from_document(json.loads(row[0])) for row in db.execute(query, values)]
 
