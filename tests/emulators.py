@@ -95,7 +95,7 @@ def _google_emulator(service: str, component: str, jar: str, main: str) -> str:
     java = ["java", "-Duser.language=en", "-Xmx512m", "-XX:+UseSerialGC", "-cp", str(jars[0]), main]
     # The shell ends the emulator as soon as its standard input does, however this process may end.
     server = subprocess.Popen(
-        ["sh", "-c", '"$@" & cat; kill -9 $!', "sh", *java, "--host=127.0.0.1", f"--port={port}"],
+        ["sh", "-c", '"$@" & cat; kill -9 $!; wait', "sh", *java, "--host=127.0.0.1", f"--port={port}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

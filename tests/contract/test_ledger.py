@@ -1,0 +1,536 @@
+"""One contract for every ledger: whoever races whom, an order is stored once, submitted once and counted once."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from app.errors import NotNow, Reason
+from app.notice import Notice, Severity
+from app.order import NotSent, OrderStatus
+from app.ports import Overtaken, Window
+from app.risk import Account, TradingState
+from tests.builders import NOW, WAYS, no_limits, order_in
+from tests.contract.ledgers import (
+    InFirestore,
+    InSqlite,
+    Rivals,
+    ask_once,
+    check,
+    claim_one,
+    claim_window,
+    instance,
+    order_named,
+    record_one,
+    soon,
+    submit_and_fail,
+    submit_one,
+    submit_own,
+    submit_until_killed,
+)
+from tests.emulators import firestore_project  # noqa: F401
+
+S = OrderStatus
+
+
+@pytest.fixture(scope="module")
+def rivals():
+    rivals = Rivals()
+    yield rivals
+    rivals.close()
+
+
+@pytest.fixture(params=["sqlite", "firestore"])
+def store(request, tmp_path):
+    if request.param == "sqlite":
+        return InSqlite(tmp_path / "ledger.db")
+    return InFirestore(request.getfixturevalue("firestore_project"))
+
+
+@pytest.fixture
+def ledger(store):
+    with instance(store.url) as ledger:
+        yield ledger
+
+
+def claimed(ledger, name="an order", **changes):
+    return ledger.claim(order_named(name, **changes), None, soon())
+
+
+def submitted(ledger, name="an order", **changes):
+    order = claimed(ledger, name, **changes)
+    return ledger.submit(order, check(order), soon())
+
+
+def brought_to(ledger, status, name="an order", **changes):
+    """An order that the ledger has in that state, every step of the way recorded."""
+    order = claimed(ledger, name, **changes)
+    for number, step in enumerate(WAYS[status], start=1):
+        if step is S.SUBMITTED:
+            order = ledger.submit(order, check(order), soon())
+        else:
+            order = ledger.record(order.moved(step, NOW + timedelta(seconds=number)), soon())
+    return order
+
+
+def notice(number, **changes):
+    return replace(Notice(f"n{number}", "test", Severity.INFO, f"notice {number}"), **changes)
+
+
+def switch(ledger, state, deadline=None):
+    return ledger.change_account(lambda account: account.switched(state, "a test", "me", NOW), deadline or soon())
+
+
+def refused(call):
+    """The reason of the NotNow that the call ends in."""
+    with pytest.raises(NotNow) as problem:
+        call()
+    return problem.value.reason
+
+
+# Claims
+
+
+def test_of_16_claims_of_one_key_one_is_stored(store, ledger, rivals):
+    stored_by = rivals.race(store.url, claim_one, "ab" * 32)
+    assert len(stored_by) == 16
+    assert len(set(stored_by)) == 1
+    assert [order.request_id for order in ledger.orders(soon())] == stored_by[:1]
+
+
+def test_a_second_claim_is_answered_with_the_order_as_it_stands(ledger):
+    order = submitted(ledger)
+    assert ledger.claim(order_named("an order"), None, soon()) == order
+
+
+def test_an_order_comes_back_as_it_was_stored_in_every_state(ledger):
+    for status in S:
+        order = brought_to(ledger, status, name=status)
+        assert ledger.get(order.key, soon()) == order
+    assert ledger.get("00" * 32, soon()) is None
+
+
+def test_an_order_keeps_whatever_text_the_broker_wrote(ledger):
+    order = submitted(ledger)
+    rejected = order.moved(S.REJECTED, NOW, message="₹1,00,000 short \ud800 \x00 \N{GRINNING FACE}")
+    ledger.record(rejected, soon())
+    assert ledger.get(order.key, soon()) == rejected
+
+
+def test_of_16_claims_of_one_window_one_is_stored(store, ledger, rivals):
+    keys = rivals.race(store.url, claim_window, "a digest", 0)
+    assert len(set(keys)) == 1
+    assert [order.key for order in ledger.orders(soon())] == keys[:1]
+
+
+def test_of_16_claims_after_a_window_one_opens_the_next(store, ledger, rivals):
+    first = claimed_in(ledger, "first", 0)
+    keys = rivals.race(store.url, claim_window, "a digest", 45)
+    assert len(set(keys)) == 1
+    assert {order.key for order in ledger.orders(soon())} == {first.key, keys[0]}
+    assert len(ledger.orders(soon())) == 2
+
+
+def claimed_in(ledger, name, second, digest="a digest"):
+    order = order_named(name, received_at=NOW + timedelta(seconds=second))
+    return ledger.claim(order, Window(digest, 30), soon())
+
+
+def test_a_window_slides_from_the_claim_that_opened_it(ledger):
+    first = claimed_in(ledger, "first", 0)
+    assert claimed_in(ledger, "within", 29).key == first.key
+    assert claimed_in(ledger, "still within, for a claim does not prolong it", 29.9).key == first.key
+    later = claimed_in(ledger, "after", 30)
+    assert later.key == order_named("after").key
+    assert claimed_in(ledger, "within the second", 59).key == later.key
+
+
+def test_a_claim_from_a_clock_that_lags_falls_into_the_window(ledger):
+    first = claimed_in(ledger, "first", 10)
+    assert claimed_in(ledger, "second", 8).key == first.key
+
+
+def test_windows_of_different_digests_do_not_meet(ledger):
+    claimed_in(ledger, "one", 0)
+    assert claimed_in(ledger, "two", 0, digest="another digest").key == order_named("two").key
+
+
+# Submits
+
+
+def test_of_16_submits_of_one_order_one_wins(store, ledger, rivals):
+    order = claimed(ledger)
+    came_to = Counter(rivals.race(store.url, submit_one, order))
+    assert came_to["won"] == 1
+    assert came_to["won"] + came_to["SUBMITTED"] + came_to["gave up"] == 16
+    assert ledger.get(order.key, soon()).sequence == 1
+    assert ledger.account(soon()).orders == 1
+
+
+def test_the_loser_of_a_submit_is_told_the_order_as_it_is(ledger):
+    order = claimed(ledger)
+    won = ledger.submit(order, check(order), soon())
+    with pytest.raises(Overtaken) as overtaken:
+        ledger.submit(order, check(order), soon())
+    assert overtaken.value.current == won
+    assert ledger.account(soon()).orders == 1
+
+
+@pytest.mark.parametrize("status", [status for status in S if status is not S.RECEIVED])
+def test_an_order_that_moved_on_is_not_submitted(ledger, status):
+    order = brought_to(ledger, status)
+    as_received = order_named("an order")
+    with pytest.raises(Overtaken):
+        ledger.submit(as_received, check(as_received), soon())
+    assert ledger.get(order.key, soon()) == order
+
+
+def test_an_order_taken_back_is_submitted_again_only_from_what_it_is_now(ledger):
+    order = submitted(ledger)
+    again = ledger.record(order.after(NotSent("refused"), NOW), soon())
+    with pytest.raises(Overtaken):
+        ledger.submit(order_named("an order"), check(order_named("an order")), soon())
+    assert ledger.submit(again, check(again), soon()).attempt == 2
+    assert ledger.account(soon()).orders == 1
+
+
+def test_an_order_the_ledger_does_not_know_is_not_submitted(ledger):
+    order = order_named("never claimed")
+    assert refused(lambda: ledger.submit(order, check(order), soon())) is Reason.LEDGER_DOWN
+
+
+def test_16_submits_at_once_do_not_pass_a_limit(store, ledger, rivals):
+    came_to = Counter(rivals.race(store.url, submit_own, no_limits(orders_per_day=5)))
+    assert came_to == {"SUBMITTED": 5, "DENIED": 11}
+    orders = ledger.orders(soon())
+    account = ledger.account(soon())
+    assert Counter(str(order.status) for order in orders) == came_to
+    assert account.orders == 5
+    assert account.premium == 5 * order_named("any").ticket.premium
+    assert {one.tag for one in account.recent} == {order.tag for order in orders if order.status is S.SUBMITTED}
+    assert len(ledger.outbox(soon())) == 11
+
+
+def test_a_halt_holds_for_every_submit_that_commits_after_it(store, ledger):
+    orders = [claimed(ledger, f"order {number}") for number in range(40)]
+    with instance(store.url) as other, ThreadPoolExecutor(8) as threads:
+
+        def submit(number):
+            order, mine = orders[number], (ledger, other)[number % 2]
+            try:
+                return mine.submit(order, check(order), soon()).status
+            except NotNow:
+                return S.RECEIVED
+
+        running = [threads.submit(submit, number) for number in range(40)]
+        while ledger.account(soon()).orders < 3:
+            time.sleep(0.001)
+        at_the_halt = halted(ledger)
+        came_to = Counter(each.result() for each in running)
+    assert ledger.account(soon()).orders == at_the_halt.orders
+    assert Counter(order.status for order in ledger.orders(soon()))[S.SUBMITTED] == at_the_halt.orders
+    assert came_to[S.DENIED] > 0
+
+
+def halted(ledger):
+    """Keeps asking while the submits leave no gap."""
+    for _ in range(50):
+        try:
+            return switch(ledger, TradingState.HALTED)
+        except NotNow:
+            continue
+    raise AssertionError("the halt never came through")
+
+
+def test_what_decide_saw_is_what_the_commit_was_made_on(store, ledger):
+    """A rival halts trading between the check and the commit; where the store lets it, the check runs again."""
+    order = claimed(ledger)
+    seen = []
+    with instance(store.url) as rival:
+
+        def decide(account):
+            seen.append(account.state)
+            if len(seen) == 1:
+                try:
+                    switch(rival, TradingState.HALTED, soon(0.1))
+                except NotNow:
+                    seen.append("the rival waited")
+            return check(order)(account)
+
+        decided = ledger.submit(order, decide, soon())
+    if "the rival waited" in seen:
+        assert (decided.status, ledger.account(soon()).state) == (S.SUBMITTED, TradingState.ACTIVE)
+    else:
+        assert seen == [TradingState.ACTIVE, TradingState.HALTED]
+        assert (decided.status, ledger.account(soon()).orders) == (S.DENIED, 0)
+    assert ledger.get(order.key, soon()) == decided
+
+
+def test_an_order_that_a_rival_moves_during_the_check_is_not_submitted_as_well(store, ledger):
+    order = claimed(ledger)
+    steps = []
+    with instance(store.url) as rival:
+
+        def decide(account):
+            try:
+                steps.append(rival.record(order.lapsed(NOW, "too old"), soon(0.1)))
+            except NotNow:
+                pass  # the store made the rival wait
+            return check(order)(account)
+
+        try:
+            steps.append(ledger.submit(order, decide, soon()))
+        except Overtaken as overtaken:
+            steps.append(overtaken.current)
+    assert all(step == ledger.get(order.key, soon()) for step in steps)
+
+
+def test_a_check_that_puts_the_order_off_writes_nothing(ledger):
+    order = claimed(ledger)
+
+    def decide(account):
+        raise NotNow(Reason.POSITION_UNKNOWN)
+
+    assert refused(lambda: ledger.submit(order, decide, soon())) is Reason.POSITION_UNKNOWN
+    assert ledger.get(order.key, soon()) == order
+    assert ledger.account(soon()) == Account()
+    assert ledger.submit(order, check(order), soon()).status is S.SUBMITTED
+
+
+def test_a_denied_order_is_stored_with_its_notice_and_counts_for_nothing(ledger):
+    switch(ledger, TradingState.HALTED)
+    order = claimed(ledger)
+    denied = ledger.submit(order, check(order), soon())
+    assert (denied.status, denied.reason) == (S.DENIED, Reason.TRADING_HALTED)
+    assert ledger.get(order.key, soon()) == denied
+    assert ledger.account(soon()).orders == 0
+    assert [notice.kind for notice in ledger.outbox(soon())] == ["trading-state", "denied"]
+
+
+def test_a_check_that_stops_entries_tells_of_the_order_and_of_the_state(ledger):
+    for name in ("one", "two"):
+        submitted(ledger, name)
+    order = claimed(ledger, "three")
+    denied = ledger.submit(order, check(order, no_limits(repeats=2)), soon())
+    assert denied.reason is Reason.REPEATED_ORDER
+    assert ledger.account(soon()).state is TradingState.REDUCING
+    assert {notice.kind for notice in ledger.outbox(soon())} == {"denied", "trading-state"}
+
+
+def test_an_account_that_cannot_be_read_is_halted(store, ledger):
+    order = claimed(ledger)
+    store.spoil_account()
+    assert ledger.account(soon()).state is TradingState.HALTED
+    assert ledger.submit(order, check(order), soon()).reason is Reason.TRADING_HALTED
+    assert ledger.account(soon()).state is TradingState.HALTED
+
+
+# Records
+
+
+def test_of_16_records_of_one_step_one_is_stored(store, ledger, rivals):
+    order = submitted(ledger)
+    broker_ids = rivals.race(store.url, record_one, order)
+    assert len(set(broker_ids)) == 1
+    stored = ledger.get(order.key, soon())
+    assert (stored.broker_order_id, stored.sequence) == (broker_ids[0], 2)
+
+
+def test_a_step_is_recorded_on_the_step_before_it_and_on_no_other(ledger):
+    order = submitted(ledger)
+    accepted = ledger.record(order.moved(S.ACCEPTED, NOW, broker_order_id="1"), soon())
+    filled = accepted.moved(S.FILLED, NOW, filled_quantity=65, average_price=Decimal("165.15"))
+    another_way = order.moved(S.REJECTED, NOW)
+    two_steps_on = accepted.moved(S.PARTIALLY_FILLED, NOW).moved(S.FILLED, NOW)
+    for other in (another_way, two_steps_on, accepted):
+        with pytest.raises(Overtaken) as overtaken:
+            ledger.record(other, soon())
+        assert overtaken.value.current == accepted
+    assert ledger.record(filled, soon()) == filled
+    assert ledger.get(order.key, soon()) == filled
+
+
+def test_the_record_of_an_order_nobody_claimed_is_refused(ledger):
+    assert refused(lambda: ledger.record(order_in(S.SUBMITTED), soon())) is Reason.LEDGER_DOWN
+
+
+@pytest.mark.parametrize("status", [step for step in S if WAYS[step][:1] == (S.SUBMITTED,) and step is not S.SUBMITTED])
+def test_only_what_is_not_at_the_broker_is_given_back(ledger, status):
+    brought_to(ledger, status)
+    account = ledger.account(soon())
+    given_back = status in (S.REJECTED, S.NOT_PLACED)
+    assert account.orders == (0 if given_back else 1)
+    assert (account.premium == 0) is given_back
+    assert [one.quantity for one in account.recent] == [0 if given_back else 65]
+
+
+def test_an_order_that_was_not_sent_is_given_back(ledger):
+    order = submitted(ledger)
+    ledger.record(order.after(NotSent("refused"), NOW), soon())
+    assert ledger.account(soon()).orders == 0
+
+
+def test_16_orders_given_back_at_once_leave_nothing_counted(store, ledger, rivals):
+    kept = submitted(ledger, "kept")
+    assert set(rivals.race(store.url, submit_and_fail)) == {"REJECTED"}
+    account = ledger.account(soon())
+    assert (account.orders, account.premium) == (1, kept.ticket.premium)
+    assert [one.tag for one in account.recent if one.quantity] == [kept.tag]
+    assert len(ledger.outbox(soon())) == 16
+
+
+def test_each_step_that_somebody_must_know_of_leaves_its_notice(ledger):
+    told = set()
+    for status in S:
+        order = brought_to(ledger, status, name=status)
+        if f"{order.key}:{order.sequence}" in {notice.id for notice in ledger.outbox(soon())}:
+            told.add(status)
+    assert told == {S.DENIED, S.LAPSED, S.REJECTED, S.CANCELLED, S.EXPIRED, S.NOT_PLACED}
+
+
+def test_an_order_in_doubt_leaves_its_notice(ledger):
+    order = submitted(ledger)
+    ledger.record(order.unresolved(NOW, "time-out"), soon())
+    assert [notice.kind for notice in ledger.outbox(soon())] == ["unresolved"]
+
+
+# A crash
+
+
+def test_a_kill_between_two_steps_leaves_order_account_and_outbox_in_agreement(store, ledger):
+    context = multiprocessing.get_context("spawn")
+    for kill in range(1, 4):
+        victim = context.Process(target=submit_until_killed, args=(store.url,))
+        victim.start()
+        wait_for_orders(ledger, 8 * kill)
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.join(10)
+        orders, account = ledger.orders(soon()), ledger.account(soon())
+        live = [order for order in orders if order.status is S.SUBMITTED]
+        assert account.orders == len(live)
+        assert account.premium == sum((order.ticket.premium for order in live), Decimal(0))
+        assert {one.tag for one in account.recent if one.quantity} == {order.tag for order in live}
+        told = {f"{order.key}:{order.sequence}" for order in orders if order.status is S.REJECTED}
+        assert {notice.id for notice in ledger.outbox(soon())} == told
+        victim.close()
+
+
+def wait_for_orders(ledger, count):
+    ends = time.monotonic() + 20
+    while ledger.account(soon()).orders < count:
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+def test_instances_that_start_together_on_a_new_store_all_serve(store, rivals):
+    for number in range(12):
+        answers = rivals.race(store.another(number).url, ask_once, "who is first")
+        assert Counter(answers) == {True: 1, False: 15}
+
+
+# Notices and names
+
+
+def test_the_outbox_gives_the_oldest_first_and_at_most_a_hundred(ledger):
+    for number in range(104):
+        ledger.notify(notice(number), soon())
+    assert [one.id for one in ledger.outbox(soon())] == [f"n{number}" for number in range(100)]
+
+
+def test_a_delivered_notice_leaves_the_outbox_and_its_id_stays_known(ledger):
+    assert ledger.notify(notice(1), soon())
+    assert ledger.notify(notice(2, facts={"key": "ab", "symbol": "NSE:X"}), soon())
+    ledger.delivered("n1", soon())
+    ledger.delivered("n1", soon())
+    assert ledger.outbox(soon()) == [notice(2, facts={"key": "ab", "symbol": "NSE:X"})]
+    assert not ledger.notify(notice(1), soon())
+    assert not ledger.notify(notice(2), soon())
+    assert [one.id for one in ledger.outbox(soon())] == ["n2"]
+
+
+def test_a_new_trading_state_is_notified_with_its_commit_and_an_old_one_is_not(ledger):
+    assert switch(ledger, TradingState.REDUCING).state is TradingState.REDUCING
+    switch(ledger, TradingState.REDUCING)
+    [told] = ledger.outbox(soon())
+    assert (told.kind, told.severity) == ("trading-state", Severity.CRITICAL)
+    assert ledger.account(soon()).reason == "a test"
+
+
+def test_the_same_notice_twice_in_the_outbox_is_one(ledger):
+    """Back and forth within one tick of the clock: the third change has the first one's id."""
+    for state in (TradingState.HALTED, TradingState.ACTIVE, TradingState.HALTED):
+        switch(ledger, state)
+    assert ledger.account(soon()).state is TradingState.HALTED
+    assert sorted(one.text.split()[2] for one in ledger.outbox(soon())) == ["ACTIVE", "HALTED"]
+
+
+def test_of_16_that_ask_with_one_name_one_is_the_first(store, ledger, rivals):
+    answers = rivals.race(store.url, ask_once, "login/state ✓")
+    assert Counter(answers) == {True: 1, False: 15}
+    assert not ledger.once("login/state ✓", soon())
+    assert ledger.once("another", soon())
+
+
+def test_changes_of_the_account_at_once_are_all_kept(store, ledger):
+    def count(number):
+        mine = (ledger, other)[number % 2]
+        for _ in range(50):
+            try:
+                return mine.change_account(lambda account: replace(account, orders=account.orders + 1), soon())
+            except NotNow:
+                continue
+        raise AssertionError("never came through")
+
+    with instance(store.url) as other, ThreadPoolExecutor(4) as threads:
+        seen = [account.orders for account in threads.map(count, range(20))]
+    assert sorted(seen) == list(range(1, 21))
+
+
+# Queries
+
+
+def test_orders_come_newest_first_by_day_or_all(ledger):
+    for number in (2, 0, 1):
+        claimed(ledger, f"today {number}", received_at=NOW + timedelta(seconds=number))
+    claimed(ledger, "yesterday", day="2026-11-19", received_at=NOW - timedelta(days=1))
+    assert named(ledger.orders(soon())) == ["today 2", "today 1", "today 0", "yesterday"]
+    assert named(ledger.orders(soon(), day="2026-11-19")) == ["yesterday"]
+    assert ledger.orders(soon(), day="2026-11-18") == []
+
+
+def test_what_is_in_flight_is_what_may_still_change(ledger):
+    for number, status in enumerate(S):
+        brought_to(ledger, status, name=status, received_at=NOW + timedelta(seconds=number))
+    claimed(ledger, "old", day="2026-11-19", received_at=NOW - timedelta(days=1))
+    open_now = ["PARTIALLY_FILLED", "ACCEPTED", "SUBMITTED", "RECEIVED"]
+    assert named(ledger.orders(soon(), in_flight=True)) == [*open_now, "old"]
+    assert named(ledger.orders(soon(), day="2026-11-20", in_flight=True)) == open_now
+
+
+def named(orders):
+    return [order.request_id for order in orders]
+
+
+def test_only_the_list_of_the_latest_is_cut(ledger, monkeypatch):
+    for module in ("app.adapters.sqlite", "app.adapters.firestore.ledger"):
+        monkeypatch.setattr(f"{module}._LATEST", 3)
+    for number in range(5):
+        claimed(ledger, str(number), received_at=NOW + timedelta(seconds=number))
+    assert named(ledger.orders(soon())) == ["4", "3", "2"]
+    assert len(ledger.orders(soon(), in_flight=True)) == 5
+    assert len(ledger.orders(soon(), day="2026-11-20")) == 5
+
+
+def test_an_order_is_unresolved_once_it_was_submitted_before_the_moment(ledger):
+    submitted(ledger)
+    claimed(ledger, "received")
+    brought_to(ledger, S.ACCEPTED, name="accepted")
+    assert ledger.unresolved(NOW, soon()) == 0
+    assert ledger.unresolved(NOW + timedelta(seconds=1), soon()) == 1
