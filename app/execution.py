@@ -58,7 +58,7 @@ def execute(alert: Alert, desk: Desk, deadline: Deadline, request_id: str) -> Re
     except NotNow as problem:
         return Receipt(order, problem=problem)
     except Overtaken as overtaken:
-        return Receipt(overtaken.current, duplicate=True)
+        return _overtaken(overtaken.current, desk, deadline)
     _tell(receipt.order, desk, deadline)
     return receipt
 
@@ -219,6 +219,13 @@ def _seen_before(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
     """TradingView sends again only after a 5xx, so a second one of an order that went on is a second firing."""
     post(duplicate_notice(order), desk.ledger, desk.notifier, deadline)
     return Receipt(order, duplicate=True)
+
+
+def _overtaken(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
+    """Two at the same moment, and the other one was quicker. Where its attempt was not sent, neither was suppressed."""
+    if order.status is OrderStatus.RECEIVED:
+        return Receipt(order, duplicate=True)
+    return _seen_before(order, desk, deadline)
 
 
 def _same_id(order: Order, received: Order, desk: Desk, deadline: Deadline) -> SameIdOtherOrder:
