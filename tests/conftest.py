@@ -1,5 +1,6 @@
 """Which stand-in each cloud service had, at the end of every run."""
 
+import fyers_apiv3.fyersModel  # noqa: F401 -- whole, before the gateway loads the part of it that it uses
 import pytest
 
 from tests.emulators import BACKENDS

@@ -3,17 +3,41 @@
 The SDK's transport has no time-outs, drops status and headers, turns a lost reply into `{"code": -99}` and keeps one
 error object for all threads; its constructor opens two log files. None of that runs: the model below takes over the
 methods alone, and each call of theirs ends in `Wire`.
+
+What only the parts that never run would import, aiohttp for the asynchronous half and the loggers' base class, is not
+loaded either: the two take half the time of the service's start.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
-
-from fyers_apiv3 import fyersModel
 
 from app.adapters.fyers.json_text import write
 from app.adapters.fyers.transport import MOST_BYTES, Reply, Transport
 from app.deadline import Deadline
+
+_UNUSED = ("aiohttp", "aws_lambda_powertools")
+
+
+@contextmanager
+def _standing_in() -> Iterator[None]:
+    """Empty modules in the places of the unused ones, where these are not loaded anyway; taken away afterwards."""
+    stand_ins = {name: ModuleType(name) for name in _UNUSED if name not in sys.modules}
+    if "aws_lambda_powertools" in stand_ins:
+        stand_ins["aws_lambda_powertools"].Logger = object  # type: ignore[attr-defined]  # the SDK's logger derives from it
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+
+
+with _standing_in():
+    from fyers_apiv3 import fyersModel
 
 HEADERS = {"Content-Type": "application/json", "version": "3"}  # as the SDK sends them
 Config = fyersModel.Config
