@@ -63,6 +63,7 @@ def orders(draw: st.DrawFn, status: OrderStatus) -> Order:
         broker_order_id=draw(st.none() | TEXT),
         filled_quantity=draw(st.integers(0, 10**6)),
         average_price=draw(st.none() | RUPEES),
+        absent_reads=draw(st.integers(0, 9)),
     )
 
 

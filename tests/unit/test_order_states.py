@@ -117,6 +117,21 @@ def test_a_lost_reply_is_never_called_a_refusal() -> None:
     assert after.message == "reset after the first byte"
 
 
+def test_an_order_not_found_in_the_book_stays_submitted_however_often_it_is_looked_for() -> None:
+    order = order_in(S.SUBMITTED).unresolved(NOW, "read time-out")
+    for reads in range(1, 6):
+        order = order.absent(LATER, f"not found {reads} times")
+        assert (order.status, order.absent_reads, order.reason) == (S.SUBMITTED, reads, Reason.OUTCOME_UNKNOWN)
+    assert order.moved(S.FILLED, LATER).status is S.FILLED  # a late row adopts it
+
+
+@pytest.mark.parametrize("status", [status for status in S if status is not S.SUBMITTED])
+def test_only_a_submitted_order_can_be_in_doubt(status: OrderStatus) -> None:
+    for doubt in (order_in(status).unresolved, order_in(status).absent):
+        with pytest.raises(IllegalMove):
+            doubt(LATER, "why")
+
+
 def test_time_alone_never_takes_a_submitted_order_away() -> None:
     for step in ("lapsed", "denied"):
         order = order_in(S.SUBMITTED)
