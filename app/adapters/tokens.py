@@ -107,7 +107,7 @@ class GcsTokens:
     """
 
     def __init__(self, bucket: str, object_name: str) -> None:
-        from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+        from google.api_core.exceptions import GoogleAPIError, NotFound
         from google.auth.exceptions import GoogleAuthError
         from google.cloud import storage  # type: ignore[import-untyped]
         from google.cloud.storage.exceptions import DataCorruption, InvalidResponse  # type: ignore[import-untyped]
@@ -118,7 +118,6 @@ class GcsTokens:
         self._name = object_name
         self._place = f"gs://{bucket}/{object_name}"
         self._missing = NotFound
-        self._conflict = PreconditionFailed
         # OSError has those of `requests` and of the sockets below it.
         self._failures = (GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, HTTPError, OSError)
 
@@ -142,32 +141,26 @@ class GcsTokens:
             if number:
                 time.sleep(deadline.cap(_PAUSE * 2 ** (number - 1) * random.uniform(0.5, 1.5)))  # noqa: S311 (jitter)
             try:
-                kept = self._saved(token, deadline)
-            except self._failures as error:  # it may be written or not: that is read before another try
+                return self._saved(token, deadline)
+            except self._failures as error:  # a conflict too may be our own write: that is read before another try
                 log.warning("writing %s failed: %s", self._place, _brief(error))
-                continue
-            if kept is not None:
-                return kept
         raise _down(f"{self._place}, {_TRIES} times", "written")
 
-    def _saved(self, token: Token, deadline: Deadline) -> Token | None:
-        """One try: what the store holds then, or None where somebody else wrote in between."""
+    def _saved(self, token: Token, deadline: Deadline) -> Token:
+        """One try: what the store holds then."""
         text, generation = self._read(deadline)
         if text == _written(token):
             return token
         newer = _newer(text, token)
         if newer is not None:
             return newer
-        try:
-            self._bucket.blob(self._name).upload_from_string(
-                _written(token),
-                content_type="application/json",
-                if_generation_match=generation,
-                timeout=self._time_out(deadline),
-                retry=None,
-            )
-        except self._conflict:
-            return None
+        self._bucket.blob(self._name).upload_from_string(
+            _written(token),
+            content_type="application/json",
+            if_generation_match=generation,
+            timeout=self._time_out(deadline),
+            retry=None,
+        )
         return token
 
     def _read(self, deadline: Deadline) -> tuple[bytes | None, int]:

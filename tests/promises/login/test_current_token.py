@@ -81,7 +81,7 @@ def test_the_token_is_read_once_however_many_alerts_come(world, one):
 
 def test_a_hundred_alerts_at_once_are_one_read(world, one):
     today = world.put(token(ist(9)))
-    world.store.answers.clear()
+    world.store.hangs = 1
 
     with ThreadPoolExecutor(100) as pool:
         alerts = [pool.submit(world.alert, one) for _ in range(100)]
@@ -93,7 +93,7 @@ def test_a_hundred_alerts_at_once_are_one_read(world, one):
 
 
 def test_a_store_that_hangs_costs_an_alert_no_more_than_its_deadline(world, one):
-    world.store.answers.clear()
+    world.store.hangs = 1
     started = time.monotonic()
 
     assert "in time" in world.alert(one, seconds=0.1)
@@ -103,12 +103,22 @@ def test_a_store_that_hangs_costs_an_alert_no_more_than_its_deadline(world, one)
 
 
 def test_a_read_that_hung_is_given_up_and_another_one_made(world, one):
-    world.store.answers.clear()
+    world.store.hangs = 1
     world.alert(one, seconds=0.05)
     today = world.put(token(ist(9)))
-    world.clock.pass_by(10)
-    world.store.answers.set()
+    world.clock.pass_by(1.5)
+    assert "in time" in world.alert(one, seconds=0.05)
+    assert world.store.loads == 1
+    world.clock.pass_by(3)
 
+    assert world.alert(one) == today
+    assert world.store.loads == 2
+
+
+def test_a_slow_read_does_not_bring_an_older_token_back(world, one):
+    today = one.current.adopt(token(ist(9)))
+
+    assert one.current.adopt(token(ist(8))) == today
     assert world.alert(one) == today
 
 
