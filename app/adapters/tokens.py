@@ -103,7 +103,7 @@ class GcsTokens:
 
     Each write is preconditioned on the generation that was read. The client's own retry is off: after a lost reply it
     would report our own write as somebody else's (412). Instead the object is read again and compared.
-    STORAGE_EMULATOR_HOST is honoured, without credentials. Make it before serving: the SDK takes half a second to load.
+    STORAGE_EMULATOR_HOST is honoured, without credentials. Make it before serving: the SDK takes 0.2 s to load.
     """
 
     def __init__(self, bucket: str, object_name: str) -> None:
