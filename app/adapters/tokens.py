@@ -109,11 +109,11 @@ class GcsTokens:
     def __init__(self, bucket: str, object_name: str) -> None:
         from google.api_core.exceptions import GoogleAPIError, NotFound
         from google.auth.exceptions import GoogleAuthError
-        from google.cloud import storage  # type: ignore[import-untyped]
+        from google.cloud.storage import Client  # type: ignore[import-untyped]
         from google.cloud.storage.exceptions import DataCorruption, InvalidResponse  # type: ignore[import-untyped]
         from urllib3.exceptions import HTTPError
 
-        self._client = storage.Client(project=None)
+        self._client = Client(project=None)
         self._bucket = self._client.bucket(bucket)
         self._name = object_name
         self._place = f"gs://{bucket}/{object_name}"
