@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from app.calendar import Calendar
-from app.config.reader import MIN_SECRET, Reader, is_loopback
+from app.config.reader import MIN_SECRET, Reader, is_loopback, split
 from app.desk import AgeRules
 from app.holidays import HOLIDAYS
 from app.order import OrderType
@@ -206,14 +205,14 @@ def _check_paper(config: Config, read: Reader) -> None:
     urls = [url for url in (config.fyers.api_url, config.fyers.data_url) if url is not None]
     if len(urls) == 1:
         read.fault("FYERS_API_URL, FYERS_DATA_URL", "belong together; set both or neither")
-    if any(not is_loopback(urlsplit(url).hostname) for url in urls):
+    if any(not is_loopback(split(url).hostname) for url in urls):
         read.fault("FYERS_API_URL, FYERS_DATA_URL", "BROKER=paper talks to a simulator on loopback only")
     if urls and not config.symbol_master_urls:
         read.fault("SYMBOL_MASTER_URLS", "is missing; `python -m app simulate` prints the ones of its simulator")
 
 
 def _check_live(config: Config, read: Reader) -> None:
-    at_fyers = urlsplit(config.fyers.api_url or "").hostname == FYERS_HOST
+    at_fyers = split(config.fyers.api_url or "").hostname == FYERS_HOST
     if at_fyers and not config.limits.within_fyers_rate:
         read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
     if at_fyers and config.calendar.session is None:

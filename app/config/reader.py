@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from app.calendar import Session
 from app.secret import Secret
@@ -56,7 +56,7 @@ class Reader:
                 self.fault(name, f"is given twice, here and as {name}_FILE; keep one")
             try:
                 text = Path(path).read_text(encoding="utf-8").strip() or None
-            except OSError:
+            except (OSError, UnicodeDecodeError):
                 self.fault(f"{name}_FILE", "names a file that cannot be read")
         if text is not None and len(text) < shortest:
             self.fault(name, f"must have at least {shortest} characters")
@@ -76,7 +76,7 @@ class Reader:
     def notification_urls(self) -> tuple[Secret, ...]:
         joined = self.secret("NOTIFICATION_URL")
         urls = [part.strip() for part in joined.reveal().split(",") if part.strip()] if joined else []
-        if any(urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname for url in urls):
+        if any(split(url).scheme not in ("http", "https") or not split(url).hostname for url in urls):
             self.fault("NOTIFICATION_URL", "must be http or https addresses, separated by commas")
         return tuple(Secret(url) for url in urls)  # ntfy topics and Telegram addresses are secrets themselves
 
@@ -91,7 +91,7 @@ class Reader:
         text = self.text(name)
         if text is None:
             return None
-        parts = urlsplit(text.rstrip("/"))
+        parts = split(text.rstrip("/"))
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             self.fault(name, "plain http is allowed to loopback only; use https")
         elif parts.scheme not in ("http", "https") or not parts.hostname:
@@ -172,6 +172,15 @@ class Reader:
         return text
 
 
+def split(url: str) -> SplitResult:
+    """The parts of an address; empty ones for what is none, where urlsplit raises and may quote it."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
+
+
 def is_loopback(host: str | None) -> bool:
     if host == "localhost":
         return True
@@ -182,6 +191,8 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _session(text: str) -> Session:
+    if re.fullmatch(r"\d\d:\d\d *- *\d\d:\d\d", text, re.ASCII) is None:
+        raise ValueError(text)  # seconds mean nothing here, and a zone would not be India's
     opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
     if opens >= closes:
         raise ValueError("a session ends after it begins")
