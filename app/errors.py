@@ -55,6 +55,7 @@ class Reason(StrEnum):
 
     TOO_OLD = "TOO_OLD"
     BROKER_REJECTED = "BROKER_REJECTED"
+    FOUND_IN_BOOK = "FOUND_IN_BOOK"
     FOUND_NOT_PLACED = "FOUND_NOT_PLACED"
 
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
@@ -107,6 +108,7 @@ MEANING: dict[Reason, str] = {
     Reason.SYMBOLS_STALE: "the symbol master is too old to open a position by",
     Reason.TOO_OLD: "the alert was too old to send; it was not sent",
     Reason.BROKER_REJECTED: "Fyers or the exchange refused the order; the message is theirs",
+    Reason.FOUND_IN_BOOK: "the request that sent it ended without knowing; the order was found in the order book",
     Reason.FOUND_NOT_PLACED: "the order is not in the final order book, or a human said so",
     Reason.OUTCOME_UNKNOWN: "the order was sent and its outcome is not known yet; it is looked up, never sent again",
     Reason.NOT_RECORDED: "the order is placed, but the record could not be written yet",

@@ -56,6 +56,9 @@ _SEVERITY = {
 
 def notice_of(order: Order) -> Notice | None:
     """The notice that the order's newest step needs; None where nobody has to be told."""
+    if order.reason is Reason.FOUND_IN_BOOK:
+        text = f"Found in the order book as {order.status}, {what(order)}. Whoever sent the alert was not told so."
+        return Notice(f"{order.key}:{order.sequence}", "found", Severity.WARNING, text, facts_of(order))
     if order.status not in _SEVERITY:
         return None
     if order.status is OrderStatus.SUBMITTED and not _doubt_is_news(order):

@@ -19,7 +19,7 @@ from app.calendar import ist_day
 from app.contract import BookRow
 from app.deadline import SEND_WINDOW, Deadline
 from app.desk import Desk
-from app.errors import NotNow
+from app.errors import NotNow, Reason
 from app.legs import naked, orphans
 from app.notice import ABSENT_READS, Notice, Severity, facts_of, what
 from app.order import MOVES, Accepted, Order, OrderStatus
@@ -32,6 +32,8 @@ ABSENCE_TAKES = timedelta(seconds=60)
 FINAL_AFTER = timedelta(minutes=10)  # after the session's end; the closing minutes' orders are in the book by then
 
 _S = OrderStatus
+_STANDS = frozenset({_S.ACCEPTED, _S.PARTIALLY_FILLED, _S.FILLED})
+_NEVER_PLACED = frozenset({_S.DENIED, _S.LAPSED, _S.NOT_PLACED})
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:
     A row whose status we do not know is still proof that the order is there.
     """
     status = row.status or (_S.ACCEPTED if order.status is _S.SUBMITTED else order.status)
+    found = order.status is _S.SUBMITTED and status in _STANDS
     same = (status, row.filled_quantity) == (order.status, order.filled_quantity)
     if same or status not in MOVES[order.status]:
         return None
@@ -95,6 +98,7 @@ def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:
         broker_order_id=row.broker_order_id,
         filled_quantity=row.filled_quantity,
         average_price=row.average_price,
+        reason=Reason.FOUND_IN_BOOK if found else None,
         message=row.message or None,
     )
 
@@ -112,10 +116,10 @@ class _Run:
         self.report.looked_at = len(self._orders)
 
     def follow(self, book: Sequence[BookRow]) -> None:
-        """Evidence of presence moves any record."""
+        """Evidence of presence moves any record, once the request that sent the order has had its time to speak."""
         rows = {row.tag: row for row in book if row.parent_id is None}
         for order in list(self._orders.values()):
-            if (row := rows.get(order.tag)) is None:
+            if (row := rows.get(order.tag)) is None or (order.reason is None and self._is_young(order)):
                 continue
             if order.status is _S.RECEIVED:  # it was called not sent, and there it is: nobody may send it again
                 self._record(order.submitted(self._now()))
@@ -129,20 +133,25 @@ class _Run:
         valid = not self._not_shown(book)
         for order in list(self._orders.values()):
             now = self._now()
-            if order.status is not _S.SUBMITTED or order.tag in tags or now - _submitted_at(order) < SETTLE:
+            if order.status is not _S.SUBMITTED or order.tag in tags or self._is_young(order):
                 continue
             if (step := _step_of_absence(order, valid and order.day == self._today, final, now)) is not None:
                 self._record(step)
 
     def audit(self, book: Sequence[BookRow]) -> None:
-        """Both ways: rows the ledger does not know, orders the book does not show, and two rows of one order."""
-        tags = {order.tag for order in self._orders.values()}
+        """Both ways: rows the ledger does not know, orders the book does not show, and two rows of one order.
+
+        A row of an order that was never placed, as the ledger has it, is as strange as one that it does not know.
+        """
+        orders = {order.tag: order for order in self._orders.values()}
         ours = [row for row in book if row.ours]
         for row in ours:
-            if row.tag not in tags:
+            order = orders.get(row.tag)
+            if order is None or (order.status in _NEVER_PLACED and row.status is not _S.REJECTED):
                 self.report.strangers.append(row.broker_order_id)
-                text = f"{_said(row)} has a tag of this gateway, and the ledger does not know it. Check it at once."
-                self._tell(f"stranger:{row.broker_order_id}", text)
+                known = f"has it as {order.status}" if order else "does not know it"
+                text = f"{_said(row)} has a tag of this gateway, and the ledger {known}. Check it at once."
+                self._tell(f"stranger:{row.broker_order_id}", text, order)
         live = Counter(row.tag for row in ours if row.status is not _S.REJECTED)
         for tag in (tag for tag, count in live.items() if count > 1):
             self.report.doubled.append(tag)
@@ -190,6 +199,10 @@ class _Run:
         if len(doubted) >= UNRESOLVED_AT_ONCE:
             reduce = partial(doubt_reduces, unresolved=len(doubted), now=self._now())
             self._desk.ledger.change_account(reduce, self._deadline)
+
+    def _is_young(self, order: Order) -> bool:
+        """True while the request that sent the order may be at it."""
+        return order.status is _S.SUBMITTED and self._now() - _submitted_at(order) < SETTLE
 
     def _not_shown(self, book: Sequence[BookRow]) -> list[Order]:
         """Orders of today that Fyers gave an id and that this reading does not have: then it is not a valid one."""

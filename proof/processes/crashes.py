@@ -21,7 +21,7 @@ from app.reconcile import reconcile
 from app.simulator import Fault, FaultKind, Simulator
 from proof.history import check
 from proof.processes.doom import Step, steps_of
-from proof.processes.evidence import history_of
+from proof.processes.evidence import history_of, unheard_of
 from proof.processes.lab import Lab, LedgerKind, Office, an_account, an_office, wait_for_a_quiet_day
 from proof.processes.nursery import Gateway, Nursery
 from proof.processes.sender import NextPort, Sender, Text, an_alert
@@ -152,7 +152,7 @@ class CrashMatrix:
             history = history_of(account, office, sender.deliveries, outputs, reconciled=True, slack=SLACK)
             live = sum(order.live for order in history.broker_orders)
             ends = [order for order in history.orders if order.status not in _FINAL]
-            found = [str(violation) for violation in check(history)]
+            found = [str(violation) for violation in check(history)] + unheard_of(history)
             found += [f"{order.key[:12]} ends as {order.status}" for order in ends]
             found += [f"the simulator failed: {error!r}" for error in account.errors]
             return Outcome(cell, died, live, sender.slowest, tuple(f"{cell}: {text}" for text in found))

@@ -38,6 +38,15 @@ def history_of(
     )
 
 
+def unheard_of(history: History) -> list[str]:
+    """Orders at the broker that no sender was told of and no phone either."""
+    heard = {delivery.order_key for delivery in history.deliveries if delivery.status == 200}
+    told = " ".join(notice.id for notice in history.notifications if not notice.id.endswith(":duplicate"))
+    at_broker = {row.tag for row in history.broker_orders}
+    lost = [order for order in history.orders if order.tag in at_broker and order.key not in heard]
+    return [f"{order.key[:12]} is {order.status} and nobody was told" for order in lost if order.key not in told]
+
+
 def notices_in(output: str) -> list[Notification]:
     """The notices that gateways put into their log, which is their sink here."""
     found = []

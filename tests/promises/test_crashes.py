@@ -1,13 +1,16 @@
 """A gateway is killed at every step of a delivery: still one order at most, and nothing lost."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from app.config import Config
+from app.order import NotSent, OrderStatus
+from app.reconcile import reconcile
 from app.web import create_app
 from proof.processes import crashes
-from proof.processes.lab import LedgerKind, MovableClock, Recorder
+from proof.processes.lab import LedgerKind, MovableClock, Recorder, an_office
 from tests.emulators import firestore_emulator
 from tests.gateway import alert, gateway
 
@@ -16,7 +19,6 @@ from tests.gateway import alert, gateway
 def test_a_crash_at_any_step_leaves_one_order_at_most_and_nothing_lost(kind):
     firestore = firestore_emulator() if kind is LedgerKind.FIRESTORE else None
     result = crashes.prove(kind, most=30 if firestore else 120, firestore=firestore)
-    print(result.line())
     assert result.violations == ()
 
 
@@ -43,3 +45,65 @@ def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody
         assert (answer.status_code, answer.json["status"], answer.json["duplicate"]) == (200, "ACCEPTED", True)
         assert len(gate.live_orders()) == 1
         assert [notice.kind for notice in recorder.notifications] == ["duplicate"]
+
+
+class DeadAfter:
+    """A broker whose caller does not live to see what became of the order."""
+
+    def __init__(self, real):
+        self._real = real
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def place(self, *args):
+        self._real.place(*args)
+        raise SystemExit("killed")
+
+
+@pytest.fixture
+def unheard(tmp_path):
+    """A gateway one of whose orders stands at the broker, and the request that sent it died."""
+    with gateway(tmp_path) as gate, an_office(gate.settings) as office:
+        dying = create_app(replace(gate.desk, broker=DeadAfter(gate.desk.broker)), Config.from_env(gate.settings))
+        with pytest.raises(SystemExit):
+            dying.test_client().post("/webhook", data=alert())
+        yield gate, office
+
+
+def test_an_order_that_its_sender_never_heard_of_is_found_and_somebody_is_told(unheard):
+    gate, office = unheard
+    office.clock.ahead = timedelta(seconds=60)
+    report = reconcile(office.desk, office.deadline())
+    [order] = office.desk.ledger.orders(office.deadline())
+    assert (order.status, order.reason, report.moved) == ("FILLED", "FOUND_IN_BOOK", {"SUBMITTED to FILLED": 1})
+    [notice] = office.recorder.notifications
+    assert (notice.kind, notice.text.partition(",")[0]) == ("found", "Found in the order book as FILLED")
+    assert reconcile(office.desk, office.deadline()).notices_sent == 0
+    assert len(gate.live_orders()) == 1
+
+
+def test_reconcile_leaves_an_order_to_the_request_that_is_still_at_it(unheard):
+    _, office = unheard
+    assert reconcile(office.desk, office.deadline()).moved == {}
+    [order] = office.desk.ledger.orders(office.deadline())
+    assert order.status == "SUBMITTED"
+
+
+@pytest.mark.parametrize("status", ["NOT_PLACED", "LAPSED"])
+def test_a_live_order_that_the_ledger_has_as_never_placed_rings(unheard, status):
+    _, office = unheard
+    [order] = office.desk.ledger.orders(office.deadline())
+    now = office.clock.now()
+    if status == "NOT_PLACED":
+        steps = [order.moved(OrderStatus.NOT_PLACED, now, message="a human looked too early")]
+    else:
+        steps = [back := order.after(NotSent("it seemed"), now), back.lapsed(now, "too old")]
+    for step in steps:
+        office.desk.ledger.record(step, office.deadline())
+    office.clock.ahead = timedelta(seconds=60)
+    report = reconcile(office.desk, office.deadline())
+    assert len(report.strangers) == 1
+    assert not report.clean
+    [rung] = [notice for notice in office.recorder.notifications if notice.kind == "stranger"]
+    assert f"the ledger has it as {status}" in rung.text
