@@ -53,7 +53,7 @@ def _desk(config: Config, resources: ExitStack) -> Desk:
     else:
         config, tokens, login = _paper(config, resources), PaperToken(), None
     readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-    resources.callback(readers.shutdown, wait=False, cancel_futures=True)
+    resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
     symbols = _symbols(config, calendar, clock)
     return Desk(
