@@ -42,15 +42,15 @@ class Quote:
 class Position:
     """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees.
 
-    `bought` and `sold` are all units of the row so far, carried ones included.
+    `bought` and `sold` are all units of the row so far, carried ones included; None where the broker does not say.
     """
 
     symbol: str
     product: str
     net_quantity: int
     realised: Decimal = Decimal(0)
-    bought: int = 0
-    sold: int = 0
+    bought: int | None = None
+    sold: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

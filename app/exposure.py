@@ -60,20 +60,35 @@ def expose(
     )
 
 
-def positions_lag(positions: Iterable[Position], book: Iterable[BookRow]) -> bool:
-    """True where the book shows fills that the positions, read at the same time, do not have yet.
+def positions_lag(positions: Iterable[Position], book: Iterable[BookRow], symbol: str | None = None) -> bool:
+    """True where the book shows fills, of one symbol or of any, that the positions do not have.
 
-    Then the positions are older than the book and must be read again: an order that was filled in between would be in
-    neither of them, and a cover would be counted from a short that is gone.
+    Then the positions are older than the book: what was filled in between is in neither of them, and a cover would be
+    counted from a short that is gone. Positions without totals of the day (a wire that leaves them out) tell nothing.
     """
-    rows = list(positions)
-    traded: dict[tuple[str, str, str], int] = {(row.symbol, row.product, Side.BUY): row.bought for row in rows}
-    traded |= {(row.symbol, row.product, Side.SELL): row.sold for row in rows}
-    filled: dict[tuple[str, str, str], int] = {}
+    rows = {(row.symbol, row.product): row for row in positions}
+    return any(
+        _lags(rows.get(place), bought, sold)
+        for place, (bought, sold) in _filled(book).items()
+        if symbol is None or place[0] == symbol
+    )
+
+
+def _lags(row: Position | None, bought: int, sold: int) -> bool:
+    if row is None:
+        return bought != sold  # what is closed again may be missing, what is open may not
+    return bought > (bought if row.bought is None else row.bought) or sold > (sold if row.sold is None else row.sold)
+
+
+def _filled(book: Iterable[BookRow]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Units bought and sold by the orders in the book, by symbol and product."""
+    filled: dict[tuple[str, str], tuple[int, int]] = {}
     for row in book:
-        place = (row.symbol, row.product, row.side)
-        filled[place] = filled.get(place, 0) + row.filled_quantity
-    return any(units > traded.get(place, 0) for place, units in filled.items())
+        bought, sold = filled.get((row.symbol, row.product), (0, 0))
+        buys = row.side == Side.BUY
+        units = row.filled_quantity
+        filled[row.symbol, row.product] = (bought + units, sold) if buys else (bought, sold + units)
+    return filled
 
 
 def _lots_open(

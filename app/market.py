@@ -44,15 +44,20 @@ class MarketReads:
         contract, quote = self._wait(self._priced)
         positions = self._wait(self._positions)
         book = self._wait(self._book) if self._book is not None else None
-        return Market(contract, quote, self._expose(positions, book))
+        return Market(contract, quote, self._expose(positions, book, contract.symbol))
 
     def with_book(self, market: Market) -> Market:
         """The same with the order book, read now, and positions that are no older than it."""
-        return replace(market, exposure=self._expose(market.exposure.positions, self._read_book()))
+        exposure = self._expose(market.exposure.positions, self._read_book(), market.contract.symbol)
+        return replace(market, exposure=exposure)
 
-    def _expose(self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None) -> Exposure:
+    def _expose(self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str) -> Exposure:
         if book is not None and positions_lag(positions, book):
             positions = self._read_positions()
+            if positions_lag(positions, book, symbol):
+                raise NotNow(
+                    Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled"
+                )
         return expose(positions, book, self._wait(self._unresolved), self._desk.symbols.lookup_symbol)
 
     def _read_positions(self) -> tuple[Position, ...]:

@@ -109,7 +109,9 @@ def filled(side: str, units: int, product: str = "INTRADAY") -> BookRow:
         ([a_position(-65, sold=65)], [filled("SELL", 65)], False),
         ([a_position(-65, sold=65)], [filled("SELL", 65), filled("SELL", 65)], True),
         ([a_position(-65, sold=130, bought=65)], [filled("SELL", 65)], False),  # carried over from yesterday
-        ([a_position(-65, sold=65)], [filled("SELL", 65), filled("BUY", 65)], True),
+        ([a_position(-65, sold=65, bought=0)], [filled("SELL", 65), filled("BUY", 65)], True),
+        ([a_position(-65)], [filled("SELL", 65), filled("BUY", 65)], False),  # a wire without the day's totals
+        ([], [filled("SELL", 65), filled("BUY", 65)], False),  # a wire that drops what is closed
         ([a_position(0, sold=65, bought=65)], [filled("SELL", 65), filled("BUY", 65)], False),
         ([a_position(-65, sold=65)], [filled("SELL", 65, "MARGIN")], True),
     ],
@@ -118,6 +120,11 @@ def test_positions_that_lack_a_fill_of_the_book_are_too_old(
     positions: list[Position], book: list[BookRow], lag: bool
 ) -> None:
     assert positions_lag(positions, book) is lag
+
+
+def test_a_fill_elsewhere_says_nothing_about_the_positions_of_one_contract() -> None:
+    assert positions_lag([], [filled("SELL", 65)], a_book_row().symbol)
+    assert not positions_lag([], [filled("SELL", 65)], "NSE:ANOTHER")
 
 
 def test_a_contract_that_the_master_does_not_know_is_not_counted() -> None:

@@ -77,7 +77,8 @@ def _position(row: Any) -> Position:
     realised = Decimal(0) if row.get("realized_profit") is None else amount(row["realized_profit"])
     if net is None or realised is None:
         raise Incomplete(f"the position in {symbol} has no quantity or no profit")
-    return Position(symbol, product, net, realised, bought=_units(row, "buyQty"), sold=_units(row, "sellQty"))
+    bought, sold = (None if row.get(name) is None else _units(row, name) for name in ("buyQty", "sellQty"))
+    return Position(symbol, product, net, realised, bought, sold)
 
 
 def _book_row(row: Any, secrets: Iterable[str]) -> BookRow:
