@@ -241,6 +241,12 @@ def test_a_premium_is_taken_as_it_is_but_on_the_tick() -> None:
     assert (found.stop_loss, found.take_profit) == (Decimal("172.55"), Decimal("150.00"))
 
 
+def test_with_a_last_price_between_two_ticks_the_offsets_reach_the_levels() -> None:
+    found = legs(an_alert(), a_quote("165.13"), a_contract(), price_rules())
+    assert (found.stop_loss, found.take_profit) == (Decimal("189.90"), Decimal("123.80"))
+    assert (found.stop_loss_points, found.take_profit_points) == (Decimal("24.80"), Decimal("41.35"))
+
+
 LEVELS = st.builds(Level, st.sampled_from(LevelKind), st.decimals("0.00000001", "999999999", places=8))
 
 

@@ -546,6 +546,23 @@ def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
         assert not entered or name in ("orders", "premium", "day")
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("premium", "NaN"), ("premium", "Infinity"), ("premium", None), ("premium", "much"),
+        ("orders", -1), ("orders", "3"), ("orders", True), ("orders", 1.0), ("orders", None),
+        ("day", None), ("day", "today"), ("day", 20261120),
+        ("state", "PAUSED"), ("state", None), ("changed_at", "2026-11-20T04:30:00"), ("changed_at", 1),
+        ("recent", None), ("recent", [{}]), ("recent", ["x"]),
+        ("at", "2026-11-20T04:30:00"), ("quantity", "65"), ("quantity", -65), ("lots", None),
+    ],
+)  # fmt: skip
+def test_a_part_of_the_account_document_that_is_damaged_halts(name: str, damage: Any) -> None:
+    document = account_document.to_document(an_account(recent=(sent(1),)))
+    (document if name in document else document["recent"][0])[name] = damage
+    assert account_document.from_document(document).state is TradingState.HALTED
+
+
 @pytest.mark.parametrize("name", [*account_document.to_document(Account())])
 def test_an_account_document_that_misses_anything_is_halted(name: str) -> None:
     document = account_document.to_document(an_account(recent=(sent(1),)))
