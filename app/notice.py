@@ -4,7 +4,8 @@ A notice is stored in the same commit as the step that needs it, so it cannot be
 consumer can tell a second delivery from a second event.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -24,16 +25,29 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One plain sentence for a phone, with the facts beside it. `id` is the same each time it is delivered."""
+    """One plain sentence for a phone, with the facts beside it. `id` is the same each time it is delivered.
+
+    `taken` names the sinks that have it already, while another one still lacks it.
+    """
 
     id: str
     kind: str
     severity: Severity
     text: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    taken: tuple[str, ...] = ()
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Notice":
+        """The notice again; what a later version adds is passed over. Raises KeyError, TypeError or ValueError."""
+        texts = [document[name] for name in ("id", "kind", "severity", "text")]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a notice's id, kind, severity and text are texts")
+        facts = {str(name): str(value) for name, value in dict(document.get("facts", {})).items()}
+        return cls(texts[0], texts[1], Severity(texts[2]), texts[3], facts, tuple(document.get("taken", ())))
 
     def document(self) -> dict[str, Any]:
-        """The notice as plain JSON values: what is stored, and what a sink sends."""
+        """The notice as plain JSON values: what a sink sends; a ledger stores `taken` with it."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -83,6 +97,17 @@ def duplicate_notice(order: Order) -> Notice:
     """The same alert came again after it was answered: suppressed, and somebody should know."""
     text = f"Suppressed a second {what(order)}: the first is {order.status}. Nothing was sent again."
     return Notice(f"{order.key}:duplicate", "duplicate", Severity.WARNING, text, facts_of(order))
+
+
+def summary_of(many: Sequence[Notice]) -> Notice:
+    """One notice in the place of many of one kind. The same ones always give the same id."""
+    kind, ids = many[0].kind, "\n".join(notice.id for notice in many)
+    text = (
+        f"{len(many)} notices of the kind {kind} were held back and are told as one. The first: {many[0].text} "
+        f"The last: {many[-1].text} The orders command has each order."
+    )
+    notice_id = f"summary:{kind}:{hashlib.sha256(ids.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    return Notice(notice_id, "summary", Severity.WARNING, text, {"kind": kind, "held_back": str(len(many))})
 
 
 def what(order: Order) -> str:

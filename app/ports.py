@@ -106,6 +106,12 @@ class Ledger(Protocol):
     def outbox(self, deadline: Deadline) -> list[Notice]:
         """Notices not delivered yet, oldest first, at most 100."""
 
+    def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
+        """Notes which sinks have a waiting notice that others still lack.
+
+        It goes to the end of the outbox: a sink that is out of reach must not keep newer notices from the others.
+        """
+
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
         """Takes a notice out of the outbox."""
 
@@ -121,7 +127,15 @@ class SymbolMaster(Protocol):
 
     @property
     def as_of(self) -> date:
-        """The trading day the master is of."""
+        """The trading day the master is of. Raises NotNow(SYMBOLS_MISSING)."""
+
+    @property
+    def rows(self) -> int:
+        """How many contracts it lists. Raises NotNow(SYMBOLS_MISSING)."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the newest master could not be loaded from the cache; None where it could."""
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
         """The symbol whose quote says where at-the-money is. Raises Denied(NO_SUCH_CONTRACT)."""
@@ -206,4 +220,7 @@ class TokenSource(Protocol):
 
 class Notifier(Protocol):
     def send(self, notice: Notice, deadline: Deadline) -> bool:
-        """Delivers one notice; False where that failed. Never raises: a failing sink must not touch a trade."""
+        """Delivers one notice, at least once; False where it has to be sent again.
+
+        Never raises: a failing sink must not touch a trade.
+        """

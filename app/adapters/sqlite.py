@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from app.adapters import account_document
 from app.deadline import CLAIM, RECORD, SUBMIT, Deadline
 from app.errors import NotNow, Reason
-from app.notice import Notice, Severity, notice_of, state_notice
+from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
 from app.order.document import from_document, to_document
 from app.ports import Overtaken, Window
@@ -151,7 +151,19 @@ class SqliteLedger:
     def outbox(self, deadline: Deadline) -> list[Notice]:
         with self._reading(deadline) as db:
             rows = db.execute("SELECT document FROM outbox WHERE delivered = 0 ORDER BY number LIMIT 100")
-            return [_notice(json.loads(row[0])) for row in rows]
+            return [Notice.from_document(json.loads(row[0])) for row in rows]
+
+    def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
+        with self._writing(deadline.within(RECORD)) as db:
+            row = db.execute("SELECT document FROM outbox WHERE id = ? AND delivered = 0", (notice_id,)).fetchone()
+            if row is None:
+                return
+            document = json.loads(row[0])
+            document["taken"] = sorted({*document.get("taken", ()), *by})
+            db.execute(
+                "UPDATE outbox SET number = (SELECT MAX(number) + 1 FROM outbox), document = ? WHERE id = ?",
+                (json.dumps(document, separators=(",", ":")), notice_id),
+            )
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
         with self._writing(deadline.within(RECORD)) as db:
@@ -252,7 +264,3 @@ def _write_account(db: sqlite3.Connection, before: Account, account: Account) ->
 def _post(db: sqlite3.Connection, notice: Notice) -> bool:
     values = (notice.id, json.dumps(notice.document(), separators=(",", ":")))
     return db.execute("INSERT OR IGNORE INTO outbox (id, document, delivered) VALUES (?, ?, 0)", values).rowcount == 1
-
-
-def _notice(document: dict[str, Any]) -> Notice:
-    return Notice(**document | {"severity": Severity(document["severity"])})

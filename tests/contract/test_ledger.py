@@ -455,6 +455,27 @@ def test_a_delivered_notice_leaves_the_outbox_and_its_id_stays_known(ledger):
     assert [one.id for one in ledger.outbox(soon())] == ["n2"]
 
 
+def test_a_notice_that_some_sinks_have_goes_to_the_end_of_the_outbox_and_says_which(ledger):
+    for number in range(3):
+        ledger.notify(notice(number), soon())
+    ledger.taken("n0", ["b"], soon())
+    ledger.notify(notice(3), soon())
+    ledger.taken("n0", ["c", "a"], soon())
+    assert [one.id for one in ledger.outbox(soon())] == ["n1", "n2", "n3", "n0"]
+    assert ledger.outbox(soon())[-1] == notice(0, taken=("a", "b", "c"))
+    ledger.delivered("n0", soon())
+    assert [one.id for one in ledger.outbox(soon())] == ["n1", "n2", "n3"]
+
+
+def test_what_was_delivered_does_not_come_back_because_one_sink_has_it(ledger):
+    ledger.notify(notice(1), soon())
+    ledger.delivered("n1", soon())
+    ledger.taken("n1", ["a"], soon())
+    ledger.taken("never posted", ["a"], soon())
+    assert ledger.outbox(soon()) == []
+    assert not ledger.notify(notice(1), soon())
+
+
 def test_a_new_trading_state_is_notified_with_its_commit_and_an_old_one_is_not(ledger):
     assert switch(ledger, TradingState.REDUCING).state is TradingState.REDUCING
     switch(ledger, TradingState.REDUCING)

@@ -6,13 +6,14 @@ Orders, the account and notices are JSON texts: ten times cheaper to encode than
 
 import json
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.adapters import account_document
 from app.adapters.firestore.store import Stored
 from app.errors import NotNow, Reason
-from app.notice import Notice, Severity
+from app.notice import Notice
 from app.order import Order
 from app.order.document import from_document, to_document
 from app.ports import Window
@@ -87,8 +88,16 @@ def waiting(notice: Notice, word: str) -> Fields:
 
 
 def notice_in(stored: Stored) -> Notice:
+    return Notice.from_document(json.loads(stored.get("notice")))
+
+
+def half_delivered(stored: Stored, by: Sequence[str], word: str) -> Fields | None:
+    """A waiting notice that these sinks have, at the end of the outbox; None where it does not wait any more."""
+    if not stored.exists or "waiting_since" not in (stored.to_dict() or {}):
+        return None
     document: Fields = json.loads(stored.get("notice"))
-    return Notice(**document | {"severity": Severity(document["severity"])})
+    document["taken"] = sorted({*document.get("taken", ()), *by})
+    return {"notice": _text(document), "waiting_since": datetime.now(UTC), "write": word}
 
 
 def named(word: str) -> Fields:

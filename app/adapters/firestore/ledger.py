@@ -20,7 +20,7 @@ outbox.waiting_since; deploy/firestore.indexes.json switches off all others and 
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from google.cloud.firestore import (
@@ -36,6 +36,7 @@ from app.adapters.firestore.documents import (
     Fields,
     account_of,
     expected,
+    half_delivered,
     holder,
     named,
     new_word,
@@ -199,6 +200,18 @@ class FirestoreLedger:
     def outbox(self, deadline: Deadline) -> list[Notice]:
         found = self._find(self._collection("outbox").order_by("waiting_since").limit(100), deadline)
         return [notice_in(stored) for stored in found]
+
+    def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
+        part, reference = deadline.within(RECORD), self._named("outbox", notice_id)
+
+        def attempt() -> None:
+            [stored] = self._store.read([reference], part)
+            if (fields := half_delivered(stored, by, new_word())) is not None:
+                batch = self._store.batch()
+                self._put(batch, stored, fields)
+                self._store.commit(batch, part)
+
+        persevere(attempt, part)
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
         part = deadline.within(RECORD)
