@@ -1,4 +1,4 @@
-"""The pace's promises: never more calls than Fyers allows, turns in the order of asking, and nobody waits for nothing."""
+"""The pace's promises: never more calls than Fyers allows, turns in the order of asking, no waiting in vain."""
 
 import random
 import threading
@@ -69,7 +69,7 @@ def test_no_second_and_no_minute_has_more_calls_than_the_margin_leaves() -> None
 @pytest.mark.parametrize("seed", range(50))
 def test_calls_that_reach_fyers_up_to_a_tenth_of_a_second_late_are_within_its_limits_too(seed: int) -> None:
     """A thread wakes late, a packet takes its time: what counts is when Fyers sees the call."""
-    dice, clock = random.Random(seed), Clock()
+    dice, clock = random.Random(seed), Clock()  # noqa: S311 - repeatable on purpose
     pace = pace_of(clock)
     seen = []
     for _ in range(400):
@@ -135,12 +135,11 @@ def test_forty_threads_at_once_are_never_turned_away_by_fyers() -> None:
     with Simulator(rate_limits=RateLimits(), accept_any_token=True) as account:
         transport = PacedTransport(Pace())
 
-        def call(_: int) -> int | None:
+        def call(_: int) -> int | str | None:
             try:
                 return get(transport, account, total=2.6).status
             except CallFailed as failed:
-                assert not failed.wrote
-                return None
+                return "written" if failed.wrote else None
 
         with ThreadPoolExecutor(40) as threads:
             answers = list(threads.map(call, range(40)))
