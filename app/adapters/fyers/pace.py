@@ -48,7 +48,7 @@ class Pace:
         return True
 
     def _next(self) -> float:
-        """When the next turn may begin: a second after the ninth last, a minute after the oldest kept, each and `LATE`."""
+        """When the next turn may begin: a second after the ninth last, a minute after the oldest kept, and `LATE`."""
         turns = self._turns
         by_second = turns[-self._per_second] + 1.0 + LATE if len(turns) >= self._per_second else float("-inf")
         by_minute = turns[0] + 60.0 + LATE if len(turns) == turns.maxlen else float("-inf")
