@@ -154,9 +154,15 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
         _check_cover(ticket, unseen, exposure)
     else:
         lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
-        if exposure.book is None and lots_open + ticket.lots > limits.lots_open:
+        if exposure.book is None and lots_open + _may_rest(account, limits, now) + ticket.lots > limits.lots_open:
             raise NeedsBook
         _check_entry(ticket, order.strategy, account, limits, lots_open, exposure.realised, now)
+
+
+def _may_rest(account: Account, limits: Limits, now: datetime) -> int:
+    """The most lots that older orders of today may still open: those that rest show in the order book alone."""
+    young = sum(sent.quantity > 0 and now - sent.at < BOOK_LAG for sent in account.recent)
+    return max(0, account.orders - young) * limits.lots_per_order
 
 
 def _check_state(ticket: Ticket, account: Account) -> None:

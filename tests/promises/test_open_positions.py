@@ -1,0 +1,128 @@
+"""How much is open, told from readings that may be older than what was traded."""
+
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from app.deadline import Deadline
+from app.errors import NotNow, Reason
+from app.exposure import Exposure
+from app.market import MarketReads
+from app.order import OrderStatus
+from app.risk import BOOK_LAG, NeedsBook, check
+from tests.builders import (
+    NOW,
+    SYMBOL,
+    a_book_row,
+    a_contract,
+    a_position,
+    a_quote,
+    a_ticket,
+    an_account,
+    an_alert,
+    an_order,
+    no_limits,
+    sent,
+)
+
+
+class AtOnce(Executor):
+    def submit(self, read, /, *_, **__):
+        done = Future()
+        try:
+            done.set_result(read())
+        except NotNow as problem:
+            done.set_exception(problem)
+        return done
+
+
+class Broker:
+    """Shows one position after the other, and always the same book."""
+
+    def __init__(self, book, *positions):
+        self._book = book
+        self._positions = list(positions)
+
+    def quotes(self, symbols, deadline):
+        return {SYMBOL: a_quote()}
+
+    def positions(self, deadline):
+        return (self._positions.pop(0),) if len(self._positions) > 1 else (self._positions[0],)
+
+    def order_book(self, deadline):
+        return self._book
+
+
+def reads(broker, action):
+    symbols = SimpleNamespace(resolve=lambda *_, **__: a_contract(), lookup_symbol=lambda _: a_contract())
+    desk = SimpleNamespace(
+        broker=broker,
+        symbols=symbols,
+        ledger=SimpleNamespace(unresolved=lambda before, deadline: 0),
+        clock=SimpleNamespace(now=lambda: NOW),
+        calendar=SimpleNamespace(expiry_floor=lambda now: NOW.date()),
+        readers=AtOnce(),
+    )
+    return MarketReads(an_alert(action=action), desk, Deadline(lambda: 0.0, 2.4))
+
+
+COVERED = (a_book_row(side="BUY", status=OrderStatus.FILLED, filled_quantity=65),)
+BEFORE_THE_COVER = a_position(-65, sold=65, bought=0)
+AFTER_THE_COVER = a_position(0, sold=65, bought=65)
+
+
+def test_positions_older_than_the_book_are_read_again():
+    market = reads(Broker(COVERED, BEFORE_THE_COVER, AFTER_THE_COVER), "BUY").result()
+    assert market.exposure.short(SYMBOL, "INTRADAY") is None
+
+
+def test_positions_that_stay_older_than_the_book_stop_the_cover():
+    """The short that they still show is covered already: the next cover would open a long."""
+    with pytest.raises(NotNow) as stopped:
+        reads(Broker(COVERED, BEFORE_THE_COVER), "BUY").result()
+    assert stopped.value.reason is Reason.POSITION_UNKNOWN
+
+
+def test_positions_that_stay_older_than_the_book_stop_an_entry_that_had_to_read_it():
+    entered = (a_book_row(status=OrderStatus.FILLED, filled_quantity=65),)
+    entry = reads(Broker(entered, a_position(0, sold=0, bought=0)), "SELL")
+    market = entry.result()
+    with pytest.raises(NotNow) as stopped:
+        entry.with_book(market)
+    assert stopped.value.reason is Reason.POSITION_UNKNOWN
+
+
+OLD = BOOK_LAG + timedelta(seconds=1)
+
+
+def entry():
+    return an_order(a_ticket())
+
+
+def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_alone():
+    """A limit order that nobody filled stands in no position, and after ninety seconds in no memory of ours."""
+    limits = no_limits(lots_open=2, lots_per_order=1)
+    unread = Exposure(book=None, lots_open=0)
+    check(entry(), an_account(orders=1), limits, unread, NOW)
+    with pytest.raises(NeedsBook):
+        check(entry(), an_account(orders=2), limits, unread, NOW)
+    check(entry(), an_account(orders=2), limits, replace(unread, book=()), NOW)
+
+
+def test_orders_of_the_last_seconds_are_not_counted_twice_when_older_ones_may_rest():
+    limits = no_limits(lots_open=2, lots_per_order=1)
+    young = sent(1, lots=1)
+    check(entry(), an_account(orders=1, recent=(young,)), limits, Exposure(book=None), NOW)
+    with pytest.raises(NeedsBook):
+        check(entry(), an_account(orders=2, recent=(young,)), limits, Exposure(book=None), NOW)
+
+
+def test_a_given_back_order_does_not_hide_one_that_may_rest():
+    given_back = sent(1, lots=0, quantity=0, tag="tvgivenback")
+    old = sent(OLD.total_seconds(), lots=1, tag="tvold")
+    limits = no_limits(lots_open=2, lots_per_order=2)
+    with pytest.raises(NeedsBook):
+        check(entry(), an_account(orders=1, recent=(given_back, old)), limits, Exposure(book=None), NOW)
