@@ -81,7 +81,7 @@ MEANING: dict[Reason, str] = {
     Reason.ADDRESS_NOT_ALLOWED: "the sender's address is not one of TRADINGVIEW_IPS",
     Reason.TOO_LARGE: "the body is over 64 KiB",
     Reason.TOO_MANY_REQUESTS: "too many requests without the right secret",
-    Reason.SAME_ID_OTHER_ORDER: "this id was used before for another order; give each alert an id of its own",
+    Reason.SAME_ID_OTHER_ORDER: "this id (or this very time, without an id) was used for another order",
     Reason.NO_SUCH_CONTRACT: "the exchange lists no such contract; the message names the nearest ones",
     Reason.NOT_A_LOT_MULTIPLE: "qty is not a multiple of the contract's lot",
     Reason.OVER_FREEZE_QUANTITY: "the exchange takes no single order over its freeze quantity",

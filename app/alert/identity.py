@@ -50,7 +50,8 @@ class Identity:
 def identify(alert: Alert, account: str) -> Identity:
     """The alert's identity within one broker account."""
     asked = alert.asked()
-    fingerprint = _digest(VERSION, "order", *(f"{name}={asked[name]}" for name in sorted(asked)))
+    said = sorted(f"{name}={value}" for name, value in asked.items() if (name, value) != ("lots", "1"))  # the default
+    fingerprint = _digest(VERSION, "order", *said)
     order = (
         asked["symbol"],
         asked["strikeprice"],
@@ -89,4 +90,5 @@ def _digest(*parts: str) -> str:
 
 
 def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()
+    """To the second, as TradingView renders it: firings of the same second are one, in whatever form the time came."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -187,3 +187,14 @@ def test_a_tag_is_what_fyers_takes_and_belongs_to_one_key(one: bytes, other: byt
     assert re.fullmatch("tv[a-z2-7]{18}", tag)
     assert tag == tag_of(one.hex())
     assert (tag == tag_of(other.hex())) is (one == other)
+
+
+def test_firings_within_one_second_are_one_in_whatever_form_their_time_comes() -> None:
+    spoken = identify(an_alert(timenow="2026-11-20T04:30:00Z"), "paper")
+    counted = [identify(an_alert(timenow=str(1795149000000 + millis)), "paper") for millis in (0, 3, 999, 1000)]
+    assert [one.digest == spoken.digest for one in counted] == [True, True, True, False]
+
+
+def test_one_lot_said_and_one_lot_meant_are_the_same_order() -> None:
+    assert identify(an_alert(lots=1), "paper").fingerprint == identify(an_alert(), "paper").fingerprint
+    assert identify(an_alert(lots=2), "paper").fingerprint != identify(an_alert(), "paper").fingerprint
