@@ -33,9 +33,10 @@ class MarketReads:
     def __init__(self, alert: Alert, desk: Desk, deadline: Deadline) -> None:
         self._desk = desk
         self._deadline = deadline
+        self._covers = alert.side is Side.BUY
         self._priced = self._start(lambda: _contract_and_quote(alert, desk, deadline))
         self._positions = self._start(self._read_positions)
-        self._book = self._start(self._read_book) if alert.side is Side.BUY else None
+        self._book = self._start(self._read_book) if self._covers else None
         doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
         self._unresolved = self._start(lambda: desk.ledger.unresolved(doubted, deadline.within(MARKET_READ)))
 
@@ -54,7 +55,7 @@ class MarketReads:
     def _expose(self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str) -> Exposure:
         if book is not None and positions_lag(positions, book):
             positions = self._read_positions()
-            if positions_lag(positions, book, symbol):
+            if positions_lag(positions, book, symbol if self._covers else None):  # an entry counts all open lots
                 raise NotNow(
                     Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled"
                 )

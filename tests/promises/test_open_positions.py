@@ -95,6 +95,16 @@ def test_positions_that_stay_older_than_the_book_stop_an_entry_that_had_to_read_
     assert stopped.value.reason is Reason.POSITION_UNKNOWN
 
 
+def test_positions_that_stay_older_than_the_book_elsewhere_stop_an_entry_and_no_cover():
+    """The limit of open lots is one over all contracts; a cover needs to know of its own alone."""
+    elsewhere = (a_book_row(symbol="NSE:NIFTY26NOV26100CE", status=OrderStatus.FILLED, filled_quantity=65),)
+    entry = reads(Broker(elsewhere, BEFORE_THE_COVER), "SELL")
+    market = entry.result()
+    with pytest.raises(NotNow):
+        entry.with_book(market)
+    assert reads(Broker(elsewhere, BEFORE_THE_COVER), "BUY").result().exposure.short(SYMBOL, "INTRADAY")
+
+
 OLD = BOOK_LAG + timedelta(seconds=1)
 
 
