@@ -1,0 +1,249 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # what is set here is used by the scripts that read this file
+# What the scripts of this folder share: the settings, and how a gcloud command is shown, run or asked.
+
+set -euo pipefail
+if [ "${BASH_VERSINFO[0]}" -lt 5 ]; then
+  echo "error: bash 5 is needed; this is $BASH_VERSION" >&2
+  exit 1
+fi
+export CLOUDSDK_CORE_DISABLE_PROMPTS=1
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$HERE")
+DRY_RUN=no
+
+# Secrets as the gateway names them; in Secret Manager they are called the same in small letters with dashes.
+SECRETS=(WEBHOOK_SECRET_TOKEN OPERATOR_TOKEN NOTIFICATION_URL FYERS_SECRET_ID FYERS_PIN)
+
+exec 3>&1 # where commands are shown, also from inside $(…)
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+say() { printf '%s\n' "$*" >&2; }
+
+# --- gcloud -----------------------------------------------------------------------------------------------------------
+
+# Shows a command so that it can be pasted into a shell.
+show() {
+  local words
+  printf -v words ' %q' "$@"
+  printf '%s' "${words:1}" >&3
+}
+
+gcloud_here() { gcloud "$@" --project="$PROJECT" --quiet; }
+
+# Runs a command that changes something.
+gc() { gc_fed "$@" </dev/null; }
+
+# The same for a command that reads a file or a secret from standard input. A secret never stands in a command line.
+gc_fed() {
+  show gcloud "$@" --project="$PROJECT" --quiet
+  printf '\n' >&3
+  if [ "$DRY_RUN" = no ]; then gcloud_here "$@"; else cat >/dev/null; fi
+}
+
+# gc_ask PLACEHOLDER COMMAND...: the answer of a command that only reads. A dry run asks nothing, hence the placeholder.
+gc_ask() {
+  local placeholder=$1
+  shift
+  if [ "$DRY_RUN" = no ]; then
+    gcloud_here "$@" </dev/null
+  else
+    show gcloud "$@" --project="$PROJECT" --quiet
+    printf '\n' >&3
+    printf '%s\n' "$placeholder"
+  fi
+}
+
+# True where a describing command finds something. A dry run takes everything for missing.
+gc_finds() {
+  [ "$DRY_RUN" = no ] && gcloud_here "$@" </dev/null >/dev/null 2>&1
+}
+
+# gc_ensure DESCRIBE... -- CREATE...: creates what cannot be described. Where describing failed for another reason,
+# creating fails as well, and says it.
+gc_ensure() {
+  local describe=()
+  while [ "$1" != -- ]; do
+    describe+=("$1")
+    shift
+  done
+  shift
+  if [ "$DRY_RUN" = yes ]; then
+    show gcloud "${describe[@]}" --project="$PROJECT" --quiet
+    printf ' || ' >&3
+  fi
+  if ! gc_finds "${describe[@]}"; then gc "$@"; fi
+}
+
+# Gives a role. A service account made a moment ago may not be known everywhere yet, so it is tried for half a minute.
+gc_bind() {
+  local try
+  for try in 1 2 3 4 5 6; do
+    if gc "$@" >/dev/null; then return; fi
+    [ "$try" = 6 ] || sleep "${BIND_PAUSE:-6}"
+  done
+  die "the role could not be given; gcloud says why above"
+}
+
+# --- the settings and what follows from them --------------------------------------------------------------------------
+
+# Reads --dry-run and leaves the other words in ARGS; then reads deploy/settings (or the file that SETTINGS names).
+# On Cloud Build there is no such file: the build's substitutions come as PROJECT, REGION and SERVICE.
+begin() {
+  ARGS=()
+  local word
+  for word in "$@"; do
+    case $word in
+      --dry-run) DRY_RUN=yes ;;
+      -*) die "there is no option $word; there is --dry-run" ;;
+      *) ARGS+=("$word") ;;
+    esac
+  done
+  local file=${SETTINGS:-$HERE/settings}
+  # shellcheck source=settings.example
+  if [ -f "$file" ]; then . "$file"; fi
+  [ -n "${PROJECT:-}" ] || die "PROJECT is empty; cp deploy/settings.example deploy/settings and fill it in"
+  : "${REGION:=asia-south1}" "${SERVICE:=gateway}"
+  derive
+}
+
+derive() {
+  RUNTIME=$SERVICE-runtime@$PROJECT.iam.gserviceaccount.com
+  SCHEDULER=$SERVICE-scheduler@$PROJECT.iam.gserviceaccount.com
+  BUILDER=$SERVICE-builder@$PROJECT.iam.gserviceaccount.com
+  SCALER=$SERVICE-scaler@$PROJECT.iam.gserviceaccount.com
+  IMAGES=$REGION-docker.pkg.dev/$PROJECT/$SERVICE/$SERVICE
+  BUCKET=$PROJECT-$SERVICE
+  SOURCES=$PROJECT-$SERVICE-sources
+  TOPIC=$SERVICE-notices
+}
+
+# What the file alone can say, so nothing of it can be derived on Cloud Build.
+need_settings() {
+  [ -n "${GATEWAY[*]:-}" ] || die "GATEWAY is empty; see deploy/settings.example"
+  local pair
+  for pair in "${GATEWAY[@]}"; do
+    local name=${pair%%=*}
+    case " ${SECRETS[*]} " in
+      *" $name "*) die "$name is a secret; take it out of GATEWAY, deploy/setup secrets asks for it" ;;
+    esac
+    [[ $pair != *'|'* ]] || die "$name: a | cannot be handed to gcloud"
+  done
+  BROKER=$(gateway_setting BROKER paper)
+  # Paper orders and live ones never share a ledger: limits count, and reconcile looks for every order at the broker.
+  DATABASE=$SERVICE-$BROKER
+}
+
+# gateway_setting NAME DEFAULT
+gateway_setting() {
+  local pair found=$2
+  for pair in "${GATEWAY[@]}"; do
+    if [[ $pair == "$1="?* ]]; then found=${pair#*=}; fi
+  done
+  printf '%s\n' "$found"
+}
+
+# The address is known before the service is: name, project number and region make it.
+find_url() {
+  local number
+  number=$(gc_ask 000000000000 projects describe "$PROJECT" --format='value(projectNumber)')
+  URL=https://$SERVICE-$number.$REGION.run.app
+}
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+secret_id() { tr 'A-Z_' 'a-z-' <<<"$1"; }
+
+known_secrets() {
+  gc_ask "$(secret_id "$(printf '%s\n' "${SECRETS[@]}")")" secrets list --format='value(name.basename())'
+}
+
+# The number of the newest version that can be read; nothing where there is none.
+newest_version() {
+  gc_ask 1 secrets versions list "$1" --filter=state=ENABLED --sort-by=~createTime --limit=1 \
+    --format='value(name.basename())'
+}
+
+# Keeps what is on standard input as the newest version of a secret.
+add_version() { gc_fed secrets versions add "$1" --data-file=-; }
+
+# A secret that can be pasted anywhere: 32 random bytes in letters, digits, - and _.
+new_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
+
+# --- the service ------------------------------------------------------------------------------------------------------
+
+# Fills FLAGS with everything that a revision is, besides its image. Needs need_settings and find_url.
+service_flags() {
+  local env=(
+    "GOOGLE_CLOUD_PROJECT=$PROJECT"
+    "LEDGER_URL=firestore://$PROJECT/$DATABASE"
+    "GCS_BUCKET_NAME=$BUCKET"
+    "GCS_TOKENS_FILE=fyers-token.json"
+    "SYMBOL_CACHE=gs://$BUCKET/symbols-$BROKER"
+    "NOTIFICATION_TOPIC=projects/$PROJECT/topics/$TOPIC"
+    "OIDC_AUDIENCE=$URL"
+    "OIDC_SERVICE_ACCOUNT=$SCHEDULER"
+    "FYERS_REDIRECT_URI=$URL/auth/callback"
+    "${GATEWAY[@]}"
+  )
+  local joined secrets=() known name id version
+  joined=$(
+    IFS='|'
+    printf '%s' "${env[*]}"
+  )
+  # A revision names the versions of its secrets: all its instances agree, and a rollback brings its own ones back.
+  known=$(known_secrets)
+  for name in "${SECRETS[@]}"; do
+    id=$(secret_id "$name")
+    grep -qx "$id" <<<"$known" || continue
+    version=$(newest_version "$id")
+    if [ -n "$version" ]; then secrets+=("$name=$id:$version"); fi
+  done
+  [ "${#secrets[@]}" -gt 0 ] || die "Secret Manager has none of the secrets yet: deploy/setup secrets"
+  FLAGS=(
+    --region="$REGION"
+    --service-account="$RUNTIME"
+    --set-env-vars="^|^$joined"
+    --set-secrets="$(
+      IFS=,
+      printf '%s' "${secrets[*]}"
+    )"
+    # TradingView cannot sign in to Google, so Google lets everybody through and the gateway asks for proof itself: the
+    # alert's secret, or on the operator's and the scheduler's routes a token. With the check switched on Google would
+    # also take the signature off every OIDC token, and the gateway could not verify one.
+    --ingress=all --no-invoker-iam-check
+    # As many requests as gunicorn has threads (app/server.py): one more would wait in a queue that nobody sees.
+    --concurrency=16
+    # Together the instances share one account at Fyers and one ledger document; more of them would only race.
+    --max-instances="${MAX_INSTANCES:-3}"
+    --cpu=1 --memory=512Mi --cpu-boost
+    # CPU only while a request is answered. It is enough: no effect is left to a background thread, notices are sent
+    # before the answer or by the next reconcile. --no-cpu-throttling would bill a warm instance as if it worked all day.
+    --cpu-throttling
+    # Above the gateway's own bounds (2.5 s for an alert, 50 s for a task): this one answers 504 and kills nothing.
+    --timeout=60
+    # An instance gets alerts once it serves, and it serves once it has reached Firestore and the bucket: the first
+    # packets of a new instance on a VPC can take long, and that shall not be an alert's time.
+    "--startup-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=2,timeoutSeconds=2,failureThreshold=60"
+    # Touches nothing outside: an outage at Fyers or Google must not restart instances one after the other.
+    "--liveness-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=30,timeoutSeconds=5,failureThreshold=3"
+    # All traffic leaves through the VPC, and so through the one address that is registered at Fyers. Without
+    # all-traffic only private addresses would take that way.
+    --network="$SERVICE" --subnet="$SERVICE" --vpc-egress=all-traffic
+  )
+}
+
+# The revision that all alerts go to now; dies where traffic is split.
+serving_revision() {
+  local found
+  found=$(gc_ask "100,$SERVICE-00001-abc" run services describe "$SERVICE" --region="$REGION" \
+    --flatten='status.traffic[]' --format='csv[no-heading](status.traffic.percent,status.traffic.revisionName)' |
+    awk -F, '$1 == 100 { print $2 }')
+  [ -n "$found" ] || die "no revision has all the traffic; decide by hand: gcloud run services update-traffic $SERVICE"
+  printf '%s\n' "$found"
+}
