@@ -42,7 +42,7 @@ class Quote:
 class Position:
     """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees.
 
-    `bought` and `sold` are all units of the row so far, carried ones included; None where the broker does not say.
+    `bought` and `sold` are the units traded today, without carried ones; None where the broker does not say.
     """
 
     symbol: str

@@ -82,6 +82,8 @@ def every_alert_ends_or_rings(history: History) -> Iterator[Violation]:
         key = delivery.order_key or ""
         if delivery.status < 300:
             order = orders.get(key)
+            if _told_to_come_again(delivery, history):
+                continue
             if not (order and _known_by(order, due, history)) and not _rang(key, due, history):
                 yield Violation("I2", key or delivery.alert, f"answered {delivery.status} and lost: {_state(order)}")
         elif delivery.status == 422 and not _rang(key, due, history):
@@ -190,7 +192,7 @@ def no_limit_is_passed(history: History) -> Iterator[Violation]:
     for holding in history.holdings:
         if holding.lots_open > history.limits.lots_open:
             yield Violation("I9", "position", f"{holding.lots_open} lots open; {history.limits.lots_open} are allowed")
-    submitted = [step.at for order in history.orders for step in attempts(order)]
+    submitted = [step.at for order in history.orders for step in _sent_for_all_we_know(order)]
     for seconds, limit in ((1.0, history.limits.orders_per_second), (60.0, history.limits.orders_per_minute)):
         if limit is not None:
             yield from _rate(submitted, seconds, limit, "orders were submitted")
@@ -258,11 +260,11 @@ def what_was_filled_is_known(history: History) -> Iterator[Violation]:
 
 def every_fill_is_protected_or_rings(history: History) -> Iterator[Violation]:
     """I14."""
-    told = "\n".join(f"{notice.kind} {notice.id} {notice.text}" for notice in history.notifications)
+    told = "\n".join(notice.id for notice in history.notifications if notice.kind == "naked")
     by_tag = _by_tag(history.orders)
     for row in history.broker_orders:
         order = by_tag.get(row.tag)
-        if row.protected is False and not ("naked" in told and order is not None and order.key in told):
+        if row.protected is False and (order is None or order.key not in told):
             yield Violation(
                 "I14", row.tag, f"{row.broker_order_id} is filled and has no protection, and nobody was told"
             )
@@ -308,6 +310,12 @@ def attempts(order: Order) -> list[Transition]:
     return [new for old, new in pairwise(order.transitions) if (old.status, new.status) == ("RECEIVED", "SUBMITTED")]
 
 
+def _sent_for_all_we_know(order: Order) -> list[Transition]:
+    """Attempts that were not proven unsent."""
+    unsent = {old.sequence for old, new in pairwise(order.transitions) if new.status == "RECEIVED"}
+    return [step for step in attempts(order) if step.sequence not in unsent]
+
+
 def _due(moment: datetime, history: History) -> datetime:
     """75 s after a moment, not counting pauses."""
     left = WITHIN + history.slack
@@ -327,6 +335,17 @@ def _rang(key: str, due: datetime, history: History) -> bool:
     return bool(key) and any(
         key in notice.id and not notice.id.startswith(f"{key}:duplicate") and notice.at <= due
         for notice in history.notifications
+    )
+
+
+def _told_to_come_again(delivery: Delivery, history: History) -> bool:
+    """The sender heard 503 of the same alert after this delivery left: nothing was sent, and it knows."""
+    return any(
+        other.alert == delivery.alert
+        and other.status == 503
+        and other.answered_at is not None
+        and other.answered_at > delivery.sent_at
+        for other in history.deliveries
     )
 
 

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.adapters.fyers import rows
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
-from app.exposure import Exposure
+from app.exposure import Exposure, positions_lag
 from app.market import MarketReads
 from app.order import OrderStatus
 from app.risk import BOOK_LAG, NeedsBook, check
@@ -103,6 +104,15 @@ def test_positions_that_stay_older_than_the_book_elsewhere_stop_an_entry_and_no_
     with pytest.raises(NotNow):
         entry.with_book(market)
     assert reads(Broker(elsewhere, BEFORE_THE_COVER), "BUY").result().exposure.short(SYMBOL, "INTRADAY")
+
+
+def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing():
+    """Fyers' totals hold what was carried: 65 of yesterday look like the 65 that the book says were sold today."""
+    row = {"symbol": SYMBOL, "productType": "INTRADAY", "netQty": -65, "buyQty": 0, "sellQty": 65, "cfSellQty": 65}
+    positions = rows.positions({"netPositions": [row]})
+    sold_today = a_book_row(status=OrderStatus.FILLED, filled_quantity=65)
+    assert positions_lag(positions, [sold_today])
+    assert not positions_lag(rows.positions({"netPositions": [row | {"netQty": -130, "sellQty": 130}]}), [sold_today])
 
 
 OLD = BOOK_LAG + timedelta(seconds=1)

@@ -77,8 +77,14 @@ def _position(row: Any) -> Position:
     realised = Decimal(0) if row.get("realized_profit") is None else amount(row["realized_profit"])
     if net is None or realised is None:
         raise Incomplete(f"the position in {symbol} has no quantity or no profit")
-    bought, sold = (None if row.get(name) is None else _units(row, name) for name in ("buyQty", "sellQty"))
-    return Position(symbol, product, net, realised, bought, sold)
+    return Position(
+        symbol, product, net, realised, _of_today(row, "buyQty", "cfBuyQty"), _of_today(row, "sellQty", "cfSellQty")
+    )
+
+
+def _of_today(row: Body, traded: str, carried: str) -> int | None:
+    """Units traded today; the totals hold what was carried over, which would hide a fill that is missing."""
+    return None if row.get(traded) is None else max(0, _units(row, traded) - _units(row, carried))
 
 
 def _book_row(row: Any, secrets: Iterable[str]) -> BookRow:
