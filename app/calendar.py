@@ -69,5 +69,10 @@ def ist_day(moment: datetime) -> date:
     return moment.astimezone(IST).date()
 
 
+def ist_time(moment: datetime) -> str:
+    """The time of day as people in India read it."""
+    return f"{moment.astimezone(IST):%H:%M:%S} IST"
+
+
 def utc_iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()

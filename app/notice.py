@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from app.calendar import ist_time
 from app.errors import Reason
 from app.order import Order, OrderStatus
 from app.risk import Account, TradingState
@@ -82,15 +83,22 @@ def notice_of(order: Order) -> Notice | None:
 
 
 def state_notice(before: Account, account: Account) -> Notice | None:
-    """The notice that a new trading state needs."""
+    """The notice that a new trading state needs, or the breaker when it opens."""
     if account.state is before.state:
-        return None
+        return _breaker_notice(before, account)
     severity = Severity.INFO if account.state is TradingState.ACTIVE else Severity.CRITICAL
     text = (
         f"Trading is {account.state} (was {before.state}), by {account.author}: {account.reason or 'no reason given'}."
     )
     at = account.changed_at.isoformat() if account.changed_at else ""
     return Notice(f"trading-state:{at}:{account.state}", "trading-state", severity, text)
+
+
+def _breaker_notice(before: Account, account: Account) -> Notice | None:
+    if account.open_until is None or account.open_until == before.open_until:
+        return None
+    text = f"Orders did not reach Fyers, several times in a minute. Entries wait until {ist_time(account.open_until)}."
+    return Notice(f"breaker:{account.open_until.isoformat()}", "breaker", Severity.CRITICAL, text)
 
 
 def duplicate_notice(order: Order) -> Notice:

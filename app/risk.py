@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from app.calendar import ist_day
+from app.calendar import ist_day, ist_time
 from app.errors import Denied, NotNow, Reason
 from app.exposure import Exposure
 from app.money import plain
@@ -20,6 +20,8 @@ from app.order import Order, OrderStatus, Ticket
 MINUTE = timedelta(minutes=1)
 BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
 UNRESOLVED_AT_ONCE = 2
+BREAKER_FAILURES = 3  # of the line to the broker within a minute
+BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
 FYERS_PER_SECOND = 10  # orders; the exchange's own limit for orders by program as well
 SYSTEM = "gateway"
 
@@ -69,7 +71,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The shared document. `orders` and `premium` (rupees) are the day's; `recent` holds the last minutes."""
+    """The shared document. `orders` and `premium` (rupees) are the day's; `recent` holds the last minutes.
+
+    `failures` are those of the line within the last minute; until `open_until` the breaker keeps entries back.
+    """
 
     state: TradingState = TradingState.ACTIVE
     reason: str = ""
@@ -79,6 +84,8 @@ class Account:
     orders: int = 0
     premium: Decimal = Decimal(0)
     recent: tuple[Sent, ...] = ()
+    failures: tuple[datetime, ...] = ()
+    open_until: datetime | None = None
 
     def switched(self, state: TradingState, reason: str, author: str, at: datetime) -> "Account":
         return replace(self, state=state, reason=reason, author=author, changed_at=at)
@@ -113,8 +120,36 @@ class Account:
         premium = self.premium if order.ticket.covers else self.premium - order.ticket.premium
         return replace(self, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
 
+    def failed(self, at: datetime) -> "Account":
+        """One more order that the line failed; the last one it takes opens the breaker."""
+        failures = (*(one for one in self.failures if at - one < MINUTE), at)
+        if len(failures) < BREAKER_FAILURES:
+            return replace(self, failures=failures)
+        return replace(self, failures=(), open_until=at + BREAKER_OPEN)
+
+    def reached(self) -> "Account":
+        """The broker has answered a read: the breaker is closed. An order never tries it out."""
+        return replace(self, failures=(), open_until=None)
+
 
 GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED})
+
+
+def teaches(order: Order) -> bool:
+    """Whether the order's newest step changes the account document as well."""
+    return order.status in GIVES_BACK or _line_failed(order)
+
+
+def learned(account: Account, order: Order) -> Account:
+    """The account document after the order's newest step; a ledger stores both in one commit."""
+    if order.status in GIVES_BACK:
+        account = account.given_back(order)
+    return account.failed(order.transitions[-1].at) if _line_failed(order) else account
+
+
+def _line_failed(order: Order) -> bool:
+    """Not sent, or sent and no word of it: what is wrong is the line or the broker, not the order."""
+    return order.reason is Reason.NOT_SENT or (order.reason is Reason.OUTCOME_UNKNOWN and order.absent_reads == 0)
 
 
 class NeedsBook(Exception):
@@ -132,6 +167,8 @@ Decide = Callable[[Account], Decision]
 def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> Decision:
     """The order SUBMITTED and counted, or DENIED with its reason; and the account document as it is afterwards."""
     account = doubt_reduces(account.on(str(ist_day(now))), exposure.unresolved, now)
+    if account.open_until is not None and now >= account.open_until:
+        account = account.reached()  # by the reads that `exposure` comes from
     try:
         check(order, account, limits, exposure, now)
     except Denied as denied:
@@ -148,6 +185,7 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
     # An earlier attempt of this very order was proven unsent; it must not stand in the way of the next.
     account = replace(account, recent=tuple(sent for sent in account.recent if sent.tag != order.tag))
     _check_state(ticket, account)
+    _check_breaker(ticket, account, now)
     _check_rates(ticket, account, limits, now)
     unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and not exposure.shows(sent.tag)]
     if ticket.covers:
@@ -170,6 +208,13 @@ def _check_state(ticket: Ticket, account: Account) -> None:
         raise Denied(Reason.TRADING_HALTED, f"trading is halted: {account.reason or 'no reason given'}")
     if account.state is TradingState.REDUCING and not ticket.covers:
         raise Denied(Reason.EXITS_ONLY, f"only covers are let through: {account.reason or 'no reason given'}")
+
+
+def _check_breaker(ticket: Ticket, account: Account, now: datetime) -> None:
+    """A cover is let through: what it risks is one more order in doubt, and waiting risks the open position."""
+    if account.open_until is not None and now < account.open_until and not ticket.covers:
+        until = ist_time(account.open_until)
+        raise NotNow(Reason.BROKER_DOWN, f"orders did not reach Fyers; entries wait until {until}")
 
 
 def _check_rates(ticket: Ticket, account: Account, limits: Limits, now: datetime) -> None:

@@ -18,6 +18,8 @@ def to_document(account: Account) -> dict[str, Any]:
         "orders": account.orders,
         "premium": plain(account.premium),
         "recent": [_sent(sent) for sent in account.recent],
+        "failures": [at.isoformat() for at in account.failures],
+        "open_until": account.open_until.isoformat() if account.open_until else None,
     }
 
 
@@ -25,6 +27,7 @@ def from_document(document: dict[str, Any]) -> Account:
     """The account again; one that cannot be read is HALTED: on doubt nothing trades."""
     try:
         changed_at, premium = document["changed_at"], Decimal(document["premium"])
+        open_until = document.get("open_until")  # the breaker came later than the rest
         if not premium.is_finite():
             raise ValueError("premium")
         return Account(
@@ -36,6 +39,8 @@ def from_document(document: dict[str, Any]) -> Account:
             orders=_count(document["orders"]),
             premium=premium,
             recent=tuple(_read_sent(sent) for sent in document["recent"]),
+            failures=tuple(_moment(at) for at in document.get("failures", [])),
+            open_until=_moment(open_until) if open_until is not None else None,
         )
     except (KeyError, ValueError, TypeError, ArithmeticError):
         return Account(state=TradingState.HALTED, reason="the account document cannot be read")

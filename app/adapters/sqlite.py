@@ -21,7 +21,7 @@ from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
 from app.order.document import from_document, to_document
 from app.ports import Overtaken, Window
-from app.risk import GIVES_BACK, Account, Decide
+from app.risk import Account, Decide, learned, teaches
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -103,9 +103,9 @@ class SqliteLedger:
             if stored.sequence != order.sequence - 1:
                 raise Overtaken(stored)
             _update(db, order)
-            if order.status in GIVES_BACK:
+            if teaches(order):
                 before = _account(db)
-                _write_account(db, before, before.given_back(order))
+                _write_account(db, before, learned(before, order))
             return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from app.adapters.sqlite import SqliteLedger
 from app.deadline import Deadline
 from app.errors import NotNow
 from app.exposure import Exposure
-from app.order import Order, OrderStatus
+from app.order import NotSent, Order, OrderStatus
 from app.ports import Ledger, Overtaken, Window
 from app.risk import Decide, Limits, decide
-from tests.builders import NOW, a_ticket, an_order, no_limits
+from tests.builders import NOW, a_position, a_ticket, an_order, no_limits
 
 PROCESSES = 4
 THREADS = 4  # in each of them
@@ -142,6 +143,17 @@ def submit_and_fail(ledger: Ledger, me: str) -> str:
     submitted = insist(lambda: ledger.submit(order, check(order), patient()))
     rejected = submitted.moved(OrderStatus.REJECTED, NOW, message="no margin")
     return str(insist(lambda: ledger.record(rejected, patient())).status)
+
+
+def submit_in_vain(ledger: Ledger, me: str) -> str:
+    """An order that never leaves."""
+    order = order_named(me)
+    insist(lambda: ledger.claim(order, None, patient()))
+    covers = replace(order, ticket=a_ticket(covers=True))  # an open breaker must not keep it back
+    short = Exposure(positions=(a_position(-65 * 16),))
+    submit = partial(decide, covers, limits=no_limits(), exposure=short, now=NOW)
+    submitted = insist(lambda: ledger.submit(covers, submit, patient()))
+    return str(insist(lambda: ledger.record(submitted.after(NotSent("refused"), NOW), patient())).status)
 
 
 def record_one(submitted: Order, ledger: Ledger, me: str) -> str:

@@ -14,9 +14,9 @@ import pytest
 
 from app.errors import NotNow, Reason
 from app.notice import Notice, Severity
-from app.order import NotSent, OrderStatus
+from app.order import NotSent, OrderStatus, Unresolved
 from app.ports import Overtaken, Window
-from app.risk import Account, TradingState
+from app.risk import BREAKER_FAILURES, BREAKER_OPEN, Account, TradingState
 from tests.builders import NOW, WAYS, no_limits, order_in
 from tests.contract.ledgers import (
     InFirestore,
@@ -31,6 +31,7 @@ from tests.contract.ledgers import (
     record_one,
     soon,
     submit_and_fail,
+    submit_in_vain,
     submit_one,
     submit_own,
     submit_until_killed,
@@ -384,6 +385,31 @@ def test_16_orders_given_back_at_once_leave_nothing_counted(store, ledger, rival
     assert (account.orders, account.premium) == (1, kept.ticket.premium)
     assert [one.tag for one in account.recent if one.quantity] == [kept.tag]
     assert len(ledger.outbox(soon())) == 16
+
+
+@pytest.mark.parametrize("outcome", [NotSent("refused"), Unresolved("time-out")])
+def test_a_failure_of_the_line_is_counted_in_the_commit_of_its_step_and_the_last_one_opens_the_breaker(ledger, outcome):
+    for number in range(BREAKER_FAILURES):
+        assert ledger.account(soon()).open_until is None
+        order = submitted(ledger, f"order {number}")
+        ledger.record(order.after(outcome, NOW), soon())
+    assert ledger.account(soon()).open_until == NOW + BREAKER_OPEN
+    assert "breaker" in {notice.kind for notice in ledger.outbox(soon())}
+
+
+def test_a_step_that_lost_its_race_counts_no_failure(ledger):
+    order = submitted(ledger)
+    ledger.record(order.moved(S.ACCEPTED, NOW, broker_order_id="1"), soon())
+    with pytest.raises(Overtaken):
+        ledger.record(order.after(Unresolved("time-out"), NOW), soon())
+    assert ledger.account(soon()).failures == ()
+
+
+def test_16_failures_at_once_are_all_counted(store, ledger, rivals):
+    assert set(rivals.race(store.url, submit_in_vain)) == {"RECEIVED"}
+    account = ledger.account(soon())
+    assert (account.orders, account.open_until) == (0, NOW + BREAKER_OPEN)
+    assert len(account.failures) == 16 % BREAKER_FAILURES
 
 
 def test_each_step_that_somebody_must_know_of_leaves_its_notice(ledger):

@@ -563,7 +563,7 @@ def test_a_part_of_the_account_document_that_is_damaged_halts(name: str, damage:
     assert account_document.from_document(document).state is TradingState.HALTED
 
 
-@pytest.mark.parametrize("name", [*account_document.to_document(Account())])
+@pytest.mark.parametrize("name", sorted(account_document.to_document(Account()).keys() - {"failures", "open_until"}))
 def test_an_account_document_that_misses_anything_is_halted(name: str) -> None:
     document = account_document.to_document(an_account(recent=(sent(1),)))
     del document[name]

@@ -55,7 +55,7 @@ from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
 from app.ports import Overtaken, Window
-from app.risk import GIVES_BACK, Account, Decide
+from app.risk import Account, Decide, learned, teaches
 
 _READ = 1.0
 _LATEST = 500
@@ -121,10 +121,10 @@ class FirestoreLedger:
 
     def record(self, order: Order, deadline: Deadline) -> Order:
         part, word = deadline.within(RECORD), new_word()
-        if order.status not in GIVES_BACK:
+        if not teaches(order):
             return persevere(lambda: self._record(order, word, part), part)
         with self._alone(part):
-            return persevere(lambda: self._record_giving_back(order, word, part), part)
+            return persevere(lambda: self._record_with_account(order, word, part), part)
 
     def _record(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
@@ -135,13 +135,13 @@ class FirestoreLedger:
             self._store.commit(batch, part)
         return order
 
-    def _record_giving_back(self, order: Order, word: str, part: Deadline) -> Order:
+    def _record_with_account(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
         [stored, account] = self._store.read([self._order(order.key), self._account], part)
         if not wrote(word, stored):
             batch, before = self._store.batch(), account_of(account)
             self._put_order(batch, _step_before(order, stored), order, word)
-            self._put_account(batch, account, before, before.given_back(order), word)
+            self._put_account(batch, account, before, learned(before, order), word)
             self._store.commit(batch, part)
         return order
 
