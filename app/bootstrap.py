@@ -1,7 +1,7 @@
 """The composition root: a Config becomes a Desk. Each client is imported in the case that needs it."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from app.adapters.clock import SystemClock
-from app.adapters.notify import LogNotifier
+from app.adapters.notify import Fanout, Sink
 from app.adapters.paper import PaperToken
+from app.adapters.readers import Readers
 from app.calendar import Calendar, ist_day
 from app.config import Config
 from app.deadline import Deadline
@@ -42,9 +43,11 @@ def bootstrap(config: Config) -> Desk:
 def _desk(config: Config, resources: ExitStack) -> Desk:
     from app.adapters.fyers import FyersBroker, Transport
     from app.adapters.fyers.pace import Pace, PacedTransport
+    from app.adapters.fyers.server_clock import server_time
 
-    clock, calendar, notifier = SystemClock(), config.calendar, LogNotifier()
+    clock, calendar = SystemClock(), config.calendar
     ledger = open_ledger(config, resources)
+    notifier, relay = _open_notifiers(config, ledger, clock.monotonic, resources)
     # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.
     transport = PacedTransport(Pace()) if config.limits.within_fyers_rate else Transport()
     resources.callback(transport.close)
@@ -52,7 +55,7 @@ def _desk(config: Config, resources: ExitStack) -> Desk:
         tokens, login = open_login(config, ledger, notifier, clock, transport, resources)
     else:
         config, tokens, login = _paper(config, resources), PaperToken(), None
-    readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+    readers = Readers(READERS, thread_name_prefix="read")
     resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
     symbols = _symbols(config, calendar, clock)
@@ -72,7 +75,35 @@ def _desk(config: Config, resources: ExitStack) -> Desk:
         tokens=tokens,
         login=login,
         refresh_symbols=partial(_refresh_symbols, config, symbols, calendar, clock, ledger, notifier),
+        relay=relay,
+        server_time=partial(server_time, transport, fyers.api_url or ""),
     )
+
+
+def _open_notifiers(
+    config: Config, ledger: Ledger, monotonic: Callable[[], float], resources: ExitStack
+) -> tuple[Fanout, Fanout | None]:
+    """To every sink that is configured; and to the addresses alone, for what comes back from the topic.
+
+    The addresses come first: what the topic brings back at once is known to be there.
+    """
+    sinks: list[Sink] = []
+    if config.notification_urls:
+        from app.adapters.fyers import Transport
+        from app.adapters.notify.http import HttpNotifier
+
+        transport = Transport(connections=4)
+        resources.callback(transport.close)
+        sinks += [HttpNotifier(url, transport) for url in config.notification_urls]
+    addresses = tuple(sinks)
+    if config.notification_topic is not None:
+        from app.adapters.notify.pubsub import PubSubNotifier
+
+        topic = PubSubNotifier(config.notification_topic)
+        resources.callback(topic.close)
+        sinks.append(topic)
+    everywhere = Fanout(sinks, monotonic, ledger.taken)
+    return everywhere, everywhere.among(addresses) if addresses else None
 
 
 def open_ledger(config: Config, resources: ExitStack) -> Ledger:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.calendar import Calendar
@@ -24,11 +24,17 @@ class AgeRules:
     dedupe_window: timedelta
 
 
+def _untold(deadline: Deadline) -> datetime | None:  # noqa: ARG001
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`account` names the broker account within keys; `readers` runs reads side by side and owns no effect.
 
     `resources` holds what has to be closed at the end: connections, files, threads. Paper trading has no `login`.
+    `relay` is where notices from a Pub/Sub subscription go on to; None without such an address. `server_time` is the
+    time at the broker, None where its answers do not say; it raises NotNow.
     """
 
     account: str
@@ -46,3 +52,5 @@ class Desk:
     tokens: TokenSource
     login: Login | None
     refresh_symbols: Callable[[Deadline], dict[str, Any]]
+    relay: Notifier | None = None
+    server_time: Callable[[Deadline], datetime | None] = _untold

@@ -4,10 +4,12 @@ import logging
 
 from app.deadline import Deadline
 from app.errors import NotNow
-from app.notice import Notice
+from app.notice import Notice, Severity, summary_of
 from app.ports import Ledger, Notifier
 
 log = logging.getLogger("gateway.outbox")
+
+TOGETHER = 20  # notices of one kind that wait at once
 
 
 def post(notice: Notice, ledger: Ledger, notifier: Notifier, deadline: Deadline) -> None:
@@ -34,11 +36,32 @@ def deliver(notice: Notice, ledger: Ledger, notifier: Notifier, deadline: Deadli
 
 
 def drain(ledger: Ledger, notifier: Notifier, deadline: Deadline) -> tuple[int, int]:
-    """Sends what waits, oldest first, while there is time. Returns how many were delivered and how many still wait."""
-    waiting = ledger.outbox(deadline)
-    sent = 0
-    for notice in waiting:
-        if deadline.left() <= 0 or not deliver(notice, ledger, notifier, deadline):
-            break
-        sent += 1
+    """Sends what waits, oldest first, while there is time. Returns how many were delivered and how many still wait.
+
+    One that cannot be delivered does not stop the others: its sink may lack it, and theirs may not.
+    """
+    waiting = _folded(ledger.outbox(deadline), ledger, deadline)
+    sent = sum(deadline.left() > 0 and deliver(notice, ledger, notifier, deadline) for notice in waiting)
     return sent, len(waiting) - sent
+
+
+def _folded(waiting: list[Notice], ledger: Ledger, deadline: Deadline) -> list[Notice]:
+    """Many of one kind become one that says how many: a phone that rings a hundred times is switched off."""
+    kinds: dict[str, list[Notice]] = {}
+    for notice in waiting:
+        if notice.severity is not Severity.CRITICAL:
+            kinds.setdefault(notice.kind, []).append(notice)
+    for many in kinds.values():
+        if len(many) < TOGETHER:
+            continue
+        summary = summary_of(many)
+        try:
+            ledger.notify(summary, deadline)
+            for notice in many:
+                ledger.delivered(notice.id, deadline)
+        except NotNow:
+            log.warning("notices could not be put together", extra={"kind": summary.facts["kind"]})
+            continue
+        log.warning("notices are told as one", extra={"summary": summary.id, "notices": [one.id for one in many]})
+        waiting = [notice for notice in waiting if notice not in many] + [summary]
+    return waiting

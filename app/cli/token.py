@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from app.adapters.clock import SystemClock
 from app.adapters.fyers import Transport
-from app.adapters.notify import LogNotifier
+from app.adapters.notify import Fanout
 from app.bootstrap import open_ledger, open_login, open_token_store
 from app.cli.settings import configured
 from app.config import Config
@@ -69,9 +69,9 @@ def _opened(resources: ExitStack) -> Login:
     config: Config = configured()
     if not config.live:
         raise SystemExit("error: paper trading needs no login; it is for BROKER=fyers")
-    ledger, transport = open_ledger(config, resources), Transport()
+    ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
     resources.callback(transport.close)
-    _, login = open_login(config, ledger, LogNotifier(), SystemClock(), transport, resources)
+    _, login = open_login(config, ledger, Fanout((), clock.monotonic), clock, transport, resources)
     return login
 
 

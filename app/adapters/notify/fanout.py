@@ -1,0 +1,144 @@
+"""Every notice to the log and to every sink. Nothing is raised: no trade may depend on a phone.
+
+A notice is delivered once each sink took it. A sink that has it is not sent it again: this process remembers, and the
+ledger is told where another sink still lacks it. What may have arrived without our hearing of it is sent again, with
+the same id, at growing intervals: at least once, and consumers know it by its id.
+
+A sink in trouble gets one chance under each deadline: a reconcile loses one time-out to it, not one for each notice.
+Of one kind so many notices go out one by one in ten minutes (and process); the others wait in the outbox, where the
+drain tells many as one. CRITICAL ones are never held back.
+"""
+
+import copy
+import logging
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.adapters.notify.sink import NotTaken, Sink
+from app.deadline import Deadline
+from app.errors import NotNow
+from app.notice import Notice, Severity
+
+log = logging.getLogger("gateway.notice")
+
+PATIENCE = 5.0  # seconds for one sink; an alert's answer leaves it less
+TAIL = 0.2  # seconds of the deadline that are left for the ledger and the answer
+MOST_OF_A_KIND = 20
+WITHIN = 600.0  # seconds
+FREE_TRIES = 3  # of what may have arrived; after them each pause is twice the last
+FIRST_PAUSE = 180.0  # seconds; so it comes five times in the first ten minutes at most
+_REMEMBERED = 2_000
+
+Taken = Callable[[str, Sequence[str], Deadline], None]
+
+_LEVEL = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.CRITICAL}
+
+
+def _nowhere(notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
+    """Where no ledger keeps it, this process alone remembers who has what."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """Which sinks have a notice; and for those that may have it, how often it was sent and when it may be again."""
+
+    has: set[str] = field(default_factory=set)
+    doubts: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+
+class Fanout:
+    """Implements `ports.Notifier`. `monotonic` gives seconds; `taken` is the ledger's method of that name."""
+
+    def __init__(self, sinks: Sequence[Sink], monotonic: Callable[[], float], taken: Taken = _nowhere) -> None:
+        self._sinks = tuple(sinks)
+        self._monotonic = monotonic
+        self._note = taken
+        self._lock = threading.Lock()  # guards what follows; no call is made under it
+        self._notices: OrderedDict[str, _Known] = OrderedDict()
+        self._sent: dict[str, deque[float]] = {}  # when the last notices of each kind went out
+        self._troubled: dict[str, Deadline] = {}  # the deadline under which a sink last failed
+
+    def among(self, sinks: Sequence[Sink]) -> "Fanout":
+        """The same to these sinks alone; the two share what they know of notices and sinks."""
+        part = copy.copy(self)
+        part._sinks = tuple(sinks)
+        return part
+
+    def send(self, notice: Notice, deadline: Deadline) -> bool:
+        return not self.lacking(notice, deadline)
+
+    def lacking(self, notice: Notice, deadline: Deadline) -> Mapping[str, str]:
+        """Sends it; the sinks that still lack it, by name, and why."""
+        known = self._known(notice)
+        wanting = [sink for sink in self._sinks if sink.name not in known.has]
+        first = not known.has
+        if first and self._is_held(notice):
+            return {sink.name: "too many of this kind in ten minutes; it waits" for sink in wanting}
+        wanting.sort(key=lambda sink: sink.name in self._troubled)  # who hangs may not take the others' time
+        troubles = {sink.name: why for sink in wanting if (why := self._push(sink, notice, known, deadline))}
+        new = [sink.name for sink in wanting if sink.name not in troubles]
+        if new and first:
+            self._count(notice.kind)
+        if new and troubles:
+            self._tell_ledger(notice, new, deadline)
+        return troubles
+
+    def _push(self, sink: Sink, notice: Notice, known: _Known, deadline: Deadline) -> str | None:
+        """None where the sink took it, else why not."""
+        seconds = deadline.cap(PATIENCE, TAIL)
+        tries, again_at = known.doubts.get(sink.name, (0, 0.0))
+        if self._troubled.get(sink.name) is deadline or seconds <= 0 or self._monotonic() < again_at:
+            return "it could not be tried now"
+        try:
+            sink.push(notice, seconds)
+        except NotTaken as problem:
+            if problem.arrived:
+                known.doubts[sink.name] = tries + 1, self._monotonic() + _pause_after(tries + 1)
+            return self._failed(sink, notice, problem.why, None if problem.about_notice else deadline)
+        except Exception as fault:  # noqa: BLE001 -- whatever it was, no trade may end with it
+            return self._failed(sink, notice, f"a fault of ours: {type(fault).__name__}", deadline)
+        self._troubled.pop(sink.name, None)
+        known.has.add(sink.name)
+        return None
+
+    def _failed(self, sink: Sink, notice: Notice, why: str, deadline: Deadline | None) -> str:
+        if deadline is not None:
+            self._troubled[sink.name] = deadline
+        told = {"notice": notice.id, "kind": notice.kind, "sink": sink.name, "why": why}
+        log.error("a notice was not taken", extra=told)
+        return why
+
+    def _known(self, notice: Notice) -> _Known:
+        """What this process knows of it. What it sees for the first time is logged."""
+        with self._lock:
+            new = notice.id not in self._notices
+            known = self._notices.setdefault(notice.id, _Known())
+            while len(self._notices) > _REMEMBERED:
+                self._notices.popitem(last=False)
+        known.has.update(notice.taken)
+        if new:
+            extra = {"notice": notice.id, "kind": notice.kind} | dict(notice.facts)
+            log.log(_LEVEL[notice.severity], "%s", notice.text, extra=extra)
+        return known
+
+    def _count(self, kind: str) -> None:
+        with self._lock:
+            self._sent.setdefault(kind, deque(maxlen=MOST_OF_A_KIND)).append(self._monotonic())
+
+    def _is_held(self, notice: Notice) -> bool:
+        with self._lock:
+            sent = self._sent.get(notice.kind)
+            full = sent is not None and len(sent) == MOST_OF_A_KIND and self._monotonic() - sent[0] < WITHIN
+        return full and notice.severity is not Severity.CRITICAL
+
+    def _tell_ledger(self, notice: Notice, by: Sequence[str], deadline: Deadline) -> None:
+        try:
+            self._note(notice.id, by, deadline)
+        except NotNow:
+            log.warning("which sinks have a notice could not be noted", extra={"notice": notice.id})
+
+
+def _pause_after(tries: int) -> float:
+    return 0.0 if tries < FREE_TRIES else FIRST_PAUSE * 2.0 ** (tries - FREE_TRIES)

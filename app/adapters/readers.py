@@ -1,0 +1,13 @@
+"""The threads that read side by side for one request."""
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+
+class Readers(ThreadPoolExecutor):
+    """Each read runs in its request's context: its log lines have the request id, its calls count for the request."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(contextvars.copy_context().run, fn, *args, **kwargs)
