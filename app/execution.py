@@ -17,13 +17,15 @@ from app.calendar import ist_day
 from app.deadline import SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
 from app.desk import Desk
 from app.errors import Denied, NotNow, Reason, SameIdOtherOrder
+from app.exposure import Exposure
 from app.market import Market, MarketReads
 from app.notice import Notice, Severity, duplicate_notice, facts_of, notice_of, what
 from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
-from app.risk import NeedsBook, decide
+from app.risk import Account, Decision, NeedsBook, decide
 from app.square_off import cancel_orphans
+from app.steps import step
 from app.ticket import BuyMode, write_ticket
 
 log = logging.getLogger("gateway.execution")
@@ -48,7 +50,8 @@ def execute(alert: Alert, desk: Desk, deadline: Deadline, request_id: str) -> Re
     received = _received(alert, identity, desk, request_id)
     refusal = _refusal(alert, received, desk)
     reads = None if refusal else MarketReads(alert, desk, deadline)  # beside the claim
-    order = desk.ledger.claim(received, _window(identity, desk), deadline)
+    with step("claim"):
+        order = desk.ledger.claim(received, _window(identity, desk), deadline)
     if order.fingerprint != received.fingerprint:
         raise _same_id(order, received, desk, deadline)
     if order.status is not OrderStatus.RECEIVED:
@@ -77,12 +80,14 @@ def _advance(
 
 def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: Deadline) -> Receipt:
     """Prices, submits, places and records. What is raised here is raised before anything was sent."""
-    market = reads.result()
+    with step("read"):
+        market = reads.result()
     if order.attempt:  # an earlier delivery's attempt counts as not sent; the book has to agree before another one
         market = reads.with_book(market)
         if market.exposure.shows(order.tag):
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
-    ticket = write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets)
+    with step("price"):
+        ticket = write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets)
     _check_master(ticket, desk)
     receipt = Receipt(order.priced(ticket))
     for _ in range(ATTEMPTS):
@@ -110,16 +115,22 @@ def _check_master(ticket: Ticket, desk: Desk) -> None:
         )
 
 
+@step("submit")
 def _submit(order: Order, market: Market, reads: MarketReads, desk: Desk, deadline: Deadline) -> Order:
-    check = partial(decide, order, limits=desk.limits, now=desk.clock.now())
     try:
-        return desk.ledger.submit(order, partial(check, exposure=market.exposure), deadline)
+        return desk.ledger.submit(order, partial(_decide, order, market.exposure, desk), deadline)
     except NeedsBook:
         exposure = reads.with_book(market).exposure
         deadline.require(SUBMIT_NEEDS_LEFT)
-        return desk.ledger.submit(order, partial(check, exposure=exposure), deadline)
+        return desk.ledger.submit(order, partial(_decide, order, exposure, desk), deadline)
 
 
+def _decide(order: Order, exposure: Exposure, desk: Desk, account: Account) -> Decision:
+    """Runs inside the ledger's commit, and looks at the clock there: rates count from when orders really went out."""
+    return decide(order, account, desk.limits, exposure, desk.clock.now())
+
+
+@step("place")
 def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:
     """Sends the order, once. A fault of ours in here must not look like proof of anything."""
     try:
@@ -150,6 +161,7 @@ def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: 
     return receipt
 
 
+@step("record")
 def _recorded(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
     try:
         return Receipt(desk.ledger.record(order, deadline))
@@ -235,6 +247,7 @@ def _same_id(order: Order, received: Order, desk: Desk, deadline: Deadline) -> S
     return SameIdOtherOrder()
 
 
+@step("tell")
 def _tell(order: Order, desk: Desk, deadline: Deadline) -> None:
     """The newest step's notice is in the outbox already; it is delivered now where time allows."""
     if (notice := notice_of(order)) is not None and deadline.left() > 0:

@@ -25,7 +25,7 @@ from app.notice import ABSENT_READS, Notice, Severity, facts_of, what
 from app.order import MOVES, Accepted, Order, OrderStatus
 from app.outbox import drain, post
 from app.ports import Overtaken
-from app.risk import UNRESOLVED_AT_ONCE, doubt_reduces
+from app.risk import UNRESOLVED_AT_ONCE, Account, doubt_reduces
 
 SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a request that still lives records its own outcome within this
 ABSENCE_TAKES = timedelta(seconds=60)
@@ -72,6 +72,7 @@ def reconcile(desk: Desk, deadline: Deadline, after_close: bool = False) -> Repo
     except NotNow as problem:
         run.report.book = problem.message
     else:
+        run.reached()
         run.follow(book)
         run.audit(book)
         run.absences(book, final=after_close or desk.calendar.is_over(desk.clock.now(), FINAL_AFTER))
@@ -114,6 +115,11 @@ class _Run:
         orders = desk.ledger.orders(deadline, in_flight=True) + desk.ledger.orders(deadline, day=self._today)
         self._orders = {order.key: order for order in orders}
         self.report.looked_at = len(self._orders)
+
+    def reached(self) -> None:
+        """Fyers has just answered a read, so the breaker need not wait any longer."""
+        if self._desk.ledger.account(self._deadline).open_until is not None:
+            self._desk.ledger.change_account(Account.reached, self._deadline)
 
     def follow(self, book: Sequence[BookRow]) -> None:
         """Evidence of presence moves any record, once the request that sent the order has had its time to speak."""
