@@ -100,10 +100,19 @@ def shown(order: Order) -> dict[str, Any]:
 
 
 def detailed(order: Order) -> dict[str, Any]:
-    """The same with its times, what was asked for and its transitions."""
+    """The same with its times, what was asked for, its transitions, and the request to look for in the log."""
     document = to_document(order)
-    more = ("received_at", "alert_at", "submitted_at", "filled_quantity", "average_price", "asked", "transitions")
-    return shown(order) | {name: document[name] for name in more}
+    more = (
+        "request_id",
+        "received_at",
+        "alert_at",
+        "submitted_at",
+        "filled_quantity",
+        "average_price",
+        "asked",
+        "transitions",
+    )
+    return shown(order) | {name: document[name] for name in (*more, "request_id")}
 
 
 def too_large() -> TooLarge:

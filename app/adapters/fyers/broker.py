@@ -19,6 +19,7 @@ from app.deadline import CONNECT, MARKET_READ, PLACE_TAIL, RECORD, SEND_WINDOW, 
 from app.errors import NotNow, Reason
 from app.order import NotSent, Order, Outcome, Refusal, Rejected, Unresolved
 from app.ports import TokenSource
+from app.steps import count_broker_call
 from app.token import Token
 
 log = logging.getLogger("gateway.fyers")
@@ -151,6 +152,7 @@ class FyersBroker:
     def _ask(
         self, ask: Ask, token: Token, total: float, *, window: Deadline | None = None, most: int = MOST_BYTES
     ) -> Reply | CallFailed:
+        count_broker_call()
         wire = Wire(self._transport, self._api_url, self._data_url, min(CONNECT, total), total, window, most)
         try:
             return ask(Model(self._app_id, token.access_token, wire))

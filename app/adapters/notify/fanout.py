@@ -119,7 +119,7 @@ class Fanout:
                 self._notices.popitem(last=False)
         known.has.update(notice.taken)
         if new:
-            extra = {"notice": notice.id, "kind": notice.kind} | dict(notice.facts)
+            extra = {"notice": notice.id, "kind": notice.kind, "facts": dict(notice.facts)}
             log.log(_LEVEL[notice.severity], "%s", notice.text, extra=extra)
         return known
 

@@ -1,0 +1,22 @@
+"""The envelope in which a Pub/Sub push subscription brings a message.
+
+`{"message": {"data": base64, "attributes": {…}, "messageId": "…"}, "subscription": "…"}`
+(https://cloud.google.com/pubsub/docs/push#receive_push). A notification sink can read only what is inside.
+"""
+
+import base64
+import json
+
+from app.errors import Malformed
+from app.notice import Notice
+
+_WANTED = "must be a push subscription's message whose data is a notice of this gateway"
+
+
+def notice_of_push(body: bytes) -> Notice:
+    """Raises Malformed for anything but a notice in its envelope."""
+    try:
+        data = base64.b64decode(json.loads(body)["message"]["data"], validate=True)
+        return Notice.from_document(json.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise Malformed("message", _WANTED) from None
