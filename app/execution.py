@@ -26,7 +26,6 @@ from app.ports import Overtaken, Window
 from app.risk import Account, Decision, NeedsBook, decide
 from app.square_off import cancel_orphans
 from app.steps import step
-from app.steps import step
 from app.ticket import BuyMode, write_ticket
 
 log = logging.getLogger("gateway.execution")
@@ -52,7 +51,6 @@ def execute(alert: Alert, desk: Desk, deadline: Deadline, request_id: str) -> Re
     refusal = _refusal(alert, received, desk)
     reads = None if refusal else MarketReads(alert, desk, deadline)  # beside the claim
     with step("claim"):
-        with step("claim"):
         order = desk.ledger.claim(received, _window(identity, desk), deadline)
     if order.fingerprint != received.fingerprint:
         raise _same_id(order, received, desk, deadline)
@@ -83,14 +81,12 @@ def _advance(
 def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: Deadline) -> Receipt:
     """Prices, submits, places and records. What is raised here is raised before anything was sent."""
     with step("read"):
-        with step("read"):
         market = reads.result()
     if order.attempt:  # an earlier delivery's attempt counts as not sent; the book has to agree before another one
         market = reads.with_book(market)
         if market.exposure.shows(order.tag):
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
     with step("price"):
-        with step("price"):
         ticket = write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets)
     _check_master(ticket, desk)
     receipt = Receipt(order.priced(ticket))
@@ -120,7 +116,6 @@ def _check_master(ticket: Ticket, desk: Desk) -> None:
 
 
 @step("submit")
-@step("submit")
 def _submit(order: Order, market: Market, reads: MarketReads, desk: Desk, deadline: Deadline) -> Order:
     try:
         return desk.ledger.submit(order, partial(_decide, order, market.exposure, desk), deadline)
@@ -135,7 +130,6 @@ def _decide(order: Order, exposure: Exposure, desk: Desk, account: Account) -> D
     return decide(order, account, desk.limits, exposure, desk.clock.now())
 
 
-@step("place")
 @step("place")
 def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:
     """Sends the order, once. A fault of ours in here must not look like proof of anything."""
@@ -167,7 +161,6 @@ def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: 
     return receipt
 
 
-@step("record")
 @step("record")
 def _recorded(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
     try:
@@ -254,7 +247,6 @@ def _same_id(order: Order, received: Order, desk: Desk, deadline: Deadline) -> S
     return SameIdOtherOrder()
 
 
-@step("tell")
 @step("tell")
 def _tell(order: Order, desk: Desk, deadline: Deadline) -> None:
     """The newest step's notice is in the outbox already; it is delivered now where time allows."""
