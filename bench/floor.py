@@ -1,0 +1,58 @@
+"""The floor: the least that a service can do which makes the same calls to the same broker with the same client.
+
+A bare WSGI app under the gateway's own gunicorn settings. For one POST it asks for quote and positions side by side and
+places one order, through requests. It checks nothing, knows nothing and writes nothing down.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+TIMES = (0.25, 0.7)  # seconds: to connect, to read
+HEADERS = {"Authorization": "PAPER-200:paper", "Content-Type": "application/json", "version": "3"}
+
+
+class Floor:
+    def __init__(self, api_url: str, data_url: str, order: dict[str, Any]) -> None:
+        self._positions, self._place = f"{api_url}/positions", f"{api_url}/orders/sync"
+        self._quotes, self._order = f"{data_url}/quotes", order
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=32))
+        self._readers = ThreadPoolExecutor(32)
+        self.extensions = {"gateway": self}  # what app.server closes on SIGTERM
+        self.closing = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = b"{}"
+        if environ["REQUEST_METHOD"] == "POST":
+            environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            answer = json.dumps(self.execute()).encode()
+        length = str(len(answer))
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", length)])
+        return [answer]
+
+    def execute(self) -> Any:
+        """The calls of one entry."""
+        quote = self._readers.submit(self._get, self._quotes, {"symbols": self._order["symbol"]})
+        self._get(self._positions)
+        quote.result()
+        placed = self._session.post(self._place, data=json.dumps(self._order), headers=HEADERS, timeout=TIMES)
+        return placed.json()
+
+    def close(self) -> None:
+        self._readers.shutdown()
+        self._session.close()
+
+    def _get(self, url: str, params: dict[str, str] | None = None) -> Any:
+        return self._session.get(url, params=params, headers=HEADERS, timeout=TIMES).json()
+
+
+def application() -> Floor:
+    """For `gunicorn bench.floor:application()`."""
+    return Floor(os.environ["FYERS_API_URL"], os.environ["FYERS_DATA_URL"], json.loads(os.environ["ORDER"]))

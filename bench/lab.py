@@ -1,0 +1,160 @@
+"""The processes under measurement, each by itself: broker, gateway, floor."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SECRET = "bench-secret-of-no-value"  # noqa: S105 - opens nothing
+SYMBOL = "NSE:NIFTY26NOV26000CE"
+START_WITHIN = 30.0  # seconds
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a simulated broker listens; `contract` is what the alerts of `load` buy and sell there."""
+
+    api_url: str
+    data_url: str
+    masters: list[str]
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "FYERS_API_URL": self.api_url,
+            "FYERS_DATA_URL": self.data_url,
+            "SYMBOL_MASTER_URLS": ",".join(self.masters),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A gunicorn with one worker."""
+
+    master: int
+    port: int
+
+    @property
+    def worker(self) -> int:
+        children = Path(f"/proc/{self.master}/task/{self.master}/children").read_text().split()
+        return int(children[0])
+
+    def cpu_ms(self) -> float:
+        """What the worker has used so far, in user and kernel."""
+        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / _TICKS
+
+    def memory(self) -> dict[str, float]:
+        """Megabytes of the worker: resident, and with what it shares with its master counted by halves."""
+        rollup = Path(f"/proc/{self.worker}/smaps_rollup").read_text().splitlines()[1:]
+        kilobytes = {line.partition(":")[0]: int(line.split()[1]) for line in rollup}
+        return {"rss_mb": kilobytes["Rss"] * 1024 / 1e6, "pss_mb": kilobytes["Pss"] * 1024 / 1e6}
+
+
+@contextlib.contextmanager
+def broker(latency: float = 0.0) -> Iterator[Account]:
+    """A simulated account in a process of its own; `latency` is seconds before each of its answers."""
+    command = [sys.executable, "-m", "bench.broker", "--latency", str(latency)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as account:  # noqa: S603 - our own
+        assert account.stdout is not None  # noqa: S101 - it is a pipe
+        yield Account(**json.loads(account.stdout.readline()))
+        account.communicate()
+
+
+def settings_of(account: Account | None, folder: Path) -> dict[str, str]:
+    """The gateway's whole environment: paper trading, files in the folder, every limit off or out of reach."""
+    far = dict.fromkeys(("MAX_ORDERS_PER_DAY", "MAX_LOTS_OPEN"), "100000000")
+    off = ("MAX_ORDERS_PER_SECOND", "MAX_ORDERS_PER_MINUTE", "MAX_REPEATS", "MAX_DAILY_LOSS")
+    return {
+        "PATH": os.environ["PATH"],
+        "WEBHOOK_SECRET_TOKEN": SECRET,
+        "SYMBOL_CACHE": str(folder / "symbols"),
+        "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
+        "MARKET_HOURS": "always",
+        "IP_ALLOWLIST": "off",
+        **far,
+        **dict.fromkeys(off, "0"),
+        **(account.settings() if account else {}),
+    }
+
+
+GATEWAY = ["-m", "app", "serve"]
+FLOOR = ["-m", "gunicorn", "-c", "python:app.server", "bench.floor:application()"]
+
+
+def floor_settings(account: Account) -> dict[str, str]:
+    order = {"symbol": SYMBOL, "qty": 65, "type": 1, "side": -1, "productType": "INTRADAY", "limitPrice": 100}
+    rest = {"stopPrice": 0, "disclosedQty": 0, "validity": "DAY", "offlineOrder": False, "isSliceOrder": False}
+    legs = {"orderTag": "tvfloor", "stopLoss": 20, "takeProfit": 30, "legType": 1}
+    return {"PATH": os.environ["PATH"], "ORDER": json.dumps(order | rest | legs), **account.settings()}
+
+
+@contextlib.contextmanager
+def served(arguments: list[str], settings: Mapping[str, str], log: Path) -> Iterator[Served]:
+    """A gunicorn that answers; its output goes to the log."""
+    with spawned(arguments, settings, log) as (server, port):
+        wait_for_answer(server, port)
+        yield Served(server.pid, port)
+
+
+@contextlib.contextmanager
+def spawned(
+    arguments: list[str], settings: Mapping[str, str], log: Path
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """One that has just been started."""
+    port = _free_port()
+    environ = {**settings, "PORT": str(port)}
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+            [sys.executable, *arguments], cwd=ROOT, env=environ, stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            yield server, port
+        except BaseException:
+            sys.stderr.write(log.read_text()[-3000:])
+            raise
+        finally:
+            server.send_signal(signal.SIGTERM)
+
+
+def wait_for_answer(server: "subprocess.Popen[bytes]", port: int, path: str = "/healthz") -> None:
+    """Until that path is answered 200. Raises TimeoutError where it is not, at once where the server has ended."""
+    ends = time.monotonic() + START_WITHIN
+    while time.monotonic() < ends and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), START_WITHIN) as link:
+            link.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+            if link.recv(64).startswith(b"HTTP/1.1 200"):
+                return
+        time.sleep(0.002)
+    raise TimeoutError(f"{path} was not answered 200")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout  # noqa: S603, S607
+    return {
+        "cpus": os.cpu_count(),
+        "cpu": model.partition(":")[2].strip(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": sys.version.split()[0],
+        "commit": commit.strip() or None,
+    }
