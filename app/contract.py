@@ -30,12 +30,13 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Last traded price and touch, in rupees. A side with nobody on it is zero."""
+    """Last traded price and touch, in rupees. A side with nobody on it is zero; `day` None: the broker does not say."""
 
     symbol: str
     ltp: Decimal
     bid: Decimal
     ask: Decimal
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

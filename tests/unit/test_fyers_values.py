@@ -226,3 +226,18 @@ def test_missing_fields_are_empty():
 def test_a_book_that_is_not_whole_is_no_book(body):
     with pytest.raises(rows.Incomplete):
         rows.order_book(body)
+
+
+@pytest.mark.parametrize(
+    ("totals", "sold"),
+    [
+        ({"sellQty": 130, "cfSellQty": 65, "daySellQty": 65}, 65),
+        ({"sellQty": 65, "cfSellQty": 65, "daySellQty": 65}, 65),  # where the total leaves out what was carried over
+        ({"sellQty": 130, "cfSellQty": 65}, 65),
+        ({"sellQty": 130}, 130),
+        ({}, None),
+    ],
+)
+def test_what_was_traded_today_is_told_by_the_row_itself(totals: dict[str, int], sold: int | None) -> None:
+    row = {"symbol": "NSE:A", "productType": "MARGIN", "netQty": -65} | totals
+    assert rows.positions({"netPositions": [row]})[0].sold == sold

@@ -6,12 +6,14 @@ A quote that makes no sense is left out. Positions and book are taken whole or n
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from app.adapters.fyers.json_text import Body, amount, whole
 from app.adapters.fyers.words import clean
 from app.alert import Side
+from app.calendar import ist_day
 from app.contract import BookRow, Position, Quote
 from app.order import OrderStatus
 
@@ -68,7 +70,17 @@ def _quote(row: Body) -> Quote | None:
     if ltp is None or ltp <= 0:
         return None
     bid, ask = (_positive(values.get(side)) for side in ("bid", "ask"))
-    return Quote(symbol, ltp, bid or Decimal(0), ask or Decimal(0))
+    return Quote(symbol, ltp, bid or Decimal(0), ask or Decimal(0), _day(values.get("tt")))
+
+
+def _day(value: object) -> date | None:
+    """The IST day of `tt`, epoch seconds as a text or a number.
+
+    In each published sample it is midnight (UTC) of a trading day, so the time of day cannot be told from it.
+    """
+    is_text = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12
+    seconds = int(str(value)) if is_text else whole(value)
+    return ist_day(datetime.fromtimestamp(seconds, UTC)) if seconds and 0 < seconds < 10**11 else None
 
 
 def _position(row: Any) -> Position:
@@ -77,14 +89,15 @@ def _position(row: Any) -> Position:
     realised = Decimal(0) if row.get("realized_profit") is None else amount(row["realized_profit"])
     if net is None or realised is None:
         raise Incomplete(f"the position in {symbol} has no quantity or no profit")
-    return Position(
-        symbol, product, net, realised, _of_today(row, "buyQty", "cfBuyQty"), _of_today(row, "sellQty", "cfSellQty")
-    )
+    return Position(symbol, product, net, realised, _of_today(row, "Buy"), _of_today(row, "Sell"))
 
 
-def _of_today(row: Body, traded: str, carried: str) -> int | None:
-    """Units traded today; the totals hold what was carried over, which would hide a fill that is missing."""
-    return None if row.get(traded) is None else max(0, _units(row, traded) - _units(row, carried))
+def _of_today(row: Body, side: str) -> int | None:
+    """Units traded today, which the row says itself; the total less what was carried over where it does not."""
+    if row.get(f"day{side}Qty") is not None:
+        return _units(row, f"day{side}Qty")
+    total = f"{side.lower()}Qty"
+    return None if row.get(total) is None else max(0, _units(row, total) - _units(row, f"cf{side}Qty"))
 
 
 def _book_row(row: Any, secrets: Iterable[str]) -> BookRow:
