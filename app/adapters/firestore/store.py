@@ -103,16 +103,21 @@ class Store:
 
 
 def persevere(attempt: Callable[[], T], deadline: Deadline) -> T:
-    """Makes attempts, with full jitter between them, until one comes through or the deadline is near."""
+    """Makes attempts, with full jitter between them, until one comes through or the deadline is near.
+
+    The first failure is the one reported: the last may say no more than that the time ran out.
+    """
     shortest, longest = _PAUSES
+    first: Again | None = None
     for number in count():
         try:
             return attempt()
         except Again as failure:
+            first = first or failure
             pause = random.uniform(0, min(longest, shortest * 2**number))  # noqa: S311 (jitter)
             if deadline.left() <= pause:
-                log.warning("the ledger gave up: %s", failure, extra={"attempts": number + 1})
-                raise NotNow(failure.reason) from failure
+                log.warning("the ledger gave up: %s", first, extra={"attempts": number + 1})
+                raise NotNow(first.reason) from failure
         time.sleep(pause)
     raise AssertionError("unreachable")
 

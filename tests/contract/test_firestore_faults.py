@@ -1,0 +1,607 @@
+"""What the Firestore ledger does when the store loses replies, refuses, stalls or is not there.
+
+Each write is held against a twin that met no fault: the same answer, and the same contents afterwards.
+"""
+
+import functools
+import json
+import random
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from grpc import StatusCode
+
+from app.adapters.firestore import FirestoreLedger
+from app.deadline import CLAIM, RECORD, SUBMIT
+from app.errors import NotNow, Reason
+from app.notice import Notice, Severity
+from app.order import NotSent, OrderStatus
+from app.ports import Overtaken, Window
+from app.risk import TradingState
+from tests.builders import NOW
+from tests.contract.faulty_firestore import (
+    FaultyFirestore,
+    Relay,
+    lands_late,
+    mute_port,
+    refused,
+    reply_lost,
+    silent,
+    slow,
+)
+from tests.contract.ledgers import check, instance, order_named, soon
+from tests.emulators import firestore_emulator, firestore_project, free_port  # noqa: F401
+
+S = OrderStatus
+SLACK = 0.3  # seconds, for a busy machine
+READ = 1.0
+OTHERS_UNCLEAR = (
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.UNKNOWN,
+    StatusCode.INTERNAL,
+    StatusCode.CANCELLED,
+    StatusCode.RESOURCE_EXHAUSTED,
+    StatusCode.ABORTED,
+    StatusCode.FAILED_PRECONDITION,
+)
+
+ORDER = order_named("the order")
+NOTICE = Notice("the notice", "test", Severity.INFO, "a text")
+
+
+def submitted_already(ledger):
+    ledger.claim(ORDER, None, soon())
+    return ledger.submit(ORDER, check(ORDER), soon())
+
+
+def rejected():
+    return ORDER.submitted(NOW).moved(S.REJECTED, NOW, message="no margin")
+
+
+# name: what stands before, the call, and the slice of the deadline that it has
+CALLS = {
+    "claim": (lambda ledger: None, lambda ledger: ledger.claim(ORDER, None, soon()), CLAIM),
+    "claim in a window": (
+        lambda ledger: None,
+        lambda ledger: ledger.claim(ORDER, Window("digest", 30), soon()),
+        CLAIM,
+    ),
+    "claim in the next window": (
+        lambda ledger: ledger.claim(order_named("earlier", received_at=NOW.replace(hour=3)), Window("d", 30), soon()),
+        lambda ledger: ledger.claim(ORDER, Window("d", 30), soon()),
+        CLAIM,
+    ),
+    "submit": (
+        lambda ledger: ledger.claim(ORDER, None, soon()),
+        lambda ledger: ledger.submit(ORDER, check(ORDER), soon()),
+        SUBMIT,
+    ),
+    "submit on an account": (
+        lambda ledger: (ledger.change_account(lambda account: replace(account, orders=7), soon()), claim_it(ledger)),
+        lambda ledger: ledger.submit(ORDER, check(ORDER), soon()),
+        SUBMIT,
+    ),
+    "record": (
+        submitted_already,
+        lambda ledger: ledger.record(ORDER.submitted(NOW).moved(S.ACCEPTED, NOW, broker_order_id="1"), soon()),
+        RECORD,
+    ),
+    "record and give back": (submitted_already, lambda ledger: ledger.record(rejected(), soon()), RECORD),
+    "notify": (lambda ledger: None, lambda ledger: ledger.notify(NOTICE, soon()), RECORD),
+    "once": (lambda ledger: None, lambda ledger: ledger.once("a name", soon()), RECORD),
+    "change the account": (
+        lambda ledger: None,
+        lambda ledger: ledger.change_account(
+            lambda account: replace(account.switched(TradingState.HALTED, "", "", NOW), orders=account.orders + 1),
+            soon(),
+        ),
+        SUBMIT,
+    ),
+    "delivered": (
+        lambda ledger: ledger.notify(NOTICE, soon()),
+        lambda ledger: ledger.delivered(NOTICE.id, soon()),
+        RECORD,
+    ),
+}
+READS = {
+    "get": lambda ledger: ledger.get(ORDER.key, soon()),
+    "orders": lambda ledger: ledger.orders(soon()),
+    "orders of a day": lambda ledger: ledger.orders(soon(), day="2026-11-20"),
+    "orders in flight": lambda ledger: ledger.orders(soon(), in_flight=True),
+    "unresolved": lambda ledger: ledger.unresolved(NOW.replace(hour=23), soon()),
+    "account": lambda ledger: ledger.account(soon()),
+    "outbox": lambda ledger: ledger.outbox(soon()),
+}
+every_call = pytest.mark.parametrize("name", CALLS)
+each_way = pytest.mark.parametrize(  # of writing: create, create two, change two, change and give back, create for once
+    "name", ["claim", "claim in the next window", "submit on an account", "record and give back", "once"]
+)
+every_read = pytest.mark.parametrize("name", READS)
+
+
+def claim_it(ledger):
+    return ledger.claim(ORDER, None, soon())
+
+
+def contents(ledger):
+    return ledger.orders(soon()), ledger.account(soon()), ledger.outbox(soon())
+
+
+@pytest.fixture(scope="module")
+def server():
+    firestore = FaultyFirestore(firestore_emulator())
+    yield firestore
+    firestore.close()
+
+
+@pytest.fixture
+def faulty(server):
+    """No fault yet, and no call counted."""
+    yield server
+    server.calm()
+
+
+@pytest.fixture
+def direct(firestore_project):  # noqa: F811
+    """The store as it really is."""
+    with instance(f"firestore://{firestore_emulator()}/{firestore_project}") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def ledger(direct, faulty, firestore_project):  # noqa: F811
+    """The ledger under test, with the faults between it and the store."""
+    with instance(f"firestore://{faulty.address}/{firestore_project}") as ledger:
+        faulty.calm()
+        yield ledger
+
+
+@functools.cache
+def twin(name):
+    """What the call answers, and what the store has afterwards, where nothing goes wrong."""
+    before, call, _ = CALLS[name]
+    with instance(f"firestore://{firestore_emulator()}/twin-{uuid4().hex[:12]}") as ledger:
+        before(ledger)
+        return call(ledger), contents(ledger)
+
+
+def gives_up(call, reason, within):
+    """The call ends in NotNow for that reason, and in time."""
+    began = time.monotonic()
+    with pytest.raises(NotNow) as problem:
+        call()
+    assert problem.value.reason is reason
+    assert time.monotonic() - began < within + SLACK
+
+
+# One fault: the answer is as if there had been none
+
+
+@pytest.mark.parametrize("fault", [reply_lost, refused])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        *((name, code) for name in CALLS for code in (StatusCode.UNAVAILABLE, StatusCode.ALREADY_EXISTS)),
+        *((name, code) for name in ("claim", "submit on an account") for code in OTHERS_UNCLEAR),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_commit_that_ends_in_an_error_once_comes_to_what_it_should(ledger, faulty, direct, name, code, fault):
+    before, call, _ = CALLS[name]
+    before(direct)
+    faulty.faults["Commit"] = [fault(code)]
+    assert (call(ledger), contents(direct)) == twin(name)
+    assert faulty.faults["Commit"] == []
+
+
+@every_call
+def test_two_lost_replies_in_a_row_change_nothing_either(ledger, faulty, direct, name):
+    before, call, _ = CALLS[name]
+    before(direct)
+    faulty.faults["Commit"] = [refused(StatusCode.UNAVAILABLE), reply_lost(StatusCode.UNAVAILABLE)]
+    faulty.faults["BatchGetDocuments"] = [None, refused(StatusCode.UNAVAILABLE)]
+    assert (call(ledger), contents(direct)) == twin(name)
+
+
+@every_call
+@pytest.mark.parametrize("late", [0.005, 0.05])
+def test_a_commit_that_lands_after_its_error_is_made_once(ledger, faulty, direct, name, late):
+    before, call, _ = CALLS[name]
+    before(direct)
+    faulty.faults["Commit"] = [lands_late(late)]
+    answer = call(ledger)
+    time.sleep(2 * late)
+    assert (answer, contents(direct)) == twin(name)
+
+
+@every_read
+@pytest.mark.parametrize("code", [StatusCode.UNAVAILABLE, StatusCode.INTERNAL, StatusCode.ABORTED])
+def test_a_read_is_tried_again(ledger, faulty, direct, name, code):
+    submitted_already(direct)
+    for method in ("BatchGetDocuments", "RunQuery"):
+        faulty.faults[method] = [refused(code)]
+    assert READS[name](ledger) == READS[name](direct)
+
+
+# Faults that stay: it gives up in time, says which kind it was, and has written nothing
+
+
+@each_way
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (StatusCode.ABORTED, Reason.LEDGER_CONTENDED),
+        (StatusCode.FAILED_PRECONDITION, Reason.LEDGER_CONTENDED),
+        (StatusCode.UNAVAILABLE, Reason.LEDGER_DOWN),
+    ],
+)
+def test_a_storm_of_errors_ends_within_the_slice(ledger, faulty, direct, name, code, reason):
+    before, call, part = CALLS[name]
+    before(direct)
+    stands = contents(direct)
+    faulty.always["Commit"] = refused(code)
+    gives_up(lambda: call(ledger), reason, part)
+    assert 1 < faulty.calls["Commit"] < 60
+    assert contents(direct) == stands
+
+
+@each_way
+@pytest.mark.parametrize("code", [StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED])
+def test_a_refusal_is_not_tried_again(ledger, faulty, direct, name, code):
+    before, call, _ = CALLS[name]
+    before(direct)
+    stands = contents(direct)
+    faulty.always["Commit"] = refused(code)
+    gives_up(lambda: call(ledger), Reason.LEDGER_DOWN, 0)
+    assert faulty.calls["Commit"] == 1
+    assert contents(direct) == stands
+
+
+@every_read
+def test_a_refused_read_is_not_tried_again(ledger, faulty, name):
+    for method in ("BatchGetDocuments", "RunQuery"):
+        faulty.always[method] = refused(StatusCode.PERMISSION_DENIED)
+    gives_up(lambda: READS[name](ledger), Reason.LEDGER_DOWN, 0)
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if "submit" in name or "record" in name])
+def test_a_write_that_may_not_read_first_is_refused(ledger, faulty, direct, name):
+    before, call, _ = CALLS[name]
+    before(direct)
+    faulty.always["BatchGetDocuments"] = refused(StatusCode.PERMISSION_DENIED)
+    gives_up(lambda: call(ledger), Reason.LEDGER_DOWN, 0)
+    assert faulty.calls["Commit"] == 0
+
+
+@each_way
+def test_a_silent_store_ends_within_the_slice(ledger, faulty, direct, name):
+    before, call, part = CALLS[name]
+    before(direct)
+    for method in ("BatchGetDocuments", "RunQuery", "Commit"):
+        faulty.always[method] = silent
+    gives_up(lambda: call(ledger), Reason.LEDGER_DOWN, part)
+
+
+@pytest.mark.parametrize("name", ["get", "orders"])
+def test_a_silent_read_ends_within_a_second(ledger, faulty, name):
+    for method in ("BatchGetDocuments", "RunQuery"):
+        faulty.always[method] = silent
+    gives_up(lambda: READS[name](ledger), Reason.LEDGER_DOWN, READ)
+
+
+@each_way
+def test_a_commit_without_an_answer_is_looked_for_and_found(ledger, faulty, direct, name):
+    """Only the commit is silent; the look afterwards fits into the same slice."""
+    before, call, part = CALLS[name]
+    before(direct)
+    faulty.faults["Commit"] = [silent]
+    began = time.monotonic()
+    answer = call(ledger)
+    assert time.monotonic() - began < part + SLACK
+    assert (answer, contents(direct)) == twin(name)
+
+
+@each_way
+def test_a_slow_store_is_waited_for_within_the_slice(ledger, faulty, direct, name):
+    before, call, _ = CALLS[name]
+    before(direct)
+    for method in ("BatchGetDocuments", "Commit"):
+        faulty.always[method] = slow(0.08)
+    assert call(ledger) == twin(name)[0]
+
+
+def test_a_store_in_storms_keeps_nobody_longer_than_the_deadline_left(ledger, faulty):
+    faulty.always["Commit"] = refused(StatusCode.UNAVAILABLE)
+    gives_up(lambda: ledger.claim(ORDER, None, soon(0.1)), Reason.LEDGER_DOWN, 0.1)
+    gives_up(lambda: ledger.claim(ORDER, None, soon(0)), Reason.LEDGER_DOWN, 0)
+    assert faulty.calls["Commit"] > 0
+
+
+# What can no longer be told is never sent
+
+
+def test_a_submit_that_lands_after_the_ledger_gave_up_is_sent_by_nobody(ledger, faulty, direct):
+    claim_it(direct)
+    faulty.faults["Commit"] = [lands_late(0.7)]
+    faulty.always["Commit"] = refused(StatusCode.UNAVAILABLE)
+    gives_up(lambda: ledger.submit(ORDER, check(ORDER), soon()), Reason.LEDGER_DOWN, SUBMIT)
+    assert direct.get(ORDER.key, soon()).status is S.RECEIVED
+    time.sleep(0.4)
+    faulty.always.clear()
+    assert ledger.claim(ORDER, None, soon()).status is S.SUBMITTED
+    with pytest.raises(Overtaken):
+        ledger.submit(ORDER, check(ORDER), soon())
+    assert direct.account(soon()).orders == 1
+
+
+def test_a_submit_on_its_way_loses_to_the_one_that_came_first(ledger, faulty, direct):
+    """The sender's next delivery wins at another instance, and only then the first commit reaches the store."""
+    claim_it(direct)
+    faulty.faults["Commit"] = [lands_late(0.7)]
+    faulty.always["Commit"] = refused(StatusCode.UNAVAILABLE)
+    gives_up(lambda: ledger.submit(ORDER, check(ORDER), soon()), Reason.LEDGER_DOWN, SUBMIT)
+    won = direct.submit(ORDER, check(ORDER), soon())
+    time.sleep(0.4)
+    assert direct.get(ORDER.key, soon()) == won
+    assert direct.account(soon()).orders == 1
+
+
+def test_a_lost_reply_and_a_rival_after_it_leave_one_owner(ledger, faulty, direct):
+    """Ours was applied, the reply lost, and somebody recorded on top of it before we could look."""
+    claim_it(direct)
+
+    def lost_and_overtaken(context, forward):
+        forward()
+        stored = direct.get(ORDER.key, soon())
+        direct.record(stored.unresolved(NOW, "found by reconcile"), soon())
+        context.abort(StatusCode.UNAVAILABLE, "reply lost")
+
+    faulty.faults["Commit"] = [lost_and_overtaken]
+    with pytest.raises(Overtaken) as overtaken:
+        ledger.submit(ORDER, check(ORDER), soon())
+    assert overtaken.value.current.sequence == 2
+    assert direct.account(soon()).orders == 1
+
+
+def test_the_check_runs_again_on_what_the_rival_left(ledger, faulty, direct):
+    claim_it(direct)
+    seen = []
+
+    def rival_first(context, forward):
+        direct.change_account(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), soon())
+        return forward()
+
+    def decide(account):
+        seen.append(account.state)
+        return check(ORDER)(account)
+
+    faulty.faults["Commit"] = [rival_first]
+    assert ledger.submit(ORDER, decide, soon()).reason is Reason.TRADING_HALTED
+    assert seen == [TradingState.ACTIVE, TradingState.HALTED]
+
+
+def test_an_attempt_taken_back_is_not_mistaken_for_the_next_one(ledger, faulty, direct):
+    """The same request submits twice after proof that nothing was sent; each submit is a call of its own."""
+    submitted = submitted_already(ledger)
+    again = ledger.record(submitted.after(NotSent("refused"), NOW), soon())
+    faulty.faults["Commit"] = [reply_lost(StatusCode.ALREADY_EXISTS)]
+    second = ledger.submit(again, check(again), soon())
+    assert (second.attempt, second.sequence) == (2, 3)
+    assert direct.account(soon()).orders == 1
+
+
+# All of it at once
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_under_random_faults_every_order_has_at_most_one_sender(ledger, faulty, direct, firestore_project, seed):  # noqa: F811
+    faulty.always["Commit"] = faulty.always["BatchGetDocuments"] = anything(random.Random(seed))  # noqa: S311 (dice)
+    orders = [order_named(f"order {number}") for number in range(10)]
+    with instance(f"firestore://{faulty.address}/{firestore_project}") as other, ThreadPoolExecutor(8) as threads:
+        deliveries = [(order, each) for order in orders for each in (ledger, other, ledger)]
+        outcomes = list(threads.map(lambda delivery: deliver(*delivery), deliveries))
+    faulty.always.clear()
+    time.sleep(0.1)  # what is still on its way lands
+    stored = {order.key: order.status for order in direct.orders(soon())}
+    senders = [key for key, sends in outcomes if sends]
+    assert len(senders) == len(set(senders)) > 0
+    assert {stored[key] for key in senders} == {S.SUBMITTED}
+    assert direct.account(soon()).orders == list(stored.values()).count(S.SUBMITTED)
+    assert set(stored) <= {order.key for order in orders}
+
+
+def deliver(order, ledger):
+    """One delivery of an alert: whether it may send the order afterwards. No call takes longer than its slice."""
+    try:
+        known = timed(lambda: ledger.claim(order, None, soon()), CLAIM)
+        if known.status is not S.RECEIVED:
+            return order.key, False
+        return order.key, timed(lambda: ledger.submit(order, check(order), soon()), SUBMIT).status is S.SUBMITTED
+    except (NotNow, Overtaken):
+        return order.key, False
+
+
+def timed(call, part):
+    began = time.monotonic()
+    try:
+        return call()
+    finally:
+        assert time.monotonic() - began < part + 2 * SLACK  # eight threads on a busy machine
+
+
+def anything(rng):
+    lock = threading.Lock()
+    faults = (
+        (0.12, reply_lost(StatusCode.UNAVAILABLE)),
+        (0.06, reply_lost(StatusCode.ALREADY_EXISTS)),
+        (0.08, refused(StatusCode.ABORTED)),
+        (0.08, refused(StatusCode.UNAVAILABLE)),
+        (0.08, lands_late(0.03)),
+        (0.06, slow(0.05)),
+        (0.02, silent),
+    )
+
+    def fault(context, forward):
+        with lock:
+            roll = rng.random()
+        for chance, one in faults:
+            roll -= chance
+            if roll < 0:
+                return one(context, forward)
+        return forward()
+
+    return fault
+
+
+# The network below
+
+
+@pytest.fixture
+def relay(firestore_project):  # noqa: F811
+    relay = Relay(firestore_emulator())
+    yield relay
+    relay.down()
+
+
+def at(address, monkeypatch, project="anywhere"):
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+    return FirestoreLedger(project)
+
+
+@pytest.mark.parametrize("name", ["claim", "submit", "record", "notify", "get", "orders"])
+def test_nobody_listening_ends_within_the_slice(monkeypatch, name):
+    ledger = at(f"127.0.0.1:{free_port()}", monkeypatch)
+    call, part = (CALLS[name][1], CALLS[name][2]) if name in CALLS else (READS[name], READ)
+    gives_up(lambda: call(ledger), Reason.LEDGER_DOWN, part)
+    ledger.close()
+
+
+@pytest.mark.parametrize("name", ["claim", "submit", "record", "change the account", "get", "orders"])
+def test_somebody_listening_who_never_speaks_ends_within_the_slice(monkeypatch, name):
+    with mute_port() as address:
+        ledger = at(address, monkeypatch)
+        call, part = (CALLS[name][1], CALLS[name][2]) if name in CALLS else (READS[name], READ)
+        gives_up(lambda: call(ledger), Reason.LEDGER_DOWN, part)
+        ledger.close()
+
+
+def test_a_connection_that_can_never_be_made_does_not_outlast_the_deadline(monkeypatch):
+    """A full backlog: the kernel answers no further connection attempt at all."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = []
+        for _ in range(3):
+            one = socket.socket()
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+            waiting.append(one)
+        ledger = at(f"127.0.0.1:{full.getsockname()[1]}", monkeypatch)
+        gives_up(lambda: ledger.claim(ORDER, None, soon()), Reason.LEDGER_DOWN, CLAIM)
+        ledger.close()
+        for one in waiting:
+            one.close()
+
+
+def test_a_name_that_cannot_be_resolved_does_not_outlast_the_deadline(monkeypatch):
+    ledger = at("no-such-host.invalid:443", monkeypatch)
+    gives_up(lambda: ledger.claim(ORDER, None, soon()), Reason.LEDGER_DOWN, CLAIM)
+    ledger.close()
+
+
+@pytest.mark.parametrize("name", ["claim", "notify", "once"])
+def test_a_connection_cut_before_the_reply_loses_nothing(relay, direct, firestore_project, monkeypatch, name):  # noqa: F811
+    _, call, _ = CALLS[name]
+    with instance(f"firestore://{relay.address}/{firestore_project}") as ledger:
+        relay.cut_next = True
+        assert (call(ledger), contents(ledger)) == twin(name)
+
+
+def test_a_submit_whose_connection_is_cut_before_the_reply_has_its_one_owner(relay, direct, firestore_project):  # noqa: F811
+    claim_it(direct)
+    with instance(f"firestore://{relay.address}/{firestore_project}") as ledger:
+
+        def decide(account):
+            relay.cut_next = account.orders == 0  # between the read and the commit
+            return check(ORDER)(account)
+
+        assert ledger.submit(ORDER, decide, soon()) == direct.get(ORDER.key, soon())
+    assert direct.account(soon()).orders == 1
+
+
+def test_after_an_outage_the_ledger_is_back_within_two_seconds(relay, direct, firestore_project):  # noqa: F811
+    """gRPC left alone would wait longer with each attempt, up to two minutes."""
+    with instance(f"firestore://{relay.address}/{firestore_project}") as ledger:
+        relay.down()
+        ends = time.monotonic() + 6
+        while time.monotonic() < ends:
+            gives_up(lambda: ledger.claim(ORDER, None, soon()), Reason.LEDGER_DOWN, CLAIM)
+            time.sleep(0.1)
+        relay.up()
+        back = time.monotonic()
+        while not answers(ledger):
+            assert time.monotonic() - back < 2
+            time.sleep(0.05)
+
+
+def answers(ledger):
+    try:
+        return ledger.claim(ORDER, None, soon()) == ORDER
+    except NotNow:
+        return False
+
+
+# What stands in the store
+
+
+def test_every_document_expires_but_the_account_and_every_field_is_queried_or_exempt(direct):
+    submitted_already(direct)
+    direct.record(rejected(), soon())
+    direct.once("a secret-looking name", soon())
+    direct.claim(order_named("in a window"), Window("a digest", 30), soon())
+    indexes = json.loads((Path(__file__).parents[2] / "deploy/firestore.indexes.json").read_text())
+    exempt = {(one["collectionGroup"], one["fieldPath"]) for one in indexes["fieldOverrides"] if one["indexes"] == []}
+    expiring = {one["collectionGroup"] for one in indexes["fieldOverrides"] if one.get("ttl")}
+    assert {one["fieldPath"] for one in indexes["fieldOverrides"] if one.get("ttl")} == {"expire_at"}
+    indexed, lasting = set(), set()
+    collections = {collection.id: list(collection.stream()) for collection in direct._store.client.collections()}
+    for collection, documents in collections.items():
+        for document in documents:
+            fields = document.to_dict()
+            indexed |= {(collection, field) for field in fields} - exempt
+            if "expire_at" not in fields:
+                lasting.add(collection)
+            assert len(document.id) == 64 or collection == "account"
+    assert set(collections) == expiring | {"account"}
+    assert lasting == {"account"}
+    assert indexed == {
+        ("orders", "status"),
+        ("orders", "day"),
+        ("orders", "received_at"),
+        ("outbox", "waiting_since"),
+    }
+
+
+def test_a_name_asked_for_is_kept_a_week_and_all_else_longer(direct):
+    submitted_already(direct)
+    direct.once("a name", soon())
+    [name] = direct._store.client.collection("names").stream()
+    [order] = direct._store.client.collection("orders").stream()
+    now = time.time()
+    assert name.get("expire_at").timestamp() - now > 7 * 86_400
+    assert order.get("expire_at").timestamp() - now > 13 * 86_400
+
+
+def test_what_has_expired_but_stands_still_counts(direct):
+    """The TTL policy deletes up to a day late; nothing may judge by it."""
+    claim_it(direct)
+    assert direct.once("a name", soon())
+    for collection in ("names", "orders"):
+        for document in direct._store.client.collection(collection).stream():
+            document.reference.update({"expire_at": NOW.replace(year=2020)})
+    assert not direct.once("a name", soon())
+    assert direct.claim(replace(ORDER, request_id="another"), None, soon()).request_id == ORDER.request_id
