@@ -78,6 +78,7 @@ def reconcile(desk: Desk, deadline: Deadline, after_close: bool = False) -> Repo
         run.absences(book, final=after_close or desk.calendar.is_over(desk.clock.now(), FINAL_AFTER))
         run.protect(book)
     run.lapse()
+    run.unsent()
     run.doubts()
     run.report.notices_sent, run.report.notices_waiting = drain(desk.ledger, desk.notifier, deadline)
     return run.report
@@ -193,6 +194,18 @@ class _Run:
             if self._now() - order.alert_at > allowed + SETTLE:
                 self._record(order.lapsed(self._now(), "nobody could send it in time, so it was not sent"))
                 self.report.lapsed += 1
+
+    def unsent(self) -> None:
+        """Rings for an order that was taken up, proven unsent, and is still waiting.
+
+        Whoever sent the alert twice may have been answered 202 by the one that came second, and never hear of it again.
+        """
+        for order in self._orders.values():
+            if order.status is _S.RECEIVED and order.attempt and self._now() - order.transitions[-1].at >= SETTLE:
+                text = (
+                    f"Not sent yet, {what(order)}: {order.message}. If no resent alert takes it up, it never is."
+                )
+                self._tell(f"unsent:{order.key}:{order.sequence}", text, order)
 
     def doubts(self) -> None:
         """Counts them, and stops entries where there are two at once."""

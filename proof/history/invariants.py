@@ -82,8 +82,6 @@ def every_alert_ends_or_rings(history: History) -> Iterator[Violation]:
         key = delivery.order_key or ""
         if delivery.status < 300:
             order = orders.get(key)
-            if _told_to_come_again(delivery, history):
-                continue
             if not (order and _known_by(order, due, history)) and not _rang(key, due, history):
                 yield Violation("I2", key or delivery.alert, f"answered {delivery.status} and lost: {_state(order)}")
         elif delivery.status == 422 and not _rang(key, due, history):
@@ -335,17 +333,6 @@ def _rang(key: str, due: datetime, history: History) -> bool:
     return bool(key) and any(
         key in notice.id and not notice.id.startswith(f"{key}:duplicate") and notice.at <= due
         for notice in history.notifications
-    )
-
-
-def _told_to_come_again(delivery: Delivery, history: History) -> bool:
-    """The sender heard 503 of the same alert after this delivery left: nothing was sent, and it knows."""
-    return any(
-        other.alert == delivery.alert
-        and other.status == 503
-        and other.answered_at is not None
-        and other.answered_at > delivery.sent_at
-        for other in history.deliveries
     )
 
 

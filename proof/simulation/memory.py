@@ -8,7 +8,7 @@ from app.deadline import Deadline
 from app.notice import Notice, notice_of, state_notice
 from app.order import FINAL, Order, OrderStatus
 from app.ports import Overtaken, Window
-from app.risk import GIVES_BACK, Account, Decide
+from app.risk import Account, Decide, learned, teaches
 
 
 class MemoryLedger:
@@ -44,8 +44,8 @@ class MemoryLedger:
         if stored.sequence != order.sequence - 1:
             raise Overtaken(stored)
         self._store(order)
-        if order.status in GIVES_BACK:
-            self._switch(self._account.given_back(order))
+        if teaches(order):
+            self._switch(learned(self._account, order))
         return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:  # noqa: ARG002

@@ -1,0 +1,72 @@
+"""An order that could not be sent waits for the sender's next delivery. Somebody must know, if none comes."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from app.calendar import Calendar
+from app.deadline import Deadline
+from app.desk import AgeRules
+from app.order import NotSent, OrderStatus
+from app.reconcile import SETTLE, reconcile
+from proof.simulation.memory import MemoryLedger
+from tests.builders import NOW, a_ticket, an_order, no_limits
+
+
+class Phone:
+    def __init__(self):
+        self.rang = []
+
+    def send(self, notice, deadline):
+        self.rang.append(notice.id)
+        return True
+
+
+def deadline():
+    return Deadline(lambda: 0.0, 10.0)
+
+
+@pytest.fixture
+def ledger():
+    """One order that an attempt came back from, at NOW + 1 s."""
+    ledger = MemoryLedger()
+    received = an_order(a_ticket())
+    ledger.claim(received, None, deadline())
+    submitted = ledger.submit(received, lambda account: (received.submitted(NOW), account), deadline())
+    ledger.record(submitted.after(NotSent("Fyers' request limit is reached"), NOW + timedelta(seconds=1)), deadline())
+    return ledger
+
+
+def run(ledger, phone, seconds):
+    nobody = SimpleNamespace(order_book=lambda deadline: (), positions=lambda deadline: ())
+    clock = SimpleNamespace(now=lambda: NOW + timedelta(seconds=seconds), monotonic=lambda: 0.0)
+    ages = AgeRules(timedelta(seconds=60), timedelta(seconds=300), timedelta(seconds=60))
+    desk = SimpleNamespace(
+        broker=nobody, ledger=ledger, notifier=phone, clock=clock, calendar=Calendar(), ages=ages, limits=no_limits()
+    )
+    return reconcile(desk, deadline())
+
+
+def test_an_order_that_came_back_unsent_rings_once_if_nobody_takes_it_up(ledger):
+    phone = Phone()
+    run(ledger, phone, 1 + SETTLE.total_seconds())
+    run(ledger, phone, 60)
+    (order,) = ledger.orders(deadline())
+    assert order.status is OrderStatus.RECEIVED
+    assert phone.rang == [f"unsent:{order.key}:2"]
+
+
+def test_an_order_that_came_back_a_moment_ago_is_left_to_the_request_that_has_it(ledger):
+    phone = Phone()
+    run(ledger, phone, 1 + SETTLE.total_seconds() - 0.1)
+    assert phone.rang == []
+
+
+def test_an_alert_that_was_never_taken_up_rings_when_it_lapses_and_not_before():
+    ledger, phone = MemoryLedger(), Phone()
+    ledger.claim(an_order(), None, deadline())
+    run(ledger, phone, 30)
+    assert phone.rang == []
+    run(ledger, phone, 66)
+    assert phone.rang == [f"{an_order().key}:1"]
