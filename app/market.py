@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from app.alert import Alert, Moneyness, Side
+from app.calendar import ist_day
 from app.contract import BookRow, Contract, Position, Quote
 from app.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.desk import Desk
@@ -111,4 +112,7 @@ def _quote(symbol: str, desk: Desk, deadline: Deadline) -> Quote:
     quote = desk.broker.quotes([symbol], deadline.within(MARKET_READ)).get(symbol)
     if quote is None:
         raise NotNow(Reason.NO_QUOTE, f"Fyers has no quote for {symbol}")
+    today = ist_day(desk.clock.now())
+    if quote.day is not None and quote.day < today:
+        raise NotNow(Reason.NO_QUOTE, f"Fyers' quote for {symbol} is of {quote.day}, and today is {today}")
     return quote

@@ -87,12 +87,14 @@ def legs(alert: Alert, quote: Quote, contract: Contract, rules: PriceRules) -> L
     above, below = tick_up(_level(up, quote.ltp, 1), tick), tick_down(_level(down, quote.ltp, -1), tick)
     stop_price, take_price = (above, below) if alert.side is Side.SELL else (below, above)
     _check_sides(alert.side, stop_price, take_price, quote.ltp, tick)
-    return Legs(
+    protection = Legs(
         stop_loss=stop_price,
         take_profit=take_price,
         stop_loss_points=tick_up(abs(stop_price - quote.ltp), tick),
         take_profit_points=tick_up(abs(take_price - quote.ltp), tick),
     )
+    _check_room(alert.side, protection, quote, tick)
+    return protection
 
 
 def _level(level: Level, ltp: Decimal, sign: int) -> Decimal:
@@ -114,6 +116,26 @@ def _check_sides(side: Side, stop: Decimal, take: Decimal, ltp: Decimal, tick: D
         if (level - ltp) * away < tick or level < tick:
             where = f"one tick or more {'above' if away > 0 else 'below'} the last price {plain(ltp)}"
             raise Denied(reason, f"{name} {plain(level)} of a {side} must be {where}, and not under one tick")
+
+
+def _check_room(side: Side, legs: Legs, quote: Quote, tick: Decimal) -> None:
+    """The broker counts both levels from the fill, which is at the touch, and not from the last price.
+
+    Raises Denied for a stop-loss that the next trade on the other side of the spread would trigger, and for a
+    take-profit below nothing.
+    """
+    sign = 1 if side is Side.SELL else -1
+    fill = quote.bid if side is Side.SELL else quote.ask
+    bid = quote.bid or quote.ltp
+    nearest = max(quote.ltp, quote.ask) if side is Side.SELL else min(quote.ltp, bid)
+    shown = f"bid {plain(quote.bid)}, ask {plain(quote.ask)}, last {plain(quote.ltp)}"
+    stop = fill + sign * legs.stop_loss_points
+    if (stop - nearest) * sign < tick:
+        text = f"stop-loss {plain(legs.stop_loss)}, {plain(legs.stop_loss_points)} from a fill at {plain(fill)}"
+        raise Denied(Reason.WRONG_SIDE_STOP_LOSS, f"{text}, would be triggered at once: {shown}")
+    if fill - sign * legs.take_profit_points < tick:
+        text = f"take-profit {plain(legs.take_profit)}, {plain(legs.take_profit_points)} from a fill at {plain(fill)}"
+        raise Denied(Reason.WRONG_SIDE_TAKE_PROFIT, f"{text}, is under one tick: {shown}")
 
 
 def _check_band(name: str, price: Decimal, contract: Contract) -> None:

@@ -232,7 +232,8 @@ def test_levels_round_away_from_the_last_price_on_every_tick(tick: str, stop: st
     [("10%", "181.70", "148.60"), ("10pt", "175.15", "155.15"), ("0.01pt", "165.20", "165.10")],
 )
 def test_per_cent_and_points_count_from_the_last_price(level: str, stop: str, take: str) -> None:
-    found = legs(an_alert(sl=level, tp=level), a_quote(), a_contract(), price_rules())
+    no_spread = a_quote(bid="165.15", ask="165.15")
+    found = legs(an_alert(sl=level, tp=level), no_spread, a_contract(), price_rules())
     assert (found.stop_loss, found.take_profit) == (Decimal(stop), Decimal(take))
 
 

@@ -1,0 +1,79 @@
+"""Several instances of the gateway on one ledger and one simulated account, and many alerts at once."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from app.simulator import Exchange, Simulator
+from app.simulator.server import Entry
+from tests.gateway import Gateway, gateway
+
+EXCHANGES = ("NSE", "BSE")
+
+
+@contextmanager
+def simulated_account(**options: Any) -> Iterator[Simulator]:
+    """An account with much money, no rate limits and quotes that stand still."""
+    exchange = Exchange(capital=Decimal(10_000_000_000), **options)
+    exchange.freeze()
+    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
+        yield account
+
+
+def with_bands(account: Simulator) -> str:
+    """SYMBOL_MASTER_URLS with the JSON masters, which alone have freeze quantities and price bands."""
+    return ",".join(
+        [*account.master_urls, *(f"{account.base_url}/sym_details/{name}_FO_sym_master.json" for name in EXCHANGES)]
+    )
+
+
+@contextmanager
+def instances(folder: Path, account: Simulator, count: int = 2, **settings: str) -> Iterator[list[Gateway]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(gateway(folder, account, **settings)) for _ in range(count)]
+
+
+def at_once(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """What each of them returns; all begin together, each on a thread of its own."""
+    barrier = threading.Barrier(len(jobs))
+    results: list[Any] = [None] * len(jobs)
+    problems: list[BaseException] = []
+
+    def run(index: int) -> None:
+        barrier.wait(30)
+        try:
+            results[index] = jobs[index]()
+        except BaseException as problem:
+            problems.append(problem)
+            raise
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(jobs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    if problems:
+        raise problems[0]
+    return results
+
+
+def insist(gate: Gateway, body: bytes, tries: int = 8) -> Any:
+    """The answer to an alert, sent again after each 503 as TradingView does, only more often and without a pause."""
+    for _ in range(tries):
+        response = gate.send(body)
+        if response.status_code != 503:
+            break
+    return response
+
+
+def posts(account: Simulator) -> list[Entry]:
+    """The orders that reached the broker."""
+    return [entry for entry in account.log if entry.endpoint == "place"]
+
+
+def reasons(responses: Sequence[Any]) -> Counter[str | None]:
+    return Counter(response.json["reason"] for response in responses)
