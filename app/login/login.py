@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from app.calendar import IST
 from app.deadline import Deadline
 from app.errors import NotNow
-from app.login.current import CurrentToken, LoginState, said
+from app.login.current import CurrentToken, LoginState, LoginStatus, said
 from app.login.links import LINK_LASTS, PHONE_LINK_LASTS, LoginLinks
 from app.notice import Notice, Severity
 from app.ports import BrokerLogin, Clock, LoginRefused, TokenStore, TokenUnreadable
@@ -59,6 +59,10 @@ class Login:
     def begin(self) -> str:
         """The Fyers login page, for a person who opens it now."""
         return self._links.new(LINK_LASTS)
+
+    def status(self, deadline: Deadline, needed_until: datetime | None = None) -> LoginStatus:
+        """What can be said without asking Fyers; tells nobody, never raises."""
+        return self._current.status(deadline, needed_until)
 
     def complete(self, auth_code: str | None, state: str | None, deadline: Deadline) -> LoginResult:
         """The end of a login by link. Raises LoginRefused, and NotNow where it cannot be told or stored."""

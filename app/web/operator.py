@@ -18,6 +18,7 @@ from app.errors import AlertError, Malformed, NotNow
 from app.login import Login, LoginState
 from app.operators import CannotVerify, NobodyIsOperator, NoCredentials, NotAnOperator, OperatorAuth, OtherIdentity
 from app.ports import LoginRefused
+from app.preflight import PreflightTask
 from app.reconcile import reconcile
 from app.risk import Account, TradingState
 from app.square_off import square_off
@@ -55,6 +56,8 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
         GoogleIdTokens(desk.clock.monotonic),
         config.webhook_secrets,
     )
+
+    preflight = PreflightTask(desk, config)
 
     def operator(seconds: float) -> Callable[[View], View]:
         """Only for operators, with so many seconds; the view gets its deadline first."""
@@ -163,6 +166,11 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
         report = asdict(square_off(desk, deadline))
         log.warning("squared off", extra={"report": report})
         return jsonify(report)
+
+    @routes.post("/tasks/preflight")
+    @operator(TASK)
+    def task_preflight(deadline: Deadline) -> Response:
+        return jsonify(preflight.run(deadline).document())
 
     @routes.post("/tasks/relay")
     @operator(RELAY)

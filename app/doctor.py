@@ -1,0 +1,92 @@
+"""Everything that is looked at before a day's trading: the settings, and each part that they name."""
+
+from app import checks
+from app.checks import Check, Look, Mark, look_at
+from app.config import AllowlistMode, Config
+from app.deadline import Deadline
+from app.desk import Desk
+from app.money import plain
+
+LOOKS: dict[str, Look] = {
+    "login": checks.login,
+    "ledger": checks.ledger_round_trip,
+    "symbols": checks.symbols,
+    "broker": checks.broker,
+    "clock": checks.clock,
+    "trading state": checks.trading_state,
+    "orders": checks.doubts,
+    "outbox": checks.outbox,
+    "holidays": checks.holidays,
+}
+
+
+def examine(desk: Desk, config: Config, deadline: Deadline) -> list[Check]:
+    """One check a row, the settings first. Writes one name into the ledger and changes nothing else."""
+    return [*settings(config), *look_at(LOOKS, desk, deadline)]
+
+
+def settings(config: Config) -> list[Check]:
+    """What the settings alone say."""
+    mode = "LIVE orders at Fyers" if config.live else "paper trading against a simulated account"
+    return [
+        Check("settings", Mark.OK, f"{mode}; ledger {config.ledger_url}; {_limits(config)}"),
+        _app_id(config),
+        _sinks(config),
+        _operators(config),
+        _guards(config),
+    ]
+
+
+def _limits(config: Config) -> str:
+    limits = config.limits
+    loss = f"entries stop at ₹{plain(limits.daily_loss)} lost" if limits.daily_loss else "no limit of the day's loss"
+    return (
+        f"{limits.lots_per_order} lots an order, {limits.lots_open} open, {limits.orders_per_day} orders a day, {loss}"
+    )
+
+
+def _app_id(config: Config) -> Check:
+    """Apps with other endings may read and not trade (Fyers' announcement of April 2026)."""
+    if not config.live:
+        return Check("app id", Mark.OK, "paper trading needs none")
+    if config.fyers.app_id.endswith("-200"):
+        return Check("app id", Mark.OK, "ends in -200")
+    return Check(
+        "app id", Mark.FAIL, "does not end in -200", "orders need an activated Algo trading app (myapi.fyers.in)"
+    )
+
+
+def _sinks(config: Config) -> Check:
+    sinks = [f"topic {config.notification_topic}"] if config.notification_topic else []
+    if config.notification_urls:
+        sinks.append(f"{len(config.notification_urls)} address{'es' if len(config.notification_urls) > 1 else ''}")
+    if sinks:
+        return Check("notifications", Mark.OK, " and ".join(sinks), "`doctor --notify` sends a test")
+    return Check(
+        "notifications", Mark.WARN, "the log alone is told", "set NOTIFICATION_URL or NOTIFICATION_TOPIC: your phone"
+    )
+
+
+def _operators(config: Config) -> Check:
+    ways = ["OPERATOR_TOKEN"] if config.operator_token else []
+    ways += [f"Google's tokens of {config.oidc_service_account}"] if config.oidc_service_account else []
+    if ways:
+        return Check("operators", Mark.OK, " and ".join(ways))
+    advice = "set OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT, or OPERATOR_TOKEN: the scheduler's tasks need one"
+    return Check("operators", Mark.WARN, "nobody may call the operator's routes", advice)
+
+
+def _guards(config: Config) -> Check:
+    """What is allowed and better not left so where money is at stake."""
+    loose = []
+    if len(config.webhook_secrets) > 1:
+        loose.append("two webhook secrets are taken (end the rotation)")
+    if config.live and config.ip_allowlist is AllowlistMode.OFF:
+        loose.append("IP_ALLOWLIST is off (warn costs nothing)")
+    if config.live and config.limits.daily_loss is None:
+        loose.append("MAX_DAILY_LOSS is off")
+    if config.live and config.calendar.session is None:
+        loose.append("MARKET_HOURS=always")
+    if loose:
+        return Check("guards", Mark.WARN, "; ".join(loose), "change these settings")
+    return Check("guards", Mark.OK, f"addresses: {config.ip_allowlist}; one webhook secret")
