@@ -23,6 +23,8 @@ UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the line to the broker within a minute
 BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
 FYERS_PER_SECOND = 10  # orders; the exchange's own limit for orders by program as well
+EVERY_ONE = 1_000_000
+FYERS_IN_LAG = 128  # orders; an alert makes three calls at least, and Fyers takes 300 within BOOK_LAG
 SYSTEM = "gateway"
 
 
@@ -52,6 +54,13 @@ class Limits:
     @property
     def within_fyers_rate(self) -> bool:
         return self.orders_per_second is not None and self.orders_per_second <= FYERS_PER_SECOND
+
+    @property
+    def remembered(self) -> int:
+        """How many of the last orders any rule can ask for. A cooldown may ask for older ones, and makes them few."""
+        if self.cooldown is not None:
+            return EVERY_ONE
+        return max(FYERS_IN_LAG, self.orders_per_minute or 0, self.repeats or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,8 @@ class Account:
         """The document on a given day: counters start anew, the trading state stays."""
         return self if self.day == day else replace(self, day=day, orders=0, premium=Decimal(0))
 
-    def counted(self, order: Order, at: datetime, keep: timedelta) -> "Account":
+    def counted(self, order: Order, at: datetime, keep: timedelta, most: int) -> "Account":
+        """One more order. Those of the last `keep` are remembered, and of these at most so many."""
         ticket = _ticket(order)
         sent = Sent(
             at=at,
@@ -107,7 +117,7 @@ class Account:
             underlying=ticket.underlying,
             strategy=order.strategy,
         )
-        recent = (*(one for one in self.recent if at - one.at < keep), sent)
+        recent = (*(one for one in self.recent if at - one.at < keep), sent)[-most:]
         premium = self.premium if ticket.covers else self.premium + ticket.premium
         return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
 
@@ -176,7 +186,7 @@ def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, n
             account = account.switched(TradingState.REDUCING, denied.message, SYSTEM, now)
         return order.denied(now, denied.reason, denied.message), account
     keep = max(BOOK_LAG, limits.cooldown or BOOK_LAG)
-    return order.submitted(now), account.counted(order, now, keep)
+    return order.submitted(now), account.counted(order, now, keep, limits.remembered)
 
 
 def check(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> None:

@@ -1,11 +1,39 @@
-"""The account document in the form every ledger stores: plain JSON values."""
+"""The account document in the form every ledger stores: JSON text.
 
+Each submit reads and writes it, so what was sent lately stands in it as lists without names; the dictionaries that were
+written before are still read.
+"""
+
+import json
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from app.money import plain
 from app.risk import Account, Sent, TradingState
+
+_last: tuple[str, Account] | None = None  # the text read or written last, for who reads it again unchanged
+
+
+def to_text(account: Account) -> str:
+    global _last
+    text = json.dumps(to_document(account), separators=(",", ":"))
+    _last = text, account
+    return text
+
+
+def from_text(text: Any) -> Account:
+    """The account again; one that cannot be read is HALTED: on doubt nothing trades."""
+    global _last
+    last = _last  # both halves of one pair, whatever other threads do
+    if last is not None and text == last[0]:
+        return last[1]
+    try:
+        account = from_document(json.loads(text))
+    except (ValueError, TypeError):
+        return from_document({})
+    _last = text, account
+    return account
 
 
 def to_document(account: Account) -> dict[str, Any]:
@@ -46,13 +74,24 @@ def from_document(document: dict[str, Any]) -> Account:
         return Account(state=TradingState.HALTED, reason="the account document cannot be read")
 
 
-def _sent(sent: Sent) -> dict[str, Any]:
-    return {name: getattr(sent, name) for name in Sent.__slots__} | {"at": sent.at.isoformat(), "side": str(sent.side)}
+def _sent(sent: Sent) -> list[Any]:
+    return [
+        sent.at.isoformat(),
+        sent.tag,
+        sent.symbol,
+        sent.quantity,
+        sent.lots,
+        str(sent.side),
+        sent.covers,
+        sent.underlying,
+        sent.strategy,
+    ]
 
 
-def _read_sent(document: dict[str, Any]) -> Sent:
-    counts = {name: _count(document[name]) for name in ("quantity", "lots")}
-    return Sent(**document | counts | {"at": _moment(document["at"])})
+def _read_sent(stored: list[Any] | dict[str, Any]) -> Sent:
+    values = [stored[name] for name in Sent.__slots__] if isinstance(stored, dict) else stored
+    at, tag, symbol, quantity, lots, side, covers, underlying, strategy = values
+    return Sent(_moment(at), tag, symbol, _count(quantity), _count(lots), side, covers, underlying, strategy)
 
 
 def _count(value: Any) -> int:

@@ -18,6 +18,7 @@ from app.exposure import Exposure
 from app.order import Order, OrderStatus
 from app.risk import (
     BOOK_LAG,
+    FYERS_IN_LAG,
     GIVES_BACK,
     SYSTEM,
     Account,
@@ -463,6 +464,19 @@ def test_what_rates_and_book_no_longer_need_is_forgotten() -> None:
     assert len(account.recent) == 3
 
 
+def test_a_storm_of_orders_does_not_make_the_document_grow_beyond_what_a_rule_can_ask_for() -> None:
+    storm = an_account(recent=tuple(sent(70, tag=f"tv{number}") for number in range(500)))
+    for limits, most in (
+        (no_limits(), FYERS_IN_LAG),
+        (no_limits(repeats=1000, orders_per_minute=300), 501),
+        (no_limits(orders_per_minute=501), 501),
+        (no_limits(cooldown=timedelta(seconds=1)), 501),
+    ):
+        order, account = decide(cover(), storm, limits, SHORT, NOW)
+        assert order.status is OrderStatus.SUBMITTED
+        assert account.recent == (*storm.recent, account.recent[-1])[-most:]
+
+
 # The stored form.
 
 MOMENTS = st.datetimes(timezones=st.just(NOW.tzinfo))  # type: ignore[arg-type]
@@ -499,6 +513,27 @@ def test_an_account_comes_back_from_its_document_as_it_was(account: Account) -> 
     assert account_document.from_document(document) == account
 
 
+@given(ACCOUNTS)
+def test_an_account_comes_back_from_its_text_whoever_read_or_wrote_another_meanwhile(account: Account) -> None:
+    text = account_document.to_text(account)
+    assert account_document.from_text(text) == account
+    account_document.to_text(an_account(orders=1))
+    assert account_document.from_text(text) == account
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", None, 1])
+def test_a_text_that_is_no_account_document_is_halted_each_time_it_is_read(text: Any) -> None:
+    account_document.to_text(Account())
+    assert [account_document.from_text(text).state for _ in range(2)] == [TradingState.HALTED] * 2
+
+
+def test_a_document_that_names_the_fields_of_what_was_sent_is_still_read() -> None:
+    account = an_account(recent=(sent(1), sent(2, covers=True)))
+    document = account_document.to_document(account)
+    document["recent"] = [dict(zip(Sent.__slots__, values, strict=True)) for values in document["recent"]]
+    assert account_document.from_document(document) == account
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
@@ -532,7 +567,7 @@ def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
     document = account_document.to_document(an_account(orders=10, premium=10 * PREMIUM, recent=tuple(recent)))
     name, _, part = place.partition(".")
     if part:
-        document["recent"][0][part] = damage
+        document["recent"][0][Sent.__slots__.index(part)] = damage
     else:
         document[name] = damage
     account = account_document.from_document(json.loads(json.dumps(document)))
@@ -559,7 +594,10 @@ def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
 )  # fmt: skip
 def test_a_part_of_the_account_document_that_is_damaged_halts(name: str, damage: Any) -> None:
     document = account_document.to_document(an_account(recent=(sent(1),)))
-    (document if name in document else document["recent"][0])[name] = damage
+    if name in document:
+        document[name] = damage
+    else:
+        document["recent"][0][Sent.__slots__.index(name)] = damage
     assert account_document.from_document(document).state is TradingState.HALTED
 
 

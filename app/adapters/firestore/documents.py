@@ -68,7 +68,7 @@ def holder(pointer: Stored, order: Order, window: Window) -> str | None:
 
 def shared(account: Account, word: str) -> Fields:
     """Never expires."""
-    return {"account": _text(account_document.to_document(account)), "write": word}
+    return {"account": account_document.to_text(account), "write": word}
 
 
 def account_of(stored: Stored) -> Account:
@@ -76,10 +76,9 @@ def account_of(stored: Stored) -> Account:
     if not stored.exists:
         return Account()
     try:
-        document: Fields = json.loads(stored.get("account"))
-    except (KeyError, TypeError, ValueError):
-        document = {}
-    return account_document.from_document(document)
+        return account_document.from_text(stored.get("account"))
+    except KeyError:
+        return account_document.from_document({})
 
 
 def waiting(notice: Notice, word: str) -> Fields:
