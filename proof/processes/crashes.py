@@ -14,24 +14,26 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-from app.reconcile import reconcile
 from app.simulator import Fault, FaultKind, Simulator
 from proof.history import check
 from proof.processes.doom import Step, steps_of
 from proof.processes.evidence import history_of, unheard_of
-from proof.processes.lab import Lab, LedgerKind, Office, an_account, an_office, wait_for_a_quiet_day
+from proof.processes.lab import (
+    Lab,
+    LedgerKind,
+    an_account,
+    an_office,
+    wait_for_a_quiet_day,
+)
 from proof.processes.nursery import Gateway, Nursery
 from proof.processes.sender import NextPort, Sender, Text, an_alert
 from proof.result import Result
 
 SLACK = 0.5  # seconds; many cells share two cores
 AT_ONCE = 6
-_SCHEDULER = (20, 50, 70, 130, 370)  # seconds after the last delivery at which reconcile runs; covers lapse after 300
 _REPLY_TAKES = 0.25  # seconds between the broker's book and its reply, where a process is to die in between
-_SYMBOL = "NSE:NIFTY26NOV26000CE"
 _FINAL = {"DENIED", "LAPSED", "REJECTED", "FILLED", "CANCELLED", "EXPIRED", "NOT_PLACED", "ACCEPTED"}
 
 
@@ -132,11 +134,11 @@ class CrashMatrix:
         with ExitStack() as stack:
             account = stack.enter_context(an_account())
             settings = self._lab.settings(account, self._lab.new_ledger())
-            _prepare(account, scenario)
-            output = self._lab.new_file("output")
+            sender, output = Sender(proxied=False), self._lab.new_file("output")
+            _prepare(account, scenario, sender, _Later(lambda: self._gateway(stack, settings, output)))
             gateway = stack.enter_context(self._nursery.gateway(settings, output=output, trace=trace))
             for _ in range(1 + scenario.twice):
-                Sender(proxied=False).deliver(_text(scenario, 1), lambda: gateway.port)
+                sender.deliver(_text(scenario, 1), lambda: gateway.port)
         return steps_of(trace)
 
     def run(self, cell: Cell) -> Outcome:
@@ -144,11 +146,10 @@ class CrashMatrix:
         with ExitStack() as stack:
             account = stack.enter_context(an_account())
             settings = self._lab.settings(account, self._lab.new_ledger())
-            _prepare(account, cell.scenario)
             sender, outputs = Sender(cell.pattern.proxied), [self._lab.new_file("output") for _ in range(2)]
             died = self._deliver(cell, account, settings, sender, outputs)
             office = stack.enter_context(an_office(settings))
-            _minutes_pass(office, account)
+            office.minutes_pass(account)
             history = history_of(account, office, sender.deliveries, outputs, reconciled=True, slack=SLACK)
             live = sum(order.live for order in history.broker_orders)
             ends = [order for order in history.orders if order.status not in _FINAL]
@@ -163,10 +164,11 @@ class CrashMatrix:
         """All deliveries of the cell; says whether the doomed process died of it."""
         text, pattern = _text(cell.scenario, cell.tier), cell.pattern
         with ExitStack() as stack:
+            later = _Later(lambda: self._gateway(stack, settings, outputs[1]))
+            _prepare(account, cell.scenario, sender, later)
             doomed = self._gateway(stack, settings, outputs[0], cell.step)
             if cell.step == Step("place", "inside", cell.step.number):
                 stack.enter_context(_kills_when_sent(doomed, account))
-            later = _Later(lambda: self._gateway(stack, settings, outputs[1]))
             if pattern.together:
                 later()
                 ports = [later if number % 2 else _first(doomed, later) for number in range(pattern.deliveries)]
@@ -206,6 +208,7 @@ class _kills_when_sent:  # noqa: N801 - used as a statement
     def __init__(self, gateway: Gateway, account: Simulator) -> None:
         account.fault("place", Fault(FaultKind.LATENCY, None, processed=True, seconds=_REPLY_TAKES))
         self._gateway, self._account = gateway, account
+        self._before = self._sent()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -218,31 +221,24 @@ class _kills_when_sent:  # noqa: N801 - used as a statement
 
     def _watch(self) -> None:
         while not self._stop.wait(0.005):
-            if any(entry.endpoint == "place" for entry in self._account.log):
+            if self._sent() > self._before:
                 time.sleep(0.03)  # until it has had its effect
                 self._gateway.kill()
                 return
 
+    def _sent(self) -> int:
+        return sum(entry.endpoint == "place" for entry in self._account.log)
 
-def _prepare(account: Simulator, scenario: Scenario) -> None:
+
+def _prepare(account: Simulator, scenario: Scenario, sender: Sender, healthy: NextPort) -> None:
     if scenario.cover:
-        short = {"symbol": _SYMBOL, "qty": 65, "type": 2, "side": -1, "productType": "INTRADAY", "validity": "DAY"}
-        account.exchange.place(short | {"limitPrice": 0, "stopPrice": 0, "disclosedQty": 0, "offlineOrder": False})
+        sender.deliver(an_alert("entry"), healthy)
     for endpoint, fault in scenario.faults:
         account.fault(endpoint, fault)
 
 
 def _text(scenario: Scenario, tier: int) -> Text:
     return an_alert("alert", tier, action="BUY" if scenario.cover else "SELL")
-
-
-def _minutes_pass(office: Office, account: Simulator) -> None:
-    """The scheduler's runs, and the one over the final book."""
-    for seconds in _SCHEDULER:
-        office.clock.ahead = timedelta(seconds=seconds)
-        reconcile(office.desk, office.deadline())
-    account.clear_faults()
-    reconcile(office.desk, office.deadline(), after_close=True)
 
 
 def prove(kind: LedgerKind, most: int | None = None, seed: int = 1, firestore: str | None = None) -> Result:

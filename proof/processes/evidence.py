@@ -1,7 +1,8 @@
 """What was seen of a run, gathered into one history: sender, broker, ledger, notices and output."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def history_of(
     output = "".join(path.read_text(encoding="utf-8", errors="replace") for path in outputs if path.exists())
     return History(
         ended_at=office.clock.now(),
-        deliveries=tuple(deliveries),
+        deliveries=_with_keys(tuple(deliveries)),
         posts=posts_of(entry for entry in account.log if entry.orders or isinstance(entry.body, dict)),
         broker_orders=[order for order in broker_orders_of(account.exchange) if order.tag.startswith("tv")],
         orders=office.desk.ledger.orders(office.deadline()),
@@ -36,6 +37,12 @@ def history_of(
         secrets=(SECRET,),
         output=output,
     )
+
+
+def _with_keys(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """A delivery that was never answered was of the same order as the others of its alert."""
+    keys = {one.alert: one.answer["key"] for one in deliveries if one.answer.get("key")}
+    return [one if one.order_key else replace(one, key=keys.get(one.alert)) for one in deliveries]
 
 
 def unheard_of(history: History) -> list[str]:
@@ -57,7 +64,9 @@ def notices_in(output: str) -> list[Notification]:
             said = json.loads(line)
         except ValueError:
             continue  # cut off where its process was killed
+        at = datetime.fromisoformat(said["time"])
         if said.get("logger") == "gateway.notice":
-            at = datetime.fromisoformat(said["time"])
             found.append(Notification(at, said["notice"], said["kind"], said["message"]))
+        for folded in said.get("notices", ()):  # told as one
+            found.append(Notification(at, folded, "folded"))
     return found

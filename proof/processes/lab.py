@@ -1,6 +1,7 @@
 """What every proof with real processes stands on: a simulated account, a ledger of each kind, settings, a desk."""
 
 import itertools
+import logging
 import os
 import sys
 import time
@@ -19,13 +20,17 @@ from app.calendar import IST
 from app.config import Config
 from app.deadline import Deadline
 from app.desk import Desk
+from app.errors import NotNow
 from app.notice import Notice
+from app.reconcile import reconcile
 from app.simulator import Exchange, Simulator
 from proof.history import Notification
 
 ROOT = Path(__file__).parents[2]
 SECRET = "canary-kestrel-over-the-weir"  # noqa: S105 - opens nothing; no output may ever hold it
 _QUIET = timedelta(minutes=8)  # reconcile is run as if minutes had passed
+_SCHEDULER = (20, 50, 70, 130, 370)  # seconds from now; the last one is late enough for covers to have lapsed
+_RUNS = 10
 _names = itertools.count()
 
 
@@ -94,12 +99,20 @@ class MovableClock(SystemClock):
         return super().now() + self.ahead
 
 
-class Recorder:
-    """A notifier that remembers what it delivered, by the clock of its desk."""
+class Recorder(logging.Handler):
+    """A notifier that remembers what it delivered, by the clock of its desk.
+
+    As a log handler it remembers which notices were told as one: that they were is all that anybody is told of them.
+    """
 
     def __init__(self, clock: MovableClock) -> None:
+        super().__init__()
         self.notifications: list[Notification] = []
         self._clock = clock
+
+    def emit(self, record: logging.LogRecord) -> None:
+        folded = getattr(record, "notices", ())
+        self.notifications += [Notification(self._clock.now(), notice_id, "folded") for notice_id in folded]
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:  # noqa: ARG002 - a list needs no time
         self.notifications.append(Notification(self._clock.now(), notice.id, notice.kind, notice.text))
@@ -117,6 +130,24 @@ class Office:
     def deadline(self, seconds: float = 20.0) -> Deadline:
         return Deadline(self.clock.monotonic, seconds)
 
+    def minutes_pass(self, account: Simulator) -> None:
+        """The scheduler's runs, as the broker is; then one over the final book, when the broker is well again."""
+        for seconds in _SCHEDULER:
+            self.clock.ahead = timedelta(seconds=seconds)
+            self._reconcile(after_close=False)
+        account.clear_faults()
+        self._reconcile(after_close=True)
+
+    def _reconcile(self, after_close: bool) -> None:
+        """One run; where a busy ledger does not answer, the next one comes."""
+        for left in reversed(range(_RUNS)):
+            try:
+                reconcile(self.desk, self.deadline(), after_close)
+                return
+            except NotNow:
+                if not left:
+                    raise
+
 
 @contextmanager
 def an_office(settings: Mapping[str, str]) -> Iterator[Office]:
@@ -124,8 +155,13 @@ def an_office(settings: Mapping[str, str]) -> Iterator[Office]:
         desk = bootstrap(Config.from_env(settings))
     clock = MovableClock()
     recorder = Recorder(clock)
-    with desk.resources:
-        yield Office(replace(desk, clock=clock, notifier=recorder), clock, recorder)
+    outbox = logging.getLogger("gateway.outbox")
+    outbox.addHandler(recorder)
+    try:
+        with desk.resources:
+            yield Office(replace(desk, clock=clock, notifier=recorder), clock, recorder)
+    finally:
+        outbox.removeHandler(recorder)
 
 
 @contextmanager

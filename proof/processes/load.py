@@ -1,0 +1,239 @@
+"""Load: several gunicorns with several workers on one ledger, under duplicated alerts, faults, SIGKILL and SIGSTOP.
+
+Meanwhile the scheduler reconciles, by a clock that is seconds ahead of the gateways', and an operator does his part: he
+resolves what is certainly not at the broker, and lets entries through again. In the end the machines rest, the minutes
+pass, and sender, broker and ledger are held against one another.
+"""
+
+import logging
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from app.errors import NotNow
+from app.order import OrderStatus
+from app.ports import Overtaken
+from app.reconcile import reconcile
+from app.risk import TradingState
+from app.simulator import Fault, FaultKind, Simulator
+from proof.history import check
+from proof.processes.evidence import history_of, unheard_of
+from proof.processes.lab import Lab, LedgerKind, Office, an_account, an_office, wait_for_a_quiet_day
+from proof.processes.sender import Sender, an_alert
+from proof.processes.server import Server, a_server
+from proof.result import Result
+
+log = logging.getLogger("proof.load")
+
+DELIVERIES = 4  # of each alert, at once
+SERVERS, WORKERS = 2, 2
+_AT_ONCE = 4  # alerts under way
+_STRIKES = (0.05, 0.2)  # seconds between two of them
+_PAUSES = (0.05, 0.4)
+_KILLED = 0.4  # the share of strikes that are SIGKILL; the others are SIGSTOP, and SIGCONT after a pause
+_AHEAD = timedelta(seconds=4)
+_CERTAIN = timedelta(seconds=2.5)  # after it no byte of an order leaves any more: send window, a pause, and a margin
+_SLACK = 0.6  # seconds that a pause may add to any time
+
+FAULTS: tuple[tuple[str, Fault], ...] = (
+    *(
+        (endpoint, Fault(FaultKind.LATENCY, None, probability=share, seconds=seconds))
+        for endpoint in ("quotes", "positions", "orders", "place")
+        for share, seconds in ((0.3, 0.03), (0.1, 0.15), (0.03, 0.5))
+    ),
+    ("place", Fault(FaultKind.DROP, None, probability=0.03)),
+    ("place", Fault(FaultKind.RESET, None, probability=0.01)),
+    ("place", Fault(FaultKind.NO_ACK, None, probability=0.03)),
+    ("place", Fault(FaultKind.HTML, None, probability=0.01, status=502)),
+    ("place", Fault(FaultKind.HANG, None, probability=0.01)),
+    ("place", Fault(FaultKind.REJECT, None, probability=0.03)),
+    ("place", Fault(FaultKind.RATE_LIMITED, None, probability=0.03)),
+    ("quotes", Fault(FaultKind.DROP, None, probability=0.03)),
+    ("orders", Fault(FaultKind.LATE_BOOK, None, probability=0.3, seconds=1.5)),
+)
+
+
+@dataclass(slots=True)
+class Chaos:
+    """Strikes the workers of some servers at random until it is stopped."""
+
+    servers: Sequence[Server]
+    dice: random.Random
+    kills: int = 0
+    pauses: int = 0
+    _paused: set[int] = field(default_factory=set)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def raging(self) -> Iterator[None]:
+        striking = threading.Thread(target=self._rage)
+        striking.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            striking.join()
+
+    def _rage(self) -> None:
+        while not self._stop.wait(self.dice.uniform(*_STRIKES)):
+            workers = [pid for server in self.servers for pid in server.workers() if pid not in self._paused]
+            if not workers:
+                continue
+            if self.dice.random() < _KILLED:
+                self.kills += _sent(self.dice.choice(workers), signal.SIGKILL)
+            else:
+                self._pause(self.dice.choice(workers), self.dice.uniform(*_PAUSES))
+        for timer in threading.enumerate():
+            if isinstance(timer, _Wakes):
+                timer.join()
+
+    def _pause(self, pid: int, seconds: float) -> None:
+        if _sent(pid, signal.SIGSTOP):
+            self.pauses += 1
+            self._paused.add(pid)
+            _Wakes(pid, seconds, self._paused).start()
+
+
+class _Wakes(threading.Thread):
+    """Lets a process go on after a pause."""
+
+    def __init__(self, pid: int, seconds: float, paused: set[int]) -> None:
+        super().__init__()
+        self._pid, self._seconds, self._paused = pid, seconds, paused
+
+    def run(self) -> None:
+        time.sleep(self._seconds)
+        _sent(self._pid, signal.SIGCONT)
+        self._paused.discard(self._pid)
+
+
+def _sent(pid: int, number: signal.Signals) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Watch:
+    """The scheduler and the operator of the night."""
+
+    def __init__(self, office: Office, account: Simulator) -> None:
+        self._office = office
+        self._account = account
+        self._stop = threading.Event()
+        self.problems: list[str] = []
+        self.resolved = 0
+
+    @contextmanager
+    def on_duty(self) -> Iterator[None]:
+        self._office.clock.ahead = _AHEAD
+        watching = threading.Thread(target=self._watch)
+        watching.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            watching.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.4):
+            try:
+                reconcile(self._office.desk, self._office.deadline())
+                self._resolve()
+                self._resume()
+            except NotNow:
+                pass  # the ledger is busy; the next round comes
+            except Exception as problem:  # noqa: BLE001 - a thread tells nobody by itself
+                self.problems.append(f"the scheduler's run failed: {problem!r}")
+
+    def _resolve(self) -> None:
+        """The human's word, and he has looked: the order is not at the broker, and nobody can send it any more."""
+        ledger = self._office.desk.ledger
+        tags = {order.tag.partition(":")[2].lower() for order in self._account.exchange.orders()}
+        for order in ledger.orders(self._office.deadline(), in_flight=True):
+            real_now = self._office.clock.now() - self._office.clock.ahead
+            if order.status is not OrderStatus.SUBMITTED or order.submitted_at is None or order.tag in tags:
+                continue
+            if real_now - order.submitted_at > _CERTAIN:
+                try:
+                    said = order.moved(OrderStatus.NOT_PLACED, self._office.clock.now(), message="not in the book")
+                    ledger.record(said, self._office.deadline())
+                    self.resolved += 1
+                except Overtaken:
+                    pass  # evidence came first
+
+    def _resume(self) -> None:
+        ledger, now = self._office.desk.ledger, self._office.clock.now()
+        if ledger.account(self._office.deadline()).state is TradingState.REDUCING:
+            ledger.change_account(
+                lambda account: account.switched(TradingState.ACTIVE, "looked after", "operator", now),
+                self._office.deadline(),
+            )
+
+
+def prove(kind: LedgerKind, alerts: int = 200, seed: int = 1, firestore: str | None = None) -> Result:
+    wait_for_a_quiet_day()
+    started = time.monotonic()
+    dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    with tempfile.TemporaryDirectory(prefix="proof-load-") as folder, ExitStack() as stack:
+        lab = Lab(Path(folder), kind, firestore)
+        account = stack.enter_context(an_account())
+        settings = lab.settings(account, lab.new_ledger())
+        office = stack.enter_context(an_office(settings))
+        outputs = [lab.new_file("output") for _ in range(SERVERS)]
+        servers = [stack.enter_context(a_server(settings, output, WORKERS)) for output in outputs]
+        for endpoint, fault in FAULTS:
+            account.fault(endpoint, fault)
+        chaos, watch = Chaos(servers, dice), Watch(office, account)
+        senders = [Sender(proxied, again_after=0.5) for proxied in (False, True)]
+        with watch.on_duty(), chaos.raging():
+            _send(alerts, senders, servers, dice)
+        account.clear_faults()
+        office.minutes_pass(account)
+        deliveries = [delivery for sender in senders for delivery in sender.deliveries]
+        history = history_of(account, office, deliveries, outputs, reconciled=True, slack=_SLACK)
+        found = [str(violation) for violation in check(history) if violation.promise != "I9"]  # no limits are on here
+        found += unheard_of(history) + watch.problems + _bought_beyond(account)
+        found += [f"the simulator failed: {error!r}" for error in account.errors]
+        statuses = Counter(
+            f"{delivery.status} {delivery.answer.get('reason') or ''}".strip() for delivery in deliveries
+        )
+        live = sum(order.live for order in history.broker_orders)
+        ends = Counter(str(order.status) for order in history.orders)
+    log.info("%s: answers %s; ends %s; %s resolved by hand", kind, dict(statuses), dict(ends), watch.resolved)
+    size = f"{alerts} x {DELIVERIES} alerts, {chaos.kills} kills, {chaos.pauses} pauses, {live} orders"
+    return Result(f"load, {kind}", size, f"seed {seed}", tuple(found), time.monotonic() - started)
+
+
+def _send(alerts: int, senders: Sequence[Sender], servers: Sequence[Server], dice: random.Random) -> None:
+    def one(number: int, sender: Sender) -> None:
+        ports = [server.port for server in servers]
+        rounds = iter(range(1_000_000))
+        covers = number % 4 == 3  # of a short that one of the others opened
+        text = an_alert(f"alert-{number}", (1, 2)[number % 2], order_id=f"{number}", action="BUY" if covers else "SELL")
+        sender.together(text, [lambda: ports[next(rounds) % len(ports)]] * DELIVERIES, paused=True)
+
+    chosen = [dice.choice(senders) for _ in range(alerts)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(one, range(alerts), chosen))
+
+
+def _bought_beyond(account: Simulator) -> list[str]:
+    """A cover never buys more than is short: the position is never above zero."""
+    net, found = 0, []
+    for trade in account.exchange.trades():
+        net += trade.quantity * trade.order.side
+        if net > 0:
+            found.append(f"{trade.order.id} bought {net} units beyond the short")
+    return found
