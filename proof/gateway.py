@@ -1,0 +1,186 @@
+"""The whole gateway in this process: web application, real adapter, HTTP to a simulated account, SQLite, a phone."""
+
+import io
+import itertools
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from app.adapters.clock import SystemClock
+from app.bootstrap import bootstrap
+from app.config import Config
+from app.deadline import Deadline
+from app.desk import Desk
+from app.errors import NotNow
+from app.log import JsonLines
+from app.notice import Notice
+from app.order import Order
+from app.ports import Ledger
+from app.reconcile import Report, reconcile
+from app.simulator import Exchange, Simulator
+from app.web import create_app
+from proof.history import Delivery, History, Notification, broker_orders_of, posts_of
+
+SECRET = "canary-heron-at-the-ford"  # noqa: S105 -- opens nothing; no output may ever hold it
+_SETTINGS = {
+    "WEBHOOK_SECRET_TOKEN": SECRET,
+    "MARKET_HOURS": "always",
+    "IP_ALLOWLIST": "off",
+    "MAX_ORDERS_PER_DAY": "100000",
+    "MAX_LOTS_OPEN": "100000",
+    "MAX_ORDERS_PER_SECOND": "0",
+    "MAX_ORDERS_PER_MINUTE": "0",
+    "MAX_REPEATS": "0",
+    "MAX_DAILY_LOSS": "0",
+}
+_numbers = itertools.count()
+
+
+class MovableClock(SystemClock):
+    """The real time and `ahead` of it: what would come minutes later need not be waited for."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+class Phone:
+    """A notifier that remembers; it can be out of reach."""
+
+    def __init__(self, clock: MovableClock) -> None:
+        self.rang: list[Notification] = []
+        self.works = True
+        self._clock = clock
+
+    def send(self, notice: Notice, deadline: Deadline) -> bool:  # noqa: ARG002 -- a list needs no time
+        if self.works:
+            self.rang.append(Notification(self._clock.now(), notice.id, notice.kind, notice.text))
+        return self.works
+
+
+@dataclass(slots=True)
+class Gateway:
+    """`deliveries` is the sender's log; `desk` may be replaced part by part before the first alert."""
+
+    desk: Desk
+    config: Config
+    account: Simulator
+    clock: MovableClock
+    phone: Phone
+    deliveries: list[Delivery] = field(default_factory=list)
+    _app: Any = None
+
+    def deliver(self, name: str, headers: Mapping[str, str] | None = None, **changes: Any) -> Delivery:
+        """One alert by that name, as TradingView would send it, and what was answered."""
+        if self._app is None:
+            self._app = create_app(self.desk, self.config)
+        sent_at = self.clock.now()
+        reply = self._app.test_client().post("/webhook", data=alert(name, **changes), headers=dict(headers or {}))
+        delivery = Delivery(name, sent_at, self.clock.now(), reply.status_code, reply.get_json() or {})
+        self.deliveries.append(delivery)
+        return delivery
+
+    def order(self, name: str) -> Order | None:
+        """What the ledger has of the alert by that name."""
+        key = next((each.order_key for each in self.deliveries if each.alert == name and each.order_key), None)
+        return self.desk.ledger.get(key, self.deadline()) if key else None
+
+    def live(self) -> list[Any]:
+        """Orders of ours that the broker took."""
+        return [row for row in broker_orders_of(self.account.exchange) if row.live and row.tag.startswith("tv")]
+
+    def reconcile(self, ahead: float = 0.0, seconds: float = 5.0) -> Report | None:
+        """One run, so many seconds later; None where the ledger did not answer."""
+        self.clock.ahead += timedelta(seconds=ahead)
+        try:
+            return reconcile(self.desk, self.deadline(seconds))
+        except NotNow:
+            return None
+
+    def deadline(self, seconds: float = 5.0) -> Deadline:
+        return Deadline(self.clock.monotonic, seconds)
+
+    def history(self, reconciled: bool = True, **parts: Any) -> History:
+        ours = [row for row in broker_orders_of(self.account.exchange) if row.tag.startswith("tv")]
+        return History(
+            ended_at=self.clock.now(),
+            deliveries=self.deliveries,
+            posts=posts_of(self.account.log),
+            broker_orders=ours,
+            orders=self.desk.ledger.orders(self.deadline()),
+            notifications=self.phone.rang,
+            reconciled=reconciled,
+            secrets=(SECRET,),
+            slack=0.05,
+            **parts,
+        )
+
+
+def alert(name: str, **changes: Any) -> bytes:
+    """An entry by an id; a change to None takes a field out."""
+    fields: dict[str, Any] = {
+        "token": SECRET,
+        "symbol": "NIFTY",
+        "strikeprice": 26000,
+        "optionType": "CE",
+        "expiry": "WEEKLY",
+        "action": "SELL",
+        "alert_id": name,
+    }
+    return json.dumps({key: value for key, value in (fields | changes).items() if value is not None}).encode()
+
+
+def now_text() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def a_gateway(folder: Path, around: Callable[[Ledger], Ledger] | None = None, **settings: str) -> Iterator[Gateway]:
+    """A gateway with an account and a ledger of its own; `around` puts something around that ledger.
+
+    The symbol master in the folder is shared by all gateways there: it is made once.
+    """
+    exchange = Exchange(capital=Decimal(10**12))
+    exchange.freeze()
+    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
+        environ = _SETTINGS | {
+            "FYERS_API_URL": account.api_url,
+            "FYERS_DATA_URL": account.data_url,
+            "SYMBOL_MASTER_URLS": ",".join(account.master_urls),
+            "SYMBOL_CACHE": str(folder / "symbols"),
+            "LEDGER_URL": f"sqlite:///{folder / f'ledger-{next(_numbers)}.db'}",
+        }
+        config = Config.from_env(environ | settings)
+        desk = bootstrap(config)
+        clock = MovableClock()
+        phone = Phone(clock)
+        ledger = around(desk.ledger) if around is not None else desk.ledger
+        with desk.resources:
+            yield Gateway(replace(desk, clock=clock, notifier=phone, ledger=ledger), config, account, clock, phone)
+
+
+@contextmanager
+def captured_log() -> Iterator[io.StringIO]:
+    """All that the product logs meanwhile, as it would stand in the cloud's log."""
+    output = io.StringIO()
+    sink = logging.StreamHandler(output)
+    sink.setFormatter(JsonLines())
+    product = logging.getLogger("gateway")
+    before = product.level, product.propagate
+    product.addHandler(sink)
+    product.setLevel(logging.INFO)
+    product.propagate = False
+    try:
+        yield output
+    finally:
+        product.removeHandler(sink)
+        product.setLevel(before[0])
+        product.propagate = before[1]
