@@ -33,19 +33,19 @@ WARM_UP = 8.0  # seconds
 READERS = 32  # an alert reads four things side by side; most of a reader's time is waiting
 
 
-def bootstrap(config: Config) -> Desk:
+def bootstrap(config: Config, clock: Clock | None = None) -> Desk:
     """Everything that serves requests. Raises what makes a start impossible; an outage of Fyers is not such a thing."""
     with ExitStack() as resources:
-        desk = _desk(config, resources)
+        desk = _desk(config, clock or SystemClock(), resources)
         return replace(desk, resources=resources.pop_all())
 
 
-def _desk(config: Config, resources: ExitStack) -> Desk:
+def _desk(config: Config, clock: Clock, resources: ExitStack) -> Desk:
     from app.adapters.fyers import FyersBroker, Transport
     from app.adapters.fyers.pace import Pace, PacedTransport
     from app.adapters.fyers.server_clock import server_time
 
-    clock, calendar = SystemClock(), config.calendar
+    calendar = config.calendar
     ledger = open_ledger(config, resources)
     notifier, relay = _open_notifiers(config, ledger, clock.monotonic, resources)
     # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.

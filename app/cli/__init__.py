@@ -14,9 +14,9 @@ def main(argv: Sequence[str]) -> int:
     """Runs one command. What a user can mend is one line on standard error, never a stack trace."""
     parser = argparse.ArgumentParser(prog="python -m app", description="A TradingView alert becomes one Fyers order.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    from app.cli import ledger, reconcile, send, serve, symbols, token
+    from app.cli import doctor, ledger, reconcile, replay, send, serve, symbols, token
 
-    for module in (serve, send, ledger, reconcile, symbols, token):
+    for module in (serve, send, ledger, reconcile, symbols, token, doctor, replay):
         module.add_commands(commands)
     args, rest = parser.parse_known_args(argv)
     if rest and args.command != "simulate":

@@ -1,0 +1,102 @@
+"""`doctor`: is everything as it has to be before orders go out, and what to do where it is not."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from app import log
+from app.adapters.fyers import CallFailed, Transport
+from app.adapters.notify import Fanout
+from app.bootstrap import bootstrap
+from app.checks import Check, Mark
+from app.cli.settings import configured
+from app.cli.table import table
+from app.config import Config, ConfigFaults
+from app.deadline import Deadline
+from app.desk import Desk
+from app.doctor import examine
+from app.notice import Notice, Severity
+
+_PATIENCE = 20.0  # seconds
+_SIGN = {Mark.OK: "ok", Mark.WARN: "warn", Mark.FAIL: "FAIL"}
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("doctor", help="look at everything that has to be right before orders go out")
+    command.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    command.add_argument("--notify", action="store_true", help="send a test notice to every sink")
+    command.add_argument("--egress", metavar="URL", help="ask this address, which answers with the caller's own")
+    command.add_argument("--truth-table", action="store_true", help="what comes of an alert under every switch")
+    command.set_defaults(run=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    if args.truth_table:
+        return _truth_table(args.json)
+    log.configure("CRITICAL", sys.stderr)
+    checks = _checks(args.notify, args.egress)
+    fine = all(check.mark is not Mark.FAIL for check in checks)
+    if args.json:
+        print(json.dumps({"ok": fine, "checks": [check.document() for check in checks]}, indent=2))
+    else:
+        print("\n".join(map(_lines, checks)))
+    return 0 if fine else 1
+
+
+def _checks(notify: bool, egress: str | None) -> Sequence[Check]:
+    try:
+        config = configured()
+        desk = bootstrap(config)
+    except ConfigFaults as faults:
+        return [Check("settings", Mark.FAIL, fault, ".env.example explains each setting") for fault in faults.faults]
+    except Exception as problem:  # noqa: BLE001 -- whatever keeps the gateway from starting is what is asked for
+        return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start like this")]
+    with desk.resources:
+        deadline = Deadline(time.monotonic, _PATIENCE)
+        checks = [*examine(desk, config, deadline), _egress(config, egress, deadline)]
+        return [*checks, _test_notice(desk, deadline)] if notify else checks
+
+
+def _egress(config: Config, url: str | None, deadline: Deadline) -> Check:
+    """Fyers takes orders from the registered address only (SEBI's rules since April 2026)."""
+    how = "`doctor --egress https://api.ipify.org` shows it; it has to be the one registered at myapi.fyers.in"
+    if url is None:
+        mark = Mark.WARN if config.live else Mark.OK
+        return Check("egress address", mark, "not looked at", how if config.live else "")
+    transport = Transport(connections=1)
+    try:
+        total = deadline.cap(5.0)
+        reply = transport.call("GET", url, headers={}, connect=total, total=total, most=1024)
+    except CallFailed as failed:
+        return Check("egress address", Mark.WARN, f"not known: {failed.why}", how)
+    finally:
+        transport.close()
+    said = "".join(mark for mark in reply.body.decode("ascii", "replace") if mark.isprintable())[:64]
+    return Check("egress address", Mark.OK, said, "it has to be the one registered at myapi.fyers.in")
+
+
+def _test_notice(desk: Desk, deadline: Deadline) -> Check:
+    notice = Notice(
+        f"doctor:{datetime.now(UTC).isoformat()}", "test", Severity.INFO, "A test: the gateway can reach this phone."
+    )
+    lacking = desk.notifier.lacking(notice, deadline) if isinstance(desk.notifier, Fanout) else {}
+    if not lacking:
+        return Check("test notice", Mark.OK, "every sink took it", "look at your phone")
+    found = "; ".join(f"{sink}: {why}" for sink, why in lacking.items())
+    return Check("test notice", Mark.FAIL, found, "check NOTIFICATION_URL and NOTIFICATION_TOPIC")
+
+
+def _lines(check: Check) -> str:
+    line = f"{_SIGN[check.mark]:<5} {check.name:<15} {check.found}"
+    return f"{line}\n{'':<21} → {check.advice}" if check.advice and check.mark is not Mark.OK else line
+
+
+def _truth_table(as_json: bool) -> int:
+    from app.cli.truth_table import truth_table
+
+    rows = truth_table()
+    print(json.dumps({"rows": rows}, indent=2) if as_json else table(rows))
+    return 0

@@ -1,0 +1,146 @@
+"""The production flow on a stage: a simulated account at a moment of choice, a ledger and a master that vanish.
+
+Nothing outside is touched: no notice leaves, no login is used, every address is on loopback.
+"""
+
+import itertools
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from app.alert import parse
+from app.bootstrap import bootstrap
+from app.config import Config
+from app.config.config import BrokerKind, FyersApp
+from app.deadline import Deadline
+from app.desk import Desk
+from app.errors import AlertError, NotNow, Reason
+from app.execution import Receipt, execute
+from app.order import Order
+from app.simulator import Exchange, Simulator
+
+_PATIENCE = 10.0  # seconds for one alert: nobody waits for the answer
+_STRIKES = 100  # listed on each side: options of a while ago are still among them
+_fired = itertools.count(1)
+
+
+class Then:
+    """A clock that stands where it is put and runs on from there."""
+
+    def __init__(self, at: datetime) -> None:
+        self.put(at)
+
+    def put(self, at: datetime) -> None:
+        self._at, self._since = at, time.monotonic()
+
+    def now(self) -> datetime:
+        return self._at + timedelta(seconds=time.monotonic() - self._since)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    desk: Desk
+    clock: Then
+    exchange: Exchange
+
+    def alert(self, asked: Mapping[str, str], fired_at: datetime | None = None) -> Receipt | AlertError:
+        """What comes of an alert with these fields; each one is an alert of its own."""
+        fields: dict[str, object] = {**asked, "alert_id": f"rehearsed {next(_fired)}"}
+        if fired_at is not None:
+            fields["timenow"] = fired_at.isoformat()
+        try:
+            return execute(parse(fields), self.desk, Deadline(self.clock.monotonic, _PATIENCE), "rehearsal")
+        except AlertError as error:
+            return error
+
+    def ensure_short(self, symbol: str, quantity: int, product: str) -> None:
+        """Opens what is missing of a short, past the gateway."""
+        rows = [row for row in self.exchange.positions() if row.instrument.symbol == symbol and row.product == product]
+        missing = quantity + sum(row.net for row in rows)
+        if missing > 0:
+            market = {"type": 2, "limitPrice": 0, "stopPrice": 0, "validity": "DAY", "disclosedQty": 0}
+            order = {"symbol": symbol, "qty": missing, "side": -1, "productType": product, "offlineOrder": False}
+            self.exchange.place(market | order)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Where a rehearsal keeps its files, while it lasts; rehearsals of one day may share one, and so its master."""
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def simulated(config: Config, clock: Then) -> Iterator[Simulator]:
+    """An account at that moment. The holidays are those of the exchange, as its expiries follow them."""
+    holidays = config.calendar.holidays if config.live else frozenset()
+    exchange = Exchange(
+        now=clock.now, capital=Decimal(10**9), volatile=False, holidays=holidays, strikes_each_side=_STRIKES
+    )
+    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
+        yield account
+
+
+@contextmanager
+def on_paper(config: Config, at: datetime, place: Path) -> Iterator[Stage]:
+    """The rules of these settings, on paper, at that moment; its ledger is empty and its account has no position."""
+    clock = Then(at)
+    with simulated(config, clock) as account:
+        fyers = FyersApp("PAPER-200", None, None, None, account.api_url, account.data_url)
+        paper = replace(config, broker=BrokerKind.PAPER, fyers=fyers)
+        with staged(paper, account, clock, place) as stage:
+            yield stage
+
+
+@contextmanager
+def staged(config: Config, account: Simulator, clock: Then, place: Path) -> Iterator[Stage]:
+    """A desk of these settings that keeps nothing and tells nobody."""
+    alone = replace(
+        config,
+        ledger_url=f"sqlite:///{place / f'ledger-{next(_fired)}.db'}",
+        symbol_cache=str(place / "symbols"),
+        symbol_master_urls=tuple(account.master_urls),
+        tokens_bucket=None,
+        notification_topic=None,
+        notification_urls=(),
+    )
+    with _silent():
+        desk = bootstrap(alone, clock)
+        with desk.resources:
+            yield Stage(desk, clock, account.exchange)
+
+
+def outcome(result: Receipt | AlertError) -> str:
+    """One word or two: `sent`, or what became of it instead and why."""
+    if isinstance(result, NotNow):
+        return f"put off {result.reason}"
+    if isinstance(result, AlertError):
+        return f"refused {result.reason}"
+    return f"put off {result.problem.reason}" if result.problem else outcome_of(result.order)
+
+
+def outcome_of(order: Order) -> str:
+    if order.submitted_at is not None:
+        return "rejected by the broker" if order.reason is Reason.BROKER_REJECTED else "sent"
+    return f"{order.status.lower()} {order.reason or ''}".strip()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What happens on a stage is no news for anybody's log."""
+    gateway = logging.getLogger("gateway")
+    level = gateway.level
+    gateway.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        gateway.setLevel(level)

@@ -1,0 +1,113 @@
+"""What comes of an alert under every setting of every switch: found out by running the flow, not written down.
+
+The switches are BROKER and LIVE_TRADING, the day's login, the calendar, the trading state and what the alert asks for.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from app.adapters.tokens import FileTokens
+from app.alert import ExpiryRule, OptionType, Product
+from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
+from app.config import Config, ConfigFaults
+from app.deadline import Deadline
+from app.risk import TradingState
+from app.simulator import Simulator
+from app.token import Token
+
+OPEN = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India
+CLOSED = OPEN + timedelta(hours=10)
+ASKED = {"symbol": "NIFTY", "strikeprice": "26000", "optionType": "CE", "expiry": "WEEKLY"}
+ALERTS = {"entry": "SELL", "cover": "BUY"}
+
+Row = dict[str, str]
+
+
+def truth_table() -> list[Row]:
+    """One row a combination, under the names BROKER, LIVE_TRADING, login, market, trading state, alert, outcome."""
+    with folder() as place:
+        return list(_rows(place))
+
+
+def _rows(place: Path) -> Iterator[Row]:
+    base = _environment(place)
+    for broker in ("paper", "fyers"):
+        for live in ("no", "yes"):
+            switches = {"BROKER": broker, "LIVE_TRADING": live}
+            yield from _started(base | switches, switches, place)
+
+
+def _started(environ: Mapping[str, str], switches: Row, place: Path) -> Iterator[Row]:
+    clock = Then(OPEN)
+    try:
+        config = Config.from_env(environ)
+    except ConfigFaults as faults:
+        any_of = dict.fromkeys(("login", "market", "trading state", "alert"), "any")
+        yield switches | any_of | {"outcome": f"does not start: {'; '.join(faults.faults)}"}
+        return
+    for login in ("yes", "no") if config.live else ("needs none",):
+        with ExitStack() as stack:
+            clock.put(OPEN)
+            account = stack.enter_context(simulated(config, clock))
+            fyers = replace(config.fyers, api_url=account.api_url, data_url=account.data_url)
+            here = replace(config, fyers=fyers)
+            _log_in(here, account, login == "yes")
+            stage = stack.enter_context(staged(here, account, clock, place))
+            for row in _alerts(stage):
+                yield switches | {"login": login} | row
+
+
+def _alerts(stage: Stage) -> Iterator[Row]:
+    for market, moment in (("open", OPEN), ("closed", CLOSED)):
+        for state in TradingState:
+            for alert, action in ALERTS.items():
+                stage.clock.put(moment)
+                came = _outcome(stage, state, action)
+                yield {"market": market, "trading state": state, "alert": alert, "outcome": came}
+
+
+def _outcome(stage: Stage, state: TradingState, action: str) -> str:
+    """Runs one alert; a cover has a short to cover. Whether an order arrived is seen at the account."""
+    deadline, now = Deadline(stage.clock.monotonic, 5.0), stage.clock.now()
+    stage.desk.ledger.change_account(lambda account: account.switched(state, "a row", "the table", now), deadline)
+    if action == "BUY":
+        contract = stage.desk.symbols.resolve(
+            "NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=stage.desk.calendar.expiry_floor(now)
+        )
+        stage.ensure_short(contract.symbol, contract.lot_size, Product.INTRADAY)
+    before = len(stage.exchange.orders())
+    said = outcome(stage.alert(ASKED | {"action": action}))
+    if (len(stage.exchange.orders()) > before) is not (said == "sent"):
+        raise AssertionError(f"the flow says {said}, and the account says otherwise")
+    return f"sent to {'Fyers' if stage.desk.login else 'the simulated account'}" if said == "sent" else said
+
+
+def _log_in(config: Config, account: Simulator, wanted: bool) -> None:
+    """What a login leaves behind: the day's token in the store."""
+    store = Path(config.tokens_file)
+    store.unlink(missing_ok=True)
+    if wanted:
+        token = Token(account.issue_token(config.fyers.app_id))
+        FileTokens(store).save(token, Deadline(time.monotonic, 5.0))
+
+
+def _environment(place: Path) -> dict[str, str]:
+    """What every combination needs; the addresses that are not known yet are on loopback as well."""
+    return {
+        "WEBHOOK_SECRET_TOKEN": "no-secret-of-anybody",
+        "FYERS_APP_ID": "REHEARSAL-200",
+        "FYERS_SECRET_ID": "no-secret-of-anybody",
+        "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
+        "FYERS_API_URL": "http://127.0.0.1:9/api/v3",
+        "FYERS_DATA_URL": "http://127.0.0.1:9/data",
+        "SYMBOL_MASTER_URLS": "http://127.0.0.1:9/NSE_FO.csv",
+        "LEDGER_URL": f"sqlite:///{place / 'ledger.db'}",
+        "SYMBOL_CACHE": str(place / "symbols"),
+        "GCS_TOKENS_FILE": str(place / "tokens.json"),
+        "MAX_ORDERS_PER_SECOND": "0",  # the rows come faster than alerts do
+    }
