@@ -43,13 +43,26 @@ _numbers = itertools.count()
 
 
 class MovableClock(SystemClock):
-    """The real time and `ahead` of it: what would come minutes later need not be waited for."""
+    """The real time and `ahead` of it: what would come minutes later, or after a process stood still, comes now."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self._moves: list[tuple[datetime, timedelta]] = []
 
     def now(self) -> datetime:
         return super().now() + self.ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead.total_seconds()
+
+    def move(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+        self._moves.append((super().now(), self.ahead))
+
+    def seen(self, moment: datetime) -> datetime:
+        """What this clock showed at a moment of the real time."""
+        aheads = [ahead for since, ahead in self._moves if since <= moment]
+        return moment + (aheads[-1] if aheads else timedelta())
 
 
 class Phone:
@@ -99,7 +112,7 @@ class Gateway:
 
     def reconcile(self, ahead: float = 0.0, seconds: float = 5.0) -> Report | None:
         """One run, so many seconds later; None where the ledger did not answer."""
-        self.clock.ahead += timedelta(seconds=ahead)
+        self.clock.move(ahead)
         try:
             return reconcile(self.desk, self.deadline(seconds))
         except NotNow:
@@ -113,7 +126,7 @@ class Gateway:
         return History(
             ended_at=self.clock.now(),
             deliveries=self.deliveries,
-            posts=posts_of(self.account.log),
+            posts=[replace(post, at=self.clock.seen(post.at)) for post in posts_of(self.account.log)],
             broker_orders=ours,
             orders=self.desk.ledger.orders(self.deadline()),
             notifications=self.phone.rang,

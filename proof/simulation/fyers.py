@@ -342,14 +342,7 @@ class Fyers:
     def stray_legs(self) -> int:
         """Units of working stop-losses beyond the open short."""
         now = self._world.seconds
-        strays = 0
-        for symbol in SYMBOLS:
-            stops = sum(
-                row.working(now) for row in self.rows if row.symbol == symbol and row.stop and row.taken_at <= now
-            )
-            net = self._filled(symbol, 1, now) - self._filled(symbol, -1, now) - self.short.get(symbol, 0)
-            strays += max(0, stops - max(0, -net))
-        return strays
+        return sum(max(0, self._stops(symbol, now) - max(0, self._short(symbol, now))) for symbol in SYMBOLS)
 
     def quiet_at(self) -> float:
         """When the last order has been taken and shown, and has lived its life."""
@@ -369,11 +362,19 @@ class Fyers:
             lots=row.quantity // LOT,
             filled_quantity=filled,
             premium=row.price * row.quantity,
-            protected=None if row.side > 0 or not filled else bool(row.legs) or self._is_flat(row.symbol, now),
+            protected=None if row.side > 0 or not filled else bool(row.legs) or self._is_protected(row.symbol, now),
         )
 
-    def _is_flat(self, symbol: str, now: float) -> bool:
-        return self._filled(symbol, 1, now) >= self._filled(symbol, -1, now) + self.short.get(symbol, 0)
+    def _is_protected(self, symbol: str, now: float) -> bool:
+        """Stop-losses of whatever entry close as much as is short."""
+        return self._stops(symbol, now) >= self._short(symbol, now)
+
+    def _stops(self, symbol: str, now: float) -> int:
+        stops = (row for row in self.rows if row.symbol == symbol and row.stop and row.taken_at <= now)
+        return sum(row.working(now) for row in stops)
+
+    def _short(self, symbol: str, now: float) -> int:
+        return self.short.get(symbol, 0) + self._filled(symbol, -1, now) - self._filled(symbol, 1, now)
 
     def _held(self, orders: list[Row], moment: float) -> Holding:
         lots, beyond = 0, 0
