@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Is the candidate as ready as the revision that serves now? Exit 0 if so, 1 if not.
 
-Reads what `gcloud run services describe --format=json` prints. Asks /readyz of the candidate, for a minute and a half
-at most: the first packets of a new instance on a VPC can take that long. The ledger and the symbols must be fine; the
-login and the broker may only be as bad as they are now, since a release must not have to wait for somebody to log in.
+    gcloud run services describe SERVICE --format=json | deploy/readiness.py SECONDS
+
+Asks /readyz of both, for so many seconds at most: the first packets of a new instance on a VPC can take a minute. The
+ledger and the symbols must be fine; the login and the broker may only be as bad as they are now, since a release must
+not have to wait for somebody to log in.
 """
 
 # ruff: noqa: T201, S310 -- a command prints, and the addresses are those of our own service
@@ -15,15 +17,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 
-PATIENCE = 90.0  # seconds
-PAUSE = 5.0
+PAUSE = 5.0  # seconds
 ANSWER = 15.0
 INDISPENSABLE = frozenset({"ledger", "symbols"})
 
 Checks = Mapping[str, str]
 
 
-def main(patience: float = PATIENCE, pause: float = PAUSE) -> int:
+def main(patience: float) -> int:
     service = json.load(sys.stdin)
     candidate = next((part["url"] for part in service["status"]["traffic"] if part.get("tag") == "candidate"), None)
     if candidate is None:
@@ -33,9 +34,9 @@ def main(patience: float = PATIENCE, pause: float = PAUSE) -> int:
     while True:
         now, then = checks(service["status"]["url"]), checks(candidate)
         worse = problems(now, then)
-        if not worse or time.monotonic() + pause > ends:
+        if not worse or time.monotonic() + PAUSE > ends:
             break
-        time.sleep(pause)
+        time.sleep(PAUSE)
     for name in sorted(now | then):
         print(f"{name:<9} now: {now.get(name, 'no answer'):<40} candidate: {then.get(name, 'no answer')}")
     print(f"not ready: {', '.join(worse)}" if worse else "ready")
@@ -66,4 +67,4 @@ def checks(url: str) -> Checks:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(float(sys.argv[1])))
