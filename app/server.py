@@ -1,15 +1,18 @@
-"""The production settings of gunicorn, in one place (`gunicorn -c python:app.server main:app`).
+"""The production settings of gunicorn, in one place (`gunicorn -c python:app.server main:app`), and its worker.
 
 One worker with threads: an alert waits for the network most of its time, and one process shares connections, caches and
 the lock on submits. gunicorn itself reads $PORT and $WEB_CONCURRENCY. On SIGTERM Cloud Run gives ten seconds, and
 gunicorn's default of thirty would be cut off.
 """
 
-import signal
+import threading
+import time
 from types import FrameType
 from typing import Any
 
-worker_class = "gthread"
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # gunicorn ships no types
+
+worker_class = "app.server.Worker"
 threads = 16
 timeout = 30
 graceful_timeout = 8
@@ -21,13 +24,55 @@ loglevel = "warning"
 control_socket_disable = True
 
 
-def post_worker_init(worker: Any) -> None:
-    """On SIGTERM new alerts are answered 503 at once, while those past the gate are finished."""
-    finish = signal.getsignal(signal.SIGTERM)
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's threaded worker, which loses no alert when it stops and tells the app how long a request has waited.
 
-    def stop_claiming(signum: int, frame: FrameType | None) -> None:
-        worker.wsgi.extensions["gateway"].closing = True
-        if callable(finish):
-            finish(signum, frame)
+    Told to stop, gunicorn's own takes no new connection: one that comes all the same stands in the socket's queue,
+    hears nothing, and is cut off in the end. TradingView never sends such an alert again. This one goes on taking them
+    while it finishes others, and the app answers 503, after which TradingView does.
+    """
 
-    signal.signal(signal.SIGTERM, stop_claiming)
+    wsgi: Any
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._app = self.wsgi
+        self._here = threading.local()
+        self.wsgi = self._serve
+
+    def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """`gateway.arrived` (monotonic seconds) is when the request came; a thread may have taken it up much later."""
+        environ["gateway.arrived"] = self._here.since
+        return self._app(environ, start_response)
+
+    def enqueue_req(self, conn: Any) -> None:
+        conn.since = time.monotonic()
+        super().enqueue_req(conn)
+
+    def handle(self, conn: Any) -> Any:
+        """In a thread of the pool. A new connection whose request is not here yet has not waited for one."""
+        waited = conn.initialized or conn.wait_for_data(0)
+        self._here.since = conn.since if waited else None
+        return super().handle(conn)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM."""
+        self._stop_claiming()
+        super().handle_exit(sig, frame)
+
+    def is_parent_alive(self) -> bool:
+        """Without gunicorn's arbiter a worker ends, as after SIGTERM."""
+        if not super().is_parent_alive():
+            self._stop_claiming()
+            self.alive = False
+        return bool(self.alive)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled or not self.alive)
+        if not self.alive:
+            self.wait_for_and_dispatch_events(0)  # who stands in the queue by now is taken and answered
+
+    def _stop_claiming(self) -> None:
+        app = getattr(self, "_app", None)  # there is none yet where the signal comes during the start
+        if app is not None:
+            app.extensions["gateway"].closing = True

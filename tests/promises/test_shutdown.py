@@ -1,0 +1,174 @@
+"""The real server is told to stop: what is past the gate is finished, what comes is sent away, and nothing is lost."""
+
+import http.client
+import json
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from app.reconcile import reconcile
+from app.simulator import Fault, FaultKind
+from proof.processes.lab import Lab, an_account, an_office
+from proof.processes.sender import an_alert, post
+from proof.processes.server import a_server
+
+REPLY_TAKES = 1.0  # seconds that the broker leaves an order without a reply
+
+
+class Machine:
+    """A server with one order under way: the broker has it, and its reply is on the way."""
+
+    def __init__(self, server, account, office):
+        self.server, self.account, self.office = server, account, office
+        self.answers = {}
+        self._senders = []
+
+    def send(self, name):
+        """In a thread of its own; `answers` has status and answer, and how long it took."""
+
+        def deliver():
+            started = time.monotonic()
+            status, answer = post(self.server.port, an_alert(name).body, 10)
+            self.answers[name] = status, answer.get("reason"), time.monotonic() - started
+
+        sender = threading.Thread(target=deliver)
+        sender.start()
+        self._senders.append(sender)
+
+    def sent(self):
+        return sum(entry.endpoint == "place" for entry in self.account.log)
+
+    def signal(self, number):
+        self.server.arbiter.send_signal(number)
+
+    def wait_for_answers(self):
+        for sender in self._senders:
+            sender.join()
+
+    def ends_within(self, seconds):
+        started = time.monotonic()
+        self.server.arbiter.wait(seconds)
+        self.wait_for_answers()
+        return time.monotonic() - started
+
+    def orders(self):
+        return {order.request_id: str(order.status) for order in self.office.desk.ledger.orders(self.office.deadline())}
+
+
+@contextmanager
+def machine(folder, fault, workers=1):
+    lab = Lab(folder)
+    with an_account() as account:
+        settings = lab.settings(account, lab.new_ledger())
+        output = lab.new_file("output")
+        with an_office(settings) as office, a_server(settings, output, workers, "app.server") as server:
+            account.fault("place", fault)
+            running = Machine(server, account, office)
+            running.send("under way")
+            until = time.monotonic() + 5
+            while not running.sent() and time.monotonic() < until:
+                time.sleep(0.01)
+            yield running
+
+
+def slow():
+    return Fault(FaultKind.LATENCY, None, processed=True, seconds=REPLY_TAKES)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_order_past_the_gate_is_finished_and_what_comes_is_asked_to_come_again(tmp_path, workers):
+    with machine(tmp_path, slow(), workers) as running:
+        running.signal(signal.SIGTERM)
+        for number in range(5):
+            time.sleep(0.1)
+            running.send(f"new {number}")
+        assert running.ends_within(10) < 5
+        assert running.answers.pop("under way")[0] == 200
+        assert {answer[:2] for answer in running.answers.values()} == {(503, "SHUTTING_DOWN")}
+        assert max(answer[2] for answer in running.answers.values()) < 0.5
+        assert list(running.orders().values()) == ["ACCEPTED"]
+        assert running.server.arbiter.returncode == 0
+        assert post(running.server.port, an_alert("too late").body)[0] is None
+
+
+def test_a_request_on_a_kept_connection_is_answered_too(tmp_path):
+    with machine(tmp_path, slow()) as running:
+        kept = http.client.HTTPConnection("127.0.0.1", running.server.port, timeout=5)
+        kept.request("GET", "/healthz")
+        assert kept.getresponse().read()
+        running.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        kept.request("POST", "/webhook", an_alert("new").body)
+        reply = kept.getresponse()
+        assert (reply.status, json.loads(reply.read())["reason"]) == (503, "SHUTTING_DOWN")
+        assert reply.getheader("Retry-After")
+        kept.close()
+        assert running.ends_within(10) < 5
+
+
+def test_a_broker_that_hangs_keeps_no_instance_alive_and_the_order_is_known_to_be_in_doubt(tmp_path):
+    with machine(tmp_path, Fault(FaultKind.HANG, None)) as running:
+        running.signal(signal.SIGTERM)
+        assert running.ends_within(10) < 6
+        assert running.answers["under way"][:2] == (202, "OUTCOME_UNKNOWN")
+        running.account.clear_faults()
+        reconcile(running.office.desk, running.office.deadline())
+        assert list(running.orders().values()) == ["FILLED"]
+        assert [notice.kind for notice in running.office.recorder.notifications] == ["found"]
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT])
+def test_a_second_signal_loses_nothing_either(tmp_path, second):
+    with machine(tmp_path, slow()) as running:
+        running.signal(signal.SIGTERM)
+        time.sleep(0.2)
+        running.signal(second)
+        assert running.ends_within(10) < 5
+        assert running.answers["under way"][0] == 200
+        assert list(running.orders().values()) == ["ACCEPTED"]
+
+
+def test_sigquit_alone_finishes_what_is_past_the_gate(tmp_path):
+    with machine(tmp_path, slow()) as running:
+        running.signal(signal.SIGQUIT)
+        assert running.ends_within(10) < 10
+        assert running.answers["under way"][0] == 200
+        assert list(running.orders().values()) == ["ACCEPTED"]
+
+
+def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path):
+    with machine(tmp_path, slow()) as running:
+        [worker] = running.server.workers()
+        running.signal(signal.SIGKILL)
+        running.ends_within(10)
+        assert running.answers["under way"][0] == 200
+        until = time.monotonic() + 5
+        while alive(worker) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not alive(worker)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_more_alerts_at_once_than_threads_are_answered_in_time_and_asked_to_come_again(tmp_path):
+    """Those that wait for a thread have their time counted from when they came."""
+    with machine(tmp_path, slow()) as running:
+        for number in range(60):
+            running.send(f"burst {number}")
+        running.wait_for_answers()
+        assert max(answer[2] for answer in running.answers.values()) < 2.5
+        statuses = [answer[:2] for answer in running.answers.values()]
+        assert statuses.count((200, None)) >= 16
+        assert set(statuses) <= {(200, None), (503, "OUT_OF_TIME")}
+        assert running.sent() == statuses.count((200, None))
+        running.signal(signal.SIGTERM)
+        assert running.ends_within(10) < 5
