@@ -23,15 +23,15 @@ from app.notice import Notice, Severity, duplicate_notice, facts_of, notice_of, 
 from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
+from app.protection import free_legs
 from app.risk import Account, Decision, NeedsBook, decide
-from app.square_off import cancel_orphans
 from app.steps import step
 from app.ticket import BuyMode, write_ticket
 
 log = logging.getLogger("gateway.execution")
 
 ATTEMPTS = 2  # of one request; the second only after proof that not a byte of the first left
-LEGS_NEED = 0.5  # seconds
+LEGS, LEGS_NEED = 1.0, 0.5  # seconds: what looking after the legs may take, and what it is not begun without
 CLOCKS_DIFFER = timedelta(seconds=10)  # an alert may seem to come from the future by so much
 
 
@@ -98,7 +98,7 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         outcome = _place(submitted, desk, deadline)
         receipt = _recorded_outcome(submitted, outcome, desk, deadline)
         if ticket.covers and isinstance(outcome, Accepted):
-            _free_legs(desk, deadline)
+            _free_legs(outcome.broker_order_id, desk, deadline)
         if not (isinstance(outcome, NotSent) and outcome.again and receipt.order.status is OrderStatus.RECEIVED):
             break
         if deadline.left() < SUBMIT_NEEDS_LEFT:
@@ -140,11 +140,11 @@ def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:
         return Unresolved("a fault of ours while the order was being sent")
 
 
-def _free_legs(desk: Desk, deadline: Deadline) -> None:
+def _free_legs(cover_id: str, desk: Desk, deadline: Deadline) -> None:
     """After a cover no leg may outlive the position, not even until the next reconcile, which does it otherwise."""
     try:
         if deadline.left() > LEGS_NEED:
-            cancel_orphans(desk, deadline.within(deadline.left()))
+            free_legs(cover_id, desk, deadline.within(LEGS))
     except Exception:
         log.exception("legs could not be looked after; reconcile does it")
 

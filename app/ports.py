@@ -23,6 +23,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never jump."""
 
+    def sleep(self, seconds: float) -> None:
+        """Lets so much time pass."""
+
 
 class Broker(Protocol):
     def quotes(self, symbols: Sequence[str], deadline: Deadline) -> dict[str, Quote]:

@@ -20,11 +20,12 @@ from app.contract import BookRow
 from app.deadline import SEND_WINDOW, Deadline
 from app.desk import Desk
 from app.errors import NotNow, Reason
-from app.legs import naked, orphans
+from app.legs import naked, orphans, overbought, strays
 from app.notice import ABSENT_READS, Notice, Severity, facts_of, what
-from app.order import MOVES, Accepted, Order, OrderStatus
+from app.order import MOVES, Order, OrderStatus
 from app.outbox import drain, post
 from app.ports import Overtaken
+from app.protection import cancel_all, positions_after
 from app.risk import UNRESOLVED_AT_ONCE, Account, doubt_reduces
 
 SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a request that still lives records its own outcome within this
@@ -50,7 +51,9 @@ class Report:
     doubled: list[str] = field(default_factory=list)
     positions: str | None = None
     naked: list[str] = field(default_factory=list)
+    overbought: list[str] = field(default_factory=list)
     legs_cancelled: int = 0
+    covers_cancelled: int = 0
     notices_sent: int = 0
     notices_waiting: int = 0
 
@@ -58,7 +61,8 @@ class Report:
     def clean(self) -> bool:
         """True where ledger and book agree, nothing is in doubt and nothing stands unprotected."""
         read = self.book is None and self.positions is None
-        return read and not (self.in_doubt or self.strangers or self.missing or self.doubled or self.naked)
+        wrong = self.in_doubt or self.strangers or self.missing or self.doubled or self.naked or self.overbought
+        return read and not wrong
 
     def document(self) -> dict[str, object]:
         return asdict(self) | {"clean": self.clean}
@@ -169,20 +173,26 @@ class _Run:
             self._tell(f"missing:{order.key}", text, order)
 
     def protect(self, book: Sequence[BookRow]) -> None:
-        """A leg that outlived its position is cancelled; an entry without its stop-loss rings the phone."""
+        """Cancels legs and covers that outlived their position; an entry without its stop-loss rings the phone."""
+        covers = {order.tag for order in self._orders.values() if order.ticket is not None and order.ticket.covers}
         try:
-            positions = self._desk.broker.positions(self._deadline)  # after the book: see `cancel_orphans`
-            for row in orphans(positions, book):
-                outcome = self._desk.broker.cancel(row.broker_order_id, self._deadline)
-                self.report.legs_cancelled += isinstance(outcome, Accepted)
+            positions = positions_after(book, self._desk, self._deadline)
+            self.report.covers_cancelled = cancel_all(strays(positions, book, covers), self._desk, self._deadline)
+            self.report.legs_cancelled = cancel_all(orphans(positions, book), self._desk, self._deadline)
         except NotNow as problem:
             self.report.positions = problem.message
             return
+        for (symbol, product), units in overbought(positions, book, covers).items():
+            self.report.overbought.append(f"{symbol}-{product}")
+            text = (
+                f"{units} {symbol} ({product}) are long: a cover and a stop-loss both filled. Close what is open."
+            )
+            self._tell(f"overbought:{self._today}:{symbol}-{product}:{units}", text)
         settled = [order for order in self._orders.values() if self._now() - _submitted_at(order) >= SETTLE]
         for entry in naked(settled, positions, book):
             self.report.naked.append(entry.order.key)
             text = f"{entry.units} units of {what(entry.order)} stand open without a stop-loss. Protect or close them."
-            self._tell(f"naked:{entry.order.key}:{entry.units}", text, entry.order)
+            self._tell(f"naked:{entry.order.key}:{entry.units}:{entry.stops}", text, entry.order)
 
     def lapse(self) -> None:
         """Time alone may do this and no more: an alert that nobody sent in time is never sent late."""
@@ -202,9 +212,7 @@ class _Run:
         """
         for order in self._orders.values():
             if order.status is _S.RECEIVED and order.attempt and self._now() - order.transitions[-1].at >= SETTLE:
-                text = (
-                    f"Not sent yet, {what(order)}: {order.message}. If no resent alert takes it up, it never is."
-                )
+                text = f"Not sent yet, {what(order)}: {order.message}. If no resent alert takes it up, it never is."
                 self._tell(f"unsent:{order.key}:{order.sequence}", text, order)
 
     def doubts(self) -> None:
