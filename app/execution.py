@@ -153,12 +153,20 @@ def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: 
     """Records what came of it. From here on nothing may be raised: the order may be at the broker."""
     try:
         receipt = _recorded(submitted.after(outcome, desk.clock.now()), desk, deadline)
+        if _only_doubted(receipt.order, submitted) and not isinstance(outcome, Unresolved):
+            receipt = _recorded(receipt.order.after(outcome, desk.clock.now()), desk, deadline)
     except Exception:  # whatever went wrong, the answer to the sender may not be "try again"
         log.exception("recording the outcome of an order failed", extra={"key": submitted.key})
         return _not_recorded(submitted, outcome, desk, deadline)
     if receipt.order.status is OrderStatus.RECEIVED and isinstance(outcome, NotSent):
         return replace(receipt, problem=NotNow(Reason.NOT_SENT, f"the order was not sent: {outcome.why}"))
     return receipt
+
+
+def _only_doubted(current: Order, submitted: Order) -> bool:
+    """Reconcile gave this very attempt up for unknown while it was under way; what its reply says is better."""
+    same = current.status is OrderStatus.SUBMITTED and current.attempt == submitted.attempt
+    return same and current.sequence > submitted.sequence
 
 
 @step("record")
