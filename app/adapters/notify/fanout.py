@@ -87,7 +87,7 @@ class Fanout:
 
     def _push(self, sink: Sink, notice: Notice, known: _Known, deadline: Deadline) -> str | None:
         """None where the sink took it, else why not."""
-        seconds = deadline.cap(PATIENCE, TAIL)
+        seconds = deadline.cap(PATIENCE, TAIL) / (2 if sink.name in self._troubled else 1)
         tries, again_at = known.doubts.get(sink.name, (0, 0.0))
         if self._troubled.get(sink.name) is deadline or seconds <= 0 or self._monotonic() < again_at:
             return "it could not be tried now"
