@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from app.alert import MAX_BODY_BYTES
+from app.contract import BookRow
 from app.errors import (
     AddressNotAllowed,
     AlertError,
@@ -113,6 +114,24 @@ def detailed(order: Order) -> dict[str, Any]:
         "transitions",
     )
     return shown(order) | {name: document[name] for name in (*more, "request_id")}
+
+
+def has_legs(order: Order) -> bool:
+    """Whether it may have protective legs: an entry that Fyers knows."""
+    return order.ticket is not None and not order.ticket.covers and order.broker_order_id is not None
+
+
+def shown_leg(row: BookRow) -> dict[str, Any]:
+    """One protective leg. `price`: a stop-loss' trigger, a take-profit's limit; `status` None: one we do not know."""
+    kind, price = ("take_profit", row.limit_price) if row.stop_price is None else ("stop_loss", row.stop_price)
+    return {
+        "broker_order_id": row.broker_order_id,
+        "kind": kind,
+        "status": row.status,
+        "quantity": row.quantity,
+        "filled_quantity": row.filled_quantity,
+        "price": _price(price),
+    }
 
 
 def too_large() -> TooLarge:

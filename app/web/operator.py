@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -11,23 +11,28 @@ from flask import Blueprint, Response, g, jsonify, render_template_string, reque
 
 from app.adapters.oidc import GoogleIdTokens
 from app.alert.strict_json import decode
+from app.calendar import ist_day
 from app.config import Config
+from app.contract import BookRow
 from app.deadline import Deadline
 from app.desk import Desk
 from app.errors import AlertError, Malformed, NotNow
+from app.legs import legs_of
 from app.login import Login, LoginState
 from app.operators import CannotVerify, NobodyIsOperator, NoCredentials, NotAnOperator, OperatorAuth, OtherIdentity
+from app.order import Order
 from app.ports import LoginRefused
 from app.preflight import PreflightTask
 from app.reconcile import reconcile
 from app.risk import Account, TradingState
 from app.square_off import square_off
-from app.web.answers import detailed, http_of
+from app.web.answers import detailed, has_legs, http_of, shown_leg
 from app.web.push import notice_of_push
 
 log = logging.getLogger("gateway.operator")
 
 QUICK = 10.0  # seconds for a look into the ledger
+BOOK = 2.0  # of these, for a look at the protective legs
 LOGIN = 14.0
 TASK = 50.0  # within Cloud Scheduler's minute
 RELAY = 8.0  # Pub/Sub waits ten for an acknowledgement, unless its subscription says more
@@ -92,13 +97,16 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
     def orders(deadline: Deadline) -> Response:
         day = _day(request.args.get("day"))
         found = desk.ledger.orders(deadline, day=day, in_flight=request.args.get("in_flight") == "1")
-        return jsonify({"orders": [detailed(order) for order in found]})
+        return jsonify({"orders": [detailed(order) | legs for order, legs in _with_legs(found, desk, deadline)]})
 
     @routes.get("/orders/<key>")
     @operator(QUICK)
     def order(deadline: Deadline, key: str) -> Response:
         found = desk.ledger.get(key, deadline)
-        return jsonify(detailed(found)) if found else _error(404, "the ledger has no order with this key")
+        if found is None:
+            return _error(404, "the ledger has no order with this key")
+        [(_, legs)] = _with_legs([found], desk, deadline)
+        return jsonify(detailed(found) | legs)
 
     @routes.get("/trading-state")
     @operator(QUICK)
@@ -192,6 +200,25 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
         return response
 
     return routes
+
+
+def _with_legs(
+    orders: Sequence[Order], desk: Desk, deadline: Deadline
+) -> Iterator[tuple[Order, dict[str, list[dict[str, Any]] | None]]]:
+    """Each order with its protective legs as they stand at Fyers now; None where that cannot be told.
+
+    Fyers' order book holds the legs of today; they are not kept beyond it, since they move without us.
+    """
+    today = str(ist_day(desk.clock.now()))
+    asked = {order.key for order in orders if has_legs(order) and order.day == today}
+    book: Sequence[BookRow] = ()
+    try:
+        book = desk.broker.order_book(deadline.within(BOOK)) if asked else ()
+    except NotNow:
+        asked = set()
+    for order in orders:
+        known = order.key in asked or not has_legs(order)
+        yield order, {"legs": [shown_leg(row) for row in legs_of(order, book)] if known else None}
 
 
 def _login(desk: Desk) -> Login:

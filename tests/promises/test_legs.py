@@ -1,0 +1,317 @@
+"""Protective legs at the broker: each entry has them or rings, and none of them outlives its position."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.simulator import Fault, FaultKind, Rules, Status
+from app.simulator.orders import Order as AtTheBroker
+from tests.gateway import Gateway, gateway
+from tests.instances import simulated_account
+
+SETTLED = timedelta(seconds=6)  # a request that still lives looks after its own order
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gateway]:
+    with simulated_account() as account, gateway(tmp_path, account, WEBHOOK_MAX_QTY="3") as gate:
+        yield gate
+
+
+def legs(gate: Gateway, parent: str | None = None) -> list[AtTheBroker]:
+    """The legs that still work at the broker."""
+    rows = gate.account.exchange.orders()
+    return [row for row in rows if row.is_leg and row.is_open and parent in (None, row.parent_id)]
+
+
+def net(gate: Gateway) -> int:
+    return sum(position.net for position in gate.account.exchange.positions())
+
+
+def reconcile(gate: Gateway) -> dict[str, Any]:
+    return dict(gate.operate("POST", "/tasks/reconcile").json)
+
+
+def told(gate: Gateway, kind: str) -> list[str]:
+    with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+        rows = db.execute("SELECT document FROM outbox ORDER BY number")
+        documents = [row[0] for row in rows]
+    return [one["severity"] for one in map(json.loads, documents) if one["kind"] == kind]
+
+
+def later(gate: Gateway, passed: timedelta = SETTLED) -> None:
+    now = gate.desk.clock.now
+    gate.desk.clock.now = lambda: now() + passed  # type: ignore[method-assign]
+
+
+def cancel_by_hand(gate: Gateway, *rows: AtTheBroker) -> None:
+    for row in rows:
+        gate.account.exchange.cancel(row.id)
+
+
+def move(gate: Gateway, symbol: str, price: Decimal) -> None:
+    gate.account.exchange.set_quote(symbol, price, price, price)
+
+
+# -- they are there
+
+
+def test_an_entry_stands_with_its_stop_loss_and_take_profit_at_the_broker(gate: Gateway) -> None:
+    said = gate.send().json
+    stop, target = legs(gate, said["broker_order_id"])
+    assert (stop.side, stop.quantity, target.side, target.quantity) == (1, 65, 1, 65)
+    fill = gate.account.exchange.order(said["broker_order_id"]).average
+    ltp = Decimal(said["ltp"])
+    assert stop.stop_price - fill == Decimal(said["stop_loss"]) - ltp
+    assert fill - target.limit_price == ltp - Decimal(said["take_profit"])
+
+
+def test_a_cover_brings_no_legs(gate: Gateway) -> None:
+    gate.send()
+    before = len(gate.account.exchange.orders())
+    gate.send(action="BUY")
+    assert [row.is_leg for row in gate.account.exchange.orders()[before:]] == [False]
+
+
+# -- they are shown
+
+
+def test_an_order_shows_its_legs_as_they_stand(gate: Gateway) -> None:
+    said = gate.send().json
+    stop, target = legs(gate)
+    shown = gate.operate("GET", f"/orders/{said['key']}").json["legs"]
+    assert shown == [
+        {
+            "broker_order_id": stop.id,
+            "kind": "stop_loss",
+            "status": "ACCEPTED",
+            "quantity": 65,
+            "filled_quantity": 0,
+            "price": f"{stop.stop_price:.2f}",
+        },
+        {
+            "broker_order_id": target.id,
+            "kind": "take_profit",
+            "status": "ACCEPTED",
+            "quantity": 65,
+            "filled_quantity": 0,
+            "price": f"{target.limit_price:.2f}",
+        },
+    ]
+    move(gate, said["symbol"], stop.stop_price)
+    shown = gate.operate("GET", f"/orders/{said['key']}").json["legs"]
+    assert [(leg["kind"], leg["status"], leg["filled_quantity"]) for leg in shown] == [
+        ("stop_loss", "FILLED", 65),
+        ("take_profit", "CANCELLED", 0),
+    ]
+    assert gate.operate("GET", "/orders").json["orders"][0]["legs"] == shown
+
+
+def test_an_order_without_legs_has_none_and_where_nobody_can_tell_it_says_so(gate: Gateway) -> None:
+    entry = gate.send().json["key"]
+    cover = gate.send(action="BUY").json["key"]
+    denied = gate.send(action="BUY").json["key"]
+    assert gate.operate("GET", f"/orders/{cover}").json["legs"] == []
+    assert gate.operate("GET", f"/orders/{denied}").json["legs"] == []
+    gate.account.fault("orders", Fault(FaultKind.HTML, status=502, times=None))
+    assert gate.operate("GET", f"/orders/{entry}").json["legs"] is None
+    assert [order["legs"] for order in gate.operate("GET", "/orders").json["orders"]] == [[], [], None]
+    gate.account.clear_faults()
+    later(gate, timedelta(days=1))
+    assert gate.operate("GET", f"/orders/{entry}").json["legs"] is None
+
+
+def test_a_broker_that_hangs_does_not_hold_up_what_the_ledger_says(gate: Gateway) -> None:
+    key = gate.send().json["key"]
+    gate.account.fault("orders", Fault(FaultKind.HANG, times=None))
+    started = time.monotonic()
+    assert gate.operate("GET", f"/orders/{key}").json["legs"] is None
+    assert time.monotonic() - started < 2.5
+
+
+# -- without them somebody is told
+
+
+def test_a_naked_entry_rings_once_for_its_state_and_not_each_minute(gate: Gateway) -> None:
+    key = gate.send().json["key"]
+    cancel_by_hand(gate, *legs(gate))
+    assert reconcile(gate)["naked"] == []  # its request may still be at it
+    later(gate)
+    for _ in range(3):
+        report = reconcile(gate)
+        assert (report["naked"], report["clean"]) == ([key], False)
+    assert told(gate, "naked") == ["CRITICAL"]
+
+
+def test_a_missing_stop_loss_is_naked_and_a_missing_take_profit_is_not(gate: Gateway) -> None:
+    key = gate.send().json["key"]
+    later(gate)
+    stop, target = legs(gate)
+    cancel_by_hand(gate, target)
+    assert reconcile(gate)["naked"] == []
+    cancel_by_hand(gate, stop)
+    assert reconcile(gate)["naked"] == [key]
+
+
+def test_who_protects_a_position_by_hand_is_left_in_peace_until_that_is_gone_too(gate: Gateway) -> None:
+    said = gate.send().json
+    later(gate)
+    cancel_by_hand(gate, *legs(gate))
+    reconcile(gate)
+    place = f"{said['symbol']}-INTRADAY"
+    gate.account.exchange.attach({"positionId": place, "stopLoss": 20, "takeProfit": 0, "legType": 1})
+    assert reconcile(gate)["naked"] == []
+    cancel_by_hand(gate, *legs(gate))
+    assert reconcile(gate)["naked"] == [said["key"]]
+    reconcile(gate)
+    assert told(gate, "naked") == ["CRITICAL", "CRITICAL"]
+
+
+def test_legs_follow_an_entry_that_fills_in_parts(gate: Gateway) -> None:
+    gate.account.exchange.set_liquidity(65)
+    said = gate.send(lots=3).json
+    later(gate)
+    for filled in (65, 130, 195):
+        report = reconcile(gate)
+        order = gate.operate("GET", f"/orders/{said['key']}").json
+        assert (order["filled_quantity"], report["naked"]) == (filled, [])
+        assert [leg["quantity"] for leg in order["legs"]] == [filled, filled]
+        gate.account.exchange.tick()
+
+
+def test_units_that_were_filled_without_a_leg_of_their_own_are_named(gate: Gateway) -> None:
+    gate.account.exchange.set_liquidity(65)
+    key = gate.send(lots=2).json["key"]
+    later(gate)
+    for leg in legs(gate):
+        leg.parent_id = "99999999999999"  # what a broker that lost track of them would show
+    cancel_by_hand(gate, *legs(gate))
+    gate.account.exchange.set_liquidity(0)
+    assert reconcile(gate)["naked"] == [key]
+
+
+# -- and they do not outlive it
+
+
+def test_a_cover_frees_the_legs_of_what_it_closed_before_it_answers(gate: Gateway) -> None:
+    gate.send()
+    gate.send(action="BUY")
+    assert (net(gate), legs(gate)) == (0, [])
+
+
+def test_a_cover_that_takes_a_moment_to_be_filled_frees_them_too(tmp_path: Path) -> None:
+    rules = replace(Rules(), transit_seconds=0.3)
+    with simulated_account(rules=rules) as account, gateway(tmp_path, account) as gate:
+        gate.send()
+        later(gate, timedelta())
+        while not legs(gate):
+            pass
+        assert gate.send(action="BUY").json["status"] == "ACCEPTED"
+        assert (net(gate), legs(gate)) == (0, [])
+
+
+@pytest.mark.parametrize("covered", [1, 2, 3])
+def test_a_partial_cover_of_three_entries_leaves_exactly_enough_legs(gate: Gateway, covered: int) -> None:
+    entries = [gate.send().json["broker_order_id"] for _ in range(3)]
+    gate.send(action="BUY", lots=covered)
+    assert net(gate) == -65 * (3 - covered)
+    for entry in entries[:covered]:
+        assert legs(gate, entry) == []
+    for entry in entries[covered:]:
+        assert [leg.remaining for leg in legs(gate, entry)] == [65, 65]
+    later(gate)
+    assert reconcile(gate)["clean"] is True
+
+
+def test_two_entries_of_unlike_size_keep_the_legs_that_fit(gate: Gateway) -> None:
+    two, one = (gate.send(lots=lots).json["broker_order_id"] for lots in (2, 1))
+    gate.send(action="BUY", lots=1)
+    assert [leg.remaining for leg in legs(gate, two)] == [130, 130]
+    assert legs(gate, one) == []
+
+
+def test_a_partial_cover_of_a_single_entry_leaves_no_leg_that_could_open_and_rings(gate: Gateway) -> None:
+    """Its one pair of legs is larger than what is left: it would open a long, so it goes, and somebody is told."""
+    key = gate.send(lots=2).json["key"]
+    gate.send(action="BUY", lots=1)
+    assert (net(gate), legs(gate)) == (-65, [])
+    later(gate)
+    assert reconcile(gate)["naked"] == [key]
+    assert told(gate, "naked") == ["CRITICAL"]
+
+
+def test_legs_that_a_request_could_not_free_are_freed_by_reconcile(gate: Gateway) -> None:
+    gate.send()
+    gate.account.fault("cancel", Fault(FaultKind.HTML, status=502, processed=False, times=None))
+    assert gate.send(action="BUY").json["status"] == "ACCEPTED"
+    assert len(legs(gate)) == 2
+    gate.account.clear_faults()
+    assert reconcile(gate)["legs_cancelled"] == 2
+    assert legs(gate) == []
+
+
+def test_a_position_that_was_closed_by_hand_leaves_no_leg_of_ours(gate: Gateway) -> None:
+    said = gate.send().json
+    gate.account.exchange.exit({"id": f"{said['symbol']}-INTRADAY"})
+    assert len(legs(gate)) == 2
+    assert reconcile(gate)["legs_cancelled"] == 2
+    assert legs(gate) == []
+
+
+def test_legs_that_nobody_placed_with_us_are_not_touched(gate: Gateway) -> None:
+    said = gate.send().json
+    place = f"{said['symbol']}-INTRADAY"
+    cancel_by_hand(gate, *legs(gate))
+    gate.account.exchange.attach({"positionId": place, "stopLoss": 20, "takeProfit": 30, "legType": 1})
+    gate.account.exchange.exit({"id": place})
+    assert reconcile(gate)["legs_cancelled"] == 0
+    assert len(legs(gate)) == 2
+
+
+def test_a_fill_that_the_positions_do_not_show_yet_costs_no_entry_its_legs(gate: Gateway) -> None:
+    gate.send()
+    flat = {"s": "ok", "code": 200, "netPositions": []}
+    gate.account.fault("positions", Fault(FaultKind.ANSWER, body=flat, times=None))
+    report = reconcile(gate)
+    assert "do not show" in report["positions"]
+    assert len(legs(gate)) == 2
+
+
+def test_a_cover_that_rests_is_cancelled_once_the_stop_loss_was_faster(gate: Gateway) -> None:
+    """Both stand at the broker meanwhile: without its stop-loss the position would be naked."""
+    said = gate.send().json
+    [stop, _] = legs(gate)
+    gate.account.exchange.set_liquidity(0)
+    cover = gate.send(action="BUY").json
+    assert len(legs(gate)) == 2
+    assert reconcile(gate)["covers_cancelled"] == 0
+    gate.account.exchange.fill(stop.id)
+    gate.account.exchange.set_liquidity(None)
+    assert reconcile(gate)["covers_cancelled"] == 1
+    assert gate.account.exchange.order(cover["broker_order_id"]).status is Status.CANCELLED
+    gate.account.exchange.tick()
+    assert net(gate) == 0
+    reconcile(gate)
+    assert gate.operate("GET", f"/orders/{cover['key']}").json["status"] == "CANCELLED"
+    assert said["key"] != cover["key"]
+
+
+def test_a_cover_and_a_stop_loss_that_were_both_filled_ring(gate: Gateway) -> None:
+    """The race that nobody outside the broker can close; its outcome is at least never silent."""
+    said = gate.send().json
+    [stop, _] = legs(gate)
+    gate.account.exchange.set_liquidity(0)
+    cover = gate.send(action="BUY").json
+    gate.account.exchange.fill(stop.id)
+    gate.account.exchange.fill(cover["broker_order_id"])
+    report = reconcile(gate)
+    assert (report["overbought"], report["clean"]) == ([f"{said['symbol']}-INTRADAY"], False)
+    reconcile(gate)
+    assert told(gate, "overbought") == ["CRITICAL"]
