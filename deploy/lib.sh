@@ -177,8 +177,8 @@ new_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 # --- the service ------------------------------------------------------------------------------------------------------
 
-# Fills FLAGS with everything that a revision is, besides its image. Needs need_settings and find_url.
-service_flags() {
+# Fills ENVIRONMENT with what the gateway is told, and PLACE with where and as whom it runs. After need_settings, find_url.
+revision_flags() {
   local env=(
     "GOOGLE_CLOUD_PROJECT=$PROJECT"
     "LEDGER_URL=firestore://$PROJECT/$DATABASE"
@@ -205,14 +205,28 @@ service_flags() {
     if [ -n "$version" ]; then secrets+=("$name=$id:$version"); fi
   done
   [ "${#secrets[@]}" -gt 0 ] || die "Secret Manager has none of the secrets yet: deploy/setup secrets"
-  FLAGS=(
-    --region="$REGION"
-    --service-account="$RUNTIME"
+  ENVIRONMENT=(
     --set-env-vars="^|^$joined"
     --set-secrets="$(
       IFS=,
       printf '%s' "${secrets[*]}"
     )"
+  )
+  PLACE=(
+    --region="$REGION"
+    --service-account="$RUNTIME"
+    # All traffic leaves through the VPC, and so through the one address that is registered at Fyers. Without
+    # all-traffic only private addresses would take that way.
+    --network="$SERVICE" --subnet="$SERVICE" --vpc-egress=all-traffic
+  )
+}
+
+# Fills FLAGS with everything that a revision is, besides its image.
+service_flags() {
+  revision_flags
+  FLAGS=(
+    "${ENVIRONMENT[@]}"
+    "${PLACE[@]}"
     # TradingView cannot sign in to Google, so Google lets everybody through and the gateway asks for proof itself: the
     # alert's secret, or on the operator's and the scheduler's routes a token. With the check switched on Google would
     # also take the signature off every OIDC token, and the gateway could not verify one.
@@ -227,14 +241,11 @@ service_flags() {
     --cpu-throttling
     # Above the gateway's own bounds (2.5 s for an alert, 50 s for a task): this one answers 504 and kills nothing.
     --timeout=60
-    # An instance gets alerts once it serves, and it serves once it has reached Firestore and the bucket: the first
-    # packets of a new instance on a VPC can take long, and that shall not be an alert's time.
+    # An instance gets alerts once it serves, and it serves once it has been to Firestore and to the bucket
+    # (app/bootstrap.py): the first packets of a new instance on a VPC can take long, and that is not an alert's time.
     "--startup-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=2,timeoutSeconds=2,failureThreshold=60"
     # Touches nothing outside: an outage at Fyers or Google must not restart instances one after the other.
     "--liveness-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=30,timeoutSeconds=5,failureThreshold=3"
-    # All traffic leaves through the VPC, and so through the one address that is registered at Fyers. Without
-    # all-traffic only private addresses would take that way.
-    --network="$SERVICE" --subnet="$SERVICE" --vpc-egress=all-traffic
   )
 }
 
@@ -246,4 +257,8 @@ serving_revision() {
     awk -F, '$1 == 100 { print $2 }')
   [ -n "$found" ] || die "no revision has all the traffic; decide by hand: gcloud run services update-traffic $SERVICE"
   printf '%s\n' "$found"
+}
+
+image_of() {
+  gc_ask "$IMAGES:first" run revisions describe "$1" --region="$REGION" --format='value(spec.containers[0].image)'
 }

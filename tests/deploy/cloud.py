@@ -42,7 +42,7 @@ class Cloud:
     def run(self, script: str, *words: str, typed: str = "", ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a script of deploy/; `typed` is what a person types. Raises where it fails, unless that is expected."""
         environ = {"PATH": f"{self._home}:{os.environ['PATH']}", "SETTINGS": str(self._home / "settings")}
-        environ |= {"HOME": str(self._home), "BIND_PAUSE": "0", "PATIENCE": "0"}
+        environ |= {"HOME": str(self._home), "BIND_PAUSE": "0", "PATIENCE": "0", "LOG_PAUSE": "0"}
         command = [str(DEPLOY / script), *words]
         done = subprocess.run(command, env=environ, input=typed, capture_output=True, text=True, timeout=240)
         self.screen += done.stdout + done.stderr

@@ -13,10 +13,11 @@ import pytest
 
 from tests.deploy.cloud import DEPLOY, LIVE, Cloud, tool
 
-SCRIPTS = ["lib.sh", "setup", "release", "rollback", "rotate-secret", "settings.example"]
+SCRIPTS = ["lib.sh", "setup", "release", "rollback", "rotate-secret", "doctor", "settings.example"]
 OTHERS = [
     ("release", "--dry-run"),
     ("release", "--dry-run", "settings", "check", "traffic"),
+    ("doctor", "--dry-run"),
     ("rollback", "--dry-run"),
     ("rollback", "--dry-run", "gateway-00007-abc"),
     ("rotate-secret", "--dry-run", "webhook", "start"),
@@ -36,7 +37,7 @@ def test_every_script_is_known_to_the_tests_and_can_be_run() -> None:
     bash = {
         path.name for path in DEPLOY.iterdir() if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/env")
     }
-    assert bash == {"setup", "release", "rollback", "rotate-secret", "clock.py", "readiness.py"}
+    assert bash == {"setup", "release", "rollback", "rotate-secret", "doctor", "clock.py", "readiness.py"}
     assert all(os.access(DEPLOY / name, os.X_OK) for name in bash)
 
 

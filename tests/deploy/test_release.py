@@ -145,6 +145,18 @@ def test_a_rollback_without_a_revision_before_shows_what_there_is(cloud: Cloud) 
     assert service_of(cloud)["serving"] == "gateway-00001-abc"
 
 
+def test_the_doctor_sees_what_the_gateway_sees_and_leaves_by_the_same_way(cloud: Cloud) -> None:
+    revision = service_of(cloud)["revisions"][0]["flags"]
+    cloud.run("doctor")
+    [job] = [flags(argv) for argv in cloud.argvs("run", "jobs", "deploy")]
+    shared = ("image", "set-env-vars", "set-secrets", "service-account", "network", "subnet", "vpc-egress")
+    assert {name: job[name] for name in shared} == {name: revision[name] for name in shared}
+    words = [job["command"], *job["args"].split(",")]
+    assert words[:4] == ["python", "-m", "app", "doctor"]
+    assert cloud.argvs("run", "jobs", "execute")
+    assert cloud.argvs("logging", "read")
+
+
 def secrets_in_force(cloud: Cloud) -> str:
     """The webhook's secret as the serving revision reads it."""
     service = service_of(cloud)

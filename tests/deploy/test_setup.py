@@ -1,8 +1,10 @@
 """What deploy/setup makes of an empty project, and of one that it made before."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from app.config import Config
 from app.web.operator import RELAY, TASK
 from tests.deploy.cloud import DEPLOY, LIVE, PAPER, TYPED, Cloud, environment
 from tests.deploy.stand_in import flags
+from tests.gateway import gateway
 
 URL = "https://gateway-123456789012.asia-south1.run.app"
 InProject = Callable[[dict[str, str]], Cloud]
@@ -197,6 +200,21 @@ def test_the_day_is_scheduled_as_the_market_s_day_goes(live: Cloud) -> None:
     assert day["/tasks/refresh-symbols"] == {"07:45", "08:15"}
     assert day["/tasks/reconcile"] == every_minute | {"16:10", "16:30"}
     assert day["/tasks/square-off"] == {"15:20"}
+
+
+def test_every_address_that_google_and_fyers_call_is_a_route_of_the_gateway(live: Cloud, tmp_path: Path) -> None:
+    jobs = [flags(argv) for argv in live.argvs("scheduler", "jobs", "create", "http")]
+    posts = {job["uri"] for job in jobs if job["uri"].startswith(URL)}
+    posts |= {flags(argv)["push-endpoint"] for argv in live.argvs("pubsub", "subscriptions", "create")}
+    revision = flags(deployed(live))
+    probes = {re.findall(r"path=([^,]+)", revision[probe])[0] for probe in ("startup-probe", "liveness-probe")}
+    assert probes == {"/healthz"}  # it touches nothing outside
+    with gateway(tmp_path) as gate:
+        routes = {(method, rule.rule) for rule in gate.app.url_map.iter_rules() for method in rule.methods}
+        assert gate.app.test_client().get("/healthz").status_code == 200
+    assert {("POST", post.removeprefix(URL)) for post in posts} <= routes
+    assert ("GET", "/auth/callback") in routes
+    assert len(posts) == 6
 
 
 def test_one_instance_is_warm_in_market_hours_by_an_account_that_can_do_only_that(live: Cloud) -> None:
