@@ -5,10 +5,13 @@ resolves what is certainly not at the broker, and lets entries through again. In
 pass, and sender, broker and ledger are held against one another.
 """
 
+import json
 import logging
 import os
 import random
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,8 +31,8 @@ from app.risk import TradingState
 from app.simulator import Fault, FaultKind, Simulator
 from proof.history import check
 from proof.processes.evidence import history_of, unheard_of
-from proof.processes.lab import Lab, LedgerKind, Office, an_account, an_office, wait_for_a_quiet_day
-from proof.processes.sender import Sender, an_alert
+from proof.processes.lab import ROOT, Lab, LedgerKind, Office, an_account, an_office, wait_for_a_quiet_day
+from proof.processes.sender import Sender, Text, an_alert
 from proof.processes.server import Server, a_server
 from proof.result import Result
 
@@ -191,20 +194,24 @@ def prove(kind: LedgerKind, alerts: int = 200, seed: int = 1, firestore: str | N
         account = stack.enter_context(an_account())
         settings = lab.settings(account, lab.new_ledger())
         office = stack.enter_context(an_office(settings))
-        outputs = [lab.new_file("output") for _ in range(SERVERS)]
-        servers = [stack.enter_context(a_server(settings, output, WORKERS)) for output in outputs]
-        for endpoint, fault in FAULTS:
-            account.fault(endpoint, fault)
-        chaos, watch = Chaos(servers, dice), Watch(office, account)
+        outputs = [lab.new_file("output") for _ in range(SERVERS + 1)]
         senders = [Sender(proxied, again_after=0.5) for proxied in (False, True)]
-        with watch.on_duty(), chaos.raging():
-            _send(alerts, senders, servers, dice)
+        watch = Watch(office, account)
+        with ExitStack() as night:
+            servers = [night.enter_context(a_server(settings, output, WORKERS)) for output in outputs[:SERVERS]]
+            for endpoint, fault in FAULTS:
+                account.fault(endpoint, fault)
+            chaos = Chaos(servers, dice)
+            with watch.on_duty(), chaos.raging():
+                _send(alerts, senders, servers, dice)
         account.clear_faults()
+        with a_server(settings, outputs[-1], workers=1) as restarted:
+            _send_again(alerts, senders[1], restarted)
         office.minutes_pass(account)
         deliveries = [delivery for sender in senders for delivery in sender.deliveries]
         history = history_of(account, office, deliveries, outputs, reconciled=True, slack=_SLACK)
         found = [str(violation) for violation in check(history) if violation.promise != "I9"]  # no limits are on here
-        found += unheard_of(history) + watch.problems + _bought_beyond(account)
+        found += unheard_of(history) + watch.problems + _bought_beyond(account) + _not_clean(settings)
         found += [f"the simulator failed: {error!r}" for error in account.errors]
         statuses = Counter(
             f"{delivery.status} {delivery.answer.get('reason') or ''}".strip() for delivery in deliveries
@@ -220,13 +227,30 @@ def _send(alerts: int, senders: Sequence[Sender], servers: Sequence[Server], dic
     def one(number: int, sender: Sender) -> None:
         ports = [server.port for server in servers]
         rounds = iter(range(1_000_000))
-        covers = number % 4 == 3  # of a short that one of the others opened
-        text = an_alert(f"alert-{number}", (1, 2)[number % 2], order_id=f"{number}", action="BUY" if covers else "SELL")
-        sender.together(text, [lambda: ports[next(rounds) % len(ports)]] * DELIVERIES, paused=True)
+        sender.together(_text(number), [lambda: ports[next(rounds) % len(ports)]] * DELIVERIES, paused=True)
 
     chosen = [dice.choice(senders) for _ in range(alerts)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(one, range(alerts), chosen))
+
+
+def _text(number: int) -> Text:
+    """Every fourth is a cover, of a short that one of the others opened."""
+    return an_alert(f"alert-{number}", action="BUY" if number % 4 == 3 else "SELL")
+
+
+def _send_again(alerts: int, sender: Sender, server: Server) -> None:
+    """Some of the night's alerts fire once more on the morning after: a second firing, suppressed."""
+    for number in range(0, alerts, 5):
+        sender.deliver(_text(number), lambda: server.port)
+
+
+def _not_clean(settings: dict[str, str]) -> list[str]:
+    """The command's own opinion, by the real time: the ledger and the book agree and nothing is left to do."""
+    command = [sys.executable, "-m", "app", "reconcile", "--json"]
+    ended = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)  # noqa: S603
+    clean = ended.returncode == 0 and json.loads(ended.stdout)["clean"] is True
+    return [] if clean else [f"the reconcile command says {ended.stdout or ended.stderr}"]
 
 
 def _bought_beyond(account: Simulator) -> list[str]:
