@@ -1,8 +1,8 @@
 """urllib3's connections under one clock: a total for the whole call, and a flag for its first byte.
 
-urllib3 and requests give each read a time-out of its own, so a server that sends a byte now and then holds a caller for
-as long as it likes. Here the socket gets what is left of the call before every single read and write. And they do not
-tell whether a byte of a failed request left; here that is written down just before it does.
+urllib3 gives each read a time-out of its own, so a server that sends a byte now and then holds a caller for as long as
+it likes. Here the socket gets what is left of the call before every single read and write. And it does not tell whether
+a byte of a failed request left; here that is written down just before it does.
 """
 
 import http.client
@@ -12,8 +12,6 @@ import ssl
 from time import monotonic
 from typing import Any
 
-from requests import PreparedRequest
-from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Timeout
@@ -33,7 +31,7 @@ class WindowOver(Exception):
 
 
 class Call(Timeout):
-    """The clock of one call, handed through requests and urllib3 as its time-out.
+    """The clock of one call, handed through urllib3 as its time-out.
 
     `connect` covers waiting for a free connection, the name look-up, TCP and TLS; `total` all of it, both in seconds.
     """
@@ -193,10 +191,6 @@ class _TlsConnection(_Timed, HTTPSConnection):
 
 
 class _TimedPool(HTTPConnectionPool):
-    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
-        """requests does not say how long to wait for a free connection: no longer than for a new one."""
-        return super().urlopen(*args, **kwargs | {"pool_timeout": kwargs["timeout"].connect_timeout})
-
     def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
         conn.begin(kwargs["timeout"])
         return super()._make_request(conn, *args, **kwargs)
@@ -228,23 +222,20 @@ class _TlsPool(_TimedPool, HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-class TimedAdapter(HTTPAdapter):
-    """Requests over connections of ours: never retried, so many at once, one TLS context for all of them."""
+class Pools:
+    """One pool of connections to each host: so many at once, one TLS context for all of them."""
 
     def __init__(self, at_once: int, tls: ssl.SSLContext) -> None:
-        self._tls = tls
-        super().__init__(pool_maxsize=at_once, max_retries=0, pool_block=True)
+        self._manager = PoolManager(maxsize=at_once, block=True, ssl_context=tls)
+        self._manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        self._known: dict[str, Any] = {}
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:
-        self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, ssl_context=self._tls)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    def to(self, scheme: str, host: str) -> Any:
+        """The pool of a host, with its port where it has one."""
+        place = f"{scheme}://{host}"
+        if (pool := self._known.get(place)) is None:
+            pool = self._known[place] = self._manager.connection_from_url(place)
+        return pool
 
-    def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> Any:
-        """The pool of that host. TLS is decided by the one context, not by the arguments."""
-        return self.pool(str(request.url))
-
-    def cert_verify(self, *_: Any) -> None:
-        """Reading the authorities anew for each connection costs 15 ms; the context has them."""
-
-    def pool(self, url: str) -> Any:
-        return self.poolmanager.connection_from_url(url)
+    def close(self) -> None:
+        self._manager.clear()

@@ -10,14 +10,14 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from http.cookiejar import DefaultCookiePolicy
 from time import monotonic
+from urllib.parse import urlencode, urlsplit
 
 import certifi
-import requests
 import urllib3
+from requests.utils import default_headers
 
-from app.adapters.fyers.connections import Call, TimedAdapter, WindowOver
+from app.adapters.fyers.connections import Call, Pools, WindowOver
 from app.adapters.fyers.resolver import Lookup, Resolver
 from app.deadline import Deadline
 
@@ -61,19 +61,18 @@ class Reply:
 
 
 class Transport:
-    """One pooled session for all calls and threads; make it in the process that uses it, after any fork."""
+    """One set of connections for all calls and threads; make it in the process that uses it, after any fork.
+
+    urllib3 by itself: a session of requests would spend more time on a call than all the rest of it, on cookies,
+    redirects and proxies that have no place here. Its headers are sent all the same, as the SDK would send them.
+    """
 
     def __init__(
         self, *, connections: int = CONNECTIONS, tls: ssl.SSLContext | None = None, lookup: Lookup = socket.getaddrinfo
     ) -> None:
         self._resolver = Resolver(lookup)
-        self._adapter = TimedAdapter(connections, tls or trusting_public_authorities())
-        self._session = _Session()
-        self._session.trust_env = False  # no proxies and no .netrc from the environment
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers["Accept-Encoding"] = "identity"
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, self._adapter)
+        self._pools = Pools(connections, tls or trusting_public_authorities())
+        self._headers = {**default_headers(), "Accept-Encoding": "identity"}
 
     def call(
         self,
@@ -97,22 +96,26 @@ class Transport:
         call = Call(connect, total, window, self._resolver)
         started = monotonic()
         try:
-            response = self._session.request(
+            where = urlsplit(url)
+            target = where.path or "/"
+            response = self._pools.to(where.scheme, where.netloc).urlopen(
                 method,
-                url,
-                headers=dict(headers),
-                params=params,
-                data=body,
-                timeout=call,  # type: ignore[arg-type]  # requests takes urllib3's time-out, which this is
-                stream=True,
-                allow_redirects=False,
+                f"{target}?{urlencode(params)}" if params else target,
+                body=body,
+                headers={**self._headers, **headers},
+                timeout=call,
+                pool_timeout=call.connect_timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
             )
             content = _content(response, call, most)
         except Exception as problem:  # noqa: BLE001 - whatever it was, what counts is whether a byte left
             why = _words(problem, call)
         else:
             names = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, names, content, call.new_connection, monotonic() - started)
+            return Reply(response.status, names, content, call.new_connection, monotonic() - started)
         raise CallFailed(why, call.wrote)  # out here, so that the library's exception, with its request, stays behind
 
     def warm(self, url: str, seconds: float) -> bool:
@@ -120,13 +123,14 @@ class Transport:
         if seconds <= 0:
             return False
         try:
-            self._adapter.pool(url).warm(Call(seconds, seconds, None, self._resolver))
+            where = urlsplit(url)
+            self._pools.to(where.scheme, where.netloc).warm(Call(seconds, seconds, None, self._resolver))
         except (OSError, urllib3.exceptions.HTTPError):
             return False
         return True
 
     def close(self) -> None:
-        self._session.close()
+        self._pools.close()
 
 
 @cache
@@ -137,25 +141,21 @@ def trusting_public_authorities() -> ssl.SSLContext:
     return context
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """A redirect is a reply like any other; without this, requests reads its whole body to prepare a next call."""
-
-
 class _TooLarge(Exception):
     pass
 
 
-def _content(response: requests.Response, call: Call, most: int) -> bytes:
+def _content(response: urllib3.BaseHTTPResponse, call: Call, most: int) -> bytes:
     call.stage = "reading the reply"
     content = bytearray()
     try:
-        while part := response.raw.read(_CHUNK, decode_content=True):
+        while part := response.read(_CHUNK, decode_content=True):
             content += part
             if len(content) > most:
                 raise _TooLarge
     finally:
-        response.close()  # gives the connection back; an unfinished one is closed
+        response.close()  # an unfinished one, and its connection; one that was read to its end has given it back
+        response.release_conn()
     return bytes(content)
 
 
