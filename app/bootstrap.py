@@ -42,14 +42,14 @@ def bootstrap(config: Config, clock: Clock | None = None) -> Desk:
 
 def _desk(config: Config, clock: Clock, resources: ExitStack) -> Desk:
     from app.adapters.fyers import FyersBroker, Transport
-    from app.adapters.fyers.pace import Pace, PacedTransport
+    from app.adapters.fyers.pace import FOR_ORDERS, Pace, PacedTransport
     from app.adapters.fyers.server_clock import server_time
 
     calendar = config.calendar
     ledger = open_ledger(config, resources)
     notifier, relay = _open_notifiers(config, ledger, clock.monotonic, resources)
     # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.
-    transport = PacedTransport(Pace()) if config.limits.within_fyers_rate else Transport()
+    transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.limits.within_fyers_rate else Transport()
     resources.callback(transport.close)
     if config.live:
         tokens, login = open_login(config, ledger, notifier, clock, transport, resources)

@@ -125,7 +125,8 @@ class Order:
                     message=outcome.message,
                 )
             case NotSent():
-                return self.moved(OrderStatus.RECEIVED, at, reason=Reason.NOT_SENT, message=outcome.why)
+                reason = Reason.BROKER_BUSY if outcome.busy else Reason.NOT_SENT
+                return self.moved(OrderStatus.RECEIVED, at, reason=reason, message=outcome.why)
             case Unresolved():
                 return self.unresolved(at, outcome.why)
 

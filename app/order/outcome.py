@@ -33,12 +33,14 @@ class Rejected:
 class NotSent:
     """Proof that it is not there: not a byte of the request left, or the broker turned it away unread.
 
-    `retry_after` is in seconds, where the broker said so; `again` says that sending anew in this request is allowed.
+    `retry_after` is in seconds, where the broker said so; `again` says that sending anew in this request is allowed;
+    `busy` says that only the rate of calls was in the way, and nothing is wrong with the line.
     """
 
     why: str
     retry_after: float | None = None
     again: bool = True
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

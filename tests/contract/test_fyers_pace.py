@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.adapters.fyers import CallFailed
-from app.adapters.fyers.pace import PER_MINUTE, PER_SECOND, Pace, PacedTransport
+from app.adapters.fyers.pace import PER_MINUTE, PER_SECOND, NoTurn, Pace, PacedTransport
 from app.adapters.fyers.transport import Transport
 from app.deadline import Deadline
 from app.simulator import Simulator
@@ -186,6 +186,36 @@ def test_an_order_whose_turn_comes_after_its_send_window_is_not_sent() -> None:
             get(transport, account, total=2.0, window=window)
         transport.close()
         assert not caught.value.wrote
+        assert len(account.log) == 1
+
+
+def test_an_order_has_a_turn_while_reads_wait_for_theirs() -> None:
+    clock = Clock()
+    pace = pace_of(clock, for_orders=3)
+    assert turns(pace, clock, PER_SECOND - 3) == [0.0] * (PER_SECOND - 3)
+    assert not pace.wait(0.7)
+    assert [pace.wait(0.0, order=True) for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_reads_and_orders_together_stay_within_the_limits(seed: int) -> None:
+    dice, clock = random.Random(seed), Clock()  # noqa: S311 - repeatable on purpose
+    pace = Pace(for_orders=3, monotonic=clock, sleep=lambda _: None)
+    seen = []
+    for _ in range(600):
+        clock.now += dice.choice((0.0, 0.0, dice.uniform(0, 0.1), dice.uniform(0, 1.5)))
+        if pace.wait(dice.choice((0.0, 0.7, 3.0)), order=dice.random() < 0.4):
+            seen = sorted(pace._turns)
+            assert most_within(seen, 1.0) <= PER_SECOND
+
+
+def test_an_order_that_would_have_no_time_left_for_its_reply_is_not_sent() -> None:
+    with Simulator(rate_limits=False, accept_any_token=True) as account:
+        transport = PacedTransport(Pace(per_second=1))
+        get(transport, account, total=1.0)
+        with pytest.raises(NoTurn):
+            get(transport, account, total=1.2, window=Deadline(time.monotonic, 1.2))
+        transport.close()
         assert len(account.log) == 1
 
 

@@ -12,6 +12,7 @@ from app.adapters.fyers.classify import PLACE, TOKEN_CODES, OrderCall, cancellin
 from app.adapters.fyers.json_text import Body, read_object, whole
 from app.adapters.fyers.payload import order_payload
 from app.adapters.fyers.sdk import Model, Wire
+from app.adapters.fyers.shared import Shared
 from app.adapters.fyers.transport import MOST_BYTES, CallFailed, Reply, Transport
 from app.adapters.fyers.words import clean
 from app.contract import BookRow, Position, Quote
@@ -67,6 +68,7 @@ class FyersBroker:
         self._transport = transport
         self._api_url = api_url
         self._data_url = data_url
+        self._shared_positions: Shared[tuple[Position, ...]] = Shared()
 
     # -- reads
 
@@ -79,6 +81,10 @@ class FyersBroker:
         return self._read(lambda model: model.quotes(names), lambda body, _: rows.quotes(body, symbols), deadline)
 
     def positions(self, deadline: Deadline) -> tuple[Position, ...]:
+        """Alerts that come together share one reading: a basket would use up the rate of calls with the same answer."""
+        return self._shared_positions.read(lambda: self._read_positions(deadline), deadline)
+
+    def _read_positions(self, deadline: Deadline) -> tuple[Position, ...]:
         return self._read(lambda model: model.positions(), lambda body, _: rows.positions(body), deadline)
 
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.adapters.fyers.json_text import Body, read_object
+from app.adapters.fyers.pace import NoTurn
 from app.adapters.fyers.transport import CallFailed, Reply
 from app.adapters.fyers.words import clean
 from app.order import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
@@ -77,6 +78,8 @@ def exiting(position_id: str) -> OrderCall:
 def classify(result: Reply | CallFailed, secrets: Iterable[str] = (), call: OrderCall = PLACE) -> Outcome:
     """The outcome of one order call. Never raises; `secrets` are taken out of what the broker says."""
     if isinstance(result, CallFailed):
+        if isinstance(result, NoTurn):
+            return NotSent(result.why, again=False, busy=True)
         return Unresolved(result.why) if result.wrote else NotSent(result.why)
     body = read_object(result.body)
     if result.status == 429:
@@ -96,7 +99,7 @@ def _over_limit(reply: Reply, body: Body | None) -> NotSent | Unresolved:
     of_the_broker = envelope.get("s") == "error" and _code(envelope) in REQUEST_LIMIT
     if envelope.get("id") or envelope.get("s") == "ok" or not (of_the_broker or reply.says_wait):
         return Unresolved("HTTP 429 that does not come from the broker")
-    return NotSent("Fyers' request limit is reached", retry_after=reply.retry_after, again=False)
+    return NotSent("Fyers' request limit is reached", retry_after=reply.retry_after, again=False, busy=True)
 
 
 def _accepted(reply: Reply, body: Body, call: OrderCall) -> Accepted | None:

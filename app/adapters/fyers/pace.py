@@ -7,63 +7,96 @@ a tenth of a second longer here than there.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable
+from bisect import bisect_right, insort
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
 from app.adapters.fyers.transport import CallFailed, Reply, Transport
+from app.deadline import Deadline
 
 PER_SECOND = 9
 PER_MINUTE = 190
+FOR_ORDERS = 3  # of the turns of a second
+REPLY_NEEDS = 0.7  # seconds
 LATE = 0.1  # seconds that a call may take from its turn to Fyers more than another one
+SECOND = 1.0 + LATE
+_NEARLY = SECOND - 1e-6  # sums of seconds are not exact
+
+
+class NoTurn(CallFailed):
+    """No turn comes in time; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("Fyers' limit of calls a second or a minute is used up", wrote=False)
 
 
 class Pace:
-    """Hands out turns in the order in which they are asked for. Safe for many threads."""
+    """Hands out turns in the order in which they are asked for. Safe for many threads.
+
+    Orders go before reads: the last `for_orders` turns of a second are theirs alone, so that the reads of a basket of
+    alerts do not use up what its orders need.
+    """
 
     def __init__(
         self,
         per_second: int = PER_SECOND,
         per_minute: int = PER_MINUTE,
+        for_orders: int = 0,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._per_second = per_second
-        self._turns: deque[float] = deque(maxlen=per_minute)
+        self._for_orders = for_orders
+        self._per_minute = per_minute
+        self._turns: list[float] = []  # ascending
         self._monotonic = monotonic
         self._sleep = sleep
         self._lock = Lock()
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float, order: bool = False) -> bool:
         """Waits for a turn; False, at once and without taking one, where none comes within so many seconds."""
         with self._lock:
             now = self._monotonic()
-            turn = max(now, self._next())
+            turn = self._next(now, self._per_second if order else self._per_second - self._for_orders)
             if turn - now > seconds:
                 return False
-            self._turns.append(turn)
+            insort(self._turns, turn)
+            del self._turns[: -self._per_minute]
         if turn > now:
             self._sleep(turn - now)
         return True
 
-    def _next(self) -> float:
-        """When the next turn may begin: a second after the ninth last, a minute after the oldest kept, and `LATE`."""
-        turns = self._turns
-        by_second = turns[-self._per_second] + 1.0 + LATE if len(turns) >= self._per_second else float("-inf")
-        by_minute = turns[0] + 60.0 + LATE if len(turns) == turns.maxlen else float("-inf")
-        return max(by_second, by_minute)
+    def _next(self, now: float, per_second: int) -> float:
+        """The first moment from now on that no second around it would have too many turns with, nor its minute."""
+        used_up = len(self._turns) == self._per_minute
+        earliest = max(now, self._turns[0] + 60.0 + LATE) if used_up else now
+        near = self._turns[bisect_right(self._turns, earliest - SECOND) :]
+        moments = (earliest, *(turn + SECOND for turn in near if turn + SECOND > earliest))
+        return next(moment for moment in moments if _fits(moment, near, per_second))
+
+
+def _fits(moment: float, turns: Sequence[float], per_second: int) -> bool:
+    """Whether no stretch of a second has more turns than allowed once this moment is one of them."""
+    around = [turn for turn in turns if abs(turn - moment) < _NEARLY]
+    insort(around, moment)
+    return all(last - first >= _NEARLY for first, last in zip(around, around[per_second:], strict=False))
 
 
 class PacedTransport(Transport):
-    """A transport whose calls wait for their turn, within their own time; one whose turn comes too late is not made."""
+    """A transport whose calls wait for their turn, within their own time; one whose turn comes too late is not made.
+
+    An order waits no longer than leaves it its time for the reply: an order sent late is an order in doubt.
+    """
 
     def __init__(self, pace: Pace) -> None:
         super().__init__()
         self._pace = pace
 
-    def call(self, method: str, url: str, *, total: float, **options: Any) -> Reply:
+    def call(self, method: str, url: str, *, total: float, window: Deadline | None = None, **options: Any) -> Reply:
         asked = time.monotonic()
-        if not self._pace.wait(total):
-            raise CallFailed("Fyers' limit of calls a second or a minute is used up", wrote=False)
-        return super().call(method, url, total=total - (time.monotonic() - asked), **options)
+        patience = total if window is None else total - REPLY_NEEDS
+        if not self._pace.wait(patience, order=window is not None):
+            raise NoTurn
+        left = total - (time.monotonic() - asked)
+        return super().call(method, url, total=left, window=window, **options)
