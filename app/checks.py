@@ -74,7 +74,7 @@ def _finished(name: str, answer: "Future[Check]", deadline: Deadline) -> Check:
     except Exception:
         log.exception("a check failed for a reason that nobody foresaw", extra={"check": name})
         found = "a fault of ours; the log has it"
-    return Check(name, Mark.FAIL, found, _MEND.get(name, ""))
+    return Check(name, Mark.FAIL, found, _MEND.get(name, "look into the log, and whether the ledger is up"))
 
 
 def login(desk: Desk, deadline: Deadline) -> Check:

@@ -39,15 +39,14 @@ class Difference:
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("replay", help="run an alert of the past on paper, by the settings of today")
-    command.add_argument("key", nargs="?", help="the order's key, or its first 8 digits or more")
-    command.add_argument("--day", metavar="YYYY-MM-DD", help="all orders of one IST day instead")
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("key", nargs="?", help="the order's key, or its first 8 digits or more")
+    which.add_argument("--day", metavar="YYYY-MM-DD", help="all orders of one IST day instead")
     command.add_argument("--json", action="store_true", help="one JSON document on standard output")
     command.set_defaults(run=_replay)
 
 
 def _replay(args: argparse.Namespace) -> int:
-    if (args.key is None) == (args.day is None):
-        raise SystemExit("usage: replay KEY | --day YYYY-MM-DD [--json]")
     config = configured()
     orders = _orders(config, args.key, args.day)
     if not orders:

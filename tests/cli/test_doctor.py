@@ -1,0 +1,342 @@
+"""`doctor`: each thing that can be wrong is named with what to do; and the table of switches is what the flow does."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import checks, holidays
+from app.adapters.tokens import FileTokens
+from app.calendar import Calendar
+from app.checks import Mark
+from app.cli import main
+from app.config import Config
+from app.doctor import examine, settings
+from app.errors import NotNow, Reason
+from app.risk import TradingState
+from app.simulator import Exchange, Fault, FaultKind, Simulator
+from app.token import Token
+from tests.emulators import free_port
+from tests.gateway import SECRET, Gateway, gateway
+from tests.sinks import phone
+from tests.tokens import ist
+
+LIVE = {
+    "BROKER": "fyers",
+    "LIVE_TRADING": "yes",
+    "FYERS_APP_ID": "LIVE-200",
+    "FYERS_SECRET_ID": "app-secret-canary",
+    "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
+}
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gateway]:
+    with gateway(tmp_path) as gate:
+        yield gate
+
+
+def looked_at(gate: Gateway, name: str, **settings: str) -> tuple[str, str]:
+    """The mark and the finding of one check; what fails has advice."""
+    config = Config.from_env(gate.settings | settings)
+    [check] = [one for one in examine(gate.desk, config, gate.deadline()) if one.name == name]
+    assert check.advice or check.mark is Mark.OK
+    return check.mark, check.found
+
+
+def run(gate: Gateway, capsys: pytest.CaptureFixture[str], *argv: str, **settings: str) -> tuple[int, Any]:
+    """The command as a user runs it, on the settings of a gateway."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in (gate.settings | settings).items():
+            patched.setenv(name, value)
+        code = main(["doctor", "--json", *argv])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_all_is_well_with_a_gateway_on_paper(gate: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(gate, capsys)
+    assert (code, said["ok"]) == (0, True)
+    assert [one["check"] for one in said["checks"]] == [
+        "settings", "app id", "notifications", "operators", "guards", "login", "ledger", "symbols", "broker", "clock",
+        "trading state", "orders", "outbox", "holidays", "egress address",
+    ]  # fmt: skip
+    assert {one["result"] for one in said["checks"]} <= {"ok", "warn"}
+    assert main_text(gate, capsys).startswith("ok    settings        paper trading")
+
+
+def main_text(gate: Gateway, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in gate.settings.items():
+            patched.setenv(name, value)
+        assert main(["doctor"]) == 0
+    return capsys.readouterr().out
+
+
+def test_settings_that_cannot_be_used_are_each_named(gate: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(gate, capsys, BROKER="fyers", STOP_LOSS_PERCENT="x", FYERS_API_URL="", FYERS_DATA_URL="")
+    assert (code, said["ok"]) == (1, False)
+    faults = [one["found"] for one in said["checks"]]
+    assert any(fault.startswith("STOP_LOSS_PERCENT") for fault in faults)
+    assert any(fault.startswith("LIVE_TRADING") for fault in faults)
+
+
+def test_a_gateway_that_cannot_start_says_why(
+    gate: Gateway, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "no-folder").write_text("a file")
+    code, said = run(gate, capsys, LEDGER_URL=f"sqlite:///{tmp_path / 'no-folder' / 'ledger.db'}")
+    assert code == 1
+    assert [one["check"] for one in said["checks"]] == ["start"]
+
+
+# One thing wrong at a time
+
+
+def test_a_halt_fails_and_covers_only_warn(gate: Gateway) -> None:
+    assert looked_at(gate, "trading state") == ("ok", "ACTIVE")
+    gate.operate("POST", "/trading-state", {"state": "REDUCING", "reason": "closing time"})
+    assert looked_at(gate, "trading state")[0] == "warn"
+    gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": "lunch"})
+    mark, found = looked_at(gate, "trading state")
+    assert mark == "fail"
+    assert "lunch" in found
+
+
+def test_a_broker_that_does_not_answer_fails(gate: Gateway) -> None:
+    gate.account.fault("positions", Fault(FaultKind.DROP, times=None))
+    assert looked_at(gate, "broker")[0] == "fail"
+
+
+def test_a_broker_that_hangs_ends_with_the_deadline(gate: Gateway) -> None:
+    gate.account.fault("positions", Fault(FaultKind.HANG, times=None))
+    [check] = checks.look_at({"broker": checks.broker}, gate.desk, gate.deadline(0.3))
+    assert (check.mark, check.found) == (Mark.FAIL, "no answer in time")
+
+
+def test_a_ledger_that_does_not_answer_or_forgets_fails(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked_at(gate, "ledger")[0] == "ok"
+    monkeypatch.setattr(gate.desk.ledger.__class__, "once", lambda *_: True)
+    assert looked_at(gate, "ledger") == ("fail", "what was written did not come back")
+
+    def down(*_: object) -> bool:
+        raise NotNow(Reason.LEDGER_DOWN)
+
+    monkeypatch.setattr(gate.desk.ledger.__class__, "once", down)
+    assert looked_at(gate, "ledger")[0] == "fail"
+
+
+def test_a_fault_of_ours_in_one_check_fails_that_one_alone(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate.desk.ledger.__class__, "outbox", lambda *_: 1 / 0)
+    assert looked_at(gate, "outbox") == ("fail", "a fault of ours; the log has it")
+    assert looked_at(gate, "ledger")[0] == "ok"
+
+
+def test_notices_that_wait_and_orders_in_doubt_are_counted(gate: Gateway) -> None:
+    assert looked_at(gate, "orders") == ("ok", "none in doubt")
+    gate.account.fault("place", Fault(FaultKind.DROP, processed=False))
+    gate.send()
+    gate.operate("POST", "/trading-state", {"state": "REDUCING", "reason": "a notice that waits for reconcile"})
+    now = gate.desk.clock.now
+    gate.desk.clock.now = lambda: now() + timedelta(seconds=2)  # type: ignore[method-assign]
+    assert looked_at(gate, "orders") == ("warn", "1 with an unknown outcome")
+    assert looked_at(gate, "outbox") == ("warn", "1 notices wait to be told")
+
+
+@pytest.mark.parametrize(
+    ("behind", "mark"), [(0, "ok"), (1.0, "ok"), (3, "warn"), (-3, "warn"), (9, "warn"), (11, "fail"), (-11, "fail")]
+)
+def test_a_clock_that_differs_from_the_brokers_warns_after_two_seconds_and_fails_after_ten(
+    gate: Gateway, behind: float, mark: str
+) -> None:
+    theirs = format_datetime(datetime.now(UTC) + timedelta(seconds=behind))
+    gate.account.fault("*", Fault(FaultKind.ANSWER, times=1, status=404, headers={"Date": theirs}))
+    [check] = checks.look_at({"clock": checks.clock}, gate.desk, gate.deadline())
+    assert check.mark == mark
+    assert ("behind" if behind >= 1 else "ahead of" if behind < 0 else "broker's") in check.found
+
+
+def test_a_date_that_makes_no_sense_is_no_time(gate: Gateway) -> None:
+    gate.account.fault("*", Fault(FaultKind.ANSWER, headers={"Date": "yesterday"}))
+    [check] = checks.look_at({"clock": checks.clock}, gate.desk, gate.deadline())
+    assert check.found == "the broker does not say what time it is"
+
+
+@pytest.mark.parametrize(
+    ("days_old", "mark"), [(0, "ok"), (1, "warn"), (2, "fail")], ids=["of today", "of the day before", "older"]
+)
+def test_an_old_symbol_master_warns_and_one_that_stops_entries_fails(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch, days_old: int, mark: str
+) -> None:
+    day = gate.desk.symbols.as_of
+    for _ in range(days_old):
+        day = gate.desk.calendar.trading_day_before(day)
+    monkeypatch.setattr(gate.desk.symbols.__class__, "as_of", property(lambda _: day))
+    assert looked_at(gate, "symbols")[0] == mark
+
+
+def test_a_master_that_cannot_be_renewed_warns(gate: Gateway) -> None:
+    gate.desk.symbols.problem = "the bucket does not answer"  # type: ignore[misc]
+    mark, found = looked_at(gate, "symbols")
+    assert mark == "warn"
+    assert found.endswith("the bucket does not answer")
+
+
+@pytest.mark.parametrize(
+    ("left", "extra", "mark"), [(46, (), "ok"), (45, (), "ok"), (44, (), "warn"), (-10, (), "warn"), (10, (40,), "ok")]
+)
+def test_holidays_that_run_out_within_45_days_warn(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch, left: int, extra: tuple[int, ...], mark: str
+) -> None:
+    today = date(2026, 11, 20)
+    until = today + timedelta(days=left)
+    monkeypatch.setattr(checks, "KNOWN_UNTIL", until)
+    monkeypatch.setattr(gate.desk.clock, "now", lambda: datetime(2026, 11, 20, 5, tzinfo=UTC))
+    named = frozenset(today + timedelta(days=days) for days in extra)
+    object.__setattr__(gate.desk, "calendar", Calendar(holidays=named))
+    check = checks.holidays(gate.desk, gate.deadline())
+    assert check.mark == mark
+
+
+def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
+    assert max(holidays.HOLIDAYS) <= holidays.KNOWN_UNTIL
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "mark"),
+    [
+        ({}, "app id", "ok"),
+        ({"FYERS_APP_ID": "LIVE-100"}, "app id", "fail"),
+        ({"FYERS_APP_ID": "LIVE"}, "app id", "fail"),
+        ({"OPERATOR_TOKEN": ""}, "operators", "warn"),
+        ({"OIDC_AUDIENCE": "a", "OIDC_SERVICE_ACCOUNT": "b", "OPERATOR_TOKEN": ""}, "operators", "ok"),
+        ({"WEBHOOK_SECRET_TOKEN": f"{SECRET},{SECRET}2"}, "guards", "warn"),
+        ({"IP_ALLOWLIST": "off"}, "guards", "warn"),
+        ({"MAX_DAILY_LOSS": "0"}, "guards", "warn"),
+        ({"MARKET_HOURS": "always"}, "guards", "warn"),
+        ({"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn"}, "guards", "ok"),
+        ({"NOTIFICATION_URL": "https://ntfy.sh/x,https://x.example"}, "notifications", "ok"),
+        ({"NOTIFICATION_TOPIC": "projects/p/topics/t"}, "notifications", "ok"),
+        ({}, "notifications", "warn"),
+    ],
+)
+def test_what_the_settings_alone_say_about_live_trading(
+    gate: Gateway, changes: dict[str, str], name: str, mark: str
+) -> None:
+    usual = {"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn"}
+    config = Config.from_env(gate.settings | LIVE | usual | changes)
+    [check] = [one for one in settings(config) if one.name == name]
+    assert check.mark == mark
+    assert "ntfy.sh/x" not in check.found
+
+
+# The login
+
+
+@pytest.mark.parametrize(
+    ("issued", "hours", "mark"),
+    [(None, "always", "fail"), (ist(9, 0), "always", "ok"), (ist(6, 10), "09:15-15:40", "fail")],
+    ids=["nobody logged in", "good for the session", "ends before the session does"],
+)
+def test_a_login_is_looked_at_without_ringing_anybody(
+    tmp_path: Path, issued: datetime | None, hours: str, mark: str
+) -> None:
+    at = ist(6, 20) if hours != "always" else ist(9, 16)
+    with (
+        phone() as ours,
+        Simulator(Exchange(now=lambda: at), app_id="LIVE-200") as account,
+        gateway(
+            tmp_path, account, **LIVE, MARKET_HOURS=hours, NOTIFICATION_URL=ours.url,
+            GCS_TOKENS_FILE=str(tmp_path / "tokens.json"),
+        ) as gate,
+    ):  # fmt: skip
+        gate.desk.clock.now = lambda: at  # type: ignore[method-assign]
+        if issued is not None:
+            token = Token(account.issue_token("LIVE-200"), issued_at=issued, app_id="LIVE-200")
+            FileTokens(tmp_path / "tokens.json").save(token, gate.deadline())
+        [login, broker] = checks.look_at({"login": checks.login, "broker": checks.broker}, gate.desk, gate.deadline())
+        assert login.mark == mark
+        assert broker.mark == (Mark.OK if mark == "ok" else Mark.FAIL)
+        assert ours.arrived == []
+
+
+# Beside the checks
+
+
+def test_a_test_notice_reaches_every_sink_and_names_the_one_that_fails(
+    gate: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with phone() as ours:
+        code, said = run(gate, capsys, "--notify", NOTIFICATION_URL=ours.url)
+        assert (code, said["checks"][-1]["result"]) == (0, "ok")
+        both = f"{ours.url},http://127.0.0.1:{free_port()}/secret-canary"
+        code, said = run(gate, capsys, "--notify", NOTIFICATION_URL=both)
+    assert [one["kind"] for one in ours.told] == ["test", "test"]
+    assert len(set(ours.ids)) == 2
+    assert (code, said["checks"][-1]["result"]) == (1, "fail")
+    assert "the connection was refused" in said["checks"][-1]["found"]
+    assert "secret-canary" not in json.dumps(said)
+
+
+def test_the_egress_address_is_asked_for_where_somebody_says_whom(
+    gate: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate.account.fault("*", Fault(FaultKind.ANSWER, times=1, body="x"))
+    _, said = run(gate, capsys, "--egress", f"{gate.account.base_url}/ip")
+    assert said["checks"][-1]["result"] == "ok"
+    _, said = run(gate, capsys, "--egress", f"http://127.0.0.1:{free_port()}")
+    assert said["checks"][-1]["result"] == "warn"
+
+
+# The table of switches
+
+
+def expected(broker: str, live: str, login: str, market: str, state: TradingState, alert: str) -> str:
+    """What design and README promise, said a second time."""
+    if broker == "paper" and live == "yes":
+        return "does not start"
+    if broker == "fyers" and live == "no":
+        return "does not start"
+    if market == "closed":
+        return "denied MARKET_CLOSED"
+    if login == "no":
+        return "put off NEEDS_LOGIN"
+    if state is TradingState.HALTED:
+        return "denied TRADING_HALTED"
+    if state is TradingState.REDUCING and alert == "entry":
+        return "denied EXITS_ONLY"
+    return "sent to Fyers" if broker == "fyers" else "sent to the simulated account"
+
+
+def test_the_flow_does_what_is_promised_under_every_combination_of_switches(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["doctor", "--truth-table", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    switches = ("BROKER", "LIVE_TRADING", "login", "market", "trading state", "alert")
+    found = {tuple(row[name] for name in switches): row["outcome"] for row in rows}
+    assert len(found) == len(rows)
+    wanted = set()
+    for broker, live in itertools.product(("paper", "fyers"), ("no", "yes")):
+        if expected(broker, live, "", "", TradingState.ACTIVE, "") == "does not start":
+            wanted.add(key := (broker, live, "any", "any", "any", "any"))
+            assert found[key].startswith("does not start: LIVE_TRADING")
+            continue
+        logins = ("yes", "no") if broker == "fyers" else ("needs none",)
+        for rest in itertools.product(logins, ("open", "closed"), TradingState, ("entry", "cover")):
+            wanted.add(key := (broker, live, *rest))
+            assert found[key] == expected(broker, live, *rest), key
+    assert found.keys() == wanted
+
+
+def test_a_table_of_switches_touches_nothing_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--truth-table"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == ""
