@@ -4,10 +4,13 @@ import io
 import itertools
 import json
 import logging
+import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,7 @@ _SETTINGS = {
     "MAX_DAILY_LOSS": "0",
 }
 _numbers = itertools.count()
+_building = threading.Lock()  # routes are compiled, and the compiler of Python 3.11 minds being used by two at once
 
 
 class MovableClock(SystemClock):
@@ -94,7 +98,8 @@ class Gateway:
     def deliver(self, name: str, headers: Mapping[str, str] | None = None, **changes: Any) -> Delivery:
         """One alert by that name, as TradingView would send it, and what was answered."""
         if self._app is None:
-            self._app = create_app(self.desk, self.config)
+            with _building:
+                self._app = create_app(self.desk, self.config)
         sent_at = self.clock.now()
         reply = self._app.test_client().post("/webhook", data=alert(name, **changes), headers=dict(headers or {}))
         delivery = Delivery(name, sent_at, self.clock.now(), reply.status_code, reply.get_json() or {})
@@ -151,8 +156,13 @@ def alert(name: str, **changes: Any) -> bytes:
     return json.dumps({key: value for key, value in (fields | changes).items() if value is not None}).encode()
 
 
-def now_text() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+@contextmanager
+def a_workshop(at_once: int) -> Iterator[tuple[Path, ThreadPoolExecutor]]:
+    """A folder with a symbol master in it, made once for all gateways there, and threads to run so many at once."""
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(at_once) as pool:
+        with a_gateway(Path(name)):
+            pass
+        yield Path(name), pool
 
 
 @contextmanager

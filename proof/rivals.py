@@ -3,11 +3,9 @@
 A race is not hoped for with threads; each one is made. Real flow, real adapter, real HTTP, SQLite.
 """
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +14,12 @@ from typing import Any
 from app.ports import Broker, Notifier
 from app.risk import TradingState
 from proof.faulty_ledger import Faults, FaultyLedger
-from proof.gateway import Gateway, a_gateway
+from proof.gateway import Gateway, a_gateway, a_workshop
 from proof.history import Halt, check
+from proof.patience import TIMED, find
 from proof.result import Result
 
-AT_ONCE = 6
+AT_ONCE = 10
 
 Step = tuple[str, int]  # "before claim", "after place", …, and which time
 
@@ -119,16 +118,21 @@ def _same_alert(scene: Scene) -> None:
 
 
 def _one_order(scene: Scene) -> Iterable[str]:
-    if scene.live() != 1:
-        yield f"{scene.live()} orders live"
+    yield from _live(scene, 1)
     yield from _answers(scene, {200, 202})
+
+
+def _live(scene: Scene, right: int, side: str = "SELL") -> Iterable[str]:
+    live = scene.live(side)
+    if live != right:
+        yield f"{TIMED if live < right else ''}{live} orders live, {right} is right"
 
 
 def _answers(scene: Scene, allowed: set[int]) -> Iterable[str]:
     """Both are answered, and a 503 only where the other one has the order."""
     answered = {scene.first, scene.second} - {None}
     if not answered <= allowed | {503} or not answered & allowed:
-        yield f"answered {scene.first} and {scene.second}"
+        yield f"{TIMED}answered {scene.first} and {scene.second}"
 
 
 def _later(scene: Scene, seconds: float) -> None:
@@ -140,7 +144,7 @@ def _one_order_or_none(scene: Scene) -> Iterable[str]:
     if scene.live() > 1:
         yield f"{scene.live()} orders live"
     if scene.live() == 0 and scene.first not in (422, 503):
-        yield f"answered {scene.first} without an order"
+        yield f"{TIMED}answered {scene.first} without an order"
 
 
 def _last_lot(scene: Scene) -> None:
@@ -148,10 +152,9 @@ def _last_lot(scene: Scene) -> None:
 
 
 def _one_of_two(scene: Scene) -> Iterable[str]:
-    if scene.live() != 1:
-        yield f"{scene.live()} orders live where one lot is allowed"
+    yield from _live(scene, 1)
     if sorted(status or 0 for status in (scene.first, scene.second)) not in ([200, 422], [200, 503]):
-        yield f"answered {scene.first} and {scene.second}"
+        yield f"{TIMED}answered {scene.first} and {scene.second}"
 
 
 def _other_cover(scene: Scene) -> None:
@@ -159,8 +162,7 @@ def _other_cover(scene: Scene) -> None:
 
 
 def _one_cover(scene: Scene) -> Iterable[str]:
-    if scene.live("BUY") != 1:
-        yield f"{scene.live('BUY')} covers live for a short of one lot"
+    yield from _live(scene, 1, "BUY")
 
 
 def _other_order_of_that_id(scene: Scene) -> None:
@@ -168,10 +170,9 @@ def _other_order_of_that_id(scene: Scene) -> None:
 
 
 def _one_order_one_conflict(scene: Scene) -> Iterable[str]:
-    if scene.live() != 1:
-        yield f"{scene.live()} orders live for one id"
+    yield from _live(scene, 1)
     if sorted(status or 0 for status in (scene.first, scene.second)) != [200, 409]:
-        yield f"answered {scene.first} and {scene.second}"
+        yield f"{TIMED}answered {scene.first} and {scene.second}"
 
 
 def _enter(scene: Scene) -> None:
@@ -218,7 +219,7 @@ def _judged(rivalry: Rivalry, scene: Scene, chosen: Step | None) -> Iterable[str
     if chosen is None:
         return
     if not scene.steps.ran:
-        yield "the step was never reached"
+        yield f"{TIMED}the step was never reached"
         return
     yield from rivalry.judge(scene)
     gateway.reconcile(ahead=10.0)
@@ -233,16 +234,13 @@ def _judged(rivalry: Rivalry, scene: Scene, chosen: Step | None) -> Iterable[str
 def run(rivalries: Sequence[Rivalry] = RIVALRIES) -> Result:
     """Each rivalry at each step that the delivery has."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(AT_ONCE) as pool:
-        folder = Path(name)
-        with a_gateway(folder):
-            pass  # the symbol master is made once, for all
-        plays = [(rivalry, step) for rivalry in rivalries for step in _steps(rivalry, folder)]
-        played = list(pool.map(lambda each: play(each[0], each[1], folder)[0], plays))
-    found = tuple(problem for problems in played for problem in problems)
+    with a_workshop(AT_ONCE) as (folder, pool):
+        plays = [(rivalry, step) for rivalry in rivalries for step in steps_of(rivalry, folder)]
+        found = find(plays, lambda each: play(each[0], each[1], folder)[0], pool)
     return Result("rivals", f"{len(plays)} rivals inside steps", "none", found, time.monotonic() - started)
 
 
-def _steps(rivalry: Rivalry, folder: Path) -> list[Step]:
+def steps_of(rivalry: Rivalry, folder: Path) -> list[Step]:
+    """Every step that the delivery has when nobody comes in between."""
     _, scene = play(rivalry, None, folder)
     return scene.steps.seen

@@ -4,10 +4,8 @@ Real web application, real adapter, real HTTP, a ledger on disk. After each cell
 comes once more, reconcile runs, and the whole history is held against the promises.
 """
 
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,8 +15,9 @@ from app.errors import Reason
 from app.order import OrderStatus
 from app.simulator import Fault, FaultKind
 from app.web.answers import HTTP_OF_STATUS
-from proof.gateway import SECRET, Gateway, a_gateway, captured_log
+from proof.gateway import SECRET, Gateway, a_gateway, a_workshop, captured_log
 from proof.history import Delivery, History, check
+from proof.patience import TIMED, find, judged_by_time
 from proof.result import Result
 
 ANSWER_BY = 2.5  # seconds
@@ -147,7 +146,7 @@ def run_cell(cell: Cell, folder: Path) -> list[str]:
             _until_sent(gateway, "the short to cover")
         gateway.account.fault(cell.endpoint, cell.fault)
         found = list(_deliver_twice(cell, gateway))
-        found += [str(violation) for violation in check(gateway.history())]
+        found += [judged_by_time(str(violation)) for violation in check(gateway.history())]
         if gateway.account.errors:
             found.append(f"the simulator itself failed: {gateway.account.errors}")
     return [f"{cell.name}: {problem}" for problem in found]
@@ -159,9 +158,9 @@ def _deliver_twice(cell: Cell, gateway: Gateway) -> Iterable[str]:
     order = gateway.order("alert")
     seen = (first.status, order.status if order else None)
     if took > ANSWER_BY:
-        yield f"answered after {took:.2f} s"
+        yield f"{TIMED}answered after {took:.2f} s"
     if seen not in cell.outcomes:
-        yield f"came to {seen}, which is none of {cell.outcomes}: {first.answer.get('message')}"
+        yield f"{TIMED}came to {seen}, which is none of {cell.outcomes}: {first.answer.get('message')}"
     sent = sum(post.tag == first.answer.get("tag") for post in gateway.history().posts)
     gateway.reconcile(seconds=1.0)  # with the fault still there
     if cell.fault.kind is _K.LATENCY:
@@ -172,7 +171,7 @@ def _deliver_twice(cell: Cell, gateway: Gateway) -> Iterable[str]:
     if resent > (first.status == 503):
         yield f"was sent {resent} more times after {first.status}"
     if first.status != 503 and again.status != (first.status if order is None else _status_of(gateway)):
-        yield f"the second delivery was answered {again.status}"
+        yield f"{TIMED}the second delivery was answered {again.status}"
     gateway.reconcile(ahead=70.0)
     gateway.reconcile(ahead=70.0)
 
@@ -195,12 +194,8 @@ def _status_of(gateway: Gateway) -> int | None:
 def run(cells: Sequence[Cell] = CELLS) -> Result:
     """All cells, many at once, each with an account and a ledger of its own."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool, captured_log() as output:
-        with a_gateway(Path(folder)):
-            pass  # the symbol master is made once, for all
-        found = [
-            problem for problems in pool.map(partial(run_cell, folder=Path(folder)), cells) for problem in problems
-        ]
+    with a_workshop(AT_ONCE) as (folder, pool), captured_log() as output:
+        found = [*find(cells, partial(run_cell, folder=folder), pool)]
         whole = History(ended_at=datetime.now(UTC), secrets=(SECRET,), output=output.getvalue())
         found += [str(violation) for violation in check(whole)]
         if "alert answered" not in whole.output:
