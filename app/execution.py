@@ -19,7 +19,7 @@ from app.desk import Desk
 from app.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.exposure import Exposure
 from app.market import Market, MarketReads
-from app.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
+from app.notice import Notice, Severity, duplicate_notice, facts_of, notice_of, what
 from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
@@ -238,7 +238,7 @@ def _finished(order: Order, denied: Denied, desk: Desk) -> Order:
 
 def _seen_before(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
     """TradingView sends again only after a 5xx, so a second one of an order that went on is a second firing."""
-    post(duplicate_notice(order, desk.clock.now()), desk.ledger, desk.notifier, deadline)
+    post(duplicate_notice(order), desk.ledger, desk.notifier, deadline)
     return Receipt(order, duplicate=True)
 
 
@@ -251,7 +251,7 @@ def _overtaken(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
 
 def _same_id(order: Order, received: Order, desk: Desk, deadline: Deadline) -> SameIdOtherOrder:
     text = f"The id of {what(order)} came again with another order, {what(received)}. The second was refused."
-    notice_id = f"{order.key}:other:{received.fingerprint[:16]}:{hour_of(received.received_at)}"
+    notice_id = f"{order.key}:other:{received.fingerprint[:16]}"
     post(Notice(notice_id, "same-id", Severity.CRITICAL, text, facts_of(order)), desk.ledger, desk.notifier, deadline)
     return SameIdOtherOrder()
 
