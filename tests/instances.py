@@ -1,9 +1,13 @@
 """Several instances of the gateway on one ledger and one simulated account, and many alerts at once."""
 
+import atexit
+import functools
+import shutil
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,10 +35,24 @@ def with_bands(account: Simulator) -> str:
     )
 
 
+@functools.cache
+def _symbols() -> Path:
+    """One symbol cache for a whole run: to read the masters anew takes longer than all the rest of a start."""
+    folder = Path(tempfile.mkdtemp(prefix="symbols-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def house(folder: Path, account: Simulator, **settings: str) -> AbstractContextManager[Gateway]:
+    """A gateway for that account, with its ledger in the folder."""
+    name = "with bands" if "json" in settings.get("SYMBOL_MASTER_URLS", "") else "plain"
+    return gateway(folder, account, **{"SYMBOL_CACHE": str(_symbols() / name)} | settings)
+
+
 @contextmanager
 def instances(folder: Path, account: Simulator, count: int = 2, **settings: str) -> Iterator[list[Gateway]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(gateway(folder, account, **settings)) for _ in range(count)]
+        yield [stack.enter_context(house(folder, account, **settings)) for _ in range(count)]
 
 
 def at_once(jobs: Sequence[Callable[[], Any]]) -> list[Any]:

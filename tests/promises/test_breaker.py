@@ -3,27 +3,32 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.order import NotSent
 from app.risk import BREAKER_OPEN
 from app.simulator import Fault, FaultKind
-from tests.gateway import Gateway, alert, gateway
+from tests.gateway import Gateway, alert
+from tests.instances import instances, simulated_account
 
 
 @pytest.fixture
 def gates(tmp_path: Path) -> Iterator[tuple[Gateway, Gateway]]:
     """Two instances on one ledger and one account."""
-    with gateway(tmp_path) as one, gateway(tmp_path, one.account) as two:
+    with simulated_account() as account, instances(tmp_path, account) as (one, two):
         yield one, two
 
 
 def fail_the_line(gate: Gateway) -> None:
-    """Orders are turned away unread until the breaker opens."""
-    gate.account.fault("place", Fault(FaultKind.RATE_LIMITED, times=None, seconds=1))
+    """Reads get through and orders do not, until the breaker opens: their connections are refused."""
+    broker: Any = gate.desk.broker
+    place = broker.place
+    broker.place = lambda order, window, deadline: NotSent("the connection was refused", again=False)
     said = [gate.send().json["reason"] for _ in range(3)]
+    broker.place = place
     assert said == ["NOT_SENT"] * 3
-    gate.account.clear_faults()
 
 
 def later(gate: Gateway, passed: timedelta) -> None:
@@ -85,6 +90,13 @@ def test_after_its_time_the_reads_of_the_next_alert_try_the_line_and_never_an_or
     assert posts(one) == sent
     one.account.clear_faults()
     assert two.send().json["status"] == "ACCEPTED"
+
+
+def test_a_broker_that_is_busy_is_no_failure_of_the_line(gates: tuple[Gateway, Gateway]) -> None:
+    one, _ = gates
+    one.account.fault("place", Fault(FaultKind.RATE_LIMITED, times=5, seconds=1))
+    assert {one.send().status_code for _ in range(5)} == {503}
+    assert one.send().json["status"] == "ACCEPTED"
 
 
 def test_a_refusal_by_the_broker_is_no_failure_of_the_line(gates: tuple[Gateway, Gateway]) -> None:

@@ -13,15 +13,15 @@ import pytest
 
 from app.simulator import Fault, FaultKind, Rules, Status
 from app.simulator.orders import Order as AtTheBroker
-from tests.gateway import Gateway, gateway
-from tests.instances import simulated_account
+from tests.gateway import Gateway
+from tests.instances import house, simulated_account
 
 SETTLED = timedelta(seconds=6)  # a request that still lives looks after its own order
 
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gateway]:
-    with simulated_account() as account, gateway(tmp_path, account, WEBHOOK_MAX_QTY="3") as gate:
+    with simulated_account() as account, house(tmp_path, account, WEBHOOK_MAX_QTY="3") as gate:
         yield gate
 
 
@@ -208,7 +208,7 @@ def test_a_cover_frees_the_legs_of_what_it_closed_before_it_answers(gate: Gatewa
 
 def test_a_cover_that_takes_a_moment_to_be_filled_frees_them_too(tmp_path: Path) -> None:
     rules = replace(Rules(), transit_seconds=0.3)
-    with simulated_account(rules=rules) as account, gateway(tmp_path, account) as gate:
+    with simulated_account(rules=rules) as account, house(tmp_path, account) as gate:
         gate.send()
         later(gate, timedelta())
         while not legs(gate):

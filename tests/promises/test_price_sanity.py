@@ -23,28 +23,28 @@ from app.order import OrderType
 from app.simulator import Fault, FaultKind
 from app.ticket import BuyMode, TicketRules, write_ticket
 from tests.builders import SYMBOL, a_contract, a_position, an_alert, an_order, price_rules
-from tests.gateway import Gateway, gateway
-from tests.instances import posts, simulated_account, with_bands
+from tests.gateway import Gateway
+from tests.instances import house, posts, simulated_account, with_bands
 
 _strikes = iter(range(24800, 27200, 50))
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def one_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("prices")
     with (
         simulated_account() as account,
-        gateway(folder, account, SYMBOL_MASTER_URLS=with_bands(account), BUY_MODE="open", MAX_LOTS_OPEN="9999") as gate,
+        house(folder, account, SYMBOL_MASTER_URLS=with_bands(account), BUY_MODE="open", MAX_LOTS_OPEN="9999") as gate,
     ):
         yield gate
 
 
 @pytest.fixture
-def gate(house: Gateway) -> Iterator[Gateway]:
+def gate(one_house: Gateway) -> Iterator[Gateway]:
     """One gateway for the module; each test takes contracts of its own."""
-    house.account.clear_log()
-    yield house
-    house.account.clear_faults()
+    one_house.account.clear_log()
+    yield one_house
+    one_house.account.clear_faults()
 
 
 class Option:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from app.simulator import Fault, FaultKind, Simulator
-from tests.gateway import Gateway, gateway
-from tests.instances import at_once, instances, simulated_account
+from tests.gateway import Gateway
+from tests.instances import at_once, house, instances, simulated_account
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def account() -> Iterator[Simulator]:
 
 @pytest.fixture
 def gate(tmp_path: Path, account: Simulator) -> Iterator[Gateway]:
-    with gateway(tmp_path, account, WEBHOOK_MAX_QTY="5") as gate:
+    with house(tmp_path, account, WEBHOOK_MAX_QTY="5") as gate:
         yield gate
 
 

@@ -46,7 +46,7 @@ OPENED_AT = NOW + timedelta(seconds=BREAKER_FAILURES - 1)
         (Unresolved("time-out"), True),
         (Unresolved("HTTP 502"), True),
         (NotSent("the connection was refused"), True),
-        (NotSent("Fyers' request limit is reached", again=False), True),
+        (NotSent("Fyers' request limit is reached", again=False, busy=True), False),
         (Accepted("1"), False),
         (Rejected(-99, "no margin", "1"), False),
         (Rejected(-50, "bad tick"), False),
