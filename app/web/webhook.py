@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app.alert import MAX_BODY_BYTES, Alert, authenticate, parse
 from app.alert.strict_json import decode, tokens_in_broken
 from app.config import AllowlistMode, Config
-from app.deadline import ANSWER_AT, Deadline
+from app.deadline import ANSWER_AT, CLAIM, Deadline
 from app.desk import Desk
 from app.errors import AddressNotAllowed, AlertError, Malformed, NotNow, Reason, TooManyRequests, Unauthorized
 from app.execution import Receipt, execute
@@ -54,9 +54,13 @@ class Webhook:
         return response
 
     def _waited(self, request: Request) -> float:
-        """Seconds that the request has waited for a thread of this process (app/server.py): the sender counts them."""
+        """Seconds that the request has waited for a thread of this process (app/server.py): the sender counts them.
+
+        Time to write the alert down is left in any case: where its sender is gone, it lapses, and that rings.
+        """
         arrived: float | None = request.environ.get("gateway.arrived")
-        return 0.0 if arrived is None else max(0.0, self._desk.clock.monotonic() - arrived)
+        waited = 0.0 if arrived is None else self._desk.clock.monotonic() - arrived
+        return min(max(0.0, waited), ANSWER_AT - CLAIM)
 
     def _execute(self, request: Request, deadline: Deadline, request_id: str) -> Receipt:
         with step("parse"):

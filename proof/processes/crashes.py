@@ -7,7 +7,6 @@ is not written down here: a delivery that nobody kills traces them.
 
 import itertools
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from proof.processes.evidence import history_of, unheard_of
 from proof.processes.lab import (
     Lab,
     LedgerKind,
+    a_lab,
     an_account,
     an_office,
     wait_for_a_quiet_day,
@@ -244,8 +244,8 @@ def _text(scenario: Scenario, tier: int) -> Text:
 def prove(kind: LedgerKind, most: int | None = None, seed: int = 1, firestore: str | None = None) -> Result:
     """The whole matrix, or `most` cells of it: a sample that has every scenario, every step and every pattern."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="proof-crashes-") as folder, Nursery() as nursery:
-        matrix = CrashMatrix(Lab(Path(folder), kind, firestore), nursery)
+    with a_lab(kind, firestore) as lab, Nursery() as nursery:
+        matrix = CrashMatrix(lab, nursery)
         with ThreadPoolExecutor(AT_ONCE) as cells:
             steps = dict(zip(SCENARIOS, cells.map(matrix.steps, SCENARIOS), strict=True))
             chosen = list(every_cell(steps.__getitem__))

@@ -6,17 +6,15 @@ commit that submits the order) an answer is 503, so that the alert comes again; 
 
 import socket
 import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.simulator import Fault, FaultKind, Simulator
-from proof.processes.lab import Lab, LedgerKind, an_account, wait_for_a_quiet_day
+from proof.processes.lab import Lab, LedgerKind, a_lab, an_account, wait_for_a_quiet_day
 from proof.processes.nursery import Nursery
 from proof.processes.sender import an_alert, post
 from proof.result import Result
@@ -229,8 +227,8 @@ def prove(
     kind: LedgerKind, cells: Sequence[Cell] = CELLS, firestore: str | None = None, answer_by: float = ANSWER_BY
 ) -> Result:
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="proof-deadlines-") as folder, Nursery() as nursery:
-        deadlines = Deadlines(Lab(Path(folder), kind, firestore), nursery)
+    with a_lab(kind, firestore) as lab, Nursery() as nursery:
+        deadlines = Deadlines(lab, nursery)
         with ThreadPoolExecutor(AT_ONCE) as at_once:
             answered = list(at_once.map(deadlines.run, cells))
     slowest = max(answer.seconds for answer in answered)

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,11 @@ def _live(order: dict[str, Any], line: socket.socket) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         line.sendall(json.dumps({"port": server.server_port, "pid": os.getpid()}).encode())
         line.recv(1)
+    except Exception:  # noqa: BLE001 - whatever it was, it belongs into the output
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(0)
 
 

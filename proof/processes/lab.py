@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from app.adapters.clock import SystemClock
@@ -78,6 +79,15 @@ class Lab:
 
     def new_file(self, name: str) -> Path:
         return self.folder / f"{name}-{next(_names)}"
+
+
+@contextmanager
+def a_lab(kind: LedgerKind, firestore: str | None = None) -> Iterator[Lab]:
+    """A lab in a folder of its own, with the symbols of today in it: no gateway has to fetch them."""
+    with TemporaryDirectory(prefix="proof-") as folder:
+        lab = Lab(Path(folder), kind, firestore)
+        with an_account() as account, an_office(lab.settings(account, f"sqlite:///{lab.new_file('first')}.db")):
+            yield lab
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,7 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 from app.errors import NotNow
 from app.order import OrderStatus
@@ -31,7 +29,7 @@ from app.risk import TradingState
 from app.simulator import Fault, FaultKind, Simulator
 from proof.history import check
 from proof.processes.evidence import history_of, unheard_of
-from proof.processes.lab import ROOT, Lab, LedgerKind, Office, an_account, an_office, wait_for_a_quiet_day
+from proof.processes.lab import ROOT, LedgerKind, Office, a_lab, an_account, an_office, wait_for_a_quiet_day
 from proof.processes.sender import Sender, Text, an_alert
 from proof.processes.server import Server, a_server
 from proof.result import Result
@@ -189,8 +187,7 @@ def prove(kind: LedgerKind, alerts: int = 200, seed: int = 1, firestore: str | N
     wait_for_a_quiet_day()
     started = time.monotonic()
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
-    with tempfile.TemporaryDirectory(prefix="proof-load-") as folder, ExitStack() as stack:
-        lab = Lab(Path(folder), kind, firestore)
+    with a_lab(kind, firestore) as lab, ExitStack() as stack:
         account = stack.enter_context(an_account())
         settings = lab.settings(account, lab.new_ledger())
         office = stack.enter_context(an_office(settings))

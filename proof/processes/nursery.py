@@ -16,7 +16,7 @@ from typing import Self
 from proof.processes.doom import Step
 from proof.processes.lab import ROOT
 
-_READY_WITHIN = 20.0
+_READY_WITHIN = 60.0
 
 
 @dataclass(slots=True)

@@ -1,8 +1,18 @@
 """Whatever hangs, drips or is locked: the answer is with the sender within 2.5 seconds, and says the right thing."""
 
+import signal
+import threading
+import time
+from datetime import timedelta
+
+from app.reconcile import reconcile
+from app.simulator import Fault, FaultKind
 from proof.processes import deadlines
-from proof.processes.lab import LedgerKind
+from proof.processes.lab import LedgerKind, a_lab, an_account, an_office
+from proof.processes.nursery import Nursery
+from proof.processes.sender import Sender, an_alert
 from tests.emulators import firestore_emulator
+from tests.gateway import alert, gateway
 
 
 def test_every_hang_of_every_call_is_answered_in_time_and_before_the_gate_asks_for_another_delivery():
@@ -17,3 +27,36 @@ def test_a_ledger_in_the_cloud_that_falls_silent_is_answered_for_in_time():
 def test_a_cover_that_is_accepted_does_not_wait_for_its_legs_to_the_last_moment():
     cells = [cell for cell in deadlines.CELLS if cell.name.endswith("hangs after a cover")]
     assert deadlines.prove(LedgerKind.SQLITE, cells, answer_by=1.8).violations == ()
+
+
+def test_an_alert_that_waited_for_longer_than_its_sender_is_written_down_and_rings_when_it_lapses(tmp_path):
+    with gateway(tmp_path) as gate, an_office(gate.settings) as office:
+        late = {"gateway.arrived": time.monotonic() - 4.0}
+        answer = gate.app.test_client().post("/webhook", data=alert(), environ_overrides=late)
+        assert answer.status_code == 503
+        office.clock.ahead = timedelta(seconds=90)
+        reconcile(office.desk, office.deadline())
+        assert [notice.kind for notice in office.recorder.notifications] == ["lapsed"]
+        assert gate.live_orders() == []
+
+
+def test_a_process_that_wakes_after_its_sender_hung_up_leaves_its_order_to_be_found_and_told(tmp_path):
+    with a_lab(LedgerKind.SQLITE) as lab, Nursery() as nursery, an_account() as account:
+        settings = lab.settings(account, lab.new_ledger())
+        with nursery.gateway(settings, output=lab.new_file("output")) as paused, an_office(settings) as office:
+            account.fault("place", Fault(FaultKind.LATENCY, processed=True, seconds=0.3))
+            sender = Sender(proxied=False)
+            delivering = threading.Thread(target=sender.deliver, args=(an_alert("alert"), lambda: paused.port))
+            delivering.start()
+            while not any(entry.orders for entry in account.log):
+                time.sleep(0.01)
+            paused.signal(signal.SIGSTOP)
+            delivering.join()
+            assert [delivery.status for delivery in sender.deliveries] == [None]
+            paused.signal(signal.SIGCONT)
+            time.sleep(0.5)
+            office.clock.ahead = timedelta(seconds=60)
+            reconcile(office.desk, office.deadline())
+            [order] = office.desk.ledger.orders(office.deadline())
+            assert order.status == "FILLED"
+            assert [notice.kind for notice in office.recorder.notifications] == ["found"]
