@@ -43,8 +43,9 @@ def from_document(document: Document) -> Order:
     )
 
 
-_ORDER = tuple(part.name for part in fields(Order))
-_TICKET = tuple(part.name for part in fields(Ticket))
+_NAMES = {kind: tuple(part.name for part in fields(kind)) for kind in (Order, Ticket, Transition)}
+_ORDER, _TICKET = _NAMES[Order], _NAMES[Ticket]
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _PRICES = ("tick_size", "ltp", "limit_price", "stop_loss", "take_profit", "stop_loss_points", "take_profit_points")
 
 
@@ -69,10 +70,12 @@ def _transition(document: Document) -> Transition:
 
 
 def _plain_fields(record: Any) -> Document:
-    return {part.name: _plain(getattr(record, part.name)) for part in fields(record)}
+    return {name: _plain(getattr(record, name)) for name in _NAMES[type(record)]}
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_THEY_ARE:
+        return value
     match value:
         case Decimal():
             return plain(value)
