@@ -23,7 +23,8 @@ BOOK_LAG = 80.0  # seconds that an order may be missing from the book; the produ
 TAKEN_LATE = 40.0  # seconds that an order may lie in a queue at the broker before it is taken
 
 CANCELLED, FILLED, REJECTED, PENDING, EXPIRED, STRANGE = 1, 2, 5, 6, 7, 90
-_NAMES = {CANCELLED: "CANCELLED", FILLED: "FILLED", REJECTED: "REJECTED", PENDING: "ACCEPTED", EXPIRED: "EXPIRED"}
+_NAMES = {CANCELLED: "CANCELLED", FILLED: "FILLED", REJECTED: "REJECTED", EXPIRED: "EXPIRED"}
+_NAMES |= {PENDING: "ACCEPTED", STRANGE: "ACCEPTED"}
 _FINAL = (CANCELLED, FILLED, REJECTED, EXPIRED)
 _NEVER = 1e9
 
@@ -58,7 +59,11 @@ class Row:
 
     def working(self, moment: float) -> int:
         status, filled = self.at(moment)
-        return 0 if status in _FINAL else self.quantity - filled
+        return 0 if status in _FINAL else self.size(moment) - filled
+
+    def size(self, moment: float) -> int:
+        """Units; a leg is as large as what its entry has filled."""
+        return self.quantity if self.parent is None else self.parent.at(moment)[1]
 
 
 def _broken(why: str) -> Callable[[str], Reply]:
@@ -150,6 +155,7 @@ class Fyers:
         self.lag = lag
         self.positions_lag = positions_lag
         self.fates: list[str] = []
+        self.chosen: tuple[str, str] | None = None  # what the next POST meets, by name, and what becomes of the order
 
     def call(
         self,
@@ -176,7 +182,8 @@ class Fyers:
 
     def _place(self, payload: dict[str, Any], connect: float, total: float, window: Deadline | None) -> Reply:
         dice, began = self._world.random, self._world.seconds
-        if dice.random() < self.trouble * NEVER_CONNECTED:
+        chosen, self.chosen = self.chosen, None
+        if chosen is None and dice.random() < self.trouble * NEVER_CONNECTED:
             self._world.sleep(dice.uniform(0, connect))
             raise CallFailed("the connection was refused while connecting", wrote=False)
         self._world.sleep(dice.uniform(0, connect) * dice.random())
@@ -185,8 +192,11 @@ class Fyers:
         name, _, become, answer = POSTS[0]
         if dice.random() < self.trouble:
             name, _, become, answer = dice.choices(POSTS, _WEIGHTS)[0]
-        self.fates.append(name)
         fate = dice.choice(become.split())
+        if chosen is not None:
+            name, fate = chosen
+            answer = next(reply for fated, _, _, reply in POSTS if fated == name)
+        self.fates.append(name)
         self.posts.append(Post(self._world.now(), payload["orderTag"], fate == "away", self._world.task_name))
         left = max(0.0, total - (self._world.seconds - began))
         if name == "timed out":
@@ -398,7 +408,7 @@ def _shown(row: Row, now: float) -> dict[str, Any]:
         "side": row.side,
         "productType": "INTRADAY",
         "status": status,
-        "qty": row.quantity,
+        "qty": row.size(now),
         "filledQty": filled,
         "limitPrice": row.price,
         "tradedPrice": row.price if filled else 0,

@@ -46,7 +46,7 @@ def play(seeds: Sequence[int], ledger: str = MEMORY) -> list[str]:
 def one(seed: int, ledger: str = MEMORY) -> list[str]:
     if ledger == MEMORY:
         return [str(violation) for violation in simulate(seed)]
-    with tempfile.TemporaryDirectory(dir=_memory_disk()) as folder:
+    with tempfile.TemporaryDirectory(dir=memory_disk()) as folder:
         store = SqliteLedger(Path(folder) / "ledger.db")
         try:
             return [str(violation) for violation in simulate(seed, store)]
@@ -65,6 +65,6 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _memory_disk() -> str | None:
+def memory_disk() -> str | None:
     """Where a file costs no disk, on systems that have such a place."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of our own inside it

@@ -69,7 +69,7 @@ class Symbols:
 
 
 @contextmanager
-def _virtual_pauses(world: World) -> Iterator[None]:
+def one_process_only(world: World) -> Iterator[None]:
     """The adapter waits between two reads of the real time; here of the world's."""
     real = fyers_broker.time, fyers_broker.random
     fyers_broker.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
@@ -152,11 +152,7 @@ class StoreFaults(LedgerFaults):
         self._world = play.world
 
     def fate(self, name: str) -> Fate:
-        dice, trouble = self._world.random, self._play.store_trouble
-        if not trouble or dice.random() >= trouble:
-            return Fate.FINE
-        fates = (Fate.SLOW, Fate.REFUSED, Fate.DOWN, Fate.LOST) + ((Fate.CONTENDED,) if name == "submit" else ())
-        return dice.choice(fates)
+        return self._play.store_fate(name)
 
     def times(self, patience: float) -> tuple[float, float]:
         dice = self._world.random
@@ -218,14 +214,38 @@ class Shot:
 
     name: str
     alert: Alert
+    fired_at: float = 0.0
+
+    @property
+    def is_windowed(self) -> bool:
+        """True where only time can tell it from another firing."""
+        alert = self.alert
+        return alert.client_id is None and alert.fired_at is None and alert.bar_time is None
+
+
+def a_shot(number: int, tier: int, covers: bool, at: float, age: int = 0, **changes: Any) -> Shot:
+    """The alert by that number, which fired `age` seconds before `at` (seconds of the world)."""
+    alert = replace(_ALERTS["BUY" if covers else "SELL"], **changes)
+    born = EPOCH + timedelta(seconds=int(at) - age)
+    match tier:
+        case 1:
+            alert = replace(alert, client_id=f"id-{number}", fired_at=born if age else None)
+        case 2:
+            alert = replace(alert, order_id=f"o-{number}", fired_at=born)
+        case 3:
+            alert = replace(alert, order_id=f"o-{number}", bar_time=EPOCH)
+        case _:
+            # Without an identity of its own only its order tells it from another of the same minute.
+            alert = replace(alert, strategy=None, order_id=f"o-{number}")
+    return Shot(f"alert {number}", alert, at)
 
 
 class Play:
     """Everybody of one history, and what they do."""
 
-    def __init__(self, seed: int, ledger: Ledger | None = None) -> None:
+    def __init__(self, seed: int, ledger: Ledger | None = None, story: Story | None = None) -> None:
         self.dice = Random(seed)  # noqa: S311 -- repeatable on purpose
-        self.story = Story.drawn(self.dice)
+        self.story = story or Story.drawn(self.dice)
         self.world = World(self.dice)
         self.record = Record()
         self.store = ledger if ledger is not None else MemoryLedger()
@@ -241,18 +261,16 @@ class Play:
         self.desk = self._desk()
         self._number = 0
         self._state = TradingState.ACTIVE
-        self._bad_tick: datetime | None = None
-        self._shots: list[tuple[float, Shot]] = []
         self._last_shot = 0.0
         self._oldest = ENTRY_AGE  # seconds after which nobody may send an alert of this history any more
         self._reconciled = False
 
     def run(self) -> History:
-        with _virtual_pauses(self.world):
+        with one_process_only(self.world):
             self._write_script()
             self.world.spawn(self._scheduler, after=self.dice.uniform(0.0, MINUTE))
             self.world.run()
-        return self._history()
+        return self.history(self._reconciled)
 
     @property
     def is_at_rest(self) -> bool:
@@ -273,6 +291,8 @@ class Play:
             if shot.alert.client_id is not None and dice.random() < 0.05:
                 other = replace(shot, name=f"{shot.name}, another order", alert=replace(shot.alert, lots=3))
                 self._fire(other, first + dice.uniform(0, 20))
+            if shot.is_windowed and dice.random() < 0.3:  # the window is over whichever delivery opened it
+                self._fire(replace(shot, name=f"{shot.name}, fired again"), first + dice.uniform(120, 150))
         if dice.random() < 0.25:
             self._plan_switches()
 
@@ -281,28 +301,20 @@ class Play:
         held = [strike for strike, contract in _CONTRACTS.items() if self.story.short.get(contract.symbol)]
         covers = dice.random() < (0.6 if held else 0.15)
         self._oldest = EXIT_AGE if covers else self._oldest
-        alert = replace(
-            _ALERTS["BUY" if covers else "SELL"],
+        return a_shot(
+            number,
+            dice.choice((1, 1, 1, 2, 3, 4)),
+            covers,
+            first,
+            age=dice.choice((0, 0, 0, 1, 55, 59, 61, 115)),
             strike=dice.choice(held) if covers and held else dice.choice((STRIKES[0], STRIKES[0], STRIKES[1])),
             lots=dice.choice((None, 1, 1, 2)),
             strategy=dice.choice((None, "a", "b")),
         )
-        born = EPOCH + timedelta(seconds=int(first) - dice.choice((0, 0, 0, 1, 55, 59, 61, 115)))
-        match dice.choice((1, 1, 1, 2, 3, 4)):
-            case 1:
-                alert = replace(alert, client_id=f"id-{number}", fired_at=dice.choice((None, born)))
-            case 2:
-                alert = replace(alert, order_id=f"o-{number}", fired_at=born)
-            case 3:
-                alert = replace(alert, order_id=f"o-{number}", bar_time=EPOCH)
-            case _:
-                # Without an identity of its own only its order tells it from another of the same minute.
-                alert = replace(alert, strategy=None, order_id=f"o-{number}")
-        return Shot(f"alert {number}", alert)
 
     def _fire(self, shot: Shot, at: float) -> None:
         self._last_shot = max(self._last_shot, at)
-        self.world.spawn(self._on_a_host(lambda: self._deliver(shot, 0)), after=at)
+        self.world.spawn(self._on_a_host(lambda: self.deliver(shot, 0)), after=at)
 
     def _plan_switches(self) -> None:
         dice = self.dice
@@ -320,11 +332,11 @@ class Play:
         """The load balancer: any process that lives, or a new one in the place of one that died."""
 
         def start() -> None:
-            self.world.spawn(job, host=self._host())
+            self.world.spawn(job, host=self.a_host())
 
         return start
 
-    def _deliver(self, shot: Shot, number: int) -> None:
+    def deliver(self, shot: Shot, number: int = 0) -> None:
         sent_at = self.world.now()
         self._number += 1
         request_id = f"request-{self._number}"
@@ -344,7 +356,7 @@ class Play:
 
     def _send_again(self, shot: Shot, number: int) -> None:
         if number < RESENDS:
-            job = self._on_a_host(lambda: self._deliver(shot, number + 1))
+            job = self._on_a_host(lambda: self.deliver(shot, number + 1))
             self.world.spawn(job, after=RESEND_AFTER)
             self._last_shot = max(self._last_shot, self.world.seconds + RESEND_AFTER)
 
@@ -394,15 +406,16 @@ class Play:
             self.world.sleep(MINUTE)
 
     def _tick(self, last: bool) -> None:
-        self.world.spawn(lambda: self._reconcile(last), host=self._host())
+        self.world.spawn(lambda: self.reconcile_once(last), host=self.a_host())
 
-    def _host(self) -> Host:
+    def a_host(self) -> Host:
+        """A process that lives."""
         place = self.dice.randrange(len(self.hosts))
         if self.hosts[place].dead:
             self.hosts[place] = Host()
         return self.hosts[place]
 
-    def _reconcile(self, last: bool) -> None:
+    def reconcile_once(self, last: bool = False) -> None:
         began, went_well = self.world.now(), False
         after_close = last and self.story.after_close
         try:
@@ -424,6 +437,12 @@ class Play:
         self.fyers.read_trouble = 0.0
 
     # -- what happens to processes and in the store
+
+    def store_fate(self, name: str) -> Fate:
+        if not self.store_trouble or self.dice.random() >= self.store_trouble:
+            return Fate.FINE
+        fates = (Fate.SLOW, Fate.REFUSED, Fate.DOWN, Fate.LOST) + ((Fate.CONTENDED,) if name == "submit" else ())
+        return self.dice.choice(fates)
 
     def maybe_die(self) -> None:
         if self.death and self.dice.random() < self.death:
@@ -467,14 +486,23 @@ class Play:
             refresh_symbols=lambda _: {},
         )
 
-    def _history(self) -> History:
-        deadline = Deadline(self.world.monotonic, 1.0)
+    def deadline(self, seconds: float = 10.0) -> Deadline:
+        return Deadline(self.world.monotonic, seconds)
+
+    def use(self, store: Ledger) -> None:
+        """Another connection to the store: the service was started anew."""
+        self.store = store
+        self.desk = self._desk()
+
+    def history(self, reconciled: bool) -> History:
+        """`reconciled`: everything has come to rest, and nothing happens in the minutes that follow."""
+        rest = 3 * MINUTE if reconciled else 0.0
         return History(
-            ended_at=self.world.now() + timedelta(seconds=3 * MINUTE),  # nothing happens in these any more
+            ended_at=self.world.now() + timedelta(seconds=rest),
             deliveries=self.record.deliveries,
             posts=self.fyers.posts,
             broker_orders=self.fyers.broker_orders(),
-            orders=self.store.orders(deadline),
+            orders=self.store.orders(self.deadline()),
             notifications=self.record.notifications,
             holdings=self.fyers.holdings(),
             halts=self.record.halts,
@@ -483,7 +511,7 @@ class Play:
             limits=self.story.limits,
             entry_age=ENTRY_AGE,
             exit_age=EXIT_AGE,
-            reconciled=self._reconciled,
+            reconciled=reconciled,
         )
 
 

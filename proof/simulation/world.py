@@ -70,6 +70,16 @@ class World:
         self._serve(self._next())
         self._over.acquire()
 
+    def run_now(self, job: Callable[[], None], host: Host) -> None:
+        """One job alone, in a process of its own, to its end or its death."""
+        before, self._task = self._task, Task(job, host)
+        try:
+            job()
+        except Killed:
+            pass
+        finally:
+            self._task = before
+
     def sleep(self, seconds: float) -> None:
         """Lets time pass, and with it whoever wakes earlier. Raises Killed where the process died meanwhile."""
         wakes = self.seconds + seconds

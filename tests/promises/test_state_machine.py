@@ -1,0 +1,198 @@
+"""Any order of deliveries, broker fates, store faults, deaths, restarts, flips and human words: the promises hold at
+each step, and in the end ledger and book agree."""
+
+import logging
+import tempfile
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from app.adapters.sqlite import SqliteLedger
+from app.order import OrderStatus
+from app.reconcile import SETTLE
+from app.risk import TradingState
+from proof.faulty_ledger import Fate
+from proof.history import check
+from proof.simulation import Play, Shot, Story, a_shot, memory_disk, one_process_only
+from proof.simulation.fyers import POSTS
+from tests.builders import no_limits
+
+FATES = [(name, become) for name, _, becoming, _ in POSTS for become in becoming.split()]
+CALM = Story(
+    hosts=1,
+    trouble=0.0,
+    read_trouble=0.0,
+    store_trouble=0.0,
+    death=0.0,
+    sink_trouble=0.0,
+    lag=0.0,
+    positions_lag=0.0,
+    limits=no_limits(lots_open=4, orders_per_day=6),
+    short={"NSE:NIFTY26NOV26000CE": 65},
+    after_close=False,
+)
+
+
+class Bench(Play):
+    """A play without a script: each thing happens when it is told to."""
+
+    def __init__(self, ledger):
+        super().__init__(7, ledger, CALM)
+        self.dies_after = None
+        self.store_fates = deque()
+        self.come_again = []
+
+    def maybe_die(self):
+        if self.dies_after is not None:
+            self.dies_after -= 1
+            if self.dies_after < 0:
+                self.dies_after = None
+                self.world.die()
+
+    def store_fate(self, name):
+        return self.store_fates.popleft() if self.store_fates else Fate.FINE
+
+    def calm(self):
+        self.store_fates.clear()
+        self.dies_after = None
+
+    def _send_again(self, shot, number):
+        self.come_again.append(shot)
+
+
+class Gateway(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(dir=memory_disk())
+        self.path = Path(self.folder.name) / "ledger.db"
+        self.bench = Bench(SqliteLedger(self.path))
+        self.alone = one_process_only(self.bench.world)
+        self.alone.__enter__()
+        logging.disable(logging.CRITICAL)
+        self.shots: list[Shot] = []
+        self.next_minute = 60.0
+
+    def teardown(self):
+        self.bench.fyers.chosen = None
+        self.pass_time(max(400.0, self.bench.fyers.quiet_at() - self.bench.world.seconds + 120))
+        violations = check(self.bench.history(reconciled=True))
+        self.alone.__exit__(None, None, None)
+        logging.disable(logging.NOTSET)
+        self.bench.store.close()
+        self.folder.cleanup()
+        assert violations == []
+        assert self.bench.world.crashes == []
+
+    # -- the sender
+
+    @initialize()
+    def first(self):
+        self.fire(1, covers=False, fate=("accepted", "live"))
+
+    @rule(
+        tier=st.sampled_from([1, 2, 3, 4]),
+        covers=st.booleans(),
+        fate=st.sampled_from(FATES),
+    )
+    def fire(self, tier, covers, fate):
+        shot = a_shot(len(self.shots), tier, covers, self.bench.world.seconds)
+        self.shots.append(shot)
+        self.bench.fyers.chosen = fate
+        self.deliver(shot)
+
+    @rule(number=st.integers(0, 99), fate=st.sampled_from(FATES))
+    def fire_again(self, number, fate):
+        """The same bytes: a resend, or a second firing within the minute."""
+        shot = self.shots[number % len(self.shots)]
+        if shot.is_windowed and self.bench.world.seconds - shot.fired_at > 40:
+            return  # after its window it is another alert, and this would have to know of it
+        self.bench.fyers.chosen = fate
+        self.deliver(shot)
+
+    @rule(fate=st.sampled_from(FATES))
+    @precondition(lambda self: self.bench.come_again)
+    def send_again_after_503(self, fate):
+        self.bench.fyers.chosen = fate
+        self.deliver(self.bench.come_again.pop(0))
+
+    @rule(number=st.integers(0, 99))
+    def fire_another_order_with_the_same_id(self, number):
+        shot = self.shots[number % len(self.shots)]
+        if shot.alert.client_id is not None:
+            other = replace(shot, name=f"{shot.name}, another order", alert=replace(shot.alert, lots=3))
+            self.deliver(other)
+
+    def deliver(self, shot):
+        if shot.is_windowed and self.bench.world.seconds - shot.fired_at > 40:
+            return
+        self.bench.world.run_now(lambda: self.bench.deliver(shot), self.bench.a_host())
+        self.bench.fyers.chosen = None
+        self.bench.calm()
+
+    # -- what goes wrong in the next delivery
+
+    @rule(after=st.integers(0, 16))
+    def let_the_next_process_die(self, after):
+        self.bench.dies_after = after
+
+    @rule(
+        fine=st.integers(0, 6),
+        fate=st.sampled_from([Fate.SLOW, Fate.REFUSED, Fate.DOWN, Fate.LOST]),
+    )
+    def let_the_store_fail(self, fine, fate):
+        self.bench.store_fates.extend([Fate.FINE] * fine + [fate])
+
+    # -- the others
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 20.0, 61.0, 130.0]))
+    def pass_time(self, seconds):
+        """And with it Cloud Scheduler's minutes."""
+        self.bench.calm()
+        ends = self.bench.world.seconds + seconds
+        while self.next_minute <= ends:
+            self.bench.world.seconds = max(self.bench.world.seconds, self.next_minute)
+            self.next_minute += 60.0
+            self.reconcile()
+        self.bench.world.seconds = max(self.bench.world.seconds, ends)
+
+    @rule()
+    def reconcile(self):
+        self.bench.world.run_now(lambda: self.bench.reconcile_once(), self.bench.a_host())
+
+    @rule()
+    def restart(self):
+        self.bench.store.close()
+        self.bench.use(SqliteLedger(self.path))
+
+    @rule(state=st.sampled_from(list(TradingState)))
+    def flip(self, state):
+        self.bench.calm()
+        self.bench.switch(state, "by hand", self.bench.deadline())
+
+    @rule()
+    def a_human_says_what_is_not_there(self):
+        """As `orders resolve` does, of orders that truly are not at the broker and never will be."""
+        self.bench.calm()
+        there = {row.tag for row in self.bench.fyers.rows}
+        for order in self.bench.store.orders(self.bench.deadline(), in_flight=True):
+            old = order.submitted_at and self.bench.world.now() - order.submitted_at >= SETTLE
+            if order.status is OrderStatus.SUBMITTED and order.tag not in there and old:
+                step = order.moved(OrderStatus.NOT_PLACED, self.bench.world.now(), message="looked")
+                self.bench.desk.ledger.record(step, self.bench.deadline())
+
+    @invariant()
+    def every_promise_holds(self):
+        assert check(self.bench.history(reconciled=False)) == []
+
+
+Gateway.TestCase.settings = settings(
+    max_examples=150,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestAnyOrderOfEvents = Gateway.TestCase
