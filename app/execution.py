@@ -19,12 +19,12 @@ from app.desk import Desk
 from app.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.exposure import Exposure
 from app.market import Market, MarketReads
-from app.notice import Notice, Severity, duplicate_notice, facts_of, notice_of, what
+from app.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
 from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
 from app.protection import free_legs
-from app.risk import Account, Decision, NeedsBook, decide
+from app.risk import Account, Decision, NeedsBook, decide, entry_unseen
 from app.steps import step
 from app.ticket import BuyMode, write_ticket
 
@@ -50,8 +50,7 @@ def execute(alert: Alert, desk: Desk, deadline: Deadline, request_id: str) -> Re
     received = _received(alert, identity, desk, request_id)
     refusal = _refusal(alert, received, desk)
     reads = None if refusal else MarketReads(alert, desk, deadline)  # beside the claim
-    with step("claim"):
-        order = desk.ledger.claim(received, _window(identity, desk), deadline)
+    order = _claim(received, identity, desk, deadline)
     if order.fingerprint != received.fingerprint:
         raise _same_id(order, received, desk, deadline)
     if order.status is not OrderStatus.RECEIVED:
@@ -64,6 +63,18 @@ def execute(alert: Alert, desk: Desk, deadline: Deadline, request_id: str) -> Re
         return _overtaken(overtaken.current, desk, deadline)
     _tell(receipt.order, desk, deadline)
     return receipt
+
+
+@step("claim")
+def _claim(received: Order, identity: Identity, desk: Desk, deadline: Deadline) -> Order:
+    """Without a ledger nothing is written down, so somebody is told directly: this alert may be lost."""
+    try:
+        return desk.ledger.claim(received, _window(identity, desk), deadline)
+    except NotNow as problem:
+        text = f"Not written down, {what(received)}: {problem.message} If its resends fail as well, the alert is lost."
+        notice = Notice(f"unclaimed:{identity.digest}", "unclaimed", Severity.CRITICAL, text)
+        desk.notifier.send(notice, deadline)
+        raise
 
 
 def _advance(
@@ -87,7 +98,7 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         if market.exposure.shows(order.tag):
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
     with step("price"):
-        ticket = write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets)
+        ticket = _ticket(alert, market, desk, deadline)
     _check_master(ticket, desk)
     receipt = Receipt(order.priced(ticket))
     for _ in range(ATTEMPTS):
@@ -104,6 +115,21 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         if deadline.left() < SUBMIT_NEEDS_LEFT:
             break
     return receipt
+
+
+def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Ticket:
+    """Raises Denied; but an exit whose entry was sent moments ago, or still rests, is put off, not denied for good."""
+    try:
+        return write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets)
+    except Denied as denied:
+        if denied.reason is not Reason.NO_SHORT_TO_COVER:
+            raise
+        symbol, now = market.contract.symbol, desk.clock.now()
+        if market.exposure.entries_working(symbol) or entry_unseen(
+            desk.ledger.account(deadline), symbol, market.exposure, now
+        ):
+            raise NotNow(Reason.POSITION_UNKNOWN, f"an entry of {symbol} is on its way and not filled yet") from denied
+        raise
 
 
 def _check_master(ticket: Ticket, desk: Desk) -> None:
@@ -238,7 +264,7 @@ def _finished(order: Order, denied: Denied, desk: Desk) -> Order:
 
 def _seen_before(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
     """TradingView sends again only after a 5xx, so a second one of an order that went on is a second firing."""
-    post(duplicate_notice(order), desk.ledger, desk.notifier, deadline)
+    post(duplicate_notice(order, desk.clock.now()), desk.ledger, desk.notifier, deadline)
     return Receipt(order, duplicate=True)
 
 
@@ -251,13 +277,19 @@ def _overtaken(order: Order, desk: Desk, deadline: Deadline) -> Receipt:
 
 def _same_id(order: Order, received: Order, desk: Desk, deadline: Deadline) -> SameIdOtherOrder:
     text = f"The id of {what(order)} came again with another order, {what(received)}. The second was refused."
-    notice_id = f"{order.key}:other:{received.fingerprint[:16]}"
+    notice_id = f"{order.key}:other:{received.fingerprint[:16]}:{hour_of(received.received_at)}"
     post(Notice(notice_id, "same-id", Severity.CRITICAL, text, facts_of(order)), desk.ledger, desk.notifier, deadline)
     return SameIdOtherOrder()
 
 
 @step("tell")
 def _tell(order: Order, desk: Desk, deadline: Deadline) -> None:
-    """The newest step's notice is in the outbox already; it is delivered now where time allows."""
-    if (notice := notice_of(order)) is not None and deadline.left() > 0:
-        deliver(notice, desk.ledger, desk.notifier, deadline)
+    """The newest step's notice is in the outbox already; it is delivered now where time allows.
+
+    What goes wrong here must not change the answer: an order may be at the broker.
+    """
+    try:
+        if (notice := notice_of(order)) is not None and deadline.left() > 0:
+            deliver(notice, desk.ledger, desk.notifier, deadline)
+    except Exception:
+        log.exception("a notice could not be delivered; reconcile does it", extra={"key": order.key})

@@ -27,21 +27,31 @@ class Exposure:
 
     def short(self, symbol: str, preferred: Product) -> tuple[Product, int] | None:
         """The short to cover in a contract, with its own product type; the preferred one where there are two."""
-        shorts = {
-            row.product: -row.net_quantity for row in self.positions if row.symbol == symbol and row.net_quantity < 0
-        }
-        known = {Product(name): units for name, units in shorts.items() if name in Product.__members__}
+        return self.closable(symbol, preferred, Side.BUY)
+
+    def closable(self, symbol: str, preferred: Product, side: Side) -> tuple[Product, int] | None:
+        """What an order of that side can close in a contract: a short for BUY, a long for SELL; product and units."""
+        sign = -1 if side is Side.BUY else 1
+        rows = (row for row in self.positions if row.symbol == symbol)
+        units_of = {row.product: sign * row.net_quantity for row in rows if sign * row.net_quantity > 0}
+        known = {Product(name): units for name, units in units_of.items() if name in Product.__members__}
         if not known:
             return None
         product = preferred if preferred in known else max(known, key=lambda name: known[name])
         return product, known[product]
 
-    def covers_working(self, symbol: str, product: Product) -> int:
-        """Units that orders already in the book will buy back, protective legs not counted."""
+    def entries_working(self, symbol: str) -> bool:
+        """Whether an order of ours that opens a short in that contract may still be filled."""
+        return any(
+            row.symbol == symbol and row.side == Side.SELL and row.ours and row.working for row in self.book or ()
+        )
+
+    def covers_working(self, symbol: str, product: Product, side: Side = Side.BUY) -> int:
+        """Units that orders already in the book will close, protective legs not counted."""
         return sum(
             row.working
             for row in self.book or ()
-            if (row.symbol, row.side, row.product) == (symbol, Side.BUY, product) and row.parent_id is None
+            if (row.symbol, row.side, row.product) == (symbol, side, product) and row.parent_id is None
         )
 
 
@@ -66,28 +76,34 @@ def positions_lag(positions: Iterable[Position], book: Iterable[BookRow], symbol
     Then the positions are older than the book: what was filled in between is in neither of them, and a cover would be
     counted from a short that is gone. Positions without totals of the day (a wire that leaves them out) tell nothing.
     """
-    rows = {(row.symbol, row.product): row for row in positions}
+    rows: dict[str, list[Position]] = {}
+    for row in positions:
+        rows.setdefault(row.symbol, []).append(row)
     return any(
-        _lags(rows.get(place), bought, sold)
-        for place, (bought, sold) in _filled(book).items()
-        if symbol is None or place[0] == symbol
+        _lags(rows.get(name, []), bought, sold)
+        for name, (bought, sold) in _filled(book).items()
+        if symbol is None or name == symbol
     )
 
 
-def _lags(row: Position | None, bought: int, sold: int) -> bool:
-    if row is None:
+def _lags(rows: Sequence[Position], bought: int, sold: int) -> bool:
+    """Over all product types: a position that was converted from one to the other has its orders in the old one."""
+    if not rows:
         return bought != sold  # what is closed again may be missing, what is open may not
-    return bought > (bought if row.bought is None else row.bought) or sold > (sold if row.sold is None else row.sold)
+    return _more(bought, [row.bought for row in rows]) or _more(sold, [row.sold for row in rows])
 
 
-def _filled(book: Iterable[BookRow]) -> dict[tuple[str, str], tuple[int, int]]:
-    """Units bought and sold by the orders in the book, by symbol and product."""
-    filled: dict[tuple[str, str], tuple[int, int]] = {}
+def _more(filled: int, traded: Sequence[int | None]) -> bool:
+    return None not in traded and filled > sum(units or 0 for units in traded)
+
+
+def _filled(book: Iterable[BookRow]) -> dict[str, tuple[int, int]]:
+    """Units bought and sold by the orders in the book, by symbol."""
+    filled: dict[str, tuple[int, int]] = {}
     for row in book:
-        bought, sold = filled.get((row.symbol, row.product), (0, 0))
-        buys = row.side == Side.BUY
+        bought, sold = filled.get(row.symbol, (0, 0))
         units = row.filled_quantity
-        filled[row.symbol, row.product] = (bought + units, sold) if buys else (bought, sold + units)
+        filled[row.symbol] = (bought + units, sold) if row.side == Side.BUY else (bought, sold + units)
     return filled
 
 

@@ -39,7 +39,8 @@ def orphans(positions: Sequence[Position], book: Sequence[BookRow]) -> list[Book
 
     Stop-losses and take-profits are counted apart, since the one that fills takes the other away.
     """
-    parents = {row.broker_order_id for row in book if row.ours}
+    # While an entry is working its legs may stand there already, waiting for its fill.
+    parents = {row.broker_order_id for row in book if row.ours and not row.working}
     legs = (row for row in book if row.parent_id in parents)
     return [row for rows in _closing(positions, legs) for row in rows]
 

@@ -17,6 +17,7 @@ from app.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.desk import Desk
 from app.errors import NotNow, Reason
 from app.exposure import Exposure, expose, positions_lag
+from app.ticket import BuyMode
 
 _Read = TypeVar("_Read")
 
@@ -28,13 +29,18 @@ class Market:
     exposure: Exposure
 
 
+def may_cover(alert: Alert, buy_mode: BuyMode) -> bool:
+    """Whether the alert may close something: BUY always; SELL where BUY opens longs."""
+    return alert.side is Side.BUY or buy_mode is BuyMode.OPEN
+
+
 class MarketReads:
     """Started at once, waited for later. The order book is read for what may be a cover; an entry asks when it must."""
 
     def __init__(self, alert: Alert, desk: Desk, deadline: Deadline) -> None:
         self._desk = desk
         self._deadline = deadline
-        self._covers = alert.side is Side.BUY
+        self._covers = may_cover(alert, desk.tickets.buy_mode)
         self._priced = self._start(lambda: _contract_and_quote(alert, desk, deadline))
         self._positions = self._start(self._read_positions)
         self._book = self._start(self._read_book) if self._covers else None

@@ -7,6 +7,7 @@ consumer can tell a second delivery from a second event.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -101,10 +102,10 @@ def _breaker_notice(before: Account, account: Account) -> Notice | None:
     return Notice(f"breaker:{account.open_until.isoformat()}", "breaker", Severity.CRITICAL, text)
 
 
-def duplicate_notice(order: Order) -> Notice:
-    """The same alert came again after it was answered: suppressed, and somebody should know."""
+def duplicate_notice(order: Order, at: datetime) -> Notice:
+    """The same alert came again after it was answered: suppressed, and somebody should know, once in an hour."""
     text = f"Suppressed a second {what(order)}: the first is {order.status}. Nothing was sent again."
-    return Notice(f"{order.key}:duplicate", "duplicate", Severity.WARNING, text, facts_of(order))
+    return Notice(f"{order.key}:duplicate:{hour_of(at)}", "duplicate", Severity.WARNING, text, facts_of(order))
 
 
 def summary_of(many: Sequence[Notice]) -> Notice:
@@ -116,6 +117,11 @@ def summary_of(many: Sequence[Notice]) -> Notice:
     )
     notice_id = f"summary:{kind}:{hashlib.sha256(ids.encode('utf-8', 'replace')).hexdigest()[:16]}"
     return Notice(notice_id, "summary", Severity.WARNING, text, {"kind": kind, "held_back": str(len(many))})
+
+
+def hour_of(at: datetime) -> str:
+    """The hour (UTC) in a notice's id: what goes on for days rings again each hour, and not each time."""
+    return at.astimezone(UTC).strftime("%Y%m%d%H")
 
 
 def what(order: Order) -> str:

@@ -40,9 +40,11 @@ def positions_after(book: Sequence[BookRow], desk: Desk, deadline: Deadline) -> 
     In this order, a leg that fills in between makes the position smaller than the book says, and is not taken for
     protection; and no leg is taken for an orphan because its entry's fill does not show yet.
     """
+    ours = {row.symbol for row in book if row.ours}
+    judged = [row for row in book if row.symbol in ours]  # what somebody trades by hand elsewhere is no concern of this
     for _ in range(2):
         positions = desk.broker.positions(deadline)
-        if not positions_lag(positions, book):
+        if not positions_lag(positions, judged):
             return positions
     raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled")
 

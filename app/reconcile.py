@@ -26,7 +26,7 @@ from app.order import MOVES, Order, OrderStatus
 from app.outbox import drain, post
 from app.ports import Overtaken
 from app.protection import cancel_all, positions_after
-from app.risk import UNRESOLVED_AT_ONCE, Account, doubt_reduces
+from app.risk import BOOK_LAG, UNRESOLVED_AT_ONCE, Account, doubt_reduces
 
 SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a request that still lives records its own outcome within this
 ABSENCE_TAKES = timedelta(seconds=60)
@@ -75,6 +75,7 @@ def reconcile(desk: Desk, deadline: Deadline, after_close: bool = False) -> Repo
         book = desk.broker.order_book(deadline)
     except NotNow as problem:
         run.report.book = problem.message
+        run.in_the_dark()
     else:
         run.reached()
         run.follow(book)
@@ -138,6 +139,13 @@ class _Run:
             if (step := after_row(current, row, self._now())) is not None:
                 self._record(step)
 
+    def in_the_dark(self) -> None:
+        """Without a book: an order that no request speaks for any more is in doubt all the same, and rings."""
+        for order in list(self._orders.values()):
+            if order.status is _S.SUBMITTED and order.reason is None and not self._is_young(order):
+                why = "the request that sent it ended without an answer, and the order book cannot be read"
+                self._record(order.unresolved(self._now(), why))
+
     def absences(self, book: Sequence[BookRow], final: bool) -> None:
         """What the book's silence says about orders in doubt, where the reading is valid."""
         tags = {row.tag for row in book}
@@ -156,6 +164,8 @@ class _Run:
         """
         orders = {order.tag: order for order in self._orders.values()}
         ours = [row for row in book if row.ours]
+        if any(row.tag not in orders for row in ours):  # claimed after the ledger was read and before the book was
+            orders |= {order.tag: order for order in self._desk.ledger.orders(self._deadline, day=self._today)}
         for row in ours:
             order = orders.get(row.tag)
             if order is None or (order.status in _NEVER_PLACED and row.status is not _S.REJECTED):
@@ -168,6 +178,8 @@ class _Run:
             self.report.doubled.append(tag)
             self._tell(f"doubled:{tag}", f"{live[tag]} orders at Fyers have the one tag {tag}. Check them at once.")
         for order in self._not_shown(book):
+            if self._now() - _submitted_at(order) < BOOK_LAG:
+                continue  # a book may be late
             self.report.missing.append(order.key)
             text = f"{what(order)}, order {order.broker_order_id}, is not in Fyers' order book. Check it at once."
             self._tell(f"missing:{order.key}", text, order)
@@ -184,9 +196,7 @@ class _Run:
             return
         for (symbol, product), units in overbought(positions, book, covers).items():
             self.report.overbought.append(f"{symbol}-{product}")
-            text = (
-                f"{units} {symbol} ({product}) are long: a cover and a stop-loss both filled. Close what is open."
-            )
+            text = f"{units} {symbol} ({product}) are long: a cover and a stop-loss both filled. Close what is open."
             self._tell(f"overbought:{self._today}:{symbol}-{product}:{units}", text)
         settled = [order for order in self._orders.values() if self._now() - _submitted_at(order) >= SETTLE]
         for entry in naked(settled, positions, book):

@@ -83,6 +83,7 @@ class Account:
     """The shared document. `orders` and `premium` (rupees) are the day's; `recent` holds the last minutes.
 
     `failures` are those of the line within the last minute; until `open_until` the breaker keeps entries back.
+    `damaged` says that the stored one cannot be read: it is HALTED, and only a new trading state replaces it.
     """
 
     state: TradingState = TradingState.ACTIVE
@@ -95,13 +96,14 @@ class Account:
     recent: tuple[Sent, ...] = ()
     failures: tuple[datetime, ...] = ()
     open_until: datetime | None = None
+    damaged: bool = False
 
     def switched(self, state: TradingState, reason: str, author: str, at: datetime) -> "Account":
-        return replace(self, state=state, reason=reason, author=author, changed_at=at)
+        return replace(self, state=state, reason=reason, author=author, changed_at=at, damaged=False)
 
     def on(self, day: str) -> "Account":
-        """The document on a given day: counters start anew, the trading state stays."""
-        return self if self.day == day else replace(self, day=day, orders=0, premium=Decimal(0))
+        """The document on a given day: counters start anew, the trading state stays. A late clock resets nothing."""
+        return self if day <= self.day else replace(self, day=day, orders=0, premium=Decimal(0))
 
     def counted(self, order: Order, at: datetime, keep: timedelta, most: int) -> "Account":
         """One more order. Those of the last `keep` are remembered, and of these at most so many."""
@@ -139,7 +141,7 @@ class Account:
 
     def reached(self) -> "Account":
         """The broker has answered a read: the breaker is closed. An order never tries it out."""
-        return replace(self, failures=(), open_until=None)
+        return self if self.damaged else replace(self, failures=(), open_until=None)
 
 
 GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED})
@@ -152,6 +154,8 @@ def teaches(order: Order) -> bool:
 
 def learned(account: Account, order: Order) -> Account:
     """The account document after the order's newest step; a ledger stores both in one commit."""
+    if account.damaged:
+        return account
     if order.status in GIVES_BACK:
         account = account.given_back(order)
     return account.failed(order.transitions[-1].at) if _line_failed(order) else account
@@ -176,6 +180,8 @@ Decide = Callable[[Account], Decision]
 
 def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> Decision:
     """The order SUBMITTED and counted, or DENIED with its reason; and the account document as it is afterwards."""
+    if account.damaged:  # nothing is written over it: what it counted may still be read by a human
+        return order.denied(now, Reason.TRADING_HALTED, f"trading is halted: {account.reason}"), account
     account = doubt_reduces(account.on(str(ist_day(now))), exposure.unresolved, now)
     if account.open_until is not None and now >= account.open_until:
         account = account.reached()  # by the reads that `exposure` comes from
@@ -205,6 +211,12 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
         if exposure.book is None and lots_open + _may_rest(account, limits, now) + ticket.lots > limits.lots_open:
             raise NeedsBook
         _check_entry(ticket, order.strategy, account, limits, lots_open, exposure.realised, now)
+
+
+def entry_unseen(account: Account, symbol: str, exposure: Exposure, now: datetime) -> bool:
+    """Whether an entry of that contract went out a moment ago and the order book does not show it yet."""
+    sent = (one for one in account.recent if one.symbol == symbol and not one.covers and one.quantity)
+    return any(now - one.at < BOOK_LAG and not exposure.shows(one.tag) for one in sent)
 
 
 def _may_rest(account: Account, limits: Limits, now: datetime) -> int:
@@ -239,10 +251,14 @@ def _check_rates(ticket: Ticket, account: Account, limits: Limits, now: datetime
 
 
 def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
-    """A cover must not buy more than is short, and a cover sent a moment ago may show in neither book nor position."""
+    """A cover must not buy more than is short, and a cover sent a moment ago may show in neither book nor position.
+
+    (Where BUY opens longs, a SELL that closes one is such a cover, the other way round.)
+    """
     covering = sum(sent.quantity for sent in unseen if sent.covers and sent.symbol == ticket.symbol)
-    short = exposure.short(ticket.symbol, ticket.product)
-    left = short[1] - exposure.covers_working(ticket.symbol, ticket.product) - covering if short else 0
+    closable = exposure.closable(ticket.symbol, ticket.product, ticket.side)
+    working = exposure.covers_working(ticket.symbol, ticket.product, ticket.side)
+    left = closable[1] - working - covering if closable else 0
     if ticket.quantity > left:
         raise NotNow(
             Reason.POSITION_UNKNOWN,

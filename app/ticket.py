@@ -73,20 +73,23 @@ def _quantity(alert: Alert, contract: Contract) -> int:
 def _intent(
     alert: Alert, contract: Contract, wanted: int, exposure: Exposure, buy_mode: BuyMode
 ) -> tuple[Product, int, bool]:
-    """Product, units, and whether it covers. A cover never buys more than what is left of the short."""
-    if alert.side is Side.SELL:
+    """Product, units, and whether it covers. A cover never buys more than what is left of the short.
+
+    Where BUY opens longs, SELL closes one that is open, by the same rule.
+    """
+    if alert.side is Side.SELL and buy_mode is BuyMode.COVER:
         return alert.product, wanted, False
-    short = exposure.short(contract.symbol, alert.product)
-    if short is None:
+    closable = exposure.closable(contract.symbol, alert.product, alert.side)
+    if closable is None:
         if buy_mode is BuyMode.OPEN:
             return alert.product, wanted, False
         raise Denied(Reason.NO_SHORT_TO_COVER, f"BUY covers a short, and {contract.symbol} has none open")
-    product, units = short
-    left = units - exposure.covers_working(contract.symbol, product)
+    product, units = closable
+    left = units - exposure.covers_working(contract.symbol, product, alert.side)
     if left <= 0:
         raise Denied(
             Reason.NO_SHORT_TO_COVER,
-            f"the short of {units} {contract.symbol} is being bought back already by orders in the book",
+            f"the {units} {contract.symbol} that are open are being closed already by orders in the book",
         )
     return product, min(wanted, left), True
 

@@ -71,7 +71,7 @@ def from_document(document: dict[str, Any]) -> Account:
             open_until=_moment(open_until) if open_until is not None else None,
         )
     except (KeyError, ValueError, TypeError, ArithmeticError):
-        return Account(state=TradingState.HALTED, reason="the account document cannot be read")
+        return Account(state=TradingState.HALTED, reason="the account document cannot be read", damaged=True)
 
 
 def _sent(sent: Sent) -> list[Any]:

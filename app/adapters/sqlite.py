@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.adapters import account_document
+from app.adapters.stored_text import read_notice, read_order, readable
 from app.deadline import CLAIM, RECORD, SUBMIT, Deadline
 from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
-from app.order.document import from_document, to_document
+from app.order.document import to_document
 from app.ports import Overtaken, Window
 from app.risk import Account, Decide, learned, teaches
 
@@ -134,7 +135,7 @@ class SqliteLedger:
         most = _LATEST if day is None and not in_flight else -1  # reconcile needs all that is in flight
         query = f"SELECT document FROM orders WHERE {' AND '.join(where)} ORDER BY received_at DESC LIMIT {most}"  # noqa: S608 -- fixed words only
         with self._reading(deadline) as db:
-            return [from_document(json.loads(row[0])) for row in db.execute(query, values)]
+            return readable((row[0] for row in db.execute(query, values)), read_order)
 
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
         with self._reading(deadline) as db:
@@ -156,7 +157,7 @@ class SqliteLedger:
     def outbox(self, deadline: Deadline) -> list[Notice]:
         with self._reading(deadline) as db:
             rows = db.execute("SELECT document FROM outbox WHERE delivered = 0 ORDER BY number LIMIT 100")
-            return [Notice.from_document(json.loads(row[0])) for row in rows]
+            return readable((row[0] for row in rows), read_notice)
 
     def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
         with self._writing(deadline.within(RECORD)) as db:
@@ -230,7 +231,7 @@ class SqliteLedger:
 
 def _stored(db: sqlite3.Connection, key: str) -> Order | None:
     row = db.execute("SELECT document FROM orders WHERE key = ?", (key,)).fetchone()
-    return from_document(json.loads(row[0])) if row else None
+    return read_order(row[0]) if row else None
 
 
 def _step(db: sqlite3.Connection, key: str) -> tuple[str, int]:

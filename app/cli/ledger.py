@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import sys
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from app.bootstrap import open_ledger
 from app.cli.settings import configured
@@ -12,6 +13,8 @@ from app.cli.table import table
 from app.deadline import Deadline
 from app.errors import MEANING, Reason
 from app.order import Order, OrderStatus
+from app.ports import Overtaken
+from app.reconcile import SETTLE
 from app.risk import TradingState
 from app.web.answers import detailed
 
@@ -21,7 +24,7 @@ _PATIENCE = 10.0  # seconds
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     orders = commands.add_parser("orders", help="list the orders of the ledger")
     orders.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    orders.add_argument("--day", metavar="YYYY-MM-DD", help="of one IST day")
+    orders.add_argument("--day", type=date.fromisoformat, metavar="YYYY-MM-DD", help="of one IST day")
     orders.add_argument("--in-flight", action="store_true", help="only those that may still change")
     orders.set_defaults(run=_orders)
     verbs = orders.add_subparsers(dest="verb", metavar="resolve")
@@ -41,7 +44,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _orders(args: argparse.Namespace) -> int:
     with ExitStack() as resources:
         ledger = open_ledger(configured(), resources)
-        orders = ledger.orders(_deadline(), day=args.day, in_flight=args.in_flight)
+        orders = ledger.orders(_deadline(), day=str(args.day) if args.day else None, in_flight=args.in_flight)
     if args.json:
         print(json.dumps({"orders": [detailed(order) for order in orders]}, indent=2))
     else:
@@ -54,15 +57,23 @@ def _resolve(args: argparse.Namespace) -> int:
         ledger = open_ledger(configured(), resources)
         matching = [order for order in ledger.orders(_deadline(), in_flight=True) if order.key.startswith(args.key)]
         if len(args.key) < 8 or len(matching) != 1:
-            print(f"error: {len(matching)} orders in flight begin with {args.key}; one, by 8 digits or more, is needed")
-            return 1
-        order = matching[0]
+            return _refused(f"{len(matching)} orders in flight begin with {args.key}; name one, by 8 digits or more")
+        order, now = matching[0], datetime.now(UTC)
         if order.status is not OrderStatus.SUBMITTED:
-            print(f"error: the order is {order.status}; only an order in doubt can be resolved")
-            return 1
-        ledger.record(order.moved(OrderStatus.NOT_PLACED, datetime.now(UTC), message=args.reason), _deadline())
+            return _refused(f"the order is {order.status}; only an order in doubt can be resolved")
+        if now - (order.submitted_at or now) < SETTLE:
+            return _refused("the request that sent the order may still be at it; try again in a few seconds")
+        try:
+            ledger.record(order.moved(OrderStatus.NOT_PLACED, now, message=args.reason), _deadline())
+        except Overtaken as overtaken:
+            return _refused(f"the order has just become {overtaken.current.status}")
     print(f"{order.key} is NOT_PLACED: {args.reason}")
     return 0
+
+
+def _refused(why: str) -> int:
+    print(f"error: {why}", file=sys.stderr)
+    return 1
 
 
 def _row(order: Order) -> dict[str, str]:

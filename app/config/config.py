@@ -16,6 +16,8 @@ from app.secret import Secret
 from app.ticket import BuyMode, TicketRules
 
 FYERS_HOST = "api-t1.fyers.in"
+LEAST_WINDOW = timedelta(seconds=30)
+LONGEST_AGE = timedelta(minutes=15)
 FYERS_MASTERS = (
     "https://public.fyers.in/sym_details/NSE_FO.csv",
     "https://public.fyers.in/sym_details/BSE_FO.csv",
@@ -212,7 +214,18 @@ def _check_paper(config: Config, read: Reader) -> None:
 
 
 def _check_live(config: Config, read: Reader) -> None:
-    at_fyers = split(config.fyers.api_url or "").hostname == FYERS_HOST
+    hosts = {split(url).hostname for url in (config.fyers.api_url, config.fyers.data_url) if url is not None}
+    if len(hosts) > 1 and not any(fault.startswith(("FYERS_API_URL", "FYERS_DATA_URL")) for fault in read.faults):
+        read.fault("FYERS_API_URL, FYERS_DATA_URL", "name two hosts; orders and prices must come from one place")
+    at_fyers = not all(is_loopback(host) for host in hosts)
+    if at_fyers and config.ages.dedupe_window < LEAST_WINDOW:
+        seconds = int(LEAST_WINDOW.total_seconds())
+        read.fault("DEDUPE_WINDOW_SECONDS", f"must be at least {seconds}: TradingView resends for 15 s and more")
+    if at_fyers and max(config.ages.entry, config.ages.exit) > LONGEST_AGE:
+        seconds = int(LONGEST_AGE.total_seconds())
+        read.fault(
+            "ALERT_MAX_AGE_SECONDS, EXIT_MAX_AGE_SECONDS", f"must be at most {seconds}; who is older is not meant"
+        )
     if at_fyers and not config.limits.within_fyers_rate:
         read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
     if at_fyers and config.calendar.session is None:

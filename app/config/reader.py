@@ -94,7 +94,7 @@ class Reader:
         parts = split(text.rstrip("/"))
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             self.fault(name, "plain http is allowed to loopback only; use https")
-        elif parts.scheme not in ("http", "https") or not parts.hostname:
+        elif parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
             self.fault(name, f"must be an address such as https://api-t1.fyers.in{ending}")
         elif not parts.path.endswith(ending):
             self.fault(name, f"must end in {ending}")

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from ipaddress import ip_address
 from threading import Lock
 
 from flask import Request
@@ -16,7 +17,10 @@ def peer_of(request: Request) -> str:
     Everything further left in that header is the sender's own word (Cloud Run appends the peer it saw).
     """
     forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return forwarded or request.remote_addr or "unknown"
+    try:
+        return str(ip_address(forwarded or request.remote_addr or ""))
+    except ValueError:
+        return "unknown"  # no address, so nobody knows what it is; it is not repeated
 
 
 class Strikes:

@@ -2,27 +2,31 @@
 
 import hashlib
 import logging
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from flask import Request, Response
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.alert import MAX_BODY_BYTES, Alert, authenticate, parse
 from app.alert.strict_json import decode, tokens_in_broken
 from app.config import AllowlistMode, Config
+from app.config.reader import MIN_SECRET
 from app.deadline import ANSWER_AT, CLAIM, Deadline
 from app.desk import Desk
 from app.errors import AddressNotAllowed, AlertError, Malformed, NotNow, Reason, TooManyRequests, Unauthorized
 from app.execution import Receipt, execute
-from app.notice import Notice, Severity
+from app.notice import Notice, Severity, hour_of
 from app.outbox import post
 from app.steps import Steps, begin, step
 from app.web.answers import answer_error, answer_receipt, too_large
 from app.web.intake import Strikes, peer_of
 
 log = logging.getLogger("gateway.webhook")
+
+BODY_ARRIVES = 2.0  # seconds
 
 
 class Webhook:
@@ -65,8 +69,8 @@ class Webhook:
     def _execute(self, request: Request, deadline: Deadline, request_id: str) -> Receipt:
         with step("parse"):
             peer = peer_of(request)
-            self._check_address(peer)
             body = _body(request)
+            self._check_address(peer, body, deadline)
             alert = self._authentic_alert(body, request.headers.get("Idempotency-Key"), peer, deadline)
         self._warn_of_stranger(peer)
         if alert.unknown:
@@ -82,9 +86,10 @@ class Webhook:
         try:
             document = decode(body)
         except Malformed as malformed:
+            problem = self._fit_to_show(malformed)
             if any(self._is_right(token) for token in tokens_in_broken(body)):
-                self._tell_refused(body, malformed, deadline)
-            raise
+                self._tell_refused(body, problem, deadline)
+            raise problem from None
         try:
             authenticate(document.get("token"), self._secrets)
         except Unauthorized:
@@ -94,8 +99,15 @@ class Webhook:
         try:
             return parse(document, idempotency_key)
         except Malformed as malformed:
-            self._tell_refused(body, malformed, deadline)
-            raise
+            problem = self._fit_to_show(malformed)
+            self._tell_refused(body, problem, deadline)
+            raise problem from None
+
+    def _fit_to_show(self, malformed: Malformed) -> Malformed:
+        """A field may be named by the secret itself, whole or cut off: then nothing of it is repeated."""
+        if any(secret.decode()[:MIN_SECRET] in malformed.message for secret in self._secrets):
+            return Malformed("body", "has the secret in another place than token; it belongs in token alone")
+        return malformed
 
     def _is_right(self, token: str) -> bool:
         try:
@@ -105,15 +117,23 @@ class Webhook:
         return True
 
     def _tell_refused(self, body: bytes, malformed: Malformed, deadline: Deadline) -> None:
-        notice_id = f"refused:{hashlib.sha256(body).hexdigest()[:32]}"
+        hour = hour_of(self._desk.clock.now())
+        notice_id = f"refused:{hashlib.sha256(body).hexdigest()[:32]}:{hour}"
         text = f"An alert was refused, because it cannot be read: {malformed.message}. No order was sent."
         notice = Notice(notice_id, "refused", Severity.WARNING, text, {"field": malformed.field})
         post(notice, self._desk.ledger, self._desk.notifier, deadline)
 
-    def _check_address(self, peer: str) -> None:
-        if self._config.ip_allowlist is AllowlistMode.ENFORCE and peer not in self._config.tradingview_ips:
-            log.warning("an address that is not on the list was turned away", extra={"peer": peer})
-            raise AddressNotAllowed
+    def _check_address(self, peer: str, body: bytes, deadline: Deadline) -> None:
+        """TradingView does not promise its addresses: the owner is told where one with his secret is turned away."""
+        if self._config.ip_allowlist is not AllowlistMode.ENFORCE or peer in self._config.tradingview_ips:
+            return
+        log.warning("an address that is not on the list was turned away", extra={"peer": peer})
+        if any(self._is_right(token) for token in tokens_in_broken(body)):
+            text = f"An alert with the right secret came from {peer}, which is not in TRADINGVIEW_IPS, and was refused."
+            notice_id = f"address:{peer}:{hour_of(self._desk.clock.now())}"
+            notice = Notice(notice_id, "address", Severity.CRITICAL, text, {"peer": peer})
+            post(notice, self._desk.ledger, self._desk.notifier, deadline)
+        raise AddressNotAllowed
 
     def _warn_of_stranger(self, peer: str) -> None:
         if self._config.ip_allowlist is AllowlistMode.WARN and peer not in self._config.tradingview_ips:
@@ -121,10 +141,19 @@ class Webhook:
 
 
 def _body(request: Request) -> bytes:
+    """The whole body. Who sends half of one may not keep a thread: sixteen of them would be the whole instance."""
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(BODY_ARRIVES)
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise too_large() from None
+    except (ClientDisconnected, OSError):
+        raise Malformed("body", f"did not arrive whole within {BODY_ARRIVES:.0f} s") from None
+    finally:
+        if connection is not None:
+            connection.settimeout(None)
     if len(body) > MAX_BODY_BYTES:
         raise too_large()
     return body

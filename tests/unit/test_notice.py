@@ -1,6 +1,7 @@
 """Every step that needs somebody is told once, in one sentence, and never with a secret in it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -92,9 +93,10 @@ def test_an_order_without_a_contract_is_named_by_what_was_asked_for() -> None:
     assert notice.text == "Denied, SELL NIFTY 26000 CE WEEKLY: the exchange is closed"
 
 
-def test_a_second_firing_is_told_once_with_what_became_of_the_first() -> None:
-    notice = duplicate_notice(order_in(S.FILLED))
-    assert notice == duplicate_notice(order_in(S.FILLED))
+def test_a_second_firing_is_told_once_an_hour_with_what_became_of_the_first() -> None:
+    notice = duplicate_notice(order_in(S.FILLED), NOW)
+    assert notice == duplicate_notice(order_in(S.FILLED), NOW + timedelta(minutes=20))
+    assert notice.id != duplicate_notice(order_in(S.FILLED), NOW + timedelta(hours=1)).id
     assert "FILLED" in notice.text
     assert "Nothing was sent again" in notice.text
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from app.adapters import account_document
 from app.adapters.firestore.store import Stored
+from app.adapters.stored_text import read_notice, read_order
 from app.errors import NotNow, Reason
 from app.notice import Notice
 from app.order import Order
-from app.order.document import from_document, to_document
+from app.order.document import to_document
 from app.ports import Window
 from app.risk import Account
 
@@ -44,7 +45,7 @@ def stepped(order: Order, word: str) -> Fields:
 
 
 def order_of(stored: Stored) -> Order:
-    return from_document(json.loads(stored.get("order")))
+    return read_order(stored.get("order"))
 
 
 def expected(stored: Stored) -> Order:
@@ -87,7 +88,7 @@ def waiting(notice: Notice, word: str) -> Fields:
 
 
 def notice_in(stored: Stored) -> Notice:
-    return Notice.from_document(json.loads(stored.get("notice")))
+    return read_notice(stored.get("notice"))
 
 
 def half_delivered(stored: Stored, by: Sequence[str], word: str) -> Fields | None:

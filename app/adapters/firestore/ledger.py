@@ -50,6 +50,7 @@ from app.adapters.firestore.documents import (
     wrote,
 )
 from app.adapters.firestore.store import Again, Store, Stored, persevere
+from app.adapters.stored_text import readable
 from app.deadline import CLAIM, RECORD, SUBMIT, Deadline
 from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
@@ -169,12 +170,12 @@ class FirestoreLedger:
             newest = orders.order_by("received_at", direction=Query.DESCENDING)
             found = self._find(newest.limit(_LATEST), deadline)
         # Sorted and, where both are asked for, sifted by day here: in the query that would need a composite index.
-        wanted = [order for order in map(order_of, found) if day in (None, order.day)]
+        wanted = [order for order in readable(found, order_of) if day in (None, order.day)]
         return sorted(wanted, key=lambda order: order.received_at, reverse=True)
 
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
         submitted = self._collection("orders").where(filter=FieldFilter("status", "==", OrderStatus.SUBMITTED.value))
-        orders = map(order_of, self._find(submitted, deadline))
+        orders = readable(self._find(submitted, deadline), order_of)
         return sum(order.submitted_at is None or order.submitted_at < before for order in orders)
 
     def account(self, deadline: Deadline) -> Account:
@@ -199,7 +200,7 @@ class FirestoreLedger:
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
         found = self._find(self._collection("outbox").order_by("waiting_since").limit(100), deadline)
-        return [notice_in(stored) for stored in found]
+        return readable(found, notice_in)
 
     def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
         part, reference = deadline.within(RECORD), self._named("outbox", notice_id)

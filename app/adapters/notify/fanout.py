@@ -11,6 +11,7 @@ drain tells many as one. CRITICAL ones are never held back.
 
 import copy
 import logging
+import re
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ WITHIN = 600.0  # seconds
 FREE_TRIES = 3  # of what may have arrived; after them each pause is twice the last
 FIRST_PAUSE = 180.0  # seconds; so it comes five times in the first ten minutes at most
 _REMEMBERED = 2_000
+_LINK = re.compile(r"(https?://[^/\s]+)/\S*")
 
 Taken = Callable[[str, Sequence[str], Deadline], None]
 
@@ -120,7 +122,8 @@ class Fanout:
         known.has.update(notice.taken)
         if new:
             extra = {"notice": notice.id, "kind": notice.kind, "facts": dict(notice.facts)}
-            log.log(_LEVEL[notice.severity], "%s", notice.text, extra=extra)
+            # A login link is for the phone alone: who reads the log must not be able to use it.
+            log.log(_LEVEL[notice.severity], "%s", _LINK.sub(r"\1/…", notice.text), extra=extra)
         return known
 
     def _count(self, kind: str) -> None:
