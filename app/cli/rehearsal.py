@@ -45,6 +45,9 @@ class Then:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
