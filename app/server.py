@@ -20,7 +20,7 @@ keepalive = 75  # longer than the front end keeps its connections, so that it ne
 max_requests = 0
 accesslog = None
 errorlog = "-"
-loglevel = "warning"
+loglevel = "error"  # its warnings repeat lines that are no HTTP, and with them whatever secret stood there
 control_socket_disable = True
 
 
