@@ -1,8 +1,8 @@
 # The gateway as one image: locked wheels, compiled bytecode, no build tools, no root.
 #
 # The base is pinned by tag, so that each build brings Python 3.11's and Debian's security fixes along. For a base that
-# cannot move pin it by digest in both FROM lines: `docker buildx imagetools inspect python:3.11-slim-bookworm` shows it;
-# then write python:3.11-slim-bookworm@sha256:… and renew it by hand.
+# cannot move, pin it by digest in both FROM lines: `docker buildx imagetools inspect python:3.11-slim-bookworm` shows
+# it; then write python:3.11-slim-bookworm@sha256:… and renew it by hand.
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore

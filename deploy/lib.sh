@@ -177,7 +177,7 @@ new_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 # --- the service ------------------------------------------------------------------------------------------------------
 
-# Fills ENVIRONMENT with what the gateway is told, and PLACE with where and as whom it runs. After need_settings, find_url.
+# Fills ENVIRONMENT with what the gateway is told and PLACE with where it runs, as whom. After need_settings, find_url.
 revision_flags() {
   local env=(
     "GOOGLE_CLOUD_PROJECT=$PROJECT"
@@ -237,7 +237,7 @@ service_flags() {
     --max-instances="${MAX_INSTANCES:-3}"
     --cpu=1 --memory=512Mi --cpu-boost
     # CPU only while a request is answered. It is enough: no effect is left to a background thread, notices are sent
-    # before the answer or by the next reconcile. --no-cpu-throttling would bill a warm instance as if it worked all day.
+    # before the answer or by the next reconcile. --no-cpu-throttling would bill a warm instance as one that works.
     --cpu-throttling
     # Above the gateway's own bounds (2.5 s for an alert, 50 s for a task): this one answers 504 and kills nothing.
     --timeout=60

@@ -13,6 +13,7 @@ import pytest
 
 from tests.deploy.cloud import DEPLOY, LIVE, Cloud, tool
 
+PARSER = Path(__file__).with_name("gcloud_parser.py")
 SCRIPTS = ["lib.sh", "setup", "release", "rollback", "rotate-secret", "doctor", "settings.example"]
 OTHERS = [
     ("release", "--dry-run"),
@@ -41,50 +42,59 @@ def test_every_script_is_known_to_the_tests_and_can_be_run() -> None:
     assert all(os.access(DEPLOY / name, os.X_OK) for name in bash)
 
 
-def refused(commands: Sequence[Sequence[str]], home: Path) -> list[str]:
-    """The commands that gcloud's parser does not take, each with what it says. Nothing is run or asked."""
-    unique = {shlex.join(["gcloud", *argv]) for argv in commands}
-    listed = home / "commands.json"
-    listed.write_text(json.dumps([{"command_string": command} for command in sorted(unique)]))
-    environ = os.environ | {"CLOUDSDK_CONFIG": str(home), "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1"}
-    lint = ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={listed}"]
-    done = subprocess.run(lint, env=environ, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)
-    assert len(results) == len(unique)
-    return [f"{result['error_message']}: {result['command_string']}" for result in results if not result["success"]]
-
-
-@pytest.fixture
-def parser(tmp_path: Path) -> Path:
-    """Where gcloud may keep things while it parses. Under CI its absence would be a proof left out."""
+@pytest.fixture(scope="module")
+def gcloud() -> tuple[str, str]:
+    """gcloud's own Python, and where it is installed. Under CI its absence would be a proof left out."""
     if shutil.which("gcloud") is None:
         why = "the Google Cloud CLI is not installed: https://cloud.google.com/sdk/docs/install"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
-    return tmp_path
+    asked = ["gcloud", "info", "--format=value(basic.python_location,installation.sdk_root)"]
+    python, root = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120).stdout.split()
+    return python, root
+
+
+def refused(commands: Sequence[Sequence[str]], gcloud: tuple[str, str], home: Path) -> dict[tuple[str, ...], str]:
+    """The commands that gcloud's parser does not take, each with what it says."""
+    unique = sorted({tuple(argv) for argv in commands})
+    environ = {"CLOUDSDK_CONFIG": str(home), "PATH": os.environ["PATH"]}
+    python, root = gcloud
+    done = subprocess.run(
+        [python, str(PARSER), root], input=json.dumps(unique), env=environ, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return {argv: said for argv, said in zip(unique, json.loads(done.stdout), strict=True) if said is not None}
+
+
+PLANTED = [
+    ("run", "deploy", "s", "--imagee=i"),
+    ("run", "deploy", "s", "--vpc-egress=nowhere"),
+    ("runn", "deploy", "s"),
+]
 
 
 def test_gcloud_takes_every_command(
-    live: Cloud, again: Cloud, new: Callable[[dict[str, str]], Cloud], parser: Path
+    live: Cloud,
+    again: Cloud,
+    new: Callable[[dict[str, str]], Cloud],
+    gcloud: tuple[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     commands = live.argvs() + again.argvs()
     others = new(LIVE | {"WARM": "always"})
     commands += [argv for words in OTHERS for argv in others.shown(*words)]
     commands += others.shown("setup", "--dry-run", "schedule")
     commands += documented()
-    commands += [["run", "deploy", "gateway", "--image=image", "--vpc-egress=nowhere"], ["run", "deploy", "--imagee=x"]]
-    wrong = refused(commands, parser)
-    assert len(wrong) == 2, "\n".join(wrong)  # the two that were planted, and no other
-    assert "nowhere" in wrong[1]
-    assert "--imagee" in wrong[0]
+    wrong = refused([*commands, *PLANTED], gcloud, tmp_path_factory.mktemp("gcloud"))
+    assert {argv: said for argv, said in wrong.items() if argv not in PLANTED} == {}
+    assert len(wrong) == len(PLANTED)  # so it does look
 
 
 def documented() -> list[list[str]]:
-    """The gcloud commands of deploy/README.md, with its $NAMES as they are."""
+    """The gcloud commands of deploy/README.md, with a value for each of its $NAMES."""
     blocks = re.findall(r"```console\n(.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    found = [match for line in lines for match in re.findall(r"gcloud [^|)]+", line)]
-    assert len(found) > 5
-    return [shlex.split(command, comments=True)[1:] for command in found]
+    text = re.sub(r"\$\{?\w+\}?", "my-project", "\n".join(blocks))
+    found = [command for line in text.splitlines() for command in re.findall(r"gcloud [^|>)#;]+", line)]
+    assert len(found) == 5
+    return [shlex.split(command)[1:] for command in found]

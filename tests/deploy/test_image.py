@@ -148,11 +148,10 @@ def test_the_image_s_files_and_command_serve_on_the_port_that_is_given(image: Pa
     assert not healthy(image, port)
     with served(image, tmp_path, port) as server:
         ends = time.monotonic() + 60
-        while not listening(port):
+        while not (listening(port) and healthy(image, port)):  # the socket is there before the service is
             assert server.poll() is None, server.stderr and server.stderr.read()
-            assert time.monotonic() < ends, "it does not come up"
+            assert time.monotonic() < ends, "it does not become healthy"
             time.sleep(0.1)
-        assert healthy(image, port)
         refused = requests.get(f"http://127.0.0.1:{port}/webhook", timeout=5)
         # What the uptime check of deploy/setup looks for.
         assert refused.status_code == 405
