@@ -47,10 +47,13 @@ class Project:
     secrets: dict[str, list[str | None]] = field(default_factory=dict)
     service: dict[str, Any] | None = None
     urls: dict[str, str] = field(default_factory=dict)
+    failing: list[str] | None = None  # the first words of commands that fail, whatever they ask for
 
     def answer(self, argv: list[str], fed: str) -> str | None:
         """What gcloud would print; None where it would say that there is nothing of that name."""
         self.calls.append(Call(argv, fed))
+        if self.failing is not None and argv[: len(self.failing)] == self.failing:
+            return None
         words = [word for word in argv if not word.startswith("--")]
         given = flags(argv)
         if words[:2] == ["projects", "describe"]:

@@ -79,6 +79,15 @@ def test_a_secret_that_is_left_empty_is_made_or_left_out(new: InProject) -> None
     )
 
 
+def test_a_secret_that_cannot_be_looked_at_is_never_replaced(copy: InProject) -> None:
+    cloud = copy(LIVE)
+    cloud.project.failing = ["secrets", "versions", "list"]
+    assert cloud.run("setup", "secrets", typed="\n" * 5, ok=False).returncode == 1
+    assert not cloud.argvs("secrets", "versions", "add")
+    assert cloud.run("release", "settings", ok=False).returncode == 1  # and no revision does without it
+    assert not cloud.argvs("run", "deploy")
+
+
 @pytest.mark.parametrize("settings", [PAPER, LIVE], ids=["paper", "live"])
 def test_the_gateway_accepts_the_environment_that_a_revision_gets(
     live: Cloud, new: InProject, settings: dict[str, str]
