@@ -147,6 +147,8 @@ def one_post_for_each_attempt(history: History) -> Iterator[Violation]:
         if len(sent) > (allowed := len(attempts(order))):
             yield Violation("I6", order.key, f"{len(sent)} POSTs in {allowed} attempts")
         for first, second in pairwise(sent):
+            if first.turned_away and first.request_id is not None and first.request_id == second.request_id:
+                yield Violation("I6", order.key, "turned away, and sent again by the same request")
             if not first.turned_away:
                 yield Violation(
                     "I6", order.key, f"sent again at {second.at.time()} with no proof that nothing was sent"
@@ -154,17 +156,21 @@ def one_post_for_each_attempt(history: History) -> Iterator[Violation]:
 
 
 def nothing_is_sent_late(history: History) -> Iterator[Violation]:
-    """I7: no POST after the send window, nor for an alert that is too old."""
+    """I7: no POST after the send window, nor for an alert that is too old, by what its sender knows of its age."""
     by_tag = _by_tag(history.orders)
+    fired = {delivery.order_key: delivery.fired_at for delivery in history.deliveries if delivery.fired_at}
+    stopped = {_tag(delivery, history) for delivery in history.deliveries if delivery.paused}
     for post in history.posts:
         if (order := by_tag.get(post.tag)) is None:
             continue
         before = [step.at for step in attempts(order) if step.at <= _late(post, history)]
-        window = SUBMIT + SEND_WINDOW + history.slack
+        # Where a process stood still, the window may have begun late; but it ends with the request's own time.
+        window = (ANSWER_BY if None in stopped or post.tag in stopped else SUBMIT + SEND_WINDOW) + history.slack
         if before and (late := _seconds(max(before), post.at)) > window:
             yield Violation("I7", order.key, f"sent {late:.2f} s after it was submitted")
         allowed = history.exit_age if _covers(order) else history.entry_age
-        if (age := _seconds(order.alert_at, post.at)) > allowed + ANSWER_BY + history.slack:
+        age = _seconds(fired.get(order.key) or order.alert_at, post.at)
+        if age > allowed + ANSWER_BY + history.slack:
             yield Violation("I7", order.key, f"sent when the alert was {age:.1f} s old; {allowed:.0f} s are allowed")
 
 

@@ -15,7 +15,8 @@ class Delivery:
 
     `alert` is the sender's own name for what it sent: the same name, the same body. `status` None: no answer came (the
     process died, or the sender hung up). `key` is the order's key where the sender can tell it without the answer.
-    `genuine`: it had the right secret. `paused`: the process was stopped or killed under it, so its time says nothing.
+    `fired_at` is when the alert fired, where it says so. `genuine`: it had the right secret. `paused`: the process was
+    stopped or killed under it, so its time says nothing.
     """
 
     alert: str
@@ -24,6 +25,7 @@ class Delivery:
     status: int | None = None
     answer: Mapping[str, Any] = field(default_factory=dict)
     key: str | None = None
+    fired_at: datetime | None = None
     genuine: bool = True
     paused: bool = False
 

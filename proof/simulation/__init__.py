@@ -1,7 +1,9 @@
 """The production flow in a world of its own: each seed is one history, and replays it exactly."""
 
+from proof.simulation.parts import one_process_only
+from proof.simulation.play import Play, simulate
 from proof.simulation.run import MEMORY, SQLITE, memory_disk, play, quiet, run
-from proof.simulation.script import Play, Shot, Story, a_shot, one_process_only, simulate
+from proof.simulation.story import Shot, Story, a_shot
 
 __all__ = [
     "MEMORY",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.adapters.sqlite import SqliteLedger
 from proof.result import Result
-from proof.simulation.script import simulate
+from proof.simulation.play import simulate
 
 MEMORY, SQLITE = "memory", "sqlite"
 _PART = 500

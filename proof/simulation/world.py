@@ -32,12 +32,13 @@ class Host:
 
 
 class Task:
-    __slots__ = ("host", "job", "name", "started", "turn")
+    __slots__ = ("host", "job", "name", "started", "stopped", "turn")
 
     def __init__(self, job: Callable[[], None], host: Host | None) -> None:
         self.job = job
         self.host = host
         self.name = ""
+        self.stopped = False
         self.started = False
         self.turn: threading.Lock | None = None
 
@@ -102,6 +103,15 @@ class World:
     @property
     def task_name(self) -> str:
         return self._task.name
+
+    def stand_still(self, seconds: float) -> None:
+        """The running task gets no time: its process is stopped, or somebody else has the processor."""
+        self._task.stopped = True
+        self.sleep(seconds)
+
+    @property
+    def task_stood_still(self) -> bool:
+        return self._task.stopped
 
     def die(self) -> None:
         """The process of the running task dies, here and now."""

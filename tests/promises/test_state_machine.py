@@ -28,12 +28,14 @@ CALM = Story(
     read_trouble=0.0,
     store_trouble=0.0,
     death=0.0,
+    stop=0.0,
     sink_trouble=0.0,
     lag=0.0,
     positions_lag=0.0,
     limits=no_limits(lots_open=4, orders_per_day=6),
     short={"NSE:NIFTY26NOV26000CE": 65},
     after_close=False,
+    partial=0.0,
 )
 
 
@@ -46,7 +48,7 @@ class Bench(Play):
         self.store_fates = deque()
         self.come_again = []
 
-    def maybe_die(self):
+    def step(self):
         if self.dies_after is not None:
             self.dies_after -= 1
             if self.dies_after < 0:

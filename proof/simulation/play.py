@@ -1,243 +1,49 @@
-"""One history from one seed: who sends what and when, what breaks, and what everybody saw of it."""
+"""One history, played: the sender, the processes, Cloud Scheduler, the owner."""
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 from app.adapters.fyers import FyersBroker
-from app.adapters.fyers import broker as fyers_broker
-from app.alert import Alert, OptionType, parse
-from app.alert.strict_json import decode
+from app.alert import Alert
 from app.calendar import Calendar
-from app.contract import Contract
 from app.deadline import ANSWER_AT, Deadline
-from app.desk import AgeRules, Desk
+from app.desk import Desk
 from app.errors import AlertError, NotNow
 from app.execution import execute
-from app.notice import Notice
-from app.order import Order, OrderType
-from app.ports import Ledger, Token
-from app.pricing import PriceRules
+from app.order import Order
+from app.ports import Ledger
 from app.reconcile import reconcile
-from app.risk import SYSTEM, Account, Limits, TradingState
-from app.ticket import BuyMode, TicketRules
+from app.risk import SYSTEM, Account, TradingState
 from app.web.answers import HTTP_OF_STATUS, http_of
 from proof.faulty_ledger import Fate, FaultyLedger
-from proof.faulty_ledger import Faults as LedgerFaults
-from proof.history import Delivery, Halt, History, Notification, Pause, Violation, check
-from proof.simulation.fyers import LOT, SYMBOLS, Fyers
+from proof.history import Delivery, Halt, History, Pause, Violation, check
+from proof.simulation.fyers import RECONCILE, Fyers
 from proof.simulation.memory import MemoryLedger
-from proof.simulation.world import EPOCH, Host, Killed, Readers, World
+from proof.simulation.parts import Record, Sink, StoreFaults, Tokens, one_process_only
+from proof.simulation.story import (
+    ACCOUNT,
+    AGES,
+    CONTRACTS,
+    ENTRY_AGE,
+    EXIT_AGE,
+    STRIKES,
+    TICKETS,
+    Shot,
+    Story,
+    Symbols,
+    a_shot,
+)
+from proof.simulation.world import Host, Killed, Readers, World
 
-ACCOUNT = "SIMULATED"
-RESENDS, RESEND_AFTER = 3, 5.0  # TradingView's, and only after 500-599 except 504
+# TradingView's: another delivery only after 500-599 except 504, and never after it hung up.
+RESENDS, RESEND_AFTER, HANGS_UP_AFTER = 3, 5.0, 3.0
 MINUTE = 60.0
 RECONCILE_HAS = 50.0  # seconds of the scheduler's minute
-ENTRY_AGE, EXIT_AGE, WINDOW = 60.0, 120.0, 60.0
-STRIKES = (Decimal(26000), Decimal(26100))
-
-_TICKETS = TicketRules(PriceRules(OrderType.LIMIT, Decimal(200), Decimal(15), Decimal(25), Decimal(10)), BuyMode.COVER)
-_AGES = AgeRules(timedelta(seconds=ENTRY_AGE), timedelta(seconds=EXIT_AGE), timedelta(seconds=WINDOW))
-_CONTRACTS = {
-    strike: Contract(symbol, "NIFTY", date(2026, 11, 26), strike, OptionType.CE, LOT, Decimal("0.05"))
-    for strike, symbol in zip(STRIKES, SYMBOLS, strict=True)
-}
-_BODY = {"token": "", "symbol": "NIFTY", "strikeprice": 26000, "optionType": "CE", "expiry": "WEEKLY"}
-_ALERTS = {side: parse(decode(json.dumps(_BODY | {"action": side}).encode())) for side in ("BUY", "SELL")}
-_BY_SYMBOL = {contract.symbol: contract for contract in _CONTRACTS.values()}
-
-
-class Symbols:
-    """Two contracts of one underlying. Implements `ports.SymbolMaster`."""
-
-    as_of = EPOCH.date()
-
-    def lookup_symbol(self, symbol: str) -> Contract | None:
-        return _BY_SYMBOL.get(symbol)
-
-    def spot_symbol(self, underlying: str, exchange: str | None) -> str:
-        raise NotImplementedError("no alert here says its strike by its place")
-
-    def resolve(self, underlying: str, exchange: str | None, expiry: Any, strike: Any, *_: Any, **__: Any) -> Contract:  # noqa: ARG002
-        return _CONTRACTS[strike]
-
-
-@contextmanager
-def one_process_only(world: World) -> Iterator[None]:
-    """The adapter waits between two reads of the real time; here of the world's."""
-    real = fyers_broker.time, fyers_broker.random
-    fyers_broker.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
-    fyers_broker.random = SimpleNamespace(uniform=world.random.uniform)  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        fyers_broker.time, fyers_broker.random = real
-
-
-@dataclass(slots=True)
-class Story:
-    """What one history is like: drawn from the seed before anything happens."""
-
-    hosts: int
-    trouble: float
-    read_trouble: float
-    store_trouble: float
-    death: float  # of a process, at each port call
-    sink_trouble: float
-    lag: float
-    positions_lag: float
-    limits: Limits
-    short: dict[str, int]
-    after_close: bool
-
-    @classmethod
-    def drawn(cls, dice: Random) -> "Story":
-        wild = dice.random()
-        short = {symbol: LOT * dice.choice((0, 0, 1, 2)) for symbol in SYMBOLS} if dice.random() < 0.5 else {}
-        return cls(
-            hosts=dice.choice((1, 2, 3)),
-            trouble=dice.choice((0.0, 0.3, 0.6, 1.0)),
-            read_trouble=dice.choice((0.0, 0.0, 0.1, 0.3)) * wild,
-            # With store and sink both out of reach nobody can be told of anything: not both in one history.
-            store_trouble=dice.choice((0.0, 0.0, 0.05, 0.15)) * wild if wild >= 0.3 else 0.0,
-            death=dice.choice((0.0, 0.0, 0.02, 0.05)) * wild,
-            sink_trouble=dice.choice((0.0, 0.0, 0.2)) if wild < 0.3 else 0.0,
-            lag=dice.choice((0.0, 0.0, 1.0, 10.0, 80.0)),
-            positions_lag=dice.choice((0.0, 0.0, 0.3, 2.0)),
-            limits=_limits(dice, sum(short.values()) // LOT),
-            short=short,
-            after_close=dice.random() < 0.3,
-        )
-
-
-def _limits(dice: Random, held: int) -> Limits:
-    """Often so tight that the next order is the last one."""
-    tight = dice.random() < 0.6
-    return Limits(
-        lots_per_order=dice.choice((1, 2, 10)) if tight else 10,
-        lots_open=held + dice.choice((1, 2, 3)) if tight else 1000,
-        orders_per_day=dice.choice((1, 2, 3, 50)) if tight else 1000,
-        orders_per_second=dice.choice((1, 2, None)) if tight else None,
-        orders_per_minute=dice.choice((2, 3, None, None)) if tight else None,
-        premium_per_order=None,
-        premium_per_day=dice.choice((None, None, None, Decimal(25000))) if tight else None,
-        daily_loss=None,
-        repeats=dice.choice((None, None, None, 2)) if tight else None,
-        cooldown=dice.choice((None, None, None, timedelta(seconds=20))) if tight else None,
-    )
-
-
-@dataclass(slots=True)
-class Record:
-    """What a history is made of while it happens."""
-
-    deliveries: list[Delivery] = field(default_factory=list)
-    notifications: list[Notification] = field(default_factory=list)
-    halts: list[Halt] = field(default_factory=list)
-    committed: dict[tuple[str, int], datetime] = field(default_factory=dict)
-    pauses: list[Pause] = field(default_factory=list)
-
-
-class StoreFaults(LedgerFaults):
-    """The store's trouble, drawn from the seed; and the deaths of processes around each of its calls."""
-
-    def __init__(self, play: "Play") -> None:
-        self._play = play
-        self._world = play.world
-
-    def fate(self, name: str) -> Fate:
-        return self._play.store_fate(name)
-
-    def times(self, patience: float) -> tuple[float, float]:
-        dice = self._world.random
-        before, after = 0.002 + 0.05 * dice.random() ** 3, 0.002 + 0.05 * dice.random() ** 3
-        if dice.random() < 0.03:
-            before *= 6
-        return min(before, patience * 0.6), min(after, patience * 0.4)
-
-    def sleep(self, seconds: float) -> None:
-        self._world.sleep(seconds)
-
-    def step(self) -> None:
-        self._play.maybe_die()
-
-    def applied(self, name: str, result: object) -> None:
-        self._play.stored(name, result)
-
-
-class Sink:
-    """The owner's phone. Implements `ports.Notifier`."""
-
-    def __init__(self, play: "Play") -> None:
-        self._play = play
-
-    def send(self, notice: Notice, deadline: Deadline) -> bool:
-        play = self._play
-        play.maybe_die()
-        failing = play.sink_trouble and play.world.random.random() < play.sink_trouble
-        play.world.sleep(min(0.02, max(0.0, deadline.left())))
-        if failing:
-            return False
-        play.record.notifications.append(Notification(play.world.now(), notice.id, notice.kind, notice.text))
-        return True
-
-
-class Tokens:
-    """One token that is always good; whatever Fyers says of it. Implements `ports.TokenSource`."""
-
-    def __init__(self, play: "Play") -> None:
-        self._play = play
-        self._token = Token("a.b.c")
-
-    def token(self, deadline: Deadline) -> Token:  # noqa: ARG002
-        return self._token
-
-    def refused(self, token: Token, message: str, deadline: Deadline) -> bool:  # noqa: ARG002
-        return False
-
-    def forbidden(self, message: str, deadline: Deadline) -> None:
-        try:
-            self._play.switch(TradingState.HALTED, message, deadline)
-        except NotNow:
-            pass  # the real one tells the owner directly
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One alert as its sender fires it: by what name, when, and how often besides."""
-
-    name: str
-    alert: Alert
-    fired_at: float = 0.0
-
-    @property
-    def is_windowed(self) -> bool:
-        """True where only time can tell it from another firing."""
-        alert = self.alert
-        return alert.client_id is None and alert.fired_at is None and alert.bar_time is None
-
-
-def a_shot(number: int, tier: int, covers: bool, at: float, age: int = 0, **changes: Any) -> Shot:
-    """The alert by that number, which fired `age` seconds before `at` (seconds of the world)."""
-    alert = replace(_ALERTS["BUY" if covers else "SELL"], **changes)
-    born = EPOCH + timedelta(seconds=int(at) - age)
-    match tier:
-        case 1:
-            alert = replace(alert, client_id=f"id-{number}", fired_at=born if age else None)
-        case 2:
-            alert = replace(alert, order_id=f"o-{number}", fired_at=born)
-        case 3:
-            alert = replace(alert, order_id=f"o-{number}", bar_time=EPOCH)
-        case _:
-            # Without an identity of its own only its order tells it from another of the same minute.
-            alert = replace(alert, strategy=None, order_id=f"o-{number}")
-    return Shot(f"alert {number}", alert, at)
+QUICK = 8.0  # a run that takes longer was held up
 
 
 class Play:
@@ -253,11 +59,11 @@ class Play:
         self.fyers = Fyers(self.world, self.story.trouble, self.story.lag, self.story.positions_lag)
         self.fyers.short = self.story.short
         self.fyers.read_trouble = self.story.read_trouble
-        self.store_trouble, self.sink_trouble, self.death = (
-            self.story.store_trouble,
-            self.story.sink_trouble,
-            self.story.death,
-        )
+        self.store_trouble, self.sink_trouble = self.story.store_trouble, self.story.sink_trouble
+        self.death, self.stop = self.story.death, self.story.stop
+        self.fyers.partial = self.story.partial
+        self.fyers.step = self.step
+        self.fyers.is_known = self._is_known
         self.desk = self._desk()
         self._number = 0
         self._state = TradingState.ACTIVE
@@ -298,7 +104,7 @@ class Play:
 
     def _shot(self, number: int, first: float) -> Shot:
         dice = self.dice
-        held = [strike for strike, contract in _CONTRACTS.items() if self.story.short.get(contract.symbol)]
+        held = [strike for strike, contract in CONTRACTS.items() if self.story.short.get(contract.symbol)]
         covers = dice.random() < (0.6 if held else 0.15)
         self._oldest = EXIT_AGE if covers else self._oldest
         return a_shot(
@@ -340,7 +146,7 @@ class Play:
         sent_at = self.world.now()
         self._number += 1
         request_id = f"request-{self._number}"
-        delivery = Delivery(shot.name, sent_at)
+        delivery = Delivery(shot.name, sent_at, fired_at=shot.alert.fired_at)
         try:
             status, answer = self._answer(shot.alert, request_id)
         except Killed:
@@ -349,8 +155,12 @@ class Play:
             if self.dice.random() < 0.5:
                 self._send_again(shot, number)
             raise
-        answered_at = self.world.now()
-        self.record.deliveries.append(replace(delivery, answered_at=answered_at, status=status, answer=answer))
+        if (self.world.now() - sent_at).total_seconds() > HANGS_UP_AFTER:
+            self.record.deliveries.append(replace(delivery, paused=True))
+            return
+        stood_still = self.world.task_stood_still
+        delivery = replace(delivery, answered_at=self.world.now(), status=status, answer=answer, paused=stood_still)
+        self.record.deliveries.append(delivery)
         if 500 <= status < 600 and status != 504:
             self._send_again(shot, number)
 
@@ -402,11 +212,12 @@ class Play:
             if self._is_over():
                 self._calm_down()
                 calm += 1
-            self._tick(last=calm == 2)
+            self._tick(rested=calm > 0, last=calm == 2)
             self.world.sleep(MINUTE)
 
-    def _tick(self, last: bool) -> None:
-        self.world.spawn(lambda: self.reconcile_once(last), host=self.a_host())
+    def _tick(self, rested: bool, last: bool) -> None:
+        self.fyers.partial = 0.0 if last else self.fyers.partial
+        self.world.spawn(lambda: self.reconcile_once(after_close=rested and self.story.after_close), host=self.a_host())
 
     def a_host(self) -> Host:
         """A process that lives."""
@@ -415,13 +226,15 @@ class Play:
             self.hosts[place] = Host()
         return self.hosts[place]
 
-    def reconcile_once(self, last: bool = False) -> None:
+    def reconcile_once(self, after_close: bool = False) -> None:
         began, went_well = self.world.now(), False
-        after_close = last and self.story.after_close
+        self.world.name_task(RECONCILE)
         try:
             deadline = Deadline(self.world.monotonic, RECONCILE_HAS)
             report = reconcile(self.desk, deadline, after_close=after_close)
-            went_well = report.book is None and report.positions is None and report.notices_waiting == 0
+            whole = report.book is None and report.positions is None and not report.missing
+            in_time = (self.world.now() - began).total_seconds() < QUICK
+            went_well = whole and in_time and report.notices_waiting == 0
         except NotNow:
             pass
         finally:
@@ -433,7 +246,7 @@ class Play:
         return self.world.seconds > max(self._last_shot + self._oldest + 10.0, self.fyers.quiet_at())
 
     def _calm_down(self) -> None:
-        self.store_trouble = self.sink_trouble = self.death = 0.0
+        self.store_trouble = self.sink_trouble = self.death = self.stop = 0.0
         self.fyers.read_trouble = 0.0
 
     # -- what happens to processes and in the store
@@ -444,9 +257,16 @@ class Play:
         fates = (Fate.SLOW, Fate.REFUSED, Fate.DOWN, Fate.LOST) + ((Fate.CONTENDED,) if name == "submit" else ())
         return self.dice.choice(fates)
 
-    def maybe_die(self) -> None:
+    def step(self) -> None:
+        """Before and after each effect: here a process dies, or stands still."""
         if self.death and self.dice.random() < self.death:
             self.world.die()
+        if self.stop and self.dice.random() < self.stop:
+            self.world.stand_still(self.dice.choice((0.3, 1.0, 2.0, 10.0, 70.0)) * self.dice.random())
+
+    def _is_known(self, broker_id: str) -> bool:
+        """Whether the ledger has an order by that id of the broker's."""
+        return any(order.broker_order_id == broker_id for order in self.store.orders(self.deadline()))
 
     def stored(self, name: str, result: object) -> None:
         """Notes when each step was in the store, and from when to when trading was halted."""
@@ -476,9 +296,9 @@ class Play:
             notifier=Sink(self),
             clock=self.world,
             calendar=Calendar(),
-            tickets=_TICKETS,
+            tickets=TICKETS,
             limits=self.story.limits,
-            ages=_AGES,
+            ages=AGES,
             readers=Readers(self.world),  # type: ignore[arg-type]
             resources=ExitStack(),
             tokens=tokens,

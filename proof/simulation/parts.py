@@ -1,0 +1,108 @@
+"""The parts of a desk that stand in a virtual world: store, phone, token, and what they remember."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from app.adapters.fyers import broker as fyers_broker
+from app.deadline import Deadline
+from app.errors import NotNow
+from app.notice import Notice
+from app.ports import Token
+from app.risk import TradingState
+from proof.faulty_ledger import Fate, Faults
+from proof.history import Delivery, Halt, Notification, Pause
+from proof.simulation.world import World
+
+if TYPE_CHECKING:
+    from proof.simulation.play import Play
+
+
+@contextmanager
+def one_process_only(world: World) -> Iterator[None]:
+    """The adapter waits between two reads of the real time; here of the world's."""
+    real = fyers_broker.time, fyers_broker.random
+    fyers_broker.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
+    fyers_broker.random = SimpleNamespace(uniform=world.random.uniform)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        fyers_broker.time, fyers_broker.random = real
+
+
+@dataclass(slots=True)
+class Record:
+    """What a history is made of while it happens."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    notifications: list[Notification] = field(default_factory=list)
+    halts: list[Halt] = field(default_factory=list)
+    committed: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    pauses: list[Pause] = field(default_factory=list)
+
+
+class StoreFaults(Faults):
+    """The store's trouble, drawn from the seed; and the deaths of processes around each of its calls."""
+
+    def __init__(self, play: "Play") -> None:
+        self._play = play
+        self._world = play.world
+
+    def fate(self, name: str) -> Fate:
+        return self._play.store_fate(name)
+
+    def times(self, patience: float) -> tuple[float, float]:
+        dice = self._world.random
+        before, after = 0.002 + 0.05 * dice.random() ** 3, 0.002 + 0.05 * dice.random() ** 3
+        if dice.random() < 0.03:
+            before *= 6
+        return min(before, patience * 0.6), min(after, patience * 0.4)
+
+    def sleep(self, seconds: float) -> None:
+        self._world.sleep(seconds)
+
+    def step(self) -> None:
+        self._play.step()
+
+    def applied(self, name: str, result: object) -> None:
+        self._play.stored(name, result)
+
+
+class Sink:
+    """The owner's phone. Implements `ports.Notifier`."""
+
+    def __init__(self, play: "Play") -> None:
+        self._play = play
+
+    def send(self, notice: Notice, deadline: Deadline) -> bool:
+        play = self._play
+        play.step()
+        failing = play.sink_trouble and play.world.random.random() < play.sink_trouble
+        play.world.sleep(min(0.02, max(0.0, deadline.left())))
+        if failing:
+            return False
+        play.record.notifications.append(Notification(play.world.now(), notice.id, notice.kind, notice.text))
+        return True
+
+
+class Tokens:
+    """One token that is always good; whatever Fyers says of it. Implements `ports.TokenSource`."""
+
+    def __init__(self, play: "Play") -> None:
+        self._play = play
+        self._token = Token("a.b.c")
+
+    def token(self, deadline: Deadline) -> Token:  # noqa: ARG002
+        return self._token
+
+    def refused(self, token: Token, message: str, deadline: Deadline) -> bool:  # noqa: ARG002
+        return False
+
+    def forbidden(self, message: str, deadline: Deadline) -> None:
+        try:
+            self._play.switch(TradingState.HALTED, message, deadline)
+        except NotNow:
+            pass  # the real one tells the owner directly
