@@ -5,12 +5,17 @@ the lock on submits. gunicorn itself reads $PORT and $WEB_CONCURRENCY. On SIGTER
 gunicorn's default of thirty would be cut off.
 """
 
+import errno
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import FrameType
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn import util  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn.workers import gthread  # type: ignore[import-untyped]
 
 worker_class = "app.server.Worker"
 threads = 16
@@ -23,8 +28,34 @@ errorlog = "-"
 loglevel = "error"  # its warnings repeat lines that are no HTTP, and with them whatever secret stood there
 control_socket_disable = True
 
+# Seconds. A sender that is slow, silent or never hangs up may hold a thread for no longer: sixteen would hold them all.
+SAYS_SOMETHING = 0.1
+REQUEST_ARRIVES = 2.0
+LINGER = 0.5
+gthread.DEFAULT_WORKER_DATA_TIMEOUT = SAYS_SOMETHING  # by default 5 s; afterwards a connection waits without a thread
 
-class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+
+class _Patience:
+    """A connection whose request has to be here in time, head and body, however it drips."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.until = 0.0
+
+    def recv(self, size: int) -> bytes:
+        self.sock.settimeout(max(self.until - time.monotonic(), 0.001))  # what is here already is taken all the same
+        try:
+            return self.sock.recv(size)
+        except TimeoutError:
+            raise ConnectionResetError(errno.ECONNRESET, "the request did not arrive in time") from None
+        finally:
+            self.sock.settimeout(None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+
+class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's threaded worker, which loses no alert when it stops and tells the app how long a request has waited.
 
     Told to stop, gunicorn's own takes no new connection: one that comes all the same stands in the socket's queue,
@@ -33,6 +64,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """
 
     wsgi: Any
+
+    def init_process(self) -> None:
+        self._closers = ThreadPoolExecutor(threads, thread_name_prefix="close")
+        self._lingering = threading.BoundedSemaphore(threads)
+        super().init_process()
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
@@ -46,11 +82,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         return self._app(environ, start_response)
 
     def enqueue_req(self, conn: Any) -> None:
+        if not isinstance(conn.sock, _Patience):
+            conn.sock = _Patience(conn.sock)
+            conn.close = partial(self._close, conn.sock.sock)
         conn.since = time.monotonic()
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
         """In a thread of the pool. A new connection whose request is not here yet has not waited for one."""
+        conn.sock.until = time.monotonic() + SAYS_SOMETHING + REQUEST_ARRIVES
         waited = conn.initialized or conn.wait_for_data(0)
         self._here.since = conn.since if waited else None
         return super().handle(conn)
@@ -71,6 +111,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         super().set_accept_enabled(enabled or not self.alive)
         if not self.alive:
             self.wait_for_and_dispatch_events(0)  # who stands in the queue by now is taken and answered
+
+    def _close(self, sock: socket.socket, graceful: bool = False) -> None:
+        """gunicorn lingers on a connection that it closes, up to two seconds, in the thread that takes all others."""
+        if graceful and self._lingering.acquire(blocking=False):
+            self._closers.submit(self._linger, sock)
+        else:
+            util.close(sock)
+
+    def _linger(self, sock: socket.socket) -> None:
+        try:
+            sock.setblocking(True)
+            util.close_graceful(sock, LINGER)
+        finally:
+            self._lingering.release()
 
     def _stop_claiming(self) -> None:
         app = getattr(self, "_app", None)  # there is none yet where the signal comes during the start
