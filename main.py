@@ -1,5 +1,6 @@
 """The WSGI entry: the only place where the server reads the environment."""
 
+import gc
 import os
 
 from app import log
@@ -10,3 +11,4 @@ from app.web import create_app
 config = Config.from_env(os.environ)
 log.configure(config.log_level)
 app = create_app(bootstrap(config), config)
+gc.freeze()  # what is loaded now stays for good; the collector need not walk it while an alert waits

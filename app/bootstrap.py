@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from app.adapters.paper import PaperToken
 from app.adapters.readers import Readers
 from app.calendar import Calendar, ist_day
 from app.config import Config
-from app.deadline import Deadline
+from app.deadline import CONNECT, Deadline
 from app.desk import Desk
 from app.errors import NotNow
 from app.notice import Notice, Severity
@@ -30,23 +32,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.bootstrap")
 
 WARM_UP = 8.0  # seconds
+FIRST_CALLS = 2  # an alert asks the broker for quote and positions side by side
 READERS = 32  # an alert reads four things side by side; most of a reader's time is waiting
 
 
 def bootstrap(config: Config, clock: Clock | None = None) -> Desk:
     """Everything that serves requests. Raises what makes a start impossible; an outage of Fyers is not such a thing."""
     with ExitStack() as resources:
-        desk = _desk(config, clock or SystemClock(), resources)
+        # What is far away is connected side by side while the rest is loaded: an alert may be waiting for this start.
+        with ThreadPoolExecutor(thread_name_prefix="start") as beside:
+            desk = _desk(config, clock or SystemClock(), resources, beside)
         return replace(desk, resources=resources.pop_all())
 
 
-def _desk(config: Config, clock: Clock, resources: ExitStack) -> Desk:
+def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) -> Desk:
     from app.adapters.fyers import FyersBroker, Transport
     from app.adapters.fyers.pace import FOR_ORDERS, Pace, PacedTransport
     from app.adapters.fyers.server_clock import server_time
 
     calendar = config.calendar
-    ledger = open_ledger(config, resources)
+    ledger = open_ledger(config, resources, beside)
     notifier, relay = _open_notifiers(config, ledger, clock.monotonic, resources)
     # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.
     transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.limits.within_fyers_rate else Transport()
@@ -55,6 +60,10 @@ def _desk(config: Config, clock: Clock, resources: ExitStack) -> Desk:
         tokens, login = open_login(config, ledger, notifier, clock, transport, resources)
     else:
         config, tokens, login = _paper(config, resources), PaperToken(), None
+    if login is not None and config.tokens_bucket is not None:
+        beside.submit(login.status, Deadline(clock.monotonic, WARM_UP))
+    for _ in range(FIRST_CALLS):
+        beside.submit(transport.warm, config.fyers.api_url or "", CONNECT)
     readers = Readers(READERS, thread_name_prefix="read")
     resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
@@ -106,10 +115,10 @@ def _open_notifiers(
     return everywhere, everywhere.among(addresses) if addresses else None
 
 
-def open_ledger(config: Config, resources: ExitStack) -> Ledger:
-    """The ledger that LEDGER_URL names; closed with the resources."""
+def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = None) -> Ledger:
+    """The ledger that LEDGER_URL names; closed with the resources. One far away is connected by `beside`, or now."""
     if config.ledger_url.startswith("firestore:"):
-        return _open_firestore(config.ledger_url, resources)
+        return _open_firestore(config.ledger_url, resources, beside)
     from app.adapters.sqlite import SqliteLedger
 
     # sqlite:///relative/path and sqlite:////absolute/path, as everywhere else
@@ -118,17 +127,24 @@ def open_ledger(config: Config, resources: ExitStack) -> Ledger:
     return ledger
 
 
-def _open_firestore(url: str, resources: ExitStack) -> Ledger:
-    """firestore://PROJECT/DATABASE, connected now: no alert's slice of time is long enough for that."""
+def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> Ledger:
+    """firestore://PROJECT/DATABASE, connected during the start: no alert's slice of time is long enough for that."""
     from app.adapters.firestore import FirestoreLedger
 
     project, _, database = url.removeprefix("firestore://").partition("/")
     ledger = FirestoreLedger(project, database or "(default)")
     resources.callback(ledger.close)
-    try:
-        ledger.warm(Deadline(SystemClock().monotonic, WARM_UP))
-    except NotNow:
-        log.error("Firestore does not answer yet; alerts are answered 503 until it does")
+
+    def warm() -> None:
+        try:
+            ledger.warm(Deadline(SystemClock().monotonic, WARM_UP))
+        except NotNow:
+            log.error("Firestore does not answer yet; alerts are answered 503 until it does")
+
+    if beside is None:
+        warm()
+    else:
+        beside.submit(warm)
     return ledger
 
 
@@ -173,11 +189,17 @@ def _paper(config: Config, resources: ExitStack) -> Config:
 
 
 def _symbols(config: Config, calendar: Calendar, clock: Clock) -> "Symbols":
-    """The cached master. Where there is none, or only an old one, it is fetched now: better a slow start than none."""
+    """The cached master. Where there is none, or only an old one, it is fetched now: better a slow start than none.
+
+    On Cloud Run an alert may be waiting, and yesterday's master will do until Cloud Scheduler has it refreshed.
+    """
     from app.adapters.symbols import Symbols, refresh
 
     symbols = Symbols.open(config.symbol_cache)
-    if not _is_current(symbols, calendar, clock):
+    oldest = calendar.latest_trading_day(ist_day(clock.now()))
+    if config.on_cloud_run:
+        oldest = calendar.trading_day_before(oldest)
+    if not _is_of(symbols, oldest):
         report = refresh(config.symbol_master_urls, config.symbol_cache, calendar, clock.now())
         symbols = Symbols.open(config.symbol_cache)
         level = logging.INFO if report["accepted"] else logging.ERROR
@@ -209,8 +231,8 @@ def _refresh_symbols(
     return report
 
 
-def _is_current(symbols: SymbolMaster, calendar: Calendar, clock: Clock) -> bool:
+def _is_of(symbols: SymbolMaster, oldest: date) -> bool:
     try:
-        return symbols.as_of >= calendar.latest_trading_day(ist_day(clock.now()))
+        return symbols.as_of >= oldest
     except NotNow:
         return False

@@ -3,21 +3,32 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from app.config import ConfigFaults
 from app.errors import AlertError
 
 Command = Callable[[argparse.Namespace], int]
 
+# Which module has which commands. Only that of the one that is asked for is loaded: `serve` is in a hurry.
+MODULES = {
+    "serve": ("serve", "simulate"),
+    "send": ("send",),
+    "ledger": ("orders", "reasons", "trading-state"),
+    "reconcile": ("reconcile",),
+    "symbols": ("symbols",),
+    "token": ("token",),
+    "doctor": ("doctor",),
+    "replay": ("replay",),
+}
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command. What a user can mend is one line on standard error, never a stack trace."""
     parser = argparse.ArgumentParser(prog="python -m app", description="A TradingView alert becomes one Fyers order.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    from app.cli import doctor, ledger, reconcile, replay, send, serve, symbols, token
-
-    for module in (serve, send, ledger, reconcile, symbols, token, doctor, replay):
-        module.add_commands(commands)
+    for name in _modules(argv):
+        import_module(f"app.cli.{name}").add_commands(commands)
     args, rest = parser.parse_known_args(argv)
     if rest and args.command != "simulate":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -30,3 +41,9 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _modules(argv: Sequence[str]) -> list[str]:
+    """Where the command is none, all of them, so that the usage shows every command."""
+    asked = argv[0] if argv else ""
+    return [name for name, commands in MODULES.items() if asked in commands] or list(MODULES)

@@ -17,14 +17,18 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _serve(args: argparse.Namespace) -> int:
+    """Becomes gunicorn in this very process: what is loaded by now need not be loaded again."""
     environ = environment()
     config = Config.from_env(environ)  # every fault is named here, before a worker starts
     environ["PORT"] = str(args.port or environ.get("PORT") or 8080)
     kind = "LIVE orders at Fyers" if config.live else "paper trading"
     print(f"{kind}; alerts go to http://127.0.0.1:{environ['PORT']}/webhook", file=sys.stderr, flush=True)
-    os.execve(  # noqa: S606 -- our own interpreter, our own arguments
-        sys.executable, [sys.executable, "-m", "gunicorn", "-c", "python:app.server", "main:app"], environ
-    )
+    os.environ.update(environ)  # where gunicorn and the app will look
+    sys.argv = ["gunicorn", "-c", "python:app.server", "main:app"]
+    from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # gunicorn ships no types
+
+    run()  # until it is told to stop, and then it ends the process
+    return 0
 
 
 def _simulate(args: argparse.Namespace) -> int:
