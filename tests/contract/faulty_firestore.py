@@ -51,6 +51,22 @@ def lands_late(seconds: float, code: grpc.StatusCode = grpc.StatusCode.UNAVAILAB
     return fault
 
 
+class HeldUp:
+    """The error comes at once, and the call is carried out when `land` says so."""
+
+    def __call__(self, context: grpc.ServicerContext, forward: Forward) -> None:
+        self._forward = forward
+        context.abort(grpc.StatusCode.UNAVAILABLE, "on its way")
+
+    def land(self) -> bool:
+        """False where the store did not take it any more."""
+        try:
+            self._forward()
+        except grpc.RpcError:
+            return False
+        return True
+
+
 def slow(seconds: float) -> Fault:
     def fault(context: grpc.ServicerContext, forward: Forward) -> Any:
         time.sleep(seconds)

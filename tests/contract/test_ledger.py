@@ -28,6 +28,7 @@ from tests.contract.ledgers import (
     claim_window,
     instance,
     order_named,
+    patient,
     record_one,
     soon,
     submit_and_fail,
@@ -62,12 +63,12 @@ def ledger(store):
 
 
 def claimed(ledger, name="an order", **changes):
-    return ledger.claim(order_named(name, **changes), None, soon())
+    return ledger.claim(order_named(name, **changes), None, patient())
 
 
 def submitted(ledger, name="an order", **changes):
     order = claimed(ledger, name, **changes)
-    return ledger.submit(order, check(order), soon())
+    return ledger.submit(order, check(order), patient())
 
 
 def brought_to(ledger, status, name="an order", **changes):
@@ -75,9 +76,9 @@ def brought_to(ledger, status, name="an order", **changes):
     order = claimed(ledger, name, **changes)
     for number, step in enumerate(WAYS[status], start=1):
         if step is S.SUBMITTED:
-            order = ledger.submit(order, check(order), soon())
+            order = ledger.submit(order, check(order), patient())
         else:
-            order = ledger.record(order.moved(step, NOW + timedelta(seconds=number)), soon())
+            order = ledger.record(order.moved(step, NOW + timedelta(seconds=number)), patient())
     return order
 
 
@@ -86,7 +87,7 @@ def notice(number, **changes):
 
 
 def switch(ledger, state, deadline=None):
-    return ledger.change_account(lambda account: account.switched(state, "a test", "me", NOW), deadline or soon())
+    return ledger.change_account(lambda account: account.switched(state, "a test", "me", NOW), deadline or patient())
 
 
 def refused(call):
@@ -103,45 +104,45 @@ def test_of_16_claims_of_one_key_one_is_stored(store, ledger, rivals):
     stored_by = rivals.race(store.url, claim_one, "ab" * 32)
     assert len(stored_by) == 16
     assert len(set(stored_by)) == 1
-    assert [order.request_id for order in ledger.orders(soon())] == stored_by[:1]
+    assert [order.request_id for order in ledger.orders(patient())] == stored_by[:1]
 
 
 def test_a_second_claim_is_answered_with_the_order_as_it_stands(ledger):
     order = submitted(ledger)
-    assert ledger.claim(order_named("an order"), None, soon()) == order
+    assert ledger.claim(order_named("an order"), None, patient()) == order
 
 
 def test_an_order_comes_back_as_it_was_stored_in_every_state(ledger):
     for status in S:
         order = brought_to(ledger, status, name=status)
-        assert ledger.get(order.key, soon()) == order
-    assert ledger.get("00" * 32, soon()) is None
+        assert ledger.get(order.key, patient()) == order
+    assert ledger.get("00" * 32, patient()) is None
 
 
 def test_an_order_keeps_whatever_text_the_broker_wrote(ledger):
     order = submitted(ledger)
     rejected = order.moved(S.REJECTED, NOW, message="₹1,00,000 short \ud800 \x00 \N{GRINNING FACE}")
-    ledger.record(rejected, soon())
-    assert ledger.get(order.key, soon()) == rejected
+    ledger.record(rejected, patient())
+    assert ledger.get(order.key, patient()) == rejected
 
 
 def test_of_16_claims_of_one_window_one_is_stored(store, ledger, rivals):
     keys = rivals.race(store.url, claim_window, "a digest", 0)
     assert len(set(keys)) == 1
-    assert [order.key for order in ledger.orders(soon())] == keys[:1]
+    assert [order.key for order in ledger.orders(patient())] == keys[:1]
 
 
 def test_of_16_claims_after_a_window_one_opens_the_next(store, ledger, rivals):
     first = claimed_in(ledger, "first", 0)
     keys = rivals.race(store.url, claim_window, "a digest", 45)
     assert len(set(keys)) == 1
-    assert {order.key for order in ledger.orders(soon())} == {first.key, keys[0]}
-    assert len(ledger.orders(soon())) == 2
+    assert {order.key for order in ledger.orders(patient())} == {first.key, keys[0]}
+    assert len(ledger.orders(patient())) == 2
 
 
 def claimed_in(ledger, name, second, digest="a digest"):
     order = order_named(name, received_at=NOW + timedelta(seconds=second))
-    return ledger.claim(order, Window(digest, 30), soon())
+    return ledger.claim(order, Window(digest, 30), patient())
 
 
 def test_a_window_slides_from_the_claim_that_opened_it(ledger):
@@ -171,17 +172,17 @@ def test_of_16_submits_of_one_order_one_wins(store, ledger, rivals):
     came_to = Counter(rivals.race(store.url, submit_one, order))
     assert came_to["won"] == 1
     assert came_to["won"] + came_to["SUBMITTED"] + came_to["gave up"] == 16
-    assert ledger.get(order.key, soon()).sequence == 1
-    assert ledger.account(soon()).orders == 1
+    assert ledger.get(order.key, patient()).sequence == 1
+    assert ledger.account(patient()).orders == 1
 
 
 def test_the_loser_of_a_submit_is_told_the_order_as_it_is(ledger):
     order = claimed(ledger)
-    won = ledger.submit(order, check(order), soon())
+    won = ledger.submit(order, check(order), patient())
     with pytest.raises(Overtaken) as overtaken:
-        ledger.submit(order, check(order), soon())
+        ledger.submit(order, check(order), patient())
     assert overtaken.value.current == won
-    assert ledger.account(soon()).orders == 1
+    assert ledger.account(patient()).orders == 1
 
 
 @pytest.mark.parametrize("status", [status for status in S if status is not S.RECEIVED])
@@ -189,34 +190,34 @@ def test_an_order_that_moved_on_is_not_submitted(ledger, status):
     order = brought_to(ledger, status)
     as_received = order_named("an order")
     with pytest.raises(Overtaken):
-        ledger.submit(as_received, check(as_received), soon())
-    assert ledger.get(order.key, soon()) == order
+        ledger.submit(as_received, check(as_received), patient())
+    assert ledger.get(order.key, patient()) == order
 
 
 def test_an_order_taken_back_is_submitted_again_only_from_what_it_is_now(ledger):
     order = submitted(ledger)
-    again = ledger.record(order.after(NotSent("refused"), NOW), soon())
+    again = ledger.record(order.after(NotSent("refused"), NOW), patient())
     with pytest.raises(Overtaken):
-        ledger.submit(order_named("an order"), check(order_named("an order")), soon())
-    assert ledger.submit(again, check(again), soon()).attempt == 2
-    assert ledger.account(soon()).orders == 1
+        ledger.submit(order_named("an order"), check(order_named("an order")), patient())
+    assert ledger.submit(again, check(again), patient()).attempt == 2
+    assert ledger.account(patient()).orders == 1
 
 
 def test_an_order_the_ledger_does_not_know_is_not_submitted(ledger):
     order = order_named("never claimed")
-    assert refused(lambda: ledger.submit(order, check(order), soon())) is Reason.LEDGER_DOWN
+    assert refused(lambda: ledger.submit(order, check(order), patient())) is Reason.LEDGER_DOWN
 
 
 def test_16_submits_at_once_do_not_pass_a_limit(store, ledger, rivals):
     came_to = Counter(rivals.race(store.url, submit_own, no_limits(orders_per_day=5)))
     assert came_to == {"SUBMITTED": 5, "DENIED": 11}
-    orders = ledger.orders(soon())
-    account = ledger.account(soon())
+    orders = ledger.orders(patient())
+    account = ledger.account(patient())
     assert Counter(str(order.status) for order in orders) == came_to
     assert account.orders == 5
     assert account.premium == 5 * order_named("any").ticket.premium
     assert {one.tag for one in account.recent} == {order.tag for order in orders if order.status is S.SUBMITTED}
-    assert len(ledger.outbox(soon())) == 11
+    assert len(ledger.outbox(patient())) == 11
 
 
 def test_a_halt_holds_for_every_submit_that_commits_after_it(store, ledger):
@@ -226,17 +227,17 @@ def test_a_halt_holds_for_every_submit_that_commits_after_it(store, ledger):
         def submit(number):
             order, mine = orders[number], (ledger, other)[number % 2]
             try:
-                return mine.submit(order, check(order), soon()).status
+                return mine.submit(order, check(order), patient()).status
             except NotNow:
                 return S.RECEIVED
 
         running = [threads.submit(submit, number) for number in range(40)]
-        while ledger.account(soon()).orders < 3:
+        while ledger.account(patient()).orders < 3:
             time.sleep(0.001)
         at_the_halt = halted(ledger)
         came_to = Counter(each.result() for each in running)
-    assert ledger.account(soon()).orders == at_the_halt.orders
-    assert Counter(order.status for order in ledger.orders(soon()))[S.SUBMITTED] == at_the_halt.orders
+    assert ledger.account(patient()).orders == at_the_halt.orders
+    assert Counter(order.status for order in ledger.orders(patient()))[S.SUBMITTED] == at_the_halt.orders
     assert came_to[S.DENIED] > 0
 
 
@@ -265,13 +266,13 @@ def test_what_decide_saw_is_what_the_commit_was_made_on(store, ledger):
                     seen.append("the rival waited")
             return check(order)(account)
 
-        decided = ledger.submit(order, decide, soon())
+        decided = ledger.submit(order, decide, patient())
     if "the rival waited" in seen:
-        assert (decided.status, ledger.account(soon()).state) == (S.SUBMITTED, TradingState.ACTIVE)
+        assert (decided.status, ledger.account(patient()).state) == (S.SUBMITTED, TradingState.ACTIVE)
     else:
         assert seen == [TradingState.ACTIVE, TradingState.HALTED]
-        assert (decided.status, ledger.account(soon()).orders) == (S.DENIED, 0)
-    assert ledger.get(order.key, soon()) == decided
+        assert (decided.status, ledger.account(patient()).orders) == (S.DENIED, 0)
+    assert ledger.get(order.key, patient()) == decided
 
 
 def test_an_order_that_a_rival_moves_during_the_check_is_not_submitted_as_well(store, ledger):
@@ -287,10 +288,10 @@ def test_an_order_that_a_rival_moves_during_the_check_is_not_submitted_as_well(s
             return check(order)(account)
 
         try:
-            steps.append(ledger.submit(order, decide, soon()))
+            steps.append(ledger.submit(order, decide, patient()))
         except Overtaken as overtaken:
             steps.append(overtaken.current)
-    assert all(step == ledger.get(order.key, soon()) for step in steps)
+    assert all(step == ledger.get(order.key, patient()) for step in steps)
 
 
 def test_a_check_that_puts_the_order_off_writes_nothing(ledger):
@@ -299,38 +300,38 @@ def test_a_check_that_puts_the_order_off_writes_nothing(ledger):
     def decide(account):
         raise NotNow(Reason.POSITION_UNKNOWN)
 
-    assert refused(lambda: ledger.submit(order, decide, soon())) is Reason.POSITION_UNKNOWN
-    assert ledger.get(order.key, soon()) == order
-    assert ledger.account(soon()) == Account()
-    assert ledger.submit(order, check(order), soon()).status is S.SUBMITTED
+    assert refused(lambda: ledger.submit(order, decide, patient())) is Reason.POSITION_UNKNOWN
+    assert ledger.get(order.key, patient()) == order
+    assert ledger.account(patient()) == Account()
+    assert ledger.submit(order, check(order), patient()).status is S.SUBMITTED
 
 
 def test_a_denied_order_is_stored_with_its_notice_and_counts_for_nothing(ledger):
     switch(ledger, TradingState.HALTED)
     order = claimed(ledger)
-    denied = ledger.submit(order, check(order), soon())
+    denied = ledger.submit(order, check(order), patient())
     assert (denied.status, denied.reason) == (S.DENIED, Reason.TRADING_HALTED)
-    assert ledger.get(order.key, soon()) == denied
-    assert ledger.account(soon()).orders == 0
-    assert [notice.kind for notice in ledger.outbox(soon())] == ["trading-state", "denied"]
+    assert ledger.get(order.key, patient()) == denied
+    assert ledger.account(patient()).orders == 0
+    assert [notice.kind for notice in ledger.outbox(patient())] == ["trading-state", "denied"]
 
 
 def test_a_check_that_stops_entries_tells_of_the_order_and_of_the_state(ledger):
     for name in ("one", "two"):
         submitted(ledger, name)
     order = claimed(ledger, "three")
-    denied = ledger.submit(order, check(order, no_limits(repeats=2)), soon())
+    denied = ledger.submit(order, check(order, no_limits(repeats=2)), patient())
     assert denied.reason is Reason.REPEATED_ORDER
-    assert ledger.account(soon()).state is TradingState.REDUCING
-    assert {notice.kind for notice in ledger.outbox(soon())} == {"denied", "trading-state"}
+    assert ledger.account(patient()).state is TradingState.REDUCING
+    assert {notice.kind for notice in ledger.outbox(patient())} == {"denied", "trading-state"}
 
 
 def test_an_account_that_cannot_be_read_is_halted(store, ledger):
     order = claimed(ledger)
     store.spoil_account()
-    assert ledger.account(soon()).state is TradingState.HALTED
-    assert ledger.submit(order, check(order), soon()).reason is Reason.TRADING_HALTED
-    assert ledger.account(soon()).state is TradingState.HALTED
+    assert ledger.account(patient()).state is TradingState.HALTED
+    assert ledger.submit(order, check(order), patient()).reason is Reason.TRADING_HALTED
+    assert ledger.account(patient()).state is TradingState.HALTED
 
 
 # Records
@@ -340,32 +341,32 @@ def test_of_16_records_of_one_step_one_is_stored(store, ledger, rivals):
     order = submitted(ledger)
     broker_ids = rivals.race(store.url, record_one, order)
     assert len(set(broker_ids)) == 1
-    stored = ledger.get(order.key, soon())
+    stored = ledger.get(order.key, patient())
     assert (stored.broker_order_id, stored.sequence) == (broker_ids[0], 2)
 
 
 def test_a_step_is_recorded_on_the_step_before_it_and_on_no_other(ledger):
     order = submitted(ledger)
-    accepted = ledger.record(order.moved(S.ACCEPTED, NOW, broker_order_id="1"), soon())
+    accepted = ledger.record(order.moved(S.ACCEPTED, NOW, broker_order_id="1"), patient())
     filled = accepted.moved(S.FILLED, NOW, filled_quantity=65, average_price=Decimal("165.15"))
     another_way = order.moved(S.REJECTED, NOW)
     two_steps_on = accepted.moved(S.PARTIALLY_FILLED, NOW).moved(S.FILLED, NOW)
     for other in (another_way, two_steps_on, accepted):
         with pytest.raises(Overtaken) as overtaken:
-            ledger.record(other, soon())
+            ledger.record(other, patient())
         assert overtaken.value.current == accepted
-    assert ledger.record(filled, soon()) == filled
-    assert ledger.get(order.key, soon()) == filled
+    assert ledger.record(filled, patient()) == filled
+    assert ledger.get(order.key, patient()) == filled
 
 
 def test_the_record_of_an_order_nobody_claimed_is_refused(ledger):
-    assert refused(lambda: ledger.record(order_in(S.SUBMITTED), soon())) is Reason.LEDGER_DOWN
+    assert refused(lambda: ledger.record(order_in(S.SUBMITTED), patient())) is Reason.LEDGER_DOWN
 
 
 @pytest.mark.parametrize("status", [step for step in S if WAYS[step][:1] == (S.SUBMITTED,) and step is not S.SUBMITTED])
 def test_only_what_is_not_at_the_broker_is_given_back(ledger, status):
     brought_to(ledger, status)
-    account = ledger.account(soon())
+    account = ledger.account(patient())
     given_back = status in (S.REJECTED, S.NOT_PLACED)
     assert account.orders == (0 if given_back else 1)
     assert (account.premium == 0) is given_back
@@ -374,40 +375,40 @@ def test_only_what_is_not_at_the_broker_is_given_back(ledger, status):
 
 def test_an_order_that_was_not_sent_is_given_back(ledger):
     order = submitted(ledger)
-    ledger.record(order.after(NotSent("refused"), NOW), soon())
-    assert ledger.account(soon()).orders == 0
+    ledger.record(order.after(NotSent("refused"), NOW), patient())
+    assert ledger.account(patient()).orders == 0
 
 
 def test_16_orders_given_back_at_once_leave_nothing_counted(store, ledger, rivals):
     kept = submitted(ledger, "kept")
     assert set(rivals.race(store.url, submit_and_fail)) == {"REJECTED"}
-    account = ledger.account(soon())
+    account = ledger.account(patient())
     assert (account.orders, account.premium) == (1, kept.ticket.premium)
     assert [one.tag for one in account.recent if one.quantity] == [kept.tag]
-    assert len(ledger.outbox(soon())) == 16
+    assert len(ledger.outbox(patient())) == 16
 
 
 @pytest.mark.parametrize("outcome", [NotSent("refused"), Unresolved("time-out")])
 def test_a_failure_of_the_line_is_counted_in_the_commit_of_its_step_and_the_last_one_opens_the_breaker(ledger, outcome):
     for number in range(BREAKER_FAILURES):
-        assert ledger.account(soon()).open_until is None
+        assert ledger.account(patient()).open_until is None
         order = submitted(ledger, f"order {number}")
-        ledger.record(order.after(outcome, NOW), soon())
-    assert ledger.account(soon()).open_until == NOW + BREAKER_OPEN
-    assert "breaker" in {notice.kind for notice in ledger.outbox(soon())}
+        ledger.record(order.after(outcome, NOW), patient())
+    assert ledger.account(patient()).open_until == NOW + BREAKER_OPEN
+    assert "breaker" in {notice.kind for notice in ledger.outbox(patient())}
 
 
 def test_a_step_that_lost_its_race_counts_no_failure(ledger):
     order = submitted(ledger)
-    ledger.record(order.moved(S.ACCEPTED, NOW, broker_order_id="1"), soon())
+    ledger.record(order.moved(S.ACCEPTED, NOW, broker_order_id="1"), patient())
     with pytest.raises(Overtaken):
-        ledger.record(order.after(Unresolved("time-out"), NOW), soon())
-    assert ledger.account(soon()).failures == ()
+        ledger.record(order.after(Unresolved("time-out"), NOW), patient())
+    assert ledger.account(patient()).failures == ()
 
 
 def test_16_failures_at_once_are_all_counted(store, ledger, rivals):
     assert set(rivals.race(store.url, submit_in_vain)) == {"RECEIVED"}
-    account = ledger.account(soon())
+    account = ledger.account(patient())
     assert (account.orders, account.open_until) == (0, NOW + BREAKER_OPEN)
     assert len(account.failures) == 16 % BREAKER_FAILURES
 
@@ -416,15 +417,15 @@ def test_each_step_that_somebody_must_know_of_leaves_its_notice(ledger):
     told = set()
     for status in S:
         order = brought_to(ledger, status, name=status)
-        if f"{order.key}:{order.sequence}" in {notice.id for notice in ledger.outbox(soon())}:
+        if f"{order.key}:{order.sequence}" in {notice.id for notice in ledger.outbox(patient())}:
             told.add(status)
     assert told == {S.DENIED, S.LAPSED, S.REJECTED, S.CANCELLED, S.EXPIRED, S.NOT_PLACED}
 
 
 def test_an_order_in_doubt_leaves_its_notice(ledger):
     order = submitted(ledger)
-    ledger.record(order.unresolved(NOW, "time-out"), soon())
-    assert [notice.kind for notice in ledger.outbox(soon())] == ["unresolved"]
+    ledger.record(order.unresolved(NOW, "time-out"), patient())
+    assert [notice.kind for notice in ledger.outbox(patient())] == ["unresolved"]
 
 
 # A crash
@@ -438,19 +439,19 @@ def test_a_kill_between_two_steps_leaves_order_account_and_outbox_in_agreement(s
         wait_for_orders(ledger, 8 * kill)
         os.kill(victim.pid, signal.SIGKILL)
         victim.join(10)
-        orders, account = ledger.orders(soon()), ledger.account(soon())
+        orders, account = ledger.orders(patient()), ledger.account(patient())
         live = [order for order in orders if order.status is S.SUBMITTED]
         assert account.orders == len(live)
         assert account.premium == sum((order.ticket.premium for order in live), Decimal(0))
         assert {one.tag for one in account.recent if one.quantity} == {order.tag for order in live}
         told = {f"{order.key}:{order.sequence}" for order in orders if order.status is S.REJECTED}
-        assert {notice.id for notice in ledger.outbox(soon())} == told
+        assert {notice.id for notice in ledger.outbox(patient())} == told
         victim.close()
 
 
 def wait_for_orders(ledger, count):
     ends = time.monotonic() + 20
-    while ledger.account(soon()).orders < count:
+    while ledger.account(patient()).orders < count:
         assert time.monotonic() < ends
         time.sleep(0.005)
 
@@ -466,63 +467,63 @@ def test_instances_that_start_together_on_a_new_store_all_serve(store, rivals):
 
 def test_the_outbox_gives_the_oldest_first_and_at_most_a_hundred(ledger):
     for number in range(104):
-        ledger.notify(notice(number), soon())
-    assert [one.id for one in ledger.outbox(soon())] == [f"n{number}" for number in range(100)]
+        ledger.notify(notice(number), patient())
+    assert [one.id for one in ledger.outbox(patient())] == [f"n{number}" for number in range(100)]
 
 
 def test_a_delivered_notice_leaves_the_outbox_and_its_id_stays_known(ledger):
-    assert ledger.notify(notice(1), soon())
-    assert ledger.notify(notice(2, facts={"key": "ab", "symbol": "NSE:X"}), soon())
-    ledger.delivered("n1", soon())
-    ledger.delivered("n1", soon())
-    assert ledger.outbox(soon()) == [notice(2, facts={"key": "ab", "symbol": "NSE:X"})]
-    assert not ledger.notify(notice(1), soon())
-    assert not ledger.notify(notice(2), soon())
-    assert [one.id for one in ledger.outbox(soon())] == ["n2"]
+    assert ledger.notify(notice(1), patient())
+    assert ledger.notify(notice(2, facts={"key": "ab", "symbol": "NSE:X"}), patient())
+    ledger.delivered("n1", patient())
+    ledger.delivered("n1", patient())
+    assert ledger.outbox(patient()) == [notice(2, facts={"key": "ab", "symbol": "NSE:X"})]
+    assert not ledger.notify(notice(1), patient())
+    assert not ledger.notify(notice(2), patient())
+    assert [one.id for one in ledger.outbox(patient())] == ["n2"]
 
 
 def test_a_notice_that_some_sinks_have_goes_to_the_end_of_the_outbox_and_says_which(ledger):
     for number in range(3):
-        ledger.notify(notice(number), soon())
-    ledger.taken("n0", ["b"], soon())
-    ledger.notify(notice(3), soon())
-    ledger.taken("n0", ["c", "a"], soon())
-    assert [one.id for one in ledger.outbox(soon())] == ["n1", "n2", "n3", "n0"]
-    assert ledger.outbox(soon())[-1] == notice(0, taken=("a", "b", "c"))
-    ledger.delivered("n0", soon())
-    assert [one.id for one in ledger.outbox(soon())] == ["n1", "n2", "n3"]
+        ledger.notify(notice(number), patient())
+    ledger.taken("n0", ["b"], patient())
+    ledger.notify(notice(3), patient())
+    ledger.taken("n0", ["c", "a"], patient())
+    assert [one.id for one in ledger.outbox(patient())] == ["n1", "n2", "n3", "n0"]
+    assert ledger.outbox(patient())[-1] == notice(0, taken=("a", "b", "c"))
+    ledger.delivered("n0", patient())
+    assert [one.id for one in ledger.outbox(patient())] == ["n1", "n2", "n3"]
 
 
 def test_what_was_delivered_does_not_come_back_because_one_sink_has_it(ledger):
-    ledger.notify(notice(1), soon())
-    ledger.delivered("n1", soon())
-    ledger.taken("n1", ["a"], soon())
-    ledger.taken("never posted", ["a"], soon())
-    assert ledger.outbox(soon()) == []
-    assert not ledger.notify(notice(1), soon())
+    ledger.notify(notice(1), patient())
+    ledger.delivered("n1", patient())
+    ledger.taken("n1", ["a"], patient())
+    ledger.taken("never posted", ["a"], patient())
+    assert ledger.outbox(patient()) == []
+    assert not ledger.notify(notice(1), patient())
 
 
 def test_a_new_trading_state_is_notified_with_its_commit_and_an_old_one_is_not(ledger):
     assert switch(ledger, TradingState.REDUCING).state is TradingState.REDUCING
     switch(ledger, TradingState.REDUCING)
-    [told] = ledger.outbox(soon())
+    [told] = ledger.outbox(patient())
     assert (told.kind, told.severity) == ("trading-state", Severity.CRITICAL)
-    assert ledger.account(soon()).reason == "a test"
+    assert ledger.account(patient()).reason == "a test"
 
 
 def test_the_same_notice_twice_in_the_outbox_is_one(ledger):
     """Back and forth within one tick of the clock: the third change has the first one's id."""
     for state in (TradingState.HALTED, TradingState.ACTIVE, TradingState.HALTED):
         switch(ledger, state)
-    assert ledger.account(soon()).state is TradingState.HALTED
-    assert sorted(one.text.split()[2] for one in ledger.outbox(soon())) == ["ACTIVE", "HALTED"]
+    assert ledger.account(patient()).state is TradingState.HALTED
+    assert sorted(one.text.split()[2] for one in ledger.outbox(patient())) == ["ACTIVE", "HALTED"]
 
 
 def test_of_16_that_ask_with_one_name_one_is_the_first(store, ledger, rivals):
     answers = rivals.race(store.url, ask_once, "login/state ✓")
     assert Counter(answers) == {True: 1, False: 15}
-    assert not ledger.once("login/state ✓", soon())
-    assert ledger.once("another", soon())
+    assert not ledger.once("login/state ✓", patient())
+    assert ledger.once("another", patient())
 
 
 def test_changes_of_the_account_at_once_are_all_kept(store, ledger):
@@ -530,7 +531,7 @@ def test_changes_of_the_account_at_once_are_all_kept(store, ledger):
         mine = (ledger, other)[number % 2]
         for _ in range(50):
             try:
-                return mine.change_account(lambda account: replace(account, orders=account.orders + 1), soon())
+                return mine.change_account(lambda account: replace(account, orders=account.orders + 1), patient())
             except NotNow:
                 continue
         raise AssertionError("never came through")
@@ -547,9 +548,9 @@ def test_orders_come_newest_first_by_day_or_all(ledger):
     for number in (2, 0, 1):
         claimed(ledger, f"today {number}", received_at=NOW + timedelta(seconds=number))
     claimed(ledger, "yesterday", day="2026-11-19", received_at=NOW - timedelta(days=1))
-    assert named(ledger.orders(soon())) == ["today 2", "today 1", "today 0", "yesterday"]
-    assert named(ledger.orders(soon(), day="2026-11-19")) == ["yesterday"]
-    assert ledger.orders(soon(), day="2026-11-18") == []
+    assert named(ledger.orders(patient())) == ["today 2", "today 1", "today 0", "yesterday"]
+    assert named(ledger.orders(patient(), day="2026-11-19")) == ["yesterday"]
+    assert ledger.orders(patient(), day="2026-11-18") == []
 
 
 def test_what_is_in_flight_is_what_may_still_change(ledger):
@@ -557,8 +558,8 @@ def test_what_is_in_flight_is_what_may_still_change(ledger):
         brought_to(ledger, status, name=status, received_at=NOW + timedelta(seconds=number))
     claimed(ledger, "old", day="2026-11-19", received_at=NOW - timedelta(days=1))
     open_now = ["PARTIALLY_FILLED", "ACCEPTED", "SUBMITTED", "RECEIVED"]
-    assert named(ledger.orders(soon(), in_flight=True)) == [*open_now, "old"]
-    assert named(ledger.orders(soon(), day="2026-11-20", in_flight=True)) == open_now
+    assert named(ledger.orders(patient(), in_flight=True)) == [*open_now, "old"]
+    assert named(ledger.orders(patient(), day="2026-11-20", in_flight=True)) == open_now
 
 
 def named(orders):
@@ -570,14 +571,14 @@ def test_only_the_list_of_the_latest_is_cut(ledger, monkeypatch):
         monkeypatch.setattr(f"{module}._LATEST", 3)
     for number in range(5):
         claimed(ledger, str(number), received_at=NOW + timedelta(seconds=number))
-    assert named(ledger.orders(soon())) == ["4", "3", "2"]
-    assert len(ledger.orders(soon(), in_flight=True)) == 5
-    assert len(ledger.orders(soon(), day="2026-11-20")) == 5
+    assert named(ledger.orders(patient())) == ["4", "3", "2"]
+    assert len(ledger.orders(patient(), in_flight=True)) == 5
+    assert len(ledger.orders(patient(), day="2026-11-20")) == 5
 
 
 def test_an_order_is_unresolved_once_it_was_submitted_before_the_moment(ledger):
     submitted(ledger)
     claimed(ledger, "received")
     brought_to(ledger, S.ACCEPTED, name="accepted")
-    assert ledger.unresolved(NOW, soon()) == 0
-    assert ledger.unresolved(NOW + timedelta(seconds=1), soon()) == 1
+    assert ledger.unresolved(NOW, patient()) == 0
+    assert ledger.unresolved(NOW + timedelta(seconds=1), patient()) == 1
