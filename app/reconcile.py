@@ -71,6 +71,9 @@ class Report:
 def reconcile(desk: Desk, deadline: Deadline, after_close: bool = False) -> Report:
     """One run. `after_close` says that the book is final now. Raises NotNow where the ledger does not answer."""
     run = _Run(desk, deadline)
+    if run.report.looked_at == 0 and not desk.calendar.is_trading_day(ist_day(desk.clock.now())):
+        run.report.notices_sent, run.report.notices_waiting = drain(desk.ledger, desk.notifier, deadline)
+        return run.report  # a day without session and orders: nobody has logged in, and there is nothing to ask Fyers
     try:
         book = desk.broker.order_book(deadline)
     except NotNow as problem:

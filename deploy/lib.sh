@@ -234,7 +234,7 @@ service_flags() {
     # As many requests as gunicorn has threads (app/server.py): one more would wait in a queue that nobody sees.
     --concurrency=16
     # Together the instances share one account at Fyers and one ledger document; more of them would only race.
-    --max-instances="${MAX_INSTANCES:-3}"
+    --max-instances="${MAX_INSTANCES:-1}"
     --cpu=1 --memory=512Mi --cpu-boost
     # CPU only while a request is answered. It is enough: no effect is left to a background thread, notices are sent
     # before the answer or by the next reconcile. --no-cpu-throttling would bill a warm instance as one that works.

@@ -29,14 +29,15 @@ def test_a_trading_day_has_its_logins_checks_and_reconciles() -> None:
     assert day["/refresh-token"][-1] == "09:05"
     assert day["/tasks/preflight"] == ["08:45", "09:05"]
     assert day["/tasks/refresh-symbols"] == ["07:45", "08:15"]
-    assert day["/tasks/reconcile"][0] == "09:00"
-    assert len(day["/tasks/reconcile"]) == 7 * 60 + 2
+    assert day["/tasks/reconcile"][0] == "08:00"
+    assert len(day["/tasks/reconcile"]) == 16 * 60
     assert day["/tasks/square-off"] == ["15:20"]
     assert "/tasks/square-off" not in day_of(FRIDAY)
 
 
-def test_nothing_is_called_at_the_weekend() -> None:
-    assert day_of(FRIDAY + timedelta(days=1), "15:20") == day_of(FRIDAY + timedelta(days=2), "15:20") == {}
+def test_at_the_weekend_only_reconcile_runs_for_special_sessions_are_held_then() -> None:
+    for days in (1, 2):
+        assert day_of(FRIDAY + timedelta(days=days), "15:20").keys() == {"/tasks/reconcile"}
 
 
 def test_a_minute_that_passed_during_a_slow_call_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
