@@ -189,7 +189,7 @@ class CurrentToken:
                 deliver(notice, self._ledger, self._notifier, within)
         except NotNow:
             if not self._notifier.send(notice, within):
-                log.critical("nobody could be told", extra={"notice": notice.id, "text": notice.text})
+                log.critical("nobody could be told", extra={"notice": notice.id})  # its text may hold a login link
                 self._told.pop(notice.kind, None)
 
     def _without(self, stored: Token | None, problem: str, deadline: Deadline, tell: bool) -> Token:

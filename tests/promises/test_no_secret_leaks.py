@@ -31,6 +31,7 @@ import requests
 
 from app import log
 from app.adapters.tokens import FileTokens
+from app.errors import NotNow, Reason
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from app.token import Token
 from tests.emulators import free_port, pubsub_emulator
@@ -47,6 +48,7 @@ PLANTED = {
     "operator token": "canaryOperatorToken+55/aa",
     "notification address": "canaryPath9d2e/bot77:canaryBotToken",
 }
+STATE = re.compile(rb"(?!0{32})[0-9a-f]{32}\.[0-9]{10}\.[0-9a-f]{64}")  # of a login link; the forged one is all zeros
 FIRST, SECOND = PLANTED["webhook secret"], PLANTED["second webhook secret"]
 
 
@@ -366,6 +368,18 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
                     call()
 
 
+def nobody_told(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login is needed, the ledger is down and no sink takes the link."""
+
+    def down(*_: object) -> None:
+        raise NotNow(Reason.LEDGER_DOWN)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(drive.gate.desk.ledger), "notify", down)
+        patched.setattr(type(drive.gate.desk.notifier), "_push", lambda *_: "no")
+        assert drive.send().json["reason"] == "NEEDS_LOGIN"
+
+
 def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         ours = stack.enter_context(phone())
@@ -383,6 +397,7 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
             refreshed(drive)
             injected(drive, monkeypatch)
             drive.gate.account.kill_token()
+            nobody_told(drive, monkeypatch)
             drive.send()
             drive.operate("POST", "/refresh-token")
             drive.operate("POST", "/tasks/reconcile")
@@ -390,13 +405,20 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
         said.add("notices over HTTP", b"\n".join(one.body for one in ours.arrived))
         said.add("notices by Pub/Sub", b"\n".join(one.data + str(one.attributes).encode() for one in topic.pull(1)))
     said.collect()
-    states = set(re.findall(rb"[0-9a-f]{32}\.[0-9]{10}\.[0-9a-f]{64}", said.places["ledger"]))
+    states = set(STATE.findall(said.places["ledger"]))
     shown_states = {f"a link's state {number}": state.decode() for number, state in enumerate(states)}
 
     # everything that was to be driven was driven
     assert len(secrets) >= len(PLANTED) + 8
     assert shown_states
-    for expected in (b"alert answered", b"alert refused", b"stack_trace", b"a notice was not taken", b"reconciled"):
+    for expected in (
+        b"alert answered",
+        b"alert refused",
+        b"stack_trace",
+        b"a notice was not taken",
+        b"reconciled",
+        b"nobody could be told",
+    ):
         assert expected in said.places["log"], expected
     for place in ("ledger", "notices over HTTP", "notices by Pub/Sub"):
         for kind in (b"rejected", b"refused", b"login-"):
@@ -404,6 +426,7 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
     assert b"generate-authcode?" in said.places["notices over HTTP"]
 
     assert said.leaks(secrets) == []
+    assert [place for place in ("log", "printed") if STATE.search(said.places[place])] == []
     spoken = Said({place: said.places[place] for place in ("log", "printed", "answers")})
     assert spoken.leaks(shown_states) == []
 
