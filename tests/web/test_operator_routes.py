@@ -11,7 +11,7 @@ import requests
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import SECRET, Gateway, alert, gateway
 
-ANYBODY = {"/webhook", "/healthz", "/readyz", "/auth/callback"}
+ANYBODY = {"/webhook", "/health", "/healthz", "/ready", "/readyz", "/auth/callback"}
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def gate(tmp_path: Path) -> Iterator[Gateway]:
         yield gate
 
 
-def test_every_route_but_the_four_public_ones_asks_for_proof(gate: Gateway) -> None:
+def test_every_route_but_the_public_ones_asks_for_proof(gate: Gateway) -> None:
     rules = {rule.rule: gate.app.view_functions[rule.endpoint] for rule in gate.app.url_map.iter_rules()}
     unguarded = {path for path, view in rules.items() if not getattr(view, "for_operators", False)}
     assert unguarded == ANYBODY
