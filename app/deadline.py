@@ -15,6 +15,7 @@ SEND_WINDOW = 1.2
 PLACE_TAIL = 0.35
 CONNECT = 0.25
 RECORD = 0.3
+SWITCH = 5.0  # a change of the account by hand: a storm of orders must not be what keeps the kill switch from working
 
 
 class Deadline:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from app.adapters import account_document
 from app.adapters.stored_text import read_notice, read_order, readable
-from app.deadline import CLAIM, RECORD, SUBMIT, Deadline
+from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
@@ -148,7 +148,7 @@ class SqliteLedger:
             return _account(db)
 
     def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
-        with self._writing(deadline.within(SUBMIT)) as db:
+        with self._writing(deadline.within(SWITCH)) as db:
             before = _account(db)
             account = change(before)
             _write_account(db, before, account)
@@ -205,7 +205,7 @@ class SqliteLedger:
             raise NotNow(Reason.LEDGER_DOWN, "the time for the ledger ran out")
         try:
             db = db or self._connection()
-            db.execute(f"PRAGMA busy_timeout={int(deadline.cap(1.0) * 1000)}")
+            db.execute(f"PRAGMA busy_timeout={int(deadline.cap(SWITCH) * 1000)}")
             yield db
         except sqlite3.Error as error:
             raise NotNow(Reason.LEDGER_DOWN) from error
@@ -213,7 +213,7 @@ class SqliteLedger:
     @contextlib.contextmanager
     def _writing(self, deadline: Deadline) -> Iterator[sqlite3.Connection]:
         """One transaction that has the write lock from its first statement; any exception takes all of it back."""
-        if not self._turn.acquire(timeout=deadline.cap(1.0)):
+        if not self._turn.acquire(timeout=deadline.cap(SWITCH)):
             raise NotNow(Reason.LEDGER_DOWN)
         try:
             with self._reading(deadline, self._writer) as db:

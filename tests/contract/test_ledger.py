@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -539,6 +540,23 @@ def test_changes_of_the_account_at_once_are_all_kept(store, ledger):
     with instance(store.url) as other, ThreadPoolExecutor(4) as threads:
         seen = [account.orders for account in threads.map(count, range(20))]
     assert sorted(seen) == list(range(1, 21))
+
+
+def test_the_kill_switch_waits_out_what_an_order_would_not(ledger):
+    """Somebody else is at the account for longer than an order may take."""
+    at_it = threading.Event()
+
+    def slowly(account):
+        at_it.set()
+        time.sleep(1)
+        return replace(account, orders=account.orders + 1)
+
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(ledger.change_account, slowly, soon(10))
+        assert at_it.wait(5)
+        halted = switch(ledger, TradingState.HALTED, soon(10))
+        slow.result(10)
+    assert (halted.state, halted.orders) == (TradingState.HALTED, 1)
 
 
 # Queries

@@ -51,7 +51,7 @@ from app.adapters.firestore.documents import (
 )
 from app.adapters.firestore.store import Again, Store, Stored, persevere
 from app.adapters.stored_text import readable
-from app.deadline import CLAIM, RECORD, SUBMIT, Deadline
+from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
@@ -182,7 +182,7 @@ class FirestoreLedger:
         return account_of(self._read(self._account, deadline))
 
     def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
-        part, word = deadline.within(SUBMIT), new_word()
+        part, word = deadline.within(SWITCH), new_word()
         with self._alone(part):
             return persevere(lambda: self._change_account(change, word, part), part)
 
