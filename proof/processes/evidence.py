@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from app.simulator import Simulator
-from proof.history import Delivery, History, Notification, broker_orders_of, posts_of
+from proof.history import Delivery, History, Notification, broker_orders_of, check, posts_of
 from proof.processes.lab import SECRET, Office
+
+_FINAL = {"DENIED", "LAPSED", "REJECTED", "FILLED", "CANCELLED", "EXPIRED", "NOT_PLACED", "ACCEPTED"}
 
 
 def history_of(
@@ -45,10 +47,17 @@ def _with_keys(deliveries: Sequence[Delivery]) -> list[Delivery]:
     return [one if one.order_key else replace(one, key=keys.get(one.alert)) for one in deliveries]
 
 
+def wrong_in(history: History, account: Simulator, but: str = "") -> list[str]:
+    """All that is wrong with a history at whose end every order has to be final; `but` names a promise to leave out."""
+    found = [str(violation) for violation in check(history) if violation.promise != but] + unheard_of(history)
+    found += [f"{one.key[:12]} ends as {one.status}" for one in history.orders if one.status not in _FINAL]
+    return found + [f"the simulator failed: {error!r}" for error in account.errors]
+
+
 def unheard_of(history: History) -> list[str]:
     """Orders at the broker that no sender was told of and no phone either."""
     heard = {delivery.order_key for delivery in history.deliveries if delivery.status == 200}
-    told = " ".join(notice.id for notice in history.notifications if not notice.id.endswith(":duplicate"))
+    told = " ".join(notice.id for notice in history.notifications if ":duplicate" not in notice.id)
     at_broker = {row.tag for row in history.broker_orders}
     lost = [order for order in history.orders if order.tag in at_broker and order.key not in heard]
     return [f"{order.key[:12]} is {order.status} and nobody was told" for order in lost if order.key not in told]

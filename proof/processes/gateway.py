@@ -28,6 +28,7 @@ from app.config import Config
 from app.desk import Desk
 from app.web import create_app
 from proof.processes.doom import Step, watched
+from proof.processes.lab import MovableClock
 
 
 class _Quiet(WSGIRequestHandler):
@@ -71,7 +72,7 @@ def _live(order: dict[str, Any], line: socket.socket) -> None:
 def _application(order: dict[str, Any]) -> Any:
     config = Config.from_env(order["settings"])
     log.configure(config.log_level)
-    desk = bootstrap(config)
+    desk = replace(bootstrap(config), clock=MovableClock(order["ahead"]))
     if order["lookup_hangs"]:
         desk = _without_names(desk, config)
     step = Step(**order["step"]) if order["step"] else None

@@ -102,8 +102,8 @@ def an_account() -> Iterator[Simulator]:
 class MovableClock(SystemClock):
     """The real time and `ahead` of it: what would come minutes later need not be waited for."""
 
-    def __init__(self) -> None:
-        self.ahead = timedelta()
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.ahead = timedelta(seconds=ahead)
 
     def now(self) -> datetime:
         return super().now() + self.ahead
@@ -140,10 +140,10 @@ class Office:
     def deadline(self, seconds: float = 20.0) -> Deadline:
         return Deadline(self.clock.monotonic, seconds)
 
-    def minutes_pass(self, account: Simulator) -> None:
+    def minutes_pass(self, account: Simulator, since: float = 0.0) -> None:
         """The scheduler's runs, as the broker is; then one over the final book, when the broker is well again."""
         for seconds in _SCHEDULER:
-            self.clock.ahead = timedelta(seconds=seconds)
+            self.clock.ahead = timedelta(seconds=since + seconds)
             self._reconcile(after_close=False)
         account.clear_faults()
         self._reconcile(after_close=True)

@@ -27,8 +27,7 @@ from app.ports import Overtaken
 from app.reconcile import reconcile
 from app.risk import TradingState
 from app.simulator import Fault, FaultKind, Simulator
-from proof.history import check
-from proof.processes.evidence import history_of, unheard_of
+from proof.processes.evidence import history_of, wrong_in
 from proof.processes.lab import ROOT, LedgerKind, Office, a_lab, an_account, an_office, wait_for_a_quiet_day
 from proof.processes.sender import Sender, Text, an_alert
 from proof.processes.server import Server, a_server
@@ -207,9 +206,8 @@ def prove(kind: LedgerKind, alerts: int = 200, seed: int = 1, firestore: str | N
         office.minutes_pass(account)
         deliveries = [delivery for sender in senders for delivery in sender.deliveries]
         history = history_of(account, office, deliveries, outputs, reconciled=True, slack=_SLACK)
-        found = [str(violation) for violation in check(history) if violation.promise != "I9"]  # no limits are on here
-        found += unheard_of(history) + watch.problems + _bought_beyond(account) + _not_clean(settings)
-        found += [f"the simulator failed: {error!r}" for error in account.errors]
+        found = wrong_in(history, account, but="I9")  # no limits are on here, nor any pace
+        found += watch.problems + _bought_beyond(account) + _not_clean(settings)
         statuses = Counter(
             f"{delivery.status} {delivery.answer.get('reason') or ''}".strip() for delivery in deliveries
         )

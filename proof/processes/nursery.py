@@ -28,8 +28,12 @@ class Gateway:
     line: socket.socket
 
     def signal(self, number: signal.Signals) -> None:
-        if not self.died(0):
+        if self.died(0):
+            return
+        try:
             os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass  # it has died since
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
@@ -70,8 +74,9 @@ class Nursery:
         step: Step | None = None,
         trace: Path | None = None,
         lookup_hangs: bool = False,
+        ahead: float = 0.0,
     ) -> Iterator[Gateway]:
-        """A gateway that is ready to serve; its standard output and error go to a file."""
+        """A gateway that is ready to serve, its clock so many seconds ahead; what it prints goes to a file."""
         ours, theirs = socket.socketpair()
         order = {
             "settings": dict(settings),
@@ -79,6 +84,7 @@ class Nursery:
             "step": asdict(step) if step else None,
             "trace": str(trace) if trace else None,
             "lookup_hangs": lookup_hangs,
+            "ahead": ahead,
         }
         with ours:
             with theirs:

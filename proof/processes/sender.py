@@ -92,11 +92,14 @@ class Sender:
         return Delivery(text.name, sent_at, utc_now(), status, answer, paused=paused)
 
 
-def post(port: int, body: bytes, seconds: float = HANGS_UP_AFTER) -> tuple[int | None, dict[str, Any]]:
-    """Status and answer of one POST to the webhook; None where no answer came in time."""
+def post(
+    port: int, body: bytes, seconds: float = HANGS_UP_AFTER, path: str = "/webhook", bearer: str = ""
+) -> tuple[int | None, dict[str, Any]]:
+    """Status and answer of one POST; None where no answer came in time."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
-        connection.request("POST", "/webhook", body, {"Content-Type": "application/json; charset=utf-8"})
+        headers = {"Content-Type": "application/json; charset=utf-8", "Authorization": f"Bearer {bearer}"}
+        connection.request("POST", path, body, headers)
         reply = connection.getresponse()
         answer = json.loads(reply.read())
         return reply.status, answer if isinstance(answer, dict) else {}

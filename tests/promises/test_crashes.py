@@ -9,7 +9,7 @@ from app.config import Config
 from app.order import NotSent, OrderStatus
 from app.reconcile import reconcile
 from app.web import create_app
-from proof.processes import CRASHES, crashes
+from proof.processes import CRASHES, STEPS, crashes, housekeeping
 from proof.processes.lab import LedgerKind, MovableClock, Recorder, an_office
 from tests.emulators import firestore_emulator
 from tests.gateway import alert, gateway
@@ -19,6 +19,12 @@ from tests.gateway import alert, gateway
 def test_a_crash_at_any_step_leaves_one_order_at_most_and_nothing_lost(kind):
     firestore = firestore_emulator() if kind is LedgerKind.FIRESTORE else None
     assert crashes.prove(kind, CRASHES[kind], firestore=firestore).violations == ()
+
+
+@pytest.mark.parametrize("kind", LedgerKind)
+def test_reconcile_killed_at_any_step_is_finished_by_the_next_one(kind):
+    firestore = firestore_emulator() if kind is LedgerKind.FIRESTORE else None
+    assert housekeeping.prove(kind, STEPS[kind], firestore).violations == ()
 
 
 class RivalFirst:
