@@ -1,0 +1,83 @@
+"""Plants the bugs, each in a process of its own, and says which proof found which."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from proof.mutants.catalogue import MUTANTS
+from proof.mutants.planting import DoesNotApply, Mutant, plant
+from proof.result import Result
+
+_FOUND, _MISSED, _WITHERED = 0, 1, 2
+_PATIENCE = 600.0  # seconds for one bug
+
+
+def run(mutants: tuple[Mutant, ...] = MUTANTS, show: bool = False) -> Result:
+    """Every bug must be found; `show` prints each with what found it."""
+    started = time.monotonic()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = [problem for problem in pool.map(lambda mutant: _planted(mutant, show), mutants) if problem]
+    return Result("planted bugs", f"{len(mutants)} bugs", "0 and on", tuple(problems), time.monotonic() - started)
+
+
+def _planted(mutant: Mutant, show: bool) -> str | None:
+    command = [sys.executable, "-m", "proof.mutants", "--here", mutant.name]
+    try:
+        child = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return f"{mutant.name} was not found within {_PATIENCE:.0f} s"
+    said = (child.stdout.strip().splitlines() or child.stderr.strip().splitlines() or ["nothing was said"])[-1]
+    if show:
+        _say(f"{mutant.name:<28} {mutant.sentence}\n{'':<28} {said[:150]}")
+    match child.returncode:
+        case 0:
+            return None
+        case 1:
+            return f"{mutant.name} was not found: {mutant.sentence}"
+        case _:
+            return f"{mutant.name}: {said}"
+
+
+def _here(mutant: Mutant) -> int:
+    """In a process of its own: plants the bug, then tries the proofs until one finds it."""
+    try:
+        plant(mutant)
+    except DoesNotApply as problem:
+        _say(f"does not apply: {problem}")
+        return _WITHERED
+    from proof.mutants.checks import CHECKS
+
+    for name in mutant.caught_by:
+        started = time.monotonic()
+        if (found := CHECKS[name]()) is not None:
+            _say(f"found by {name} in {time.monotonic() - started:.1f} s: {found}")
+            return _FOUND
+    return _MISSED
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m proof.mutants")
+    parser.add_argument("name", nargs="*", help="plant these only")
+    parser.add_argument("--here", metavar="NAME", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    by_name = {mutant.name: mutant for mutant in MUTANTS}
+    if args.here:
+        return _here(by_name[args.here])
+    if unknown := set(args.name) - by_name.keys():
+        parser.error(f"no such bug: {', '.join(sorted(unknown))}")
+    result = run(tuple(by_name[name] for name in args.name) or MUTANTS, show=True)
+    _say(result.line())
+    _say("\n".join(result.violations))
+    return 0 if result.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

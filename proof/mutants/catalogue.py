@@ -1,0 +1,382 @@
+"""The planted bugs, one sentence each. A bug whose text no longer stands in the code is an error: plant it anew."""
+
+from proof.mutants.planting import Edit, Mutant
+
+SIM, SQL, WIRE = ("simulation",), ("simulation over sqlite",), ("broker faults",)
+_FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
+_SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
+
+_GATE = "if _step(db, order.key) != (OrderStatus.RECEIVED, order.sequence):"
+_TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen_before"
+_FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
+_SENT = "        return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
+
+
+def _one(name: str, sentence: str, module: str, old: str, new: str, caught_by: tuple[str, ...] = SIM) -> Mutant:
+    return Mutant(name, sentence, (Edit(module, old, new),), caught_by)
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    # -- the gate
+    _one("no-compare-and-set", "submit takes an order whatever has become of it", _SQLITE, _GATE, "if False:", SQL),
+    _one(
+        "status-alone-compared",
+        "submit looks at the status and not at the sequence, so an order that came back unsent is sent by two",
+        _SQLITE,
+        _GATE,
+        "if _step(db, order.key)[0] != OrderStatus.RECEIVED:",
+        SQL,
+    ),
+    _one(
+        "record-over-any-step",
+        "record writes whatever step it is given over whatever is stored",
+        _SQLITE,
+        "if _step(db, order.key)[1] != order.sequence - 1:",
+        "if False:",
+        SQL,
+    ),
+    _one(
+        "post-before-commit",
+        "the order is sent first and submitted afterwards",
+        _FLOW,
+        "        submitted = _submit(receipt.order, market, reads, desk, deadline)\n",
+        "        early = _place(receipt.order.submitted(desk.clock.now()), desk, deadline)\n"
+        "        submitted = _submit(receipt.order, market, reads, desk, deadline)\n",
+    ),
+    _one(
+        "dedupe-after-success",
+        "an alert is taken for known only once its order was accepted",
+        _SQLITE,
+        "            if known is not None:\n                return known\n            _insert(db, order)\n",
+        '            if known is not None and known.status not in ("RECEIVED", "SUBMITTED"):\n'
+        "                return known\n"
+        '            db.execute("DELETE FROM orders WHERE key = ?", (order.key,))\n            _insert(db, order)\n',
+        SQL,
+    ),
+    Mutant(
+        "take-over-after-a-lease",
+        "an order that was submitted ten seconds ago and has no outcome is taken over and sent again",
+        (
+            Edit(
+                _FLOW,
+                _TAKEN,
+                "    lease = desk.clock.now() - (order.submitted_at or order.received_at)\n"
+                "    if order.status is not OrderStatus.RECEIVED and not (\n"
+                "        order.status is OrderStatus.SUBMITTED and lease > timedelta(seconds=10)\n"
+                "    ):\n        return _seen_before",
+            ),
+            Edit(_SQLITE, _GATE, "if _step(db, order.key)[1] != order.sequence:"),
+            Edit(
+                "app.order.status",
+                _FROM_SUBMITTED,
+                "frozenset({_S.SUBMITTED, _S.RECEIVED, _S.ACCEPTED,",
+            ),
+        ),
+        SQL,
+    ),
+    # -- sending
+    _one(
+        "retry-on-time-out",
+        "an order whose reply did not come is sent once more",
+        _FLOW,
+        _SENT,
+        "        outcome = desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
+        "        if isinstance(outcome, Unresolved):\n"
+        "            outcome = desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
+        "        return outcome\n",
+    ),
+    _one(
+        "resend-the-unresolved",
+        "the adapter tries an order again after any failure of the line",
+        "app.adapters.fyers.broker",
+        "        outcome = classify(result, self._secrets(token), PLACE)\n",
+        "        if isinstance(result, CallFailed):\n"
+        "            result = self._ask(lambda model: model.place_order(payload), token, total, window=window)\n"
+        "        outcome = classify(result, self._secrets(token), PLACE)\n",
+    ),
+    _one(
+        "second-attempt-after-429",
+        "an order that was turned away is sent again by the same request",
+        _CLASSIFY,
+        "retry_after=reply.retry_after, again=False,",
+        "retry_after=reply.retry_after, again=True,",
+    ),
+    _one(
+        "window-not-handed-down",
+        "the adapter does not tell the transport until when the order may be sent",
+        "app.adapters.fyers.broker",
+        "token, total, window=window)",
+        "token, total, window=None)",
+    ),
+    _one(
+        "window-not-looked-at",
+        "the transport sends although the window is over",
+        "app.adapters.fyers.connections",
+        "if self._window is not None and self._window.left() <= 0:",
+        "if False:",
+        ("send window",),
+    ),
+    _one("age-not-looked-at", "a stale alert is sent", _FLOW, "    if age > allowed:\n", "    if False:\n"),
+    _one(
+        "age-since-arrival",
+        "the age of an alert counts from its arrival although it says when it fired",
+        _FLOW,
+        "alert_at=alert.fired_at or now,",
+        "alert_at=now,",
+    ),
+    # -- what came of it
+    _one(
+        "502-is-a-refusal",
+        "a 5xx with a pinned code is taken for a refusal",
+        _CLASSIFY,
+        "not 400 <= reply.status < 500)",
+        "not 400 <= reply.status < 600)",
+    ),
+    _one(
+        "page-is-a-refusal",
+        "a reply that is not the broker's JSON is taken for a refusal",
+        _CLASSIFY,
+        '        return Unresolved(f"HTTP {result.status} with a body that is not the broker\'s")\n',
+        '        return Rejected(0, f"HTTP {result.status}")\n',
+    ),
+    _one(
+        "time-out-is-not-sent",
+        "a read time-out is taken for proof that nothing was sent",
+        _CLASSIFY,
+        "return Unresolved(result.why) if result.wrote else NotSent(result.why)",
+        "return NotSent(result.why)",
+    ),
+    _one(
+        "first-byte-forgotten",
+        "the transport does not write down that a byte has left",
+        "app.adapters.fyers.connections",
+        "            self.wrote = True\n",
+        "            self.wrote = False\n",
+        WIRE,
+    ),
+    _one(
+        "unknown-code-is-a-refusal",
+        "an error code that nobody explained is taken for a refusal",
+        _CLASSIFY,
+        "    return Refusal.ORDER if by_risk or code in call.refusals else None\n",
+        "    return Refusal.ORDER\n",
+    ),
+    _one(
+        "proxy-is-a-refusal",
+        "\"Bad request\" with -99, the SDK's word for any failure, is taken for the broker's",
+        _CLASSIFY,
+        "(said and said not in _SDK_FAILURES)",
+        "said",
+    ),
+    _one(
+        "201-is-accepted",
+        '"no acknowledgement" and other codes are taken for acceptance',
+        _CLASSIFY,
+        'body.get("s") != "ok" or _code(body) != call.code:',
+        'body.get("s") != "ok":',
+    ),
+    _one(
+        "accepted-without-an-id",
+        "ok without an id is taken for acceptance",
+        _CLASSIFY,
+        "    broker_id = call.names or _id(body)\n",
+        '    broker_id = call.names or _id(body) or "unknown"\n',
+    ),
+    _one(
+        "429-of-anybody-is-not-sent",
+        "a 429 page that is not the broker's is taken for proof that nothing was placed",
+        _CLASSIFY,
+        "or not (of_the_broker or reply.says_wait):",
+        "or False:",
+        WIRE,
+    ),
+    _one(
+        "our-own-fault-is-not-sent",
+        "an exception while sending is taken for proof that nothing was sent",
+        _FLOW,
+        '        return Unresolved("a fault of ours while the order was being sent")\n',
+        '        return NotSent("a fault of ours while the order was being sent")\n',
+    ),
+    _one(
+        "unresolved-is-rejected",
+        "an order in doubt is written down as rejected",
+        "app.order.order",
+        "                return self.unresolved(at, outcome.why)\n",
+        "                return self.moved(OrderStatus.REJECTED, at, message=outcome.why)\n",
+    ),
+    _one(
+        "answer-503-when-submitted",
+        "an order that may be at the broker is answered 503, so the sender comes again",
+        "app.web.answers",
+        "OrderStatus.SUBMITTED: 202,",
+        "OrderStatus.SUBMITTED: 503,",
+    ),
+    _one(
+        "raise-after-sending",
+        'an outcome that cannot be written down becomes "try again"',
+        _FLOW,
+        "        return _not_recorded(submitted, outcome, desk, deadline)\n",
+        "        raise\n",
+    ),
+    # -- the switch and the limits
+    _one(
+        "switch-remembered",
+        "the trading state is read once and remembered",
+        _RISK,
+        "def _check_state(ticket: Ticket, account: Account) -> None:\n",
+        "_seen: dict[str, Account] = {}\n\n\n"
+        "def _check_state(ticket: Ticket, account: Account) -> None:\n"
+        '    account = _seen.setdefault("account", account)\n',
+    ),
+    _one("switch-ignored", "HALTED halts nothing", _RISK, "    _check_state(ticket, account)\n", "    pass\n"),
+    _one(
+        "limits-outside-the-commit",
+        "the limits are checked against an account document that was read before the commit",
+        _FLOW,
+        "        return desk.ledger.submit(order, partial(_decide, order, market.exposure, desk), deadline)\n",
+        "        stale = desk.ledger.account(deadline)\n"
+        "        return desk.ledger.submit(\n"
+        "            order, lambda _: _decide(order, market.exposure, desk, stale), deadline\n        )\n",
+    ),
+    _one(
+        "counted-twice-is-once",
+        "orders of the last seconds that neither book nor positions show are forgotten",
+        _RISK,
+        "    unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and not exposure.shows(sent.tag)]\n",
+        "    unseen: list[Sent] = []\n",
+    ),
+    Mutant(
+        "cover-more-than-the-short",
+        "a cover buys what the alert asks for, whatever is short",
+        (
+            Edit("app.ticket", "min(wanted, left)", "wanted"),
+            Edit(_RISK, "    if ticket.quantity > left:\n", "    if False:\n"),
+        ),
+        SIM,
+    ),
+    _one(
+        "doubt-gives-back",
+        "an order in doubt gives the day's counters back",
+        _RISK,
+        "GIVES_BACK = frozenset({",
+        "GIVES_BACK = frozenset({OrderStatus.SUBMITTED, ",
+    ),
+    # -- identity
+    _one(
+        "key-without-account",
+        "the key leaves the account out, so two accounts share orders",
+        "app.alert.identity",
+        "_digest(VERSION, account, str(tier), *parts)",
+        "_digest(VERSION, str(tier), *parts)",
+        ("identity",),
+    ),
+    _one(
+        "tag-not-from-key",
+        "the tag is made up, so a restart does not find the order again",
+        "app.alert.identity",
+        'digest = hmac.digest(b"tag/" + VERSION.encode(), bytes.fromhex(key), "sha256")',
+        'digest = __import__("os").urandom(32)',
+        ("identity",),
+    ),
+    _one(
+        "clock-buckets",
+        "alerts without identity are told apart by the minute on the clock, not by a window from the first",
+        _SQLITE,
+        "now - datetime.fromisoformat(row[1]) >= timedelta(seconds=window.seconds):",
+        "now.minute != datetime.fromisoformat(row[1]).minute:",
+        SQL,
+    ),
+    _one(
+        "window-for-ever",
+        "an alert without identity is suppressed for ever after its first firing",
+        _SQLITE,
+        "now - datetime.fromisoformat(row[1]) >= timedelta(seconds=window.seconds):",
+        "False:",
+        SQL,
+    ),
+    _one(
+        "any-order-for-an-id",
+        "another order under a known id is answered with the first one",
+        _FLOW,
+        "    if order.fingerprint != received.fingerprint:\n",
+        "    if False:\n",
+    ),
+    # -- reconcile
+    _one(
+        "absence-is-not-placed",
+        "one reading of the order book without the order is taken for proof that it is not there",
+        _RECONCILE,
+        "    if valid and final:\n",
+        "    if valid:\n",
+    ),
+    _one(
+        "absence-from-half-a-book",
+        "a reading that lacks orders the ledger knows counts all the same",
+        _RECONCILE,
+        "        valid = not self._not_shown(book)\n",
+        "        valid = True\n",
+    ),
+    Mutant(
+        "lapse-the-submitted",
+        "an order that may be at the broker lapses when it is old",
+        (
+            Edit(
+                _RECONCILE,
+                "            if order.status is not _S.RECEIVED:\n                continue\n            covers",
+                "            if order.status not in (_S.RECEIVED, _S.SUBMITTED):\n"
+                "                continue\n            covers",
+            ),
+            Edit(
+                "app.order.status",
+                _FROM_SUBMITTED,
+                "frozenset({_S.LAPSED, _S.RECEIVED, _S.ACCEPTED,",
+            ),
+        ),
+        SIM,
+    ),
+    _one(
+        "never-lapse",
+        "an alert that nobody could send waits for ever",
+        _RECONCILE,
+        "            if self._now() - order.alert_at > allowed + SETTLE:\n",
+        "            if False:\n",
+    ),
+    _one(
+        "never-found",
+        "an order in doubt is not looked for in the order book",
+        _RECONCILE,
+        "        rows = {row.tag: row for row in book if row.parent_id is None}\n",
+        "        rows: dict[str, BookRow] = {}\n",
+    ),
+    # -- telling
+    _one(
+        "no-outbox-row",
+        "a step is stored without the notice that it needs",
+        _SQLITE,
+        "    if (notice := notice_of(order)) is not None:\n",
+        "    if (notice := notice_of(order)) is not None and False:\n",
+        SQL,
+    ),
+    _one(
+        "doubt-in-silence",
+        "an order in doubt rings nobody",
+        _NOTICE,
+        "    if order.status is OrderStatus.SUBMITTED and not _doubt_is_news(order):\n",
+        "    if order.status is OrderStatus.SUBMITTED:\n",
+    ),
+    _one(
+        "duplicate-in-silence",
+        "a second firing is suppressed and nobody is told",
+        _FLOW,
+        "    post(duplicate_notice(",
+        "    0 and post(duplicate_notice(",
+    ),
+    _one(
+        "secret-in-the-log",
+        "the body of an alert is logged, with the secret in it",
+        "app.web.webhook",
+        "            body = _body(request)\n",
+        '            body = _body(request)\n            log.info("alert", extra={"body": repr(body)})\n',
+        WIRE,
+    ),
+)

@@ -1,0 +1,84 @@
+"""The proofs that planted bugs are held against, each as far as it takes to find one."""
+
+import hashlib
+import hmac
+import tempfile
+import time
+from base64 import b32encode
+from collections.abc import Callable
+from pathlib import Path
+
+MOST_HISTORIES = {"simulation": 12_000, "simulation over sqlite": 3_000}
+_PART = 50
+
+
+def simulation() -> str | None:
+    return _simulated("memory", MOST_HISTORIES["simulation"])
+
+
+def simulation_over_sqlite() -> str | None:
+    return _simulated("sqlite", MOST_HISTORIES["simulation over sqlite"])
+
+
+def broker_faults() -> str | None:
+    """The cells that a bug below the flow shows in: each kind of fault once, on the order call."""
+    from proof import wire
+
+    cells = {(cell.fault.kind, cell.fault.processed): cell for cell in wire.CELLS if cell.endpoint == "place"}
+    return next(iter(wire.run(list(cells.values())).violations), None)
+
+
+def identity() -> str | None:
+    """Keys belong to an account, tags to a key, and both to nothing else: told again from the design."""
+    from app.alert import identify, tag_of
+    from proof.simulation import a_shot
+
+    alerts = [a_shot(1, tier, covers=False, at=0.0).alert for tier in (1, 2, 3)]
+    for alert in alerts:
+        keys = {identify(alert, account).key() for account in ("A", "B", "A")}
+        if len(keys) != 2:
+            return f"two accounts and {len(keys)} keys"
+    key = identify(alerts[0], "A").key()
+    digest = hmac.digest(b"tag/v1", bytes.fromhex(key), hashlib.sha256)
+    tag = "tv" + b32encode(digest).decode().lower()[:18]
+    if tag_of(key) != tag:
+        return f"the tag of a key is {tag_of(key)} and should be {tag}"
+    return None
+
+
+def send_window() -> str | None:
+    """On a real socket: once the window is over, not a byte of the order leaves."""
+    from app.adapters.fyers.transport import CallFailed, Transport
+    from app.deadline import Deadline
+    from proof.gateway import a_gateway
+
+    with tempfile.TemporaryDirectory() as folder, a_gateway(Path(folder)) as gateway:
+        transport, url = Transport(), gateway.account.api_url + "/orders/sync"
+        try:
+            transport.call(
+                "POST", url, headers={}, body=b"{}", connect=0.2, total=0.5, window=Deadline(time.monotonic, -1.0)
+            )
+        except CallFailed as failed:
+            if not failed.wrote and not gateway.account.log:
+                return None
+        finally:
+            transport.close()
+    return "an order left after its window"
+
+
+def _simulated(ledger: str, most: int) -> str | None:
+    from proof.simulation import play
+
+    for first in range(0, most, _PART):
+        if found := play(range(first, first + _PART), ledger):
+            return found[0]
+    return None
+
+
+CHECKS: dict[str, Callable[[], str | None]] = {
+    "simulation": simulation,
+    "simulation over sqlite": simulation_over_sqlite,
+    "broker faults": broker_faults,
+    "identity": identity,
+    "send window": send_window,
+}
