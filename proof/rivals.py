@@ -13,6 +13,7 @@ from typing import Any
 
 from app.ports import Broker, Notifier
 from app.risk import TradingState
+from app.simulator import Fault, FaultKind
 from proof.faulty_ledger import Faults, FaultyLedger
 from proof.gateway import Gateway, a_gateway, a_workshop
 from proof.history import Halt, check
@@ -175,12 +176,18 @@ def _one_order_one_conflict(scene: Scene) -> Iterable[str]:
         yield f"{TIMED}answered {scene.first} and {scene.second}"
 
 
+def _turn_away(scene: Scene) -> None:
+    """The first POST of the two is turned away unread, and its order is free to be taken up again."""
+    scene.gateway.account.fault("place", Fault(FaultKind.RATE_LIMITED))
+
+
 def _enter(scene: Scene) -> None:
     scene.send("the short")
 
 
 RIVALRIES: tuple[Rivalry, ...] = (
     Rivalry("the same alert", _same_alert, _one_order),
+    Rivalry("the same alert, turned away", _same_alert, _one_order_or_none, before=_turn_away),
     Rivalry("the same alert, a cover", lambda s: _same_cover(s), lambda s: _one_cover(s), "BUY", before=_enter),
     Rivalry("reconcile", lambda scene: scene.gateway.reconcile(), _one_order_or_none),
     Rivalry("reconcile, ten seconds later", lambda scene: _later(scene, 10.0), _one_order_or_none),

@@ -32,6 +32,7 @@ _NEXT = {
 _KNOWN = {"ACCEPTED", "DENIED", "LAPSED", "NOT_PLACED"} | _AT_BROKER  # somebody looking at it learns what became of it
 _PLACED = {"ACCEPTED"} | _AT_BROKER
 _TOLD = {"DENIED", "LAPSED", "REJECTED", "CANCELLED", "EXPIRED", "NOT_PLACED"}  # steps that ring by themselves
+_MAY_BE_FOLDED = {"DENIED", "LAPSED", "CANCELLED", "EXPIRED"}  # many of them may be told as one notice
 _DOUBTS_TOLD = (1, 4)  # the first doubt, and the third valid reading of the book without the order
 
 
@@ -84,7 +85,7 @@ def every_alert_ends_or_rings(history: History) -> Iterator[Violation]:
             order = orders.get(key)
             if not (order and _known_by(order, due, history)) and not _rang(key, due, history):
                 yield Violation("I2", key or delivery.alert, f"answered {delivery.status} and lost: {_state(order)}")
-        elif delivery.status == 422 and not _rang(key, due, history):
+        elif delivery.status == 422 and not (_rang(key, due, history) or _folded_order(orders.get(key), due, history)):
             yield Violation("I2", key, "refused with 422 and nobody was told")
         elif delivery.status in (400, 409) and not _refusal_rang(delivery, due, history):
             yield Violation("I2", delivery.alert, f"refused with {delivery.status} and nobody was told")
@@ -240,13 +241,15 @@ def every_alerting_step_rings(history: History) -> Iterator[Violation]:
     rung = {notice.id for notice in history.notifications}
     for order in history.orders:
         for step in _ringing(order):
-            if f"{order.key}:{step.sequence}" not in rung and _due(step.at, history) <= history.ended_at:
+            told = f"{order.key}:{step.sequence}" in rung or _folded(step, history.ended_at, history)
+            if not told and _due(step.at, history) <= history.ended_at:
                 yield Violation("I12", order.key, f"step {step.sequence}, {step.status}, rang nobody")
     for delivery in history.deliveries:
         told = f"{delivery.order_key}:duplicate"
         if not delivery.answer.get("duplicate") or not _came_after_2xx(delivery, history):
             continue
-        if not any(notice.id.startswith(told) for notice in history.notifications):
+        rang = any(notice.id.startswith(told) for notice in history.notifications)
+        if not rang and not _summed_up("duplicate", delivery.sent_at, history.ended_at, history):
             yield Violation("I12", delivery.order_key or "", "a second firing was suppressed and nobody was told")
 
 
@@ -344,7 +347,24 @@ def _rang(key: str, due: datetime, history: History) -> bool:
 
 def _refusal_rang(delivery: Delivery, due: datetime, history: History) -> bool:
     kind = "refused" if delivery.status == 400 else "same-id"
-    return any(notice.kind == kind and notice.at <= due for notice in history.notifications)
+    told = any(notice.kind == kind and notice.at <= due for notice in history.notifications)
+    return told or _summed_up(kind, delivery.sent_at, due, history)
+
+
+def _summed_up(kind: str, since: datetime, due: datetime, history: History) -> bool:
+    """Whether many notices of a kind, this one perhaps among them, were told as one."""
+    return any(
+        notice.kind == "summary" and f"of the kind {kind} " in notice.text and since <= notice.at <= due
+        for notice in history.notifications
+    )
+
+
+def _folded(step: Transition, due: datetime, history: History) -> bool:
+    return step.status in _MAY_BE_FOLDED and _summed_up(step.status.lower(), step.at, due, history)
+
+
+def _folded_order(order: Order | None, due: datetime, history: History) -> bool:
+    return order is not None and any(_folded(step, due, history) for step in order.transitions)
 
 
 def _known_by(order: Order, due: datetime, history: History) -> bool:

@@ -2,7 +2,7 @@
 
 from proof.mutants.planting import Edit, Mutant
 
-SIM, SQL, WIRE = ("simulation",), ("simulation over sqlite",), ("broker faults",)
+SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
 
@@ -25,7 +25,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _SQLITE,
         _GATE,
         "if _step(db, order.key)[0] != OrderStatus.RECEIVED:",
-        SQL,
+        RIVALS,
     ),
     _one(
         "record-over-any-step",
@@ -33,7 +33,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _SQLITE,
         "if _step(db, order.key)[1] != order.sequence - 1:",
         "if False:",
-        SQL,
+        RIVALS,
     ),
     _one(
         "post-before-commit",

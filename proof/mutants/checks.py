@@ -20,6 +20,13 @@ def simulation_over_sqlite() -> str | None:
     return _simulated("sqlite", MOST_HISTORIES["simulation over sqlite"])
 
 
+def rivals() -> str | None:
+    """A second delivery, and reconcile, inside each step."""
+    from proof import rivals
+
+    return next(iter(rivals.run(rivals.RIVALRIES[:5]).violations), None)
+
+
 def broker_faults() -> str | None:
     """The cells that a bug below the flow shows in: each kind of fault once, on the order call."""
     from proof import wire
@@ -78,6 +85,7 @@ def _simulated(ledger: str, most: int) -> str | None:
 CHECKS: dict[str, Callable[[], str | None]] = {
     "simulation": simulation,
     "simulation over sqlite": simulation_over_sqlite,
+    "rivals": rivals,
     "broker faults": broker_faults,
     "identity": identity,
     "send window": send_window,

@@ -19,7 +19,7 @@ import pytest
 from grpc import StatusCode
 
 from app.adapters.firestore import FirestoreLedger
-from app.deadline import CLAIM, RECORD, SUBMIT
+from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH
 from app.errors import NotNow, Reason
 from app.notice import Notice, Severity
 from app.order import NotSent, OrderStatus
@@ -105,7 +105,7 @@ CALLS = {
     "record and give back": (submitted_already, lambda ledger, by: ledger.record(REJECTED, by), RECORD),
     "notify": (nothing, lambda ledger, by: ledger.notify(NOTICE, by), RECORD),
     "once": (nothing, lambda ledger, by: ledger.once("a name", by), RECORD),
-    "change the account": (nothing, lambda ledger, by: ledger.change_account(halt, by), SUBMIT),
+    "change the account": (nothing, lambda ledger, by: ledger.change_account(halt, by), SWITCH),
     "taken": (
         lambda ledger: ledger.notify(NOTICE, patient()),
         lambda ledger, by: ledger.taken(NOTICE.id, ["a sink"], by),
@@ -306,7 +306,7 @@ def test_a_commit_without_an_answer_is_looked_for_and_found(ledger, faulty, dire
     before(direct)
     faulty.faults["Commit"] = [silent]
     began = time.monotonic()
-    answer = call(ledger, soon())
+    answer = call(ledger, patient())
     assert time.monotonic() - began < part + SLACK
     assert (answer, contents(direct)) == twin(name)
 

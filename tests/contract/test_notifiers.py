@@ -256,15 +256,28 @@ def test_ten_minutes_without_the_sink_lose_nothing_and_repeat_nothing_more_than_
     assert max(ours.ids.count(one) for one in ("n1", "n2")) <= 5
 
 
-def test_a_sink_that_takes_and_never_answers_is_asked_at_growing_intervals(world: World, ours: Phone) -> None:
-    process, asked = world.process(ours), []
-    ours.mood = "hang"
+class Swallowing:
+    """Takes whatever comes and never says so."""
+
+    name = "swallowing"
+
+    def __init__(self, clock: Minutes) -> None:
+        self._clock = clock
+        self.asked: list[float] = []
+
+    def push(self, notice: Notice, seconds: float) -> None:
+        self.asked.append(self._clock.seconds)
+        raise NotTaken("timed out", arrived=True)
+
+
+def test_a_sink_that_takes_and_never_answers_is_asked_at_growing_intervals(world: World) -> None:
+    sink = Swallowing(world.clock)
+    process = Fanout([sink], world.clock, world.ledger.taken)
     world.post(notice(1))
-    for minute in range(30):
-        before = len(ours.arrived)
-        world.minute(process, seconds=0.3)
-        asked += [minute] * (len(ours.arrived) - before)
-    assert asked == [0, 1, 2, 5, 11, 23]
+    began = world.clock.seconds + 60
+    for _ in range(30):
+        world.minute(process)
+    assert [(at - began) / 60 for at in sink.asked] == [0, 1, 2, 5, 11, 23]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -309,7 +322,7 @@ def test_a_sink_that_hangs_costs_a_drain_one_time_out_and_the_others_nothing(wor
         began = time.monotonic()
         assert drain(world.ledger, process, soon(2.0)) == (0, 15)
         assert time.monotonic() - began < 2.5
-        assert world.minute(process, seconds=1.0) == (0, 15)  # who hung comes last now
+        assert world.minute(process, seconds=3.0) == (0, 15)  # who hung comes last now
         assert sorted(ours.ids) == sorted(f"n{number}" for number in range(15))
 
 
@@ -333,7 +346,7 @@ def test_an_order_that_nobody_has_to_be_told_of_waits_for_no_sink(tmp_path: Path
     with gateway(tmp_path, NOTIFICATION_URL=ours.url) as gate:
         began = time.monotonic()
         assert gate.send().json["status"] == "ACCEPTED"
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 2.0
     assert ours.arrived == []
 
 

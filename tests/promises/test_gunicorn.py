@@ -79,7 +79,7 @@ def test_visitors_who_never_finish_do_not_keep_an_alert_out(server, says, drips)
         while answers[-1] == 503:  # it waited for a thread for so long that it is asked to come again
             answers.append(post(server.port, body, 2.5)[0])
         assert answers[-1] == 200
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 6
 
 
 def test_clients_who_do_not_hang_up_do_not_keep_an_alert_waiting(server):
@@ -87,4 +87,4 @@ def test_clients_who_do_not_hang_up_do_not_keep_an_alert_waiting(server):
     with visitors(server.port, 40, said):
         started = time.monotonic()
         assert post(server.port, fresh_alert())[0] == 200
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2.5

@@ -64,6 +64,10 @@ def rang(notice_id: str, seconds: float = 1.0, kind: str = "") -> Notification:
     return Notification(at(seconds), notice_id, kind)
 
 
+def a_summary(kind: str) -> Notification:
+    return Notification(at(30), f"summary:{kind}:1", "summary", f"20 notices of the kind {kind} were held back.")
+
+
 def answered(status: int | None = 200, **changes: Any) -> Delivery:
     answer = {"key": KEY, "tag": TAG, "request_id": "r1", "duplicate": False}
     return replace(Delivery("alert-1", at(0), at(0.5), status, answer), **changes)
@@ -139,6 +143,13 @@ RIGHT: dict[str, Callable[[], History]] = {
     ),
     "a cover while only covers are let through": lambda: a_history(
         orders=[accepted(asked={"action": "BUY"})], halts=[Halt(at(-1), covers_allowed=True)]
+    ),
+    "a denial told with many others as one": lambda: nothing_sent(
+        deliveries=[answered(422)],
+        orders=[received().denied(at(0.2), Reason.MARKET_CLOSED, "closed")],
+        notifications=[
+            Notification(at(30), "summary:denied:1", "summary", "20 notices of the kind denied were held back")
+        ],
     ),
     "a doubt younger than 75 seconds": lambda: doubted(ended_at=at(70)),
     "a doubt that rang after 75 seconds of which a minute was a pause": lambda: doubted(
@@ -267,6 +278,27 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
         lambda: nothing_sent(
             deliveries=[answered(422)], orders=[received().denied(at(0.2), Reason.MARKET_CLOSED, "closed")]
         ),
+    ),
+    "denied, and many others of another kind told as one": (
+        "I2 I12",
+        lambda: nothing_sent(
+            deliveries=[answered(422)],
+            orders=[received().denied(at(0.2), Reason.MARKET_CLOSED, "closed")],
+            notifications=[
+                Notification(at(30), "summary:1", "summary", "20 notices of the kind lapsed were held back")
+            ],
+        ),
+    ),
+    "turned away, and sent again by the same request": (
+        "I6",
+        lambda: a_history(
+            orders=[twice_sent()],
+            posts=[Post(at(0.3), TAG, turned_away=True, request_id="r1"), Post(at(5.2), TAG, request_id="r1")],
+        ),
+    ),
+    "sent too old by what its sender knows": (
+        "I7",
+        lambda: a_history(deliveries=[answered(fired_at=at(-63))]),
     ),
     "not in the book for a minute, in silence": (
         "I12",
