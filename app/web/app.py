@@ -40,6 +40,11 @@ def create_app(desk: Desk, config: Config) -> Flask:
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
+    @app.teardown_request
+    def forget(_: BaseException | None) -> None:
+        log_context.request_id.set(None)
+        log_context.trace.set(None)
+
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
         status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR

@@ -455,6 +455,15 @@ def test_well_known_sinks_get_the_form_they_take(world: World, ours: Phone) -> N
     )
 
 
+def test_a_name_and_a_password_in_the_address_go_into_a_header(world: World, ours: Phone) -> None:
+    address = f"http://me:p%40ss@127.0.0.1:{ours.port}/topic?x=1"
+    HttpNotifier(Secret(address), world.transport).push(notice(1), 2.0)
+    [one] = ours.arrived
+    assert one.path == "/topic?x=1"
+    assert one.headers["Authorization"] == f"Basic {base64.b64encode(b'me:p@ss').decode()}"
+    assert "p%40ss" not in HttpNotifier(Secret(address), world.transport).name
+
+
 @pytest.mark.parametrize(
     ("url", "header"),
     [

@@ -14,6 +14,7 @@ from app.exposure import Exposure, positions_lag
 from app.market import MarketReads
 from app.order import OrderStatus
 from app.risk import BOOK_LAG, NeedsBook, check
+from app.ticket import BuyMode
 from tests.builders import (
     NOW,
     SYMBOL,
@@ -66,6 +67,7 @@ def reads(broker, action):
         clock=SimpleNamespace(now=lambda: NOW),
         calendar=SimpleNamespace(expiry_floor=lambda now: NOW.date()),
         readers=AtOnce(),
+        tickets=SimpleNamespace(buy_mode=BuyMode.COVER),
     )
     return MarketReads(an_alert(action=action), desk, Deadline(lambda: 0.0, 2.4))
 

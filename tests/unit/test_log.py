@@ -24,9 +24,14 @@ def stream() -> Iterator[io.StringIO]:
     names = (None, "gateway", "urllib3")
     levels = {name: logging.getLogger(name).level for name in names}
     handlers = root.handlers[:]
+    switched_off = root.manager.disable
+    logging.disable(logging.NOTSET)
     sink = io.StringIO()
     log.configure("INFO", sink)
+    log.request_id.set(None)
+    log.trace.set(None)
     yield sink
+    logging.disable(switched_off)
     root.handlers[:] = handlers
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

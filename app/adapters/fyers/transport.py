@@ -89,6 +89,8 @@ class Transport:
     ) -> Reply:
         """One request, sent once. `connect` and `total` are seconds, `most` the bytes that a reply may have.
 
+        `params`, where there are any, take the place of the address's own query.
+
         With a `window` the first byte leaves only while that is open. Raises CallFailed and nothing else.
         """
         if connect <= 0 or total <= 0:
@@ -97,10 +99,10 @@ class Transport:
         started = monotonic()
         try:
             where = urlsplit(url)
-            target = where.path or "/"
+            query = urlencode(params) if params else where.query
             response = self._pools.to(where.scheme, where.netloc).urlopen(
                 method,
-                f"{target}?{urlencode(params)}" if params else target,
+                f"{where.path or '/'}?{query}" if query else where.path or "/",
                 body=body,
                 headers={**self._headers, **headers},
                 timeout=call,

@@ -6,9 +6,10 @@ their own, which print addresses, and none has one time-out for a whole call.
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from app.notice import Notice, Severity
 
@@ -28,10 +29,15 @@ class Post:
 
 def shaped(url: str, notice: Notice) -> Post:
     """The request that tells this address of this notice."""
+    name, at, _ = urlsplit(url).netloc.rpartition("@")
+    headers = {"Idempotency-Key": _in_a_header(notice.id)}
+    if at:  # https://name:password@host/…
+        url = url.replace(f"{name}@", "", 1)
+        headers["Authorization"] = f"Basic {b64encode(unquote(name).encode()).decode()}"
     parts = urlsplit(url)
     shape = next((shape for fits, shape in _SHAPES if fits(parts)), _own)
     post = shape(url, parts, notice)
-    return Post(post.url, post.headers | {"Idempotency-Key": _in_a_header(notice.id)}, post.body)
+    return Post(post.url, post.headers | headers, post.body)
 
 
 def _own(url: str, parts: SplitResult, notice: Notice) -> Post:  # noqa: ARG001
