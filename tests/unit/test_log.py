@@ -115,23 +115,6 @@ def test_our_own_words_stand_in_a_stack_trace(stream: io.StringIO) -> None:
     assert only(stream)["stack_trace"].endswith("Malformed: qty: is empty; give it a value")
 
 
-def test_libraries_are_heard_from_warnings_on_and_urllib3_from_errors_on(stream: io.StringIO) -> None:
-    for name in ("werkzeug", "google.auth", "urllib3.connectionpool", "gateway.x"):
-        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
-            logging.getLogger(name).log(level, "said")
-    heard = [(line["logger"], line["severity"]) for line in lines(stream)]
-    assert heard == [
-        ("werkzeug", "WARNING"),
-        ("werkzeug", "ERROR"),
-        ("google.auth", "WARNING"),
-        ("google.auth", "ERROR"),
-        ("urllib3.connectionpool", "ERROR"),
-        ("gateway.x", "INFO"),
-        ("gateway.x", "WARNING"),
-        ("gateway.x", "ERROR"),
-    ]
-
-
 def test_configuring_twice_does_not_say_everything_twice(stream: io.StringIO) -> None:
     log.configure("INFO", stream)
     GATEWAY.info("once")
