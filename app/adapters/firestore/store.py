@@ -50,8 +50,8 @@ _REFUSED = (
 class Again(Exception):
     """A call did not go through, or nobody knows; `reason` is what it comes to without time for another attempt."""
 
-    def __init__(self, reason: Reason, error: exceptions.GoogleAPICallError) -> None:
-        super().__init__(str(error))
+    def __init__(self, reason: Reason, why: str) -> None:
+        super().__init__(why)
         self.reason = reason
 
 
@@ -97,7 +97,7 @@ class Store:
         try:
             batch.commit(retry=None, timeout=max(left - _READ_BACK, left / 2))
         except (exceptions.Conflict, exceptions.FailedPrecondition) as error:
-            raise Again(Reason.LEDGER_CONTENDED, error) from error
+            raise Again(Reason.LEDGER_CONTENDED, str(error)) from error
         except exceptions.GoogleAPICallError as error:
             raise _meaning(error) from error
 
@@ -125,7 +125,7 @@ def persevere(attempt: Callable[[], T], deadline: Deadline) -> T:
 def _left(deadline: Deadline) -> float:
     """Seconds for the next call, the time to connect and to resolve names included."""
     if (left := deadline.left()) <= 0:
-        raise NotNow(Reason.LEDGER_DOWN, "the time for the ledger ran out")
+        raise Again(Reason.LEDGER_DOWN, "the time ran out")
     return left
 
 
@@ -133,4 +133,4 @@ def _meaning(error: exceptions.GoogleAPICallError) -> Exception:
     if isinstance(error, _REFUSED):
         log.error("the ledger refused a call: %s", error)
         return NotNow(Reason.LEDGER_DOWN)
-    return Again(Reason.LEDGER_DOWN, error)
+    return Again(Reason.LEDGER_DOWN, str(error))
