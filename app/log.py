@@ -47,6 +47,10 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     logging.getLogger("gateway").setLevel(level)
     # requests and urllib3 name full addresses; a notification address may hold a token in its path.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # Google's clients keep their loggers from the root's handlers, unless somebody has given these a level.
+    google = logging.getLogger("google")
+    google.setLevel(logging.WARNING)
+    google.propagate = True
 
 
 def _stack(exc_info: Any) -> str:

@@ -1,9 +1,28 @@
-"""Which stand-in each cloud service had, at the end of every run."""
+"""What every test gets: the log as it was before. At the end of a run: which stand-in each cloud service had."""
+
+import logging
+from collections.abc import Iterator
 
 import fyers_apiv3.fyersModel  # noqa: F401 -- whole, before the gateway loads the part of it that it uses
 import pytest
 
 from tests.emulators import BACKENDS
+
+# Those that the product sets up, and those that libraries set up by themselves.
+_LOGGERS = [logging.getLogger(name) for name in ("", "gateway", "urllib3", "google", "werkzeug")]
+
+
+@pytest.fixture(autouse=True)
+def the_log_as_before() -> Iterator[None]:
+    """Logging belongs to the process: what one test makes of it, or a library under it, must not reach the next one."""
+    switched_off = logging.root.manager.disable
+    before = [(one, one.level, one.propagate, one.handlers[:]) for one in _LOGGERS]
+    yield
+    logging.disable(switched_off)
+    for one, level, propagate, handlers in before:
+        one.setLevel(level)
+        one.propagate = propagate
+        one.handlers[:] = handlers
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

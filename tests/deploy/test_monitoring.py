@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -142,18 +141,11 @@ class Lines(io.StringIO):
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
+def lines() -> Lines:
     """What the product's own log writes during the test."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    gateway_log = logging.getLogger("gateway")
-    gateway_level = gateway_log.level
     sink = Lines()
     product_log.configure("INFO", sink)
-    yield sink
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    gateway_log.setLevel(gateway_level)
+    return sink
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import io
 import json
-import logging
 import os
 import re
 import signal
@@ -186,11 +185,9 @@ def driven(folder: Path, said: Said, stack: ExitStack, **settings: str) -> Itera
 
 
 @pytest.fixture
-def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Said]:
+def said(capfd: pytest.CaptureFixture[str]) -> Said:
     """What is logged, at every level, and what anybody prints."""
     said, stream = Said(), io.StringIO()
-    root, ours, urllib3 = (logging.getLogger(name) for name in ("", "gateway", "urllib3"))
-    handlers, levels = root.handlers[:], [one.level for one in (root, ours, urllib3)]
     log.configure("DEBUG", stream)
 
     def collect() -> None:
@@ -199,10 +196,7 @@ def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Said]:
         said.add("printed", out + err)
 
     said.collect = collect  # type: ignore[attr-defined]
-    yield said
-    root.handlers[:] = handlers
-    for one, level in zip((root, ours, urllib3), levels, strict=True):
-        one.setLevel(level)
+    return said
 
 
 def odd_alerts(drive: Driven) -> None:

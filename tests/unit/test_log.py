@@ -3,12 +3,12 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from google.api_core.client_logging import setup_logging
 
 from app import log
 from app.errors import Malformed
@@ -19,22 +19,12 @@ CANARY = "canary-0123456789abcdef"
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    names = (None, "gateway", "urllib3")
-    levels = {name: logging.getLogger(name).level for name in names}
-    handlers = root.handlers[:]
-    switched_off = root.manager.disable
-    logging.disable(logging.NOTSET)
+def stream() -> io.StringIO:
     sink = io.StringIO()
     log.configure("INFO", sink)
     log.request_id.set(None)
     log.trace.set(None)
-    yield sink
-    logging.disable(switched_off)
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    return sink
 
 
 GATEWAY = logging.getLogger("gateway.test")
@@ -113,6 +103,35 @@ def test_our_own_words_stand_in_a_stack_trace(stream: io.StringIO) -> None:
     except Malformed:
         GATEWAY.exception("x")
     assert only(stream)["stack_trace"].endswith("Malformed: qty: is empty; give it a value")
+
+
+def test_libraries_are_heard_from_warnings_on_and_urllib3_from_errors_on(stream: io.StringIO) -> None:
+    for name in ("werkzeug", "google.auth", "urllib3.connectionpool", "gateway.x"):
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            logging.getLogger(name).log(level, "said")
+    heard = [(line["logger"], line["severity"]) for line in lines(stream)]
+    assert heard == [
+        ("werkzeug", "WARNING"),
+        ("werkzeug", "ERROR"),
+        ("google.auth", "WARNING"),
+        ("google.auth", "ERROR"),
+        ("urllib3.connectionpool", "ERROR"),
+        ("gateway.x", "INFO"),
+        ("gateway.x", "WARNING"),
+        ("gateway.x", "ERROR"),
+    ]
+
+
+@pytest.mark.parametrize("first", ["the client", "the log"])
+def test_googles_clients_take_their_warnings_out_of_nobodys_log(first: str) -> None:
+    google, sink = logging.getLogger("google"), io.StringIO()
+    google.setLevel(logging.NOTSET)
+    google.propagate = True
+    steps = [setup_logging, lambda: log.configure("INFO", sink)]  # what each client does that is made; what we do
+    for step in steps if first == "the client" else reversed(steps):
+        step()
+    logging.getLogger("google.auth").warning("the metadata server does not answer")
+    assert only(sink)["logger"] == "google.auth"
 
 
 def test_configuring_twice_does_not_say_everything_twice(stream: io.StringIO) -> None:

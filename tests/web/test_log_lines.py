@@ -37,17 +37,14 @@ class Lines:
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
+def lines() -> Lines:
     stream = io.StringIO()
     sink = logging.StreamHandler(stream)
     sink.setFormatter(log.JsonLines())
     logger = logging.getLogger("gateway")
-    before = logger.level
     logger.addHandler(sink)
     logger.setLevel(logging.INFO)
-    yield Lines(stream)
-    logger.removeHandler(sink)
-    logger.setLevel(before)
+    return Lines(stream)
 
 
 def test_each_alert_has_one_line_that_says_where_its_time_went(gate: Gateway, lines: Lines) -> None:
