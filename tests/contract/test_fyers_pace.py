@@ -197,6 +197,14 @@ def test_an_order_has_a_turn_while_reads_wait_for_theirs() -> None:
     assert [pace.wait(0.0, order=True) for _ in range(4)] == [True, True, True, False]
 
 
+def test_orders_that_went_out_take_no_turn_from_the_reads_of_the_next_alert() -> None:
+    clock = Clock()
+    pace = pace_of(clock, for_orders=3)
+    assert [pace.wait(0.0, order=True) for _ in range(3)] == [True] * 3
+    assert turns(pace, clock, PER_SECOND - 3) == [0.0] * (PER_SECOND - 3)
+    assert not pace.wait(0.7)
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_reads_and_orders_together_stay_within_the_limits(seed: int) -> None:
     dice, clock = random.Random(seed), Clock()  # noqa: S311 - repeatable on purpose
@@ -207,6 +215,22 @@ def test_reads_and_orders_together_stay_within_the_limits(seed: int) -> None:
         if pace.wait(dice.choice((0.0, 0.7, 3.0)), order=dice.random() < 0.4):
             seen = sorted(pace._turns)
             assert most_within(seen, 1.0) <= PER_SECOND
+    assert most_within(sorted(pace._reads), 1.0) <= PER_SECOND - 3
+
+
+def test_a_cancel_goes_out_with_the_turns_of_orders() -> None:
+    """The legs that a cover leaves behind would open a position of their own: they may not wait behind reads."""
+    with Simulator(rate_limits=False, accept_any_token=True) as account:
+        transport = PacedTransport(Pace(per_second=2, for_orders=1))
+        get(transport, account, total=1.0)
+        with pytest.raises(NoTurn):
+            get(transport, account, total=0.5)
+        headers = {"Authorization": "APP-200:token", "Content-Type": "application/json"}
+        body, where = b'{"id": "1"}', f"{account.api_url}/orders/sync"
+        reply = transport.call("DELETE", where, headers=headers, body=body, connect=0.25, total=0.5)
+        transport.close()
+    assert reply.status < 500
+    assert [entry.method for entry in account.log] == ["GET", "DELETE"]
 
 
 def test_an_order_that_would_have_no_time_left_for_its_reply_is_not_sent() -> None:

@@ -34,8 +34,8 @@ class NoTurn(CallFailed):
 class Pace:
     """Hands out turns in the order in which they are asked for. Safe for many threads.
 
-    Orders go before reads: the last `for_orders` turns of a second are theirs alone, so that the reads of a basket of
-    alerts do not use up what its orders need.
+    Orders go before reads: `for_orders` turns of a second are theirs alone, so that the reads of a basket of alerts do
+    not use up what its orders need; nor do orders that went out take from the reads of the next alert.
     """
 
     def __init__(
@@ -49,7 +49,8 @@ class Pace:
         self._per_second = per_second
         self._for_orders = for_orders
         self._per_minute = per_minute
-        self._turns: list[float] = []  # ascending
+        self._turns: list[float] = []  # ascending, as are those of reads alone
+        self._reads: list[float] = []
         self._monotonic = monotonic
         self._sleep = sleep
         self._lock = Lock()
@@ -58,22 +59,25 @@ class Pace:
         """Waits for a turn; False, at once and without taking one, where none comes within so many seconds."""
         with self._lock:
             now = self._monotonic()
-            turn = self._next(now, self._per_second if order else self._per_second - self._for_orders)
+            turn = self._next(now, order)
             if turn - now > seconds:
                 return False
-            insort(self._turns, turn)
-            del self._turns[: -self._per_minute]
+            for turns in (self._turns,) if order else (self._turns, self._reads):
+                insort(turns, turn)
+                del turns[: -self._per_minute]
         if turn > now:
             self._sleep(turn - now)
         return True
 
-    def _next(self, now: float, per_second: int) -> float:
+    def _next(self, now: float, order: bool) -> float:
         """The first moment from now on that no second around it would have too many turns with, nor its minute."""
+        for_reads = self._per_second - self._for_orders
         used_up = len(self._turns) == self._per_minute
         earliest = max(now, self._turns[0] + 60.0 + LATE) if used_up else now
         near = self._turns[bisect_right(self._turns, earliest - SECOND) :]
         moments = (earliest, *(turn + SECOND for turn in near if turn + SECOND > earliest))
-        return next(moment for moment in moments if _fits(moment, near, per_second))
+        fitting = (moment for moment in moments if _fits(moment, near, self._per_second))
+        return next(moment for moment in fitting if order or _fits(moment, self._reads, for_reads))
 
 
 def _fits(moment: float, turns: Sequence[float], per_second: int) -> bool:
@@ -96,7 +100,7 @@ class PacedTransport(Transport):
     def call(self, method: str, url: str, *, total: float, window: Deadline | None = None, **options: Any) -> Reply:
         asked = time.monotonic()
         patience = total if window is None else total - REPLY_NEEDS
-        if not self._pace.wait(patience, order=window is not None):
+        if not self._pace.wait(patience, order=method != "GET"):
             raise NoTurn
         left = total - (time.monotonic() - asked)
         return super().call(method, url, total=left, window=window, **options)
