@@ -1,7 +1,8 @@
 """One JSON object a line on standard output, in the fields that Cloud Logging reads.
 
-`severity`, `message`, `time` and `logging.googleapis.com/trace` are its special fields; everything given as `extra`
-stands beside them. A Secret shows as "Secret(…)" and nothing here ever sees a body.
+`severity`, `message`, `time`, `httpRequest` and what begins with `logging.googleapis.com/` are its special fields (the
+trace ties a line to Cloud Run's own line of the request); everything given as `extra` stands beside them. A Secret
+shows as "Secret(…)" and nothing here ever sees a body.
 """
 
 import contextvars
@@ -29,6 +30,7 @@ class JsonLines(logging.Formatter):
         }
         if (asked := request_id.get()) is not None:
             line["request_id"] = asked
+            line["logging.googleapis.com/labels"] = {"request_id": asked}
         if (traced := trace.get()) is not None:
             line["logging.googleapis.com/trace"] = traced
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}

@@ -82,7 +82,7 @@ def http_of(error: AlertError) -> int:
 
 
 def shown(order: Order) -> dict[str, Any]:
-    """An order under the names of the webhook's answer."""
+    """An order under the names of the webhook's answer; `request_id` is that of the alert that made it."""
     ticket = order.ticket
     prices = ("ltp", "limit_price", "stop_loss", "take_profit")
     priced = {name: _price(getattr(ticket, name, None)) for name in prices}
@@ -97,14 +97,15 @@ def shown(order: Order) -> dict[str, Any]:
         **priced,
         "reason": order.reason,
         "message": order.message,
+        "duplicate": False,
+        "request_id": order.request_id,
     }
 
 
 def detailed(order: Order) -> dict[str, Any]:
-    """The same with its times, what was asked for, its transitions, and the request to look for in the log."""
+    """The same with its times, what was asked for and its transitions."""
     document = to_document(order)
     more = (
-        "request_id",
         "received_at",
         "alert_at",
         "submitted_at",
@@ -113,7 +114,7 @@ def detailed(order: Order) -> dict[str, Any]:
         "asked",
         "transitions",
     )
-    return shown(order) | {name: document[name] for name in (*more, "request_id")}
+    return shown(order) | {name: document[name] for name in more}
 
 
 def has_legs(order: Order) -> bool:

@@ -162,6 +162,7 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
     @routes.post("/tasks/reconcile")
     @operator(TASK)
     def task_reconcile(deadline: Deadline) -> Response:
+        desk.symbols.reload_if_changed(desk.clock.monotonic())  # so that no alert has to be the day's first to look
         report = reconcile(desk, deadline)
         # The heartbeat that an alert in deploy/ waits for: its message and the names of its fields stay.
         took = round((TASK - deadline.left()) * 1000)
@@ -178,6 +179,7 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
     @routes.post("/tasks/preflight")
     @operator(TASK)
     def task_preflight(deadline: Deadline) -> Response:
+        desk.symbols.reload_if_changed(desk.clock.monotonic())
         return jsonify(preflight.run(deadline).document())
 
     @routes.post("/tasks/relay")

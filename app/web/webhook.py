@@ -45,16 +45,16 @@ class Webhook:
             receipt = self._execute(request, deadline, request_id)
             with step("answer"):
                 response = answer_receipt(receipt, request_id)
-            _log_receipt(receipt, response, _cost(steps, started))
+            _log_receipt(receipt, _served(request, response, steps, started))
         except AlertError as error:
             response = answer_error(error, request_id)
-            _log_error(error, response, _cost(steps, started))
+            _log_error(error, _served(request, response, steps, started))
         except Exception:
             # Whatever was sent was recorded by the flow itself, which raises nothing afterwards: here nothing was.
             log.exception("an alert failed for a reason that nobody foresaw")
             problem = NotNow(Reason.INTERNAL)
             response = answer_error(problem, request_id)
-            _log_error(problem, response, _cost(steps, started))
+            _log_error(problem, _served(request, response, steps, started))
         return response
 
     def _waited(self, request: Request) -> float:
@@ -159,41 +159,42 @@ def _body(request: Request) -> bytes:
     return body
 
 
-def _cost(steps: Steps, started: float) -> dict[str, Any]:
-    """Milliseconds, in all and step by step, and how often the broker was asked."""
+def _served(request: Request, response: Response, steps: Steps, started: float) -> dict[str, Any]:
+    """What was answered and what it took: milliseconds, in all and step by step, and how often the broker was asked.
+
+    `httpRequest` is Cloud Logging's own; of what a sender says of himself, nothing is in it.
+    """
     took = round((time.perf_counter() - started) * 1000, 2)
-    return {"ms": took, "steps": steps.milliseconds, "broker_calls": steps.broker_calls}
+    seen = {"requestMethod": request.method, "requestUrl": request.path, "status": response.status_code}
+    return {
+        "http": response.status_code,
+        "ms": took,
+        "steps": steps.milliseconds,
+        "broker_calls": steps.broker_calls,
+        "httpRequest": {**seen, "remoteIp": peer_of(request), "latency": f"{took / 1000:.3f}s"},
+    }
 
 
 # Alerts and metrics are made of these two lines (deploy/): their messages and the names of their fields stay.
 
 
-def _log_receipt(receipt: Receipt, response: Response, cost: dict[str, Any]) -> None:
+def _log_receipt(receipt: Receipt, served: dict[str, Any]) -> None:
     order = receipt.order
     log.info(
         "alert answered",
         extra={
             "key": order.key,
             "status": order.status,
-            "http": response.status_code,
             "duplicate": receipt.duplicate,
             "reason": receipt.problem.reason if receipt.problem else order.reason,
             "strategy": order.strategy,
             "symbol": order.ticket.symbol if order.ticket else None,
             "broker_order_id": order.broker_order_id,
             "asked": dict(order.asked),
-            **cost,
+            **served,
         },
     )
 
 
-def _log_error(error: AlertError, response: Response, cost: dict[str, Any]) -> None:
-    log.warning(
-        "alert refused",
-        extra={
-            "http": response.status_code,
-            "reason": error.reason,
-            "field": getattr(error, "field", None),
-            **cost,
-        },
-    )
+def _log_error(error: AlertError, served: dict[str, Any]) -> None:
+    log.warning("alert refused", extra={"reason": error.reason, "field": getattr(error, "field", None), **served})

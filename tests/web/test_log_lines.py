@@ -59,6 +59,23 @@ def test_each_alert_has_one_line_that_says_where_its_time_went(gate: Gateway, li
     assert line["steps"]["place"] > 0
 
 
+def test_the_line_has_cloud_loggings_own_fields_of_a_request(gate: Gateway, lines: Lines) -> None:
+    sent = {"X-Forwarded-For": "10.0.0.1, 52.89.214.238", "User-Agent": "a stranger's word"}
+    gate.send(headers=sent)
+    gate.send(headers=sent, token="x")
+    for message, status in (("alert answered", 200), ("alert refused", 401)):
+        [line] = lines.saying(message)
+        latency = line["httpRequest"].pop("latency")
+        assert line["httpRequest"] == {
+            "requestMethod": "POST",
+            "requestUrl": "/webhook",
+            "status": status,
+            "remoteIp": "52.89.214.238",
+        }
+        assert latency == f"{line['ms'] / 1000:.3f}s"
+        assert line["logging.googleapis.com/labels"] == {"request_id": line["request_id"]}
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "has", "lacks"),
     [
@@ -109,6 +126,15 @@ def test_one_request_id_leads_from_the_answer_to_every_line_and_to_the_ledger(ga
     assert {"place", "alert answered"} <= {line["message"] for line in lines.all}
     order = gate.operate("GET", f"/orders/{response.json['key']}").json
     assert (order["request_id"], response.json["request_id"]) == (asked, asked)
+
+
+def test_every_line_names_the_trace_that_cloud_run_began(tmp_path: Path, lines: Lines) -> None:
+    with gateway(tmp_path, GOOGLE_CLOUD_PROJECT="my-project") as gate:
+        gate.send(headers={"X-Cloud-Trace-Context": f"{'a1' * 16}/123;o=1"})
+        [line] = lines.saying("alert answered")
+        assert line["logging.googleapis.com/trace"] == f"projects/my-project/traces/{'a1' * 16}"
+        gate.send(headers={"X-Cloud-Trace-Context": "no trace"})
+        assert "logging.googleapis.com/trace" not in lines.all[-1]
 
 
 def test_what_readers_say_belongs_to_their_request(gate: Gateway, lines: Lines) -> None:

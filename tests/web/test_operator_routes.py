@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 
+from app.adapters.symbols import refresh
+from app.calendar import ist_day
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import SECRET, Gateway, alert, gateway
 
@@ -52,6 +55,14 @@ def test_orders_show_what_the_ledger_says_newest_first(gate: Gateway) -> None:
     assert [order["key"] for order in in_flight] == [first]
     assert gate.operate("GET", "/orders?day=2020-01-01").json == {"orders": []}
     assert gate.operate("GET", "/orders?day=yesterday").status_code == 400
+
+
+def test_orders_are_shown_under_every_name_of_the_webhooks_answer(gate: Gateway) -> None:
+    answered = gate.send().json
+    [listed] = gate.operate("GET", "/orders").json["orders"]
+    assert list(listed)[: len(answered)] == list(answered)
+    assert {name: listed[name] for name in answered} == answered
+    assert listed.keys() >= {"received_at", "submitted_at", "transitions", "legs"}
 
 
 def test_a_halt_stops_entries_and_covers_and_reducing_lets_covers_through(gate: Gateway) -> None:
@@ -103,6 +114,18 @@ def test_symbols_are_refreshed_and_a_bad_master_leaves_the_good_one(gate: Gatewa
     response = gate.operate("POST", "/tasks/refresh-symbols")
     assert (response.status_code, response.json["accepted"]) == (503, False)
     assert gate.send().json["status"] == "ACCEPTED"
+
+
+@pytest.mark.parametrize("task", ["reconcile", "preflight"])
+def test_the_days_first_alert_already_goes_by_the_master_that_another_process_fetched(
+    tmp_path: Path, gate: Gateway, task: str
+) -> None:
+    calendar, before, now = gate.desk.calendar, gate.desk.symbols.as_of, gate.desk.clock.now()
+    days = (now + timedelta(days=count) for count in range(1, 12))
+    next_morning = next(day for day in days if calendar.latest_trading_day(ist_day(day)) > before)
+    assert refresh(gate.account.master_urls, str(tmp_path / "symbols"), calendar, next_morning)["accepted"]
+    gate.operate("POST", f"/tasks/{task}")
+    assert gate.desk.symbols.as_of > before
 
 
 def test_paper_trading_needs_no_login(gate: Gateway) -> None:
