@@ -1,13 +1,16 @@
 """The parts of a desk that stand in a virtual world: store, phone, token, and what they remember."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.adapters.fyers import broker as fyers_broker
+from app.adapters.fyers import shared as fyers_shared
 from app.deadline import Deadline
 from app.errors import NotNow
 from app.notice import Notice
@@ -15,7 +18,9 @@ from app.ports import Token
 from app.risk import TradingState
 from proof.faulty_ledger import Fate, Faults
 from proof.history import Delivery, Halt, Notification, Pause
-from proof.simulation.world import World
+from proof.simulation.world import Host, World
+
+_BLINK = 0.005  # seconds between two looks at a reading that somebody else makes
 
 if TYPE_CHECKING:
     from proof.simulation.play import Play
@@ -23,14 +28,40 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_process_only(world: World) -> Iterator[None]:
-    """The adapter waits between two reads of the real time; here of the world's."""
-    real = fyers_broker.time, fyers_broker.random
+    """What the adapter waits for takes real time; here the world's."""
+    real = fyers_broker.time, fyers_broker.random, fyers_shared.Future
     fyers_broker.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
     fyers_broker.random = SimpleNamespace(uniform=world.random.uniform)  # type: ignore[assignment]
+    fyers_shared.Future = partial(Awaited, world)  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        fyers_broker.time, fyers_broker.random = real
+        fyers_broker.time, fyers_broker.random, fyers_shared.Future = real  # type: ignore[misc]
+
+
+class Awaited(Future[Any]):
+    """An answer that others may wait for while its reader has its turns."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def result(self, timeout: float | None = None) -> Any:
+        until = self._world.seconds + (timeout or 0.0)
+        while not self.done() and self._world.seconds + _BLINK < until:
+            self._world.sleep(_BLINK)
+        return super().result(0.0)
+
+
+class SharedByProcess:
+    """The adapter's own way to share a reading, among those of one process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._of: dict[Host | None, fyers_shared.Shared[Any]] = {}
+
+    def read(self, read: Callable[[], Any], deadline: Deadline) -> Any:
+        return self._of.setdefault(self._world.host, fyers_shared.Shared()).read(read, deadline)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from proof.faulty_ledger import Fate, FaultyLedger
 from proof.history import Delivery, Halt, History, Pause, Violation, check
 from proof.simulation.fyers import RECONCILE, Fyers
 from proof.simulation.memory import MemoryLedger
-from proof.simulation.parts import Record, Sink, StoreFaults, Tokens, one_process_only
+from proof.simulation.parts import Record, SharedByProcess, Sink, StoreFaults, Tokens, one_process_only
 from proof.simulation.story import (
     ACCOUNT,
     AGES,
@@ -290,6 +290,7 @@ class Play:
     def _desk(self) -> Desk:
         tokens = Tokens(self)
         broker = FyersBroker("APP-200", tokens, self.fyers, "https://api", "https://data")  # type: ignore[arg-type]
+        broker._shared_positions = SharedByProcess(self.world)  # type: ignore[assignment]
         return Desk(
             account=ACCOUNT,
             broker=broker,

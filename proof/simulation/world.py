@@ -96,6 +96,11 @@ class World:
         if me.host is not None and me.host.dead:
             raise Killed
 
+    @property
+    def host(self) -> Host | None:
+        """The process of the running task."""
+        return self._task.host
+
     def name_task(self, name: str) -> None:
         """Whose work the running task does, for the records."""
         self._task.name = name
