@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Result:
     """`size` says how much was tried, in words ("20000 histories"); `seeds` what repeats it; `seconds` of wall time.
 
-    A proof without violations holds; each violation is one sentence that says how to repeat it.
+    `kills` counts the processes that were killed. A proof without violations holds; each violation is one sentence that
+    says how to repeat it.
     """
 
     name: str
@@ -15,11 +16,15 @@ class Result:
     seeds: str
     violations: tuple[str, ...]
     seconds: float
+    kills: int = 0
 
     @property
     def holds(self) -> bool:
         return not self.violations
 
     def line(self) -> str:
-        said = "holds" if self.holds else f"{len(self.violations)} VIOLATIONS"
-        return f"{self.name:<28} {self.size:<34} {self.seeds:<16} {said:<14} {self.seconds:7.1f} s"
+        figures = f"{self.kills:>6} {len(self.violations):>10} {self.seconds:>9.1f} s"
+        return f"{self.name:<28} {self.size:<40} {self.seeds or 'none':<16} {figures}"
+
+
+HEAD = f"{'proof':<28} {'size':<40} {'seeds':<16} {'kills':>6} {'violations':>10} {'wall time':>11}"

@@ -246,7 +246,7 @@ def run(rivalries: Sequence[Rivalry] = RIVALRIES) -> Result:
     with a_workshop(AT_ONCE) as (folder, pool):
         plays = [(rivalry, step) for rivalry in rivalries for step in steps_of(rivalry, folder)]
         found = find(plays, lambda each: play(each[0], each[1], folder)[0], pool)
-    return Result("rivals", f"{len(plays)} rivals inside steps", "none", found, time.monotonic() - started)
+    return Result("rivals", f"{len(plays)} rivals inside steps", "", found, time.monotonic() - started)
 
 
 def steps_of(rivalry: Rivalry, folder: Path) -> list[Step]:

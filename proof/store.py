@@ -189,4 +189,4 @@ def run(stories: Sequence[Story] = STORIES, slice_only: bool = False) -> Result:
     with a_workshop(AT_ONCE) as (folder, pool):
         tried = cells(folder, stories, slice_only)
         found = find(tried, partial(run_cell, folder=folder), pool)
-    return Result("store faults", f"{len(tried)} faults of the store", "none", found, time.monotonic() - started)
+    return Result("store faults", f"{len(tried)} faults of the store", "", found, time.monotonic() - started)

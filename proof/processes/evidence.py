@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
+from app.order import Order
 from app.simulator import Simulator
 from proof.history import Delivery, History, Notification, broker_orders_of, check, posts_of
 from proof.processes.lab import SECRET, Office
 
 _FINAL = {"DENIED", "LAPSED", "REJECTED", "FILLED", "CANCELLED", "EXPIRED", "NOT_PLACED", "ACCEPTED"}
+_ITS_REQUEST_LIVES = 3.0  # seconds; reconcile leaves an order alone for longer
 
 
 def history_of(
@@ -55,12 +58,24 @@ def wrong_in(history: History, account: Simulator, but: str = "") -> list[str]:
 
 
 def unheard_of(history: History) -> list[str]:
-    """Orders at the broker that no sender was told of and no phone either."""
+    """Orders at the broker that nobody knows of: no sender, no phone, and no ledger from the request that sent them.
+
+    A process that dies between writing down that its order was accepted and saying so leaves a ledger that is right.
+    """
     heard = {delivery.order_key for delivery in history.deliveries if delivery.status == 200}
     told = " ".join(notice.id for notice in history.notifications if ":duplicate" not in notice.id)
     at_broker = {row.tag for row in history.broker_orders}
-    lost = [order for order in history.orders if order.tag in at_broker and order.key not in heard]
+    ours = [order for order in history.orders if order.tag in at_broker and not _written_down(order)]
+    lost = [order for order in ours if order.key not in heard]
     return [f"{order.key[:12]} is {order.status} and nobody was told" for order in lost if order.key not in told]
+
+
+def _written_down(order: Order) -> bool:
+    """Whether the request that sent the order lived to record what came of it, and nobody had to find it later."""
+    return any(
+        old.status == "SUBMITTED" != new.status and (new.at - old.at).total_seconds() < _ITS_REQUEST_LIVES
+        for old, new in pairwise(order.transitions)
+    )
 
 
 def notices_in(output: str) -> list[Notification]:

@@ -93,6 +93,7 @@ def prove(kind: LedgerKind, most: int | None = None, firestore: str | None = Non
         chosen = steps if most is None else steps[:: -(-len(steps) // most)]
         with ThreadPoolExecutor(AT_ONCE) as at_once:
             ended = list(at_once.map(housekeeping.run, chosen))
-    size = f"{len(ended)} steps, {sum(died for died, _ in ended)} kills"
+    kills = sum(died for died, _ in ended)
     violations = tuple(text for _, found in ended for text in found)
-    return Result(f"reconcile killed, {kind}", size, "", violations, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Result(f"reconcile killed, {kind}", f"{len(ended)} steps", "", violations, seconds, kills)

@@ -214,8 +214,8 @@ def prove(kind: LedgerKind, alerts: int = 200, seed: int = 1, firestore: str | N
         live = sum(order.live for order in history.broker_orders)
         ends = Counter(str(order.status) for order in history.orders)
     log.info("%s: answers %s; ends %s; %s resolved by hand", kind, dict(statuses), dict(ends), watch.resolved)
-    size = f"{alerts} x {DELIVERIES} alerts, {chaos.kills} kills, {chaos.pauses} pauses, {live} orders"
-    return Result(f"load, {kind}", size, f"seed {seed}", tuple(found), time.monotonic() - started)
+    size = f"{alerts} x {DELIVERIES} alerts, {chaos.pauses} pauses, {live} orders"
+    return Result(f"load, {kind}", size, f"seed {seed}", tuple(found), time.monotonic() - started, chaos.kills)
 
 
 def _send(alerts: int, senders: Sequence[Sender], servers: Sequence[Server], dice: random.Random) -> None:

@@ -2,7 +2,7 @@
 
 from proof.simulation.parts import one_process_only
 from proof.simulation.play import Play, simulate
-from proof.simulation.run import MEMORY, SQLITE, memory_disk, play, quiet, run
+from proof.simulation.run import MEMORY, SQLITE, memory_disk, one, play, quiet, run
 from proof.simulation.story import Shot, Story, a_shot
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Story",
     "a_shot",
     "memory_disk",
+    "one",
     "one_process_only",
     "play",
     "quiet",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from app.adapters.fyers.transport import Reply
 from app.order import OrderStatus
 from proof.simulation import Play, a_shot, one_process_only
+from tests.examples import examples
 from tests.promises.test_state_machine import CALM
 
 ACCEPTED = {"s": "ok", "code": 1101, "message": "Order submitted successfully", "id": "26112000000001"}
@@ -72,7 +73,7 @@ def is_accepted(status, body):
     return said.get("s") == "ok" and right_code and isinstance(said.get("id"), str) and said["id"] != ""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(status=_STATUS, headers=_HEADERS, body=_BODIES, takes=st.booleans())
 @example(200, {}, json.dumps(ACCEPTED).encode(), True)
 @example(200, {}, json.dumps(ACCEPTED | {"code": 1101.0}).encode(), True)

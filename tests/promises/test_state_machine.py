@@ -20,6 +20,7 @@ from proof.history import check
 from proof.simulation import Play, Shot, Story, a_shot, memory_disk, one_process_only
 from proof.simulation.fyers import POSTS
 from tests.builders import no_limits
+from tests.examples import examples
 
 FATES = [(name, become) for name, _, becoming, _ in POSTS for become in becoming.split()]
 CALM = Story(
@@ -192,7 +193,7 @@ class Gateway(RuleBasedStateMachine):
 
 
 Gateway.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=examples(150),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -18,6 +18,7 @@ from app.adapters.fyers.classify import (
 )
 from app.adapters.fyers.transport import CallFailed, Reply
 from app.order import Accepted, NotSent, Refusal, Rejected, Unresolved
+from tests.examples import examples
 
 ID = "26112000000001"
 OK = {"s": "ok", "code": 1101, "message": f"Order submitted successfully. Your Order Ref. No.{ID}", "id": ID}
@@ -306,7 +307,7 @@ _garbled = st.tuples(_bodies, st.integers(0, 80), st.binary(max_size=4)).map(
 _headers = st.dictionaries(st.sampled_from(["retry-after", "x-retry-after-ms"]), st.text(max_size=8), max_size=2)
 
 
-@settings(max_examples=500, deadline=None, database=None, derandomize=True)
+@settings(max_examples=examples(500), deadline=None, database=None, derandomize=True)
 @given(
     st.integers(100, 599) | st.sampled_from([200, 400, 401, 429, 502]),
     _headers,
