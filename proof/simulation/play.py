@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -154,10 +154,10 @@ class Play:
         except Killed:
             # The front end answers for a dead process, or the sender hears nothing at all.
             self.record.deliveries.append(replace(delivery, paused=True))
-            if self.dice.random() < 0.5:
+            if self.dice.random() < 0.5 and not self._hung_up(sent_at):
                 self._send_again(shot, number)
             raise
-        if (self.world.now() - sent_at).total_seconds() > HANGS_UP_AFTER:
+        if self._hung_up(sent_at):
             self.record.deliveries.append(replace(delivery, paused=True))
             return
         stood_still = self.world.task_stood_still
@@ -165,6 +165,9 @@ class Play:
         self.record.deliveries.append(delivery)
         if 500 <= status < 600 and status != 504:
             self._send_again(shot, number)
+
+    def _hung_up(self, sent_at: datetime) -> bool:
+        return (self.world.now() - sent_at).total_seconds() > HANGS_UP_AFTER
 
     def _send_again(self, shot: Shot, number: int) -> None:
         if number < RESENDS:
