@@ -25,6 +25,7 @@ from proof.history import (
     Post,
     check,
 )
+from proof.processes.evidence import unheard_of
 from tests.builders import NOW, a_ticket, an_order, no_limits
 
 KEY, OTHER = "5e" * 32, "6f" * 32
@@ -351,3 +352,20 @@ def test_a_broken_promise_is_found_and_no_other_one(name):
 def test_every_promise_is_broken_at_least_once():
     broken = {promise for promises, _ in BROKEN.values() for promise in promises.split()}
     assert broken == {f"I{number}" for number in range(1, len(INVARIANTS) + 1)}
+
+
+@pytest.mark.parametrize(
+    ("found_after", "status", "rings", "lost"),
+    [
+        pytest.param(20, None, False, True, id="found by reconcile and nobody was told"),
+        pytest.param(20, None, True, False, id="found by reconcile and told"),
+        pytest.param(20, 202, False, True, id="answered 202, found later, not told"),
+        pytest.param(20, 200, False, False, id="answered 200"),
+        pytest.param(0.4, None, False, False, id="written down by its own request, which died before the answer"),
+    ],
+)
+def test_an_order_at_the_broker_that_nobody_knows_of_is_lost(found_after, status, rings, lost):
+    order = submitted().moved(OrderStatus.FILLED, at(found_after), filled_quantity=65)
+    notices = [rang(f"{KEY}:2")] if rings else [rang(f"{KEY}:duplicate:1")]
+    history = History(at(100), [answered(status, key=KEY)], (), [row()], [order], notices)
+    assert bool(unheard_of(history)) is lost
