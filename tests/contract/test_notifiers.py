@@ -3,13 +3,16 @@
 import base64
 import json
 import logging
+import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import grpc
 import pytest
 
 from app.adapters.fyers import Transport
@@ -23,15 +26,26 @@ from app.notice import Notice, Severity
 from app.outbox import TOGETHER, drain
 from app.secret import Secret
 from app.simulator import Exchange, Fault, FaultKind, Simulator
+from tests.contract.faulty_firestore import Fault as GrpcFault
+from tests.contract.faulty_firestore import FaultyFirestore, Relay, refused, reply_lost, silent
 from tests.emulators import free_port, pubsub_emulator
 from tests.gateway import Gateway, gateway
 from tests.sinks import Phone, Subscription, phone, subscription
+
+Outage = Callable[[Relay, FaultyFirestore], AbstractContextManager[None]]
 
 C, W, I = Severity.CRITICAL, Severity.WARNING, Severity.INFO  # noqa: E741
 
 
 def soon(seconds: float = 2.4) -> Deadline:
     return Deadline(time.monotonic, seconds)
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def notice(number: int, kind: str = "rejected", severity: Severity = C) -> Notice:
@@ -500,13 +514,62 @@ def test_a_topic_that_is_not_there_is_said_and_bounded() -> None:
         sink.close()
 
 
-def test_pubsub_out_of_reach_is_bounded_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pubsub_out_of_reach_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
     sink = PubSubNotifier("projects/test/topics/x")
     began = time.monotonic()
     assert not Fanout([sink], time.monotonic).send(notice(1), soon(1.0))
     assert time.monotonic() - began < 1.2
     sink.close()
+
+
+@contextmanager
+def refusing(relay: Relay, pubsub: FaultyFirestore) -> Iterator[None]:
+    relay.down()
+    yield
+    relay.up()
+
+
+def failing(fault: GrpcFault) -> Outage:
+    @contextmanager
+    def outage(relay: Relay, pubsub: FaultyFirestore) -> Iterator[None]:
+        pubsub.always["Publish"] = fault
+        yield
+        pubsub.always.clear()
+
+    return outage
+
+
+OUTAGES = {
+    "refused": refusing,
+    "unavailable": failing(refused(grpc.StatusCode.UNAVAILABLE)),
+    "no such topic": failing(refused(grpc.StatusCode.NOT_FOUND)),
+    "reply lost": failing(reply_lost(grpc.StatusCode.INTERNAL)),
+    "silent": failing(silent),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES.keys())
+def test_ten_minutes_without_pubsub_lose_nothing_and_repeat_nothing_more_than_five_times(
+    world: World, stack: ExitStack, outage: Outage
+) -> None:
+    with subscription(pubsub_emulator()) as topic:
+        pubsub = FaultyFirestore(pubsub_emulator())  # it passes on whatever gRPC it does not know
+        stack.callback(pubsub.close)
+        relay = Relay(pubsub.address)
+        stack.callback(relay.down)
+        with mock.patch.dict(os.environ, PUBSUB_EMULATOR_HOST=relay.address):
+            sink = PubSubNotifier(topic.topic)
+        stack.callback(sink.close)
+        process = Fanout([sink], world.clock, world.ledger.taken)
+        world.post(notice(1), notice(2))
+        with outage(relay, pubsub):
+            for _ in range(10):
+                assert world.minute(process, seconds=0.5) == (0, 2)
+        eventually(lambda: [world.minute(process), world.waiting()][1] == [])
+        came = [json.loads(message.data)["id"] for message in topic.pull(at_least=2)]
+    assert set(came) == {"n1", "n2"}
+    assert max(came.count(one) for one in ("n1", "n2")) <= 5
 
 
 # The relay
