@@ -59,7 +59,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     if config.live:
         tokens, login = open_login(config, ledger, notifier, clock, transport, resources)
     else:
-        config, tokens, login = _paper(config, resources), PaperToken(), None
+        config, tokens, login = with_simulator(config, resources), PaperToken(), None
     if login is not None and config.tokens_bucket is not None:
         beside.submit(login.status, Deadline(clock.monotonic, WARM_UP))
     for _ in range(FIRST_CALLS):
@@ -176,9 +176,9 @@ def open_token_store(config: Config, resources: ExitStack) -> TokenStore:
     return store
 
 
-def _paper(config: Config, resources: ExitStack) -> Config:
+def with_simulator(config: Config, resources: ExitStack) -> Config:
     """Paper trading without an address brings its own simulator along, on a free loopback port."""
-    if config.fyers.api_url is not None:
+    if config.live or config.fyers.api_url is not None:
         return config
     from app.simulator import Simulator
 

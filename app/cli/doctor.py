@@ -57,7 +57,7 @@ def _checks(notify: bool, egress: str | None) -> Sequence[Check]:
     with desk.resources:
         deadline = Deadline(time.monotonic, _PATIENCE)
         checks = [*examine(desk, config, deadline), _egress(config, egress, deadline)]
-        return [*checks, _test_notice(desk, deadline)] if notify else checks
+        return [*checks, _test_notice(desk, config, deadline)] if notify else checks
 
 
 def _egress(config: Config, url: str | None, deadline: Deadline) -> Check:
@@ -78,11 +78,14 @@ def _egress(config: Config, url: str | None, deadline: Deadline) -> Check:
     return Check("egress address", Mark.OK, said, "it has to be the one registered at myapi.fyers.in")
 
 
-def _test_notice(desk: Desk, deadline: Deadline) -> Check:
+def _test_notice(desk: Desk, config: Config, deadline: Deadline) -> Check:
     notice = Notice(
         f"doctor:{datetime.now(UTC).isoformat()}", "test", Severity.INFO, "A test: the gateway can reach this phone."
     )
     lacking = desk.notifier.lacking(notice, deadline) if isinstance(desk.notifier, Fanout) else {}
+    if not (config.notification_urls or config.notification_topic):
+        advice = "set NOTIFICATION_URL or NOTIFICATION_TOPIC"
+        return Check("test notice", Mark.WARN, "there is nobody to tell; the log has it", advice)
     if not lacking:
         return Check("test notice", Mark.OK, "every sink took it", "look at your phone")
     found = "; ".join(f"{sink}: {why}" for sink, why in lacking.items())

@@ -12,6 +12,10 @@ from app.deadline import Deadline
 from app.reconcile import Report, reconcile
 
 _PATIENCE = 60.0  # seconds
+_ANOTHER_ACCOUNT = (
+    "note: the simulated account of `serve` lives in that process, and this one is new and empty. "
+    "POST /tasks/reconcile asks the one of `serve`; `simulate` makes one for both."
+)
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,7 +27,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _reconcile(args: argparse.Namespace) -> int:
     log.configure("ERROR", sys.stderr)
-    desk = bootstrap(configured())
+    config = configured()
+    if not config.live and config.fyers.api_url is None:
+        print(_ANOTHER_ACCOUNT, file=sys.stderr)
+    desk = bootstrap(config)
     with desk.resources:
         report = reconcile(desk, Deadline(time.monotonic, _PATIENCE), after_close=args.after_close)
     print(json.dumps(report.document()) if args.json else _sentences(report))

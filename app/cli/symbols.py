@@ -2,13 +2,14 @@
 
 import argparse
 import json
-import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from app.adapters.symbols import Symbols, find_batch, find_one, refresh
+from app.bootstrap import with_simulator
 from app.cli.settings import configured
 from app.config import Config
 
@@ -29,8 +30,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _refresh(args: argparse.Namespace) -> int:
-    config = configured()
-    report = refresh(config.symbol_master_urls, config.symbol_cache, config.calendar, datetime.now(UTC))
+    report = _renewed(configured())
     if args.json:
         print(json.dumps(report))
     elif report["accepted"]:
@@ -61,10 +61,17 @@ def _find(args: argparse.Namespace) -> int:
 def _master(config: Config) -> Symbols:
     """The cached master; where there is none yet it is fetched first."""
     master = Symbols.open(config.symbol_cache)
-    if master.problem is not None and config.symbol_master_urls:
-        refresh(config.symbol_master_urls, config.symbol_cache, config.calendar, datetime.now(UTC))
-        master.reload_if_changed(time.monotonic())
+    if master.problem is not None:
+        _renewed(config)
+        master.reload()
     return master
+
+
+def _renewed(config: Config) -> dict[str, object]:
+    """The report of a refresh; paper trading without an address fetches from a simulator of its own."""
+    with ExitStack() as resources:
+        urls = with_simulator(config, resources).symbol_master_urls
+        return refresh(urls, config.symbol_cache, config.calendar, datetime.now(UTC))
 
 
 def _sentence(answer: Mapping[str, object]) -> str:

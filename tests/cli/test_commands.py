@@ -160,6 +160,21 @@ def test_contracts_can_be_looked_up_one_by_one_and_from_a_file(tmp_path: Path) -
         assert json.loads(refreshed.stdout)["accepted"] is True
 
 
+def test_before_anything_ran_paper_trading_brings_its_own_master_along(tmp_path: Path) -> None:
+    found = run("symbols", "find", "NIFTY", "ATM", "CE", "WEEKLY", "--spot", "26010", folder=tmp_path)
+    assert (found.returncode, found.stdout[:9]) == (0, "NSE:NIFTY"), found.stderr
+    refreshed = run("symbols", "refresh", folder=tmp_path)
+    assert (refreshed.returncode, refreshed.stdout.partition(" option")[0].isdecimal()) == (0, True), refreshed.stdout
+
+
+def test_reconcile_says_where_it_cannot_see_the_simulated_account_that_serve_brought_along(tmp_path: Path) -> None:
+    alone = run("reconcile", "--json", folder=tmp_path)
+    assert (alone.returncode, json.loads(alone.stdout)["clean"]) == (0, True)
+    assert "POST /tasks/reconcile" in alone.stderr
+    with gateway(tmp_path) as gate:
+        assert run("reconcile", "--json", folder=tmp_path, **gate.settings).stderr == ""
+
+
 def test_the_readme_lists_every_reason(capsys: pytest.CaptureFixture[str]) -> None:
     assert reason_table() in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert main(["reasons"]) == 0

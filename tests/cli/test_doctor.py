@@ -282,6 +282,12 @@ def test_a_test_notice_reaches_every_sink_and_names_the_one_that_fails(
     assert "secret-canary" not in json.dumps(said)
 
 
+def test_without_a_sink_no_phone_is_said_to_be_reached(gate: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(gate, capsys, "--notify")
+    assert (code, said["checks"][-1]["result"]) == (0, "warn")
+    assert said["checks"][-1]["found"] == "there is nobody to tell; the log has it"
+
+
 def test_the_egress_address_is_asked_for_where_somebody_says_whom(
     gate: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
