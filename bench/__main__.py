@@ -1,7 +1,97 @@
-"""`make bench`: the figures that are measured so far; each module says what they include and stand beside."""
+"""`make bench`: every figure in one run, beside the floor's of the same run.
 
-from bench import ledger, symbols
+python -m bench [--quick] [--only SECTION …] [--alerts N] [--json FILE]
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import lab, ledger, memory, service, start, symbols, trips
+from bench.cloud import NotInstalled, live_settings
+from bench.figures import Section, table, write_json
+from bench.sizes import FULL, QUICK, Sizes
+
+Measure = Callable[[Sizes], Section]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few minutes, rougher figures")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), metavar="SECTION")
+    parser.add_argument("--alerts", type=int, help="how many alerts the memory is looked at over")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    asked = parser.parse_args()
+    sizes = QUICK if asked.quick else FULL
+    if asked.alerts:
+        sizes = replace(sizes, memory=asked.alerts)
+    machine = lab.machine()
+    sections = list(_measured(asked.only, sizes))
+    print(table(sections, machine | {"load at the end": lab.machine()["load"]}))
+    if asked.json:
+        write_json(asked.json, sections, machine)
+
+
+def _measured(names: list[str], sizes: Sizes) -> Iterator[Section]:
+    for name in names:
+        sys.stderr.write(f"{name} …\n")
+        yield MEASURES[name](sizes)
+
+
+def _live(stack: ExitStack, account: lab.Account, rows: int) -> dict[str, str] | str:
+    try:
+        return stack.enter_context(live_settings(account, rows))
+    except NotInstalled as missing:
+        return str(missing)
+
+
+def _start(sizes: Sizes) -> Section:
+    with ExitStack() as stack:
+        account = stack.enter_context(lab.broker())
+        return start.measure(sizes, account, _live(stack, account, sizes.rows))
+
+
+def _imports(sizes: Sizes) -> Section:
+    with ExitStack() as stack:
+        account = stack.enter_context(lab.broker())
+        live = _live(stack, account, sizes.rows)
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        return start.imports(lab.settings_of(account, folder) if isinstance(live, str) else live)
+
+
+def _memory(sizes: Sizes) -> Section:
+    with ExitStack() as stack:
+        account = stack.enter_context(lab.broker())
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        sides = {
+            "floor": (lab.FLOOR, lab.floor_settings(account), sizes.memory // 10),
+            "paper, SQLite": (lab.GATEWAY, lab.settings_of(account, folder), sizes.memory),
+        }
+        live = _live(stack, account, sizes.rows)
+        if not isinstance(live, str):
+            sides["live"] = (lab.GATEWAY, live, sizes.memory)
+        return memory.measure(sides)
+
+
+def _trips(sizes: Sizes) -> Section:
+    with ExitStack() as stack:
+        near, far = (stack.enter_context(lab.broker(latency)) for latency in (0.0, trips.LONG))
+        return trips.measure(near, far, _live(stack, near, sizes.rows))
+
+
+MEASURES: dict[str, Measure] = {
+    "service": service.measure,
+    "start": _start,
+    "imports": _imports,
+    "memory": _memory,
+    "trips": _trips,
+    "ledger": lambda sizes: ledger.measure(sizes.ledger),
+    "symbols": lambda sizes: symbols.measure(sizes.rows),
+}
 
 if __name__ == "__main__":
-    symbols.main()
-    ledger.main()
+    main()

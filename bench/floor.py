@@ -1,7 +1,7 @@
 """The floor: the least that a service can do which makes the same calls to the same broker with the same client.
 
 A bare WSGI app under the gateway's own gunicorn settings. For one POST it asks for quote and positions side by side and
-places one order, through requests. It checks nothing, knows nothing and writes nothing down.
+places one order, through urllib3 as the gateway does. It checks nothing, knows nothing and writes nothing down.
 """
 
 import json
@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager, Timeout
 
-TIMES = (0.25, 0.7)  # seconds: to connect, to read
+TIMES = Timeout(connect=0.25, read=0.7)  # seconds
 HEADERS = {"Authorization": "PAPER-200:paper", "Content-Type": "application/json", "version": "3"}
 
 
@@ -21,9 +20,7 @@ class Floor:
     def __init__(self, api_url: str, data_url: str, order: dict[str, Any]) -> None:
         self._positions, self._place = f"{api_url}/positions", f"{api_url}/orders/sync"
         self._quotes, self._order = f"{data_url}/quotes", order
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=32))
+        self._pools = PoolManager(maxsize=32, block=True, retries=False)
         self._readers = ThreadPoolExecutor(32)
         self.extensions = {"gateway": self}  # what app.server closes on SIGTERM
         self.closing = False
@@ -42,15 +39,15 @@ class Floor:
         quote = self._readers.submit(self._get, self._quotes, {"symbols": self._order["symbol"]})
         self._get(self._positions)
         quote.result()
-        placed = self._session.post(self._place, data=json.dumps(self._order), headers=HEADERS, timeout=TIMES)
-        return placed.json()
+        body = json.dumps(self._order)
+        return self._pools.request("POST", self._place, body=body, headers=HEADERS, timeout=TIMES).json()
 
     def close(self) -> None:
         self._readers.shutdown()
-        self._session.close()
+        self._pools.clear()
 
     def _get(self, url: str, params: dict[str, str] | None = None) -> Any:
-        return self._session.get(url, params=params, headers=HEADERS, timeout=TIMES).json()
+        return self._pools.request("GET", url, fields=params, headers=HEADERS, timeout=TIMES).json()
 
 
 def application() -> Floor:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SECRET = "bench-secret-of-no-value"  # noqa: S105 - opens nothing
+SECRET = "bench-secret-of-no-value"
 SYMBOL = "NSE:NIFTY26NOV26000CE"
 START_WITHIN = 30.0  # seconds
 _TICKS = os.sysconf("SC_CLK_TCK")
+Process = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class Served:
 def broker(latency: float = 0.0) -> Iterator[Account]:
     """A simulated account in a process of its own; `latency` is seconds before each of its answers."""
     command = [sys.executable, "-m", "bench.broker", "--latency", str(latency)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as account:  # noqa: S603 - our own
-        assert account.stdout is not None  # noqa: S101 - it is a pipe
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as account:
+        assert account.stdout is not None
         yield Account(**json.loads(account.stdout.readline()))
         account.communicate()
 
@@ -91,11 +92,15 @@ GATEWAY = ["-m", "app", "serve"]
 FLOOR = ["-m", "gunicorn", "-c", "python:app.server", "bench.floor:application()"]
 
 
-def floor_settings(account: Account) -> dict[str, str]:
+def order_of_the_floor() -> dict[str, Any]:
     order = {"symbol": SYMBOL, "qty": 65, "type": 1, "side": -1, "productType": "INTRADAY", "limitPrice": 100}
     rest = {"stopPrice": 0, "disclosedQty": 0, "validity": "DAY", "offlineOrder": False, "isSliceOrder": False}
     legs = {"orderTag": "tvfloor", "stopLoss": 20, "takeProfit": 30, "legType": 1}
-    return {"PATH": os.environ["PATH"], "ORDER": json.dumps(order | rest | legs), **account.settings()}
+    return order | rest | legs
+
+
+def floor_settings(account: Account) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "ORDER": json.dumps(order_of_the_floor()), **account.settings()}
 
 
 @contextlib.contextmanager
@@ -107,17 +112,13 @@ def served(arguments: list[str], settings: Mapping[str, str], log: Path) -> Iter
 
 
 @contextlib.contextmanager
-def spawned(
-    arguments: list[str], settings: Mapping[str, str], log: Path
-) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+def spawned(arguments: list[str], settings: Mapping[str, str], log: Path) -> Iterator[tuple[Process, int]]:
     """One that has just been started."""
     port = _free_port()
     environ = {**settings, "PORT": str(port)}
     with (
         log.open("ab") as output,
-        subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-            [sys.executable, *arguments], cwd=ROOT, env=environ, stdout=output, stderr=output
-        ) as server,
+        subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environ, stdout=output, stderr=output) as server,
     ):
         try:
             yield server, port
@@ -128,7 +129,7 @@ def spawned(
             server.send_signal(signal.SIGTERM)
 
 
-def wait_for_answer(server: "subprocess.Popen[bytes]", port: int, path: str = "/healthz") -> None:
+def wait_for_answer(server: Process, port: int, path: str = "/healthz") -> None:
     """Until that path is answered 200. Raises TimeoutError where it is not, at once where the server has ended."""
     ends = time.monotonic() + START_WITHIN
     while time.monotonic() < ends and server.poll() is None:
@@ -138,6 +139,16 @@ def wait_for_answer(server: "subprocess.Popen[bytes]", port: int, path: str = "/
                 return
         time.sleep(0.002)
     raise TimeoutError(f"{path} was not answered 200")
+
+
+def wait_for_port(server: Process, port: int) -> None:
+    """Until it takes connections, which gunicorn does before there is anybody to answer."""
+    ends = time.monotonic() + START_WITHIN
+    while time.monotonic() < ends and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), START_WITHIN):
+            return
+        time.sleep(0.002)
+    raise TimeoutError("it did not take connections")
 
 
 def _free_port() -> int:
@@ -150,7 +161,7 @@ def _free_port() -> int:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout  # noqa: S607
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     return {
         "cpus": os.cpu_count(),
         "cpu": model.partition(":")[2].strip(),

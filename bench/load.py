@@ -8,19 +8,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
+from urllib.parse import urlencode, urlsplit
 
-from bench.lab import SECRET
+from bench.floor import HEADERS
+from bench.lab import SECRET, Account, order_of_the_floor
 
 TIMEOUT = 5.0  # seconds
 _number = itertools.count()
 
 
+class Refused(ValueError):
+    """An answer other than 200."""
+
+
+def twice(port: int) -> None:
+    """One alert and the same again, of which somebody is told."""
+    link, body = Link(port), alert()
+    try:
+        link.post(body)
+        link.post(body)
+    finally:
+        link.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Milliseconds of each alert, in the order of their answers, and how long all of them took."""
+    """Milliseconds of each alert, in the order of their answers, and how long all of them took.
+
+    `refused` is how many were not answered 200, where that was allowed.
+    """
 
     took: list[float]
     seconds: float
+    refused: int = 0
 
 
 def alert() -> bytes:
@@ -47,12 +67,19 @@ class Link:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def post(self, body: bytes, path: str = "/webhook") -> bytes:
-        """The answer's body. Raises ValueError for any status but 200."""
+        """The answer's body. Raises Refused for any status but 200."""
         head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         return self.exchange(f"{head}\r\n\r\n".encode() + body)
 
     def exchange(self, request: bytes) -> bytes:
+        self.send(request)
+        return self.receive()
+
+    def send(self, request: bytes) -> None:
         self._socket.sendall(request)
+
+    def receive(self) -> bytes:
+        """The answer's body. Raises Refused for any status but 200."""
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += self._more()
@@ -61,7 +88,7 @@ class Link:
         while len(body) < length:
             body += self._more()
         if not head.startswith(b"http/1.1 200"):
-            raise ValueError(f"{head.decode()}\n{body.decode()}")
+            raise Refused(f"{head.decode()}\n{body.decode()}")
         return body
 
     def _more(self) -> bytes:
@@ -85,18 +112,52 @@ def one(port: int) -> float:
     return (perf_counter() - started) * 1e3
 
 
-def send(port: int, alerts: int, at_once: int = 1) -> Round:
-    """So many alerts altogether, so many of them at once."""
+def broker_alone(account: Account, times: int) -> list[float]:
+    """Milliseconds of the three calls of an entry on bare sockets: quote and positions side by side, then the order."""
+    api, data = urlsplit(account.api_url), urlsplit(account.data_url)
+    order = order_of_the_floor()
+    quotes = _request("GET", f"{data.path}/quotes?{urlencode({'symbols': order['symbol']})}")
+    positions = _request("GET", f"{api.path}/positions")
+    place = _request("POST", f"{api.path}/orders/sync", json.dumps(order).encode())
+    one, other = Link(api.port or 0), Link(data.port or 0)
+    took = []
+    for _ in range(times + 1):
+        started = perf_counter()
+        one.send(positions)
+        other.send(quotes)
+        one.receive()
+        other.receive()
+        one.exchange(place)
+        took.append((perf_counter() - started) * 1e3)
+    one.close()
+    other.close()
+    return took[1:]  # the first of them began with new connections
+
+
+def _request(method: str, target: str, body: bytes = b"") -> bytes:
+    head = {"Host": "bench", "Content-Length": str(len(body)), **HEADERS}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def send(port: int, alerts: int, at_once: int = 1, may_refuse: bool = False) -> Round:
+    """So many alerts altogether, so many of them at once. Raises Refused unless that may be."""
     bodies = iter([alert() for _ in range(alerts)])
     links = [Link(port) for _ in range(at_once)]
     took: list[float] = []
+    refused: list[bytes] = []
     problems: list[Exception] = []
 
     def work(link: Link) -> None:
         try:
             for body in bodies:
                 started = perf_counter()
-                link.post(body)
+                try:
+                    link.post(body)
+                except Refused:
+                    if not may_refuse:
+                        raise
+                    refused.append(body)
                 took.append((perf_counter() - started) * 1e3)
         except Exception as problem:  # noqa: BLE001 - the first of them ends the benchmark
             problems.append(problem)
@@ -108,7 +169,7 @@ def send(port: int, alerts: int, at_once: int = 1) -> Round:
         link.close()
     if problems:
         raise problems[0]
-    return Round(took, seconds)
+    return Round(took, seconds, len(refused))
 
 
 def _side_by_side(jobs: list[Callable[[], None]]) -> None:

@@ -1,0 +1,58 @@
+"""The worker's memory with every cloud client in use, at its start and over many alerts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import lab, load
+from bench.figures import Figure, Section
+
+AT_ONCE = 4
+STEADY_FROM = 0.1  # of the alerts: by then pools are full and caches warm
+HOW = (
+    "The worker process alone, megabytes (10^6 bytes) of `/proc/…/smaps_rollup`: RSS, and PSS, which counts what is "
+    "shared with gunicorn's master by halves. *Growth* is from a tenth of the alerts to the last of them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The memory at the start, after a tenth of the alerts, and then in five even steps."""
+
+    alerts: int
+    points: list[dict[str, float]]
+    refused: int
+
+    @property
+    def growth(self) -> float:
+        return self.points[-1]["rss_mb"] - self.points[1]["rss_mb"]
+
+
+def measure(sides: Mapping[str, tuple[list[str], Mapping[str, str], int]]) -> Section:
+    """Of each side its command, its settings, and how many alerts it gets; the one called `floor` is beside all."""
+    courses = {kind: _over(*side) for kind, side in sides.items()}
+    floor = courses.pop("floor")
+    return Section("Memory", HOW, [row for kind, course in courses.items() for row in _rows(kind, course, floor)])
+
+
+def _rows(kind: str, ours: Course, floor: Course) -> list[Figure]:
+    rows = []
+    for name, at in (("at the start", 0), (f"after {ours.alerts:,} alerts", -1)):
+        most = 130.0 if kind == "live" and at == -1 else None
+        here, there = ours.points[at], floor.points[at]
+        rows.append(Figure(f"{kind}: RSS {name}", "MB", here["rss_mb"], there["rss_mb"], most))
+        rows.append(Figure(f"{kind}: PSS {name}", "MB", here["pss_mb"], there["pss_mb"]))
+    course = " ".join(f"{point['rss_mb']:.1f}" for point in ours.points)
+    note = f"RSS {course}" + (f"; {ours.refused} alerts were refused" if ours.refused else "")
+    return [*rows, Figure(f"{kind}: growth", "MB", ours.growth, floor.growth, note=note)]
+
+
+def _over(arguments: list[str], settings: Mapping[str, str], alerts: int) -> Course:
+    with TemporaryDirectory() as folder, lab.served(arguments, settings, Path(folder) / "log") as server:
+        load.twice(server.port)  # which also has a notice go out
+        points, refused = [server.memory()], 0
+        for part in [STEADY_FROM] + [(1 - STEADY_FROM) / 5] * 5:
+            refused += load.send(server.port, int(alerts * part), AT_ONCE, may_refuse=True).refused
+            points.append(server.memory())
+    return Course(alerts, points, refused)

@@ -1,0 +1,93 @@
+"""Alert to answer: the gateway beside the floor, turn by turn, and beside the time that the broker itself takes."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import lab, load
+from bench.figures import Figure, Section, percentile
+from bench.sizes import Sizes
+
+WARM_UP = 150  # alerts
+HOW = (
+    "gunicorn with one worker, sixteen threads; SQLite ledger; broker, servers and sender share the machine. From the "
+    "alert's first byte to the answer's last. *Added* is that less the median that the broker's own three calls take "
+    "on the bare socket, quote and positions side by side and then the order."
+)
+
+
+@dataclass(slots=True)
+class Side:
+    """What one of the two took."""
+
+    server: lab.Served
+    took: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_ms: float = 0.0
+
+    def turn(self, alerts: int, at_once: int) -> None:
+        before = self.server.cpu_ms()
+        done = load.send(self.server.port, alerts, at_once)
+        self.cpu_ms += self.server.cpu_ms() - before
+        self.took += done.took
+        self.seconds += done.seconds
+
+    def at(self, share: float) -> float:
+        return percentile(self.took, share)
+
+    @property
+    def per_second(self) -> float:
+        return len(self.took) / self.seconds
+
+    @property
+    def cpu(self) -> float:
+        return self.cpu_ms / len(self.took)
+
+
+def measure(sizes: Sizes) -> Section:
+    figures: list[Figure] = []
+    for latency in sorted({latency for latency, _ in sizes.alerts}):
+        figures += _against(latency, sizes)
+    return Section("Alert to answer", HOW, figures)
+
+
+def _against(latency: float, sizes: Sizes) -> list[Figure]:
+    figures = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        account = stack.enter_context(lab.broker(latency))
+        floor = stack.enter_context(lab.served(lab.FLOOR, lab.floor_settings(account), folder / "floor.log"))
+        ours = stack.enter_context(lab.served(lab.GATEWAY, lab.settings_of(account, folder), folder / "ours.log"))
+        for server in (floor, ours):
+            load.send(server.port, WARM_UP, 8)
+        for at_once in sorted({at_once for late, at_once in sizes.alerts if late == latency}):
+            both = [Side(floor), Side(ours)]
+            broker: list[float] = []
+            for turn in range(sizes.rounds):
+                broker += load.broker_alone(account, 10)
+                for side in both if turn % 2 == 0 else both[::-1]:
+                    side.turn(sizes.alerts[latency, at_once] // sizes.rounds, at_once)
+            figures += _rows(latency, at_once, both, percentile(broker, 0.5))
+    return figures
+
+
+def _rows(latency: float, at_once: int, both: Sequence[Side], broker: float) -> list[Figure]:
+    floor, ours = both
+    case = f"{latency * 1000:.0f} ms broker, {'one by one' if at_once == 1 else f'{at_once} at once'}"
+    rows = [
+        Figure(f"{case}: {name}", "ms", ours.at(share), floor.at(share), note=f"{len(ours.took)} alerts")
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
+    ]
+    if at_once == 1:
+        held = {"p50": (0.5, 3.0, 2.0), "p99": (0.99, 10.0, 3.0)}
+        rows += [
+            Figure(f"{case}: added, {name}", "ms", ours.at(share) - broker, floor.at(share) - broker, most, ratio)
+            for name, (share, most, ratio) in held.items()
+        ]
+        rows.append(Figure(f"{case}: the broker's own", "ms", broker))
+    rows.append(Figure(f"{case}: alerts a second", "1/s", ours.per_second, floor.per_second))
+    if latency == 0:
+        rows.append(Figure(f"{case}: CPU an alert", "ms", ours.cpu, floor.cpu))
+    return rows
