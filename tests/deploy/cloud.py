@@ -14,7 +14,7 @@ DEPLOY = ROOT / "deploy"
 PAPER = {"PROJECT": "my-project", "ALERT_EMAIL": "owner@example.com"}
 LIVE = PAPER | {
     "SQUARE_OFF_AT": "15:20",
-    "NO_ALERT_BY": "11:00",
+    "NO_ALERT_BY": "(11:00 'ORB 15m=10:30')",
     "GATEWAY": "(BROKER=fyers LIVE_TRADING=yes FYERS_APP_ID=ABCD1234-200 TRADINGVIEW_IPS=52.89.214.238,34.212.75.30)",
 }
 # In the order in which deploy/setup asks for them. Each one is easy to find again wherever it may turn up.

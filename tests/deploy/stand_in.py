@@ -5,6 +5,7 @@ Python of its own for each would take most of a test run.
 """
 
 import json
+import re
 import shlex
 import socketserver
 from dataclasses import dataclass, field
@@ -98,8 +99,10 @@ class Project:
         elif "delete" in words:
             del self.named[words[-1]]
         elif "update" not in words:
-            title = given["filter"].split('"')[1]
-            return "".join(f"{name}\n" for name, named in self.named.items() if named == (kind, title))
+            wanted = re.compile(given["filter"].split('"')[1] + ("" if "~" in given["filter"] else "$"))
+            both = "displayName" in given["format"]
+            found = {name: title for name, (of, title) in self.named.items() if of == kind and wanted.match(title)}
+            return "".join(f"{name}\t{title}\n" if both else f"{name}\n" for name, title in found.items())
         return ""
 
     def _of_secrets(self, words: list[str], given: dict[str, str], fed: str) -> str:

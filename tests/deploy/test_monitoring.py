@@ -52,7 +52,8 @@ def metrics(live: Cloud) -> dict[str, Any]:
 
 def by_file(folder: str, documents: dict[str, Any]) -> dict[str, Any]:
     titles = {path.stem: title_of(path.read_text()) for path in (DEPLOY / "monitoring" / folder).glob("*.yaml")}
-    return {name: documents[title.replace("@SERVICE@", "gateway")] for name, title in titles.items()}
+    filled = {name: title.replace("@SERVICE@", "gateway").replace("@OF@", "") for name, title in titles.items()}
+    return {name: documents[title] for name, title in filled.items()}
 
 
 def test_every_policy_and_metric_is_set_up_with_nothing_left_to_fill_in(
@@ -78,7 +79,10 @@ def test_a_policy_is_one_that_cloud_monitoring_knows(policies: dict[str, Any], n
 def test_a_metric_has_the_fields_of_a_log_based_metric(metrics: dict[str, Any], name: str) -> None:
     # https://cloud.google.com/logging/docs/reference/v2/rest/v2/projects.metrics#LogMetric
     metric = metrics[name]
-    assert set(metric) <= {"description", "filter", "metricDescriptor", "valueExtractor", "bucketOptions"}
+    fields = {"description", "filter", "metricDescriptor", "valueExtractor", "bucketOptions", "labelExtractors"}
+    assert set(metric) <= fields
+    labels = {label["key"] for label in metric["metricDescriptor"].get("labels", [])}
+    assert labels == set(metric.get("labelExtractors", {}))
     assert metric["metricDescriptor"]["metricKind"] == "DELTA"
     distribution = metric["metricDescriptor"]["valueType"] == "DISTRIBUTION"
     assert distribution == ("valueExtractor" in metric) == ("bucketOptions" in metric)
@@ -239,7 +243,7 @@ def test_a_phone_that_cannot_be_reached_is_told_by_another_way(lines: Lines, pol
     assert len(matching(log_filter(policies["notices-stuck"]), lines)) == 1
 
 
-def test_a_5xx_rings_whoever_answered_it_but_readyz_may_say_that_it_is_not_ready(policies: dict[str, Any]) -> None:
+def test_a_5xx_rings_whoever_answered_it_but_ready_may_say_that_it_is_not_ready(policies: dict[str, Any]) -> None:
     def request(status: int, url: str) -> dict[str, Any]:
         entry = entry_of({"severity": "ERROR", "message": ""}) | {"log_id": "run.googleapis.com/requests"}
         return entry | {"httpRequest": {"status": status, "requestUrl": url}}
@@ -248,7 +252,8 @@ def test_a_5xx_rings_whoever_answered_it_but_readyz_may_say_that_it_is_not_ready
     assert fits(query, request(503, "https://here.example/webhook"))
     assert fits(query, request(500, "https://here.example/tasks/reconcile"))
     assert not fits(query, request(422, "https://here.example/webhook"))
-    assert not fits(query, request(503, "https://here.example/readyz"))
+    for route in ("/ready", "/readyz"):
+        assert not fits(query, request(503, f"https://here.example{route}"))
 
 
 def test_a_failed_job_of_this_service_rings_and_no_other_s(policies: dict[str, Any]) -> None:
@@ -303,6 +308,20 @@ def test_a_day_without_an_alert_rings_when_the_owner_wants_to_know(policies: dic
     assert when[-1] == "Fri 11:10"
     assert "user_gateway_alerts{" in query
     assert "[105m]" in query  # back to 09:15
+
+
+def test_a_strategy_can_have_a_time_of_its_own(
+    live: Cloud, gate: Gateway, lines: Lines, metrics: dict[str, Any]
+) -> None:
+    fed = rendered(live, "alpha", "monitoring", "policies", "create")
+    query = query_of(fed["gateway: no alert of ORB 15m yet today"])
+    assert (rings(query)[0], rings(query)[-1]) == ("Mon 10:30", "Fri 10:40")
+    assert '{monitored_resource="cloud_run_revision",strategy="ORB 15m"}[75m]' in query
+    gate.send(strategy="ORB 15m")
+    [line] = matching(metrics["alerts"]["filter"], lines)
+    field = re.fullmatch(r"EXTRACT\(jsonPayload\.(\w+)\)", metrics["alerts"]["labelExtractors"]["strategy"])
+    assert field is not None
+    assert line[field[1]] == "ORB 15m"
 
 
 @pytest.mark.parametrize(("policy", "metric"), [("no-heartbeat", "reconciled"), ("no-alert", "alerts")])

@@ -18,7 +18,7 @@ LOGGED_OUT = FINE | {"login": "failing: nobody has logged in", "broker": "failin
 
 
 class Revisions:
-    """Two revisions that answer /readyz with the checks they are given; None hangs up."""
+    """Two revisions that answer /ready with the checks they are given; None hangs up."""
 
     def __init__(self) -> None:
         self.checks: dict[str, dict[str, str] | None] = {"serving": FINE, "candidate": FINE}
@@ -28,7 +28,7 @@ class Revisions:
             def do_GET(self) -> None:
                 _, who, route = self.path.split("/")
                 checks = revisions.checks[who]
-                if checks is None or route != "readyz":
+                if checks is None or route != "ready":
                     self.send_error(404)  # as Google's front end does: a page, no JSON
                     return
                 self.send_response(200 if set(checks.values()) == {"ok"} else 503)

@@ -11,6 +11,7 @@ import pytest
 from app import server
 from app.config import Config
 from app.web.operator import RELAY, TASK
+from deploy import readiness
 from tests.deploy.cloud import DEPLOY, LIVE, PAPER, TYPED, Cloud, environment
 from tests.deploy.stand_in import flags
 from tests.gateway import gateway
@@ -222,6 +223,7 @@ def test_every_address_that_google_and_fyers_call_is_a_route_of_the_gateway(live
     with gateway(tmp_path) as gate:
         routes = {(method, rule.rule) for rule in gate.app.url_map.iter_rules() for method in rule.methods}
         assert gate.app.test_client().get("/healthz").status_code == 200
+        assert "checks" in gate.app.test_client().get(readiness.ROUTE).json
     assert {("POST", post.removeprefix(URL)) for post in posts} <= routes
     assert ("GET", "/auth/callback") in routes
     assert len(posts) == 6
@@ -255,8 +257,15 @@ def test_what_is_taken_out_of_the_settings_is_deleted(copy: InProject) -> None:
     cloud.run("setup", "schedule", "monitoring")
     assert [argv[3] for argv in cloud.argvs("scheduler", "jobs", "delete")] == ["gateway-square-off"]
     assert "scheduler jobs gateway-square-off" not in cloud.project.things
-    assert len(cloud.argvs("alpha", "monitoring", "policies", "delete")) == 1
-    assert ("policies", "gateway: no alert yet today") not in cloud.project.named.values()
+    assert len(cloud.argvs("alpha", "monitoring", "policies", "delete")) == 2
+    assert not [title for _, title in cloud.project.named.values() if "no alert" in title]
+
+
+def test_a_strategy_that_is_no_longer_waited_for_loses_its_policy_alone(copy: InProject) -> None:
+    cloud = copy(LIVE | {"NO_ALERT_BY": "(11:30 Other=10:00)"})
+    cloud.run("setup", "monitoring")
+    waited_for = [title for _, title in cloud.project.named.values() if "no alert" in title]
+    assert waited_for == ["gateway: no alert yet today", "gateway: no alert of Other yet today"]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +276,8 @@ def test_what_is_taken_out_of_the_settings_is_deleted(copy: InProject) -> None:
         {"WARM": "sometimes"},
         {"SQUARE_OFF_AT": "1520"},
         {"NO_ALERT_BY": "09:00"},
+        {"NO_ALERT_BY": "('ORB 15m=9:30')"},
+        {"NO_ALERT_BY": "('a\\\"b=11:00')"},
         {"GATEWAY": "('BROKER=paper|LIVE_TRADING=yes')"},
     ],
     ids=lambda wrong: next(iter(wrong)),
@@ -281,7 +292,7 @@ def test_the_second_run_creates_nothing(live: Cloud, again: Cloud) -> None:
     assert [call.argv for call in again.project.calls if {"create", "submit", "add"} & set(call.argv)] == []
     assert again.project.things == live.project.things
     assert len(again.argvs("scheduler", "jobs", "update")) == 11
-    assert len(again.argvs("alpha", "monitoring", "policies", "update")) == 10
+    assert len(again.argvs("alpha", "monitoring", "policies", "update")) == 11
 
 
 def test_a_dry_run_shows_what_the_first_run_does_and_asks_google_nothing(live: Cloud, new: InProject) -> None:
