@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from tests.deploy.cloud import DEPLOY, LIVE, Cloud, tool
+from tests.deploy.cloud import DEPLOY, LIVE, ROOT, Cloud, tool
 
 PARSER = Path(__file__).with_name("gcloud_parser.py")
 SCRIPTS = ["lib.sh", "setup", "release", "rollback", "rotate-secret", "doctor", "settings.example"]
@@ -32,6 +33,15 @@ OTHERS = [
 def test_shellcheck_finds_nothing(script: str) -> None:
     done = subprocess.run([tool("shellcheck"), "-x", script], cwd=DEPLOY, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_shellcheck_finds_nothing_in_what_runs_on_every_push_and_in_the_steps_of_the_build() -> None:
+    build = YAML(typ="safe").load(ROOT / "cloudbuild.yaml")
+    scripts = [step["script"] for step in build["steps"] if "script" in step]
+    assert len(scripts) == 4
+    for script in [(ROOT / ".ci/run").read_text(encoding="utf-8"), *scripts]:
+        done = subprocess.run([tool("shellcheck"), "-"], input=script, capture_output=True, text=True, timeout=60)
+        assert (done.stdout, done.returncode) == ("", 0)
 
 
 def test_every_script_is_known_to_the_tests_and_can_be_run() -> None:
