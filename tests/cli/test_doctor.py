@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
@@ -108,8 +109,31 @@ def test_a_halt_fails_and_covers_only_warn(gate: Gateway) -> None:
 
 
 def test_a_broker_that_does_not_answer_fails(gate: Gateway) -> None:
+    mark, found = looked_at(gate, "broker")
+    assert (mark, found.partition(" in ")[0]) == ("ok", "the simulator answered")
     gate.account.fault("positions", Fault(FaultKind.DROP, times=None))
-    assert looked_at(gate, "broker")[0] == "fail"
+    mark, found = looked_at(gate, "broker")
+    assert (mark, found.partition(":")[0]) == ("fail", "Fyers could not be read")
+
+
+def test_a_broker_that_is_slow_warns(gate: Gateway) -> None:
+    gate.account.fault("positions", Fault(FaultKind.LATENCY, seconds=checks.SLOW / 1000 + 0.02))
+    assert looked_at(gate, "broker")[0] == "warn"
+
+
+@pytest.mark.parametrize("slow", ["the write", "the read"])
+def test_a_ledger_that_is_slow_to_write_or_to_read_warns(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    once = gate.desk.ledger.__class__.once
+    waits = iter([slow == "the write", slow == "the read"])
+
+    def slowly(*args: Any) -> bool:
+        time.sleep((checks.SLOW / 1000 + 0.02) * next(waits))
+        return once(*args)
+
+    monkeypatch.setattr(gate.desk.ledger.__class__, "once", slowly)
+    assert looked_at(gate, "ledger")[0] == "warn"
 
 
 def test_a_broker_that_hangs_ends_with_the_deadline(gate: Gateway) -> None:
@@ -120,8 +144,9 @@ def test_a_broker_that_hangs_ends_with_the_deadline(gate: Gateway) -> None:
 
 def test_a_ledger_that_does_not_answer_or_forgets_fails(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     assert looked_at(gate, "ledger")[0] == "ok"
-    monkeypatch.setattr(gate.desk.ledger.__class__, "once", lambda *_: True)
-    assert looked_at(gate, "ledger") == ("fail", "what was written did not come back")
+    for says_new in (True, False):  # also the second time; not even the first time
+        monkeypatch.setattr(gate.desk.ledger.__class__, "once", lambda *_, answer=says_new: answer)
+        assert looked_at(gate, "ledger") == ("fail", "what was written did not come back")
 
     def down(*_: object) -> bool:
         raise NotNow(Reason.LEDGER_DOWN)
@@ -258,9 +283,13 @@ def test_a_login_is_looked_at_without_ringing_anybody(
         if issued is not None:
             token = Token(account.issue_token("LIVE-200"), issued_at=issued, app_id="LIVE-200")
             FileTokens(tmp_path / "tokens.json").save(token, gate.deadline())
-        [login, broker] = checks.look_at({"login": checks.login, "broker": checks.broker}, gate.desk, gate.deadline())
+        looks = {"login": checks.login, "broker": checks.broker, "clock": checks.clock}
+        [login, broker, clock] = checks.look_at(looks, gate.desk, gate.deadline())
         assert login.mark == mark
+        assert mark != "ok" or login.found.startswith("ends ")
         assert broker.mark == (Mark.OK if mark == "ok" else Mark.FAIL)
+        assert mark != "ok" or broker.found.startswith("Fyers answered")
+        assert clock.mark == Mark.WARN  # the account says nothing of the time; where money is at stake that matters
         assert ours.arrived == []
 
 
