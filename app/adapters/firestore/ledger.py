@@ -11,27 +11,22 @@ another's where the reply was lost, and it makes every write a change, so that t
 is for Firestore's TTL policy alone: that deletes up to a day late, so nothing here ever judges by it.
 
 A change is one batch under the versions (update times) of what it was made from. No transactions: they hold locks and
-cost a round trip more. Whoever loses a race reads again and decides again.
+cost a round trip more. Whoever loses a race reads again and decides again. Versions that this instance knows already
+(`known`) save the reading before: then claim, submit and record are one round trip each.
 
 Queries need only the automatic single-field indexes of orders.status, orders.day, orders.received_at and
 outbox.waiting_since; deploy/firestore.indexes.json switches off all others and sets the TTL policies.
 """
 
 import contextlib
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from google.cloud.firestore import (
-    DELETE_FIELD,
-    CollectionReference,
-    DocumentReference,
-    FieldFilter,
-    Query,
-    WriteBatch,
-)
+from google.cloud.firestore import DocumentReference, FieldFilter, Query
 
+from app.adapters.firestore.changes import Changes, told_by
 from app.adapters.firestore.documents import (
     Fields,
     account_of,
@@ -44,11 +39,10 @@ from app.adapters.firestore.documents import (
     opened,
     order_of,
     received,
-    shared,
-    stepped,
     waiting,
     wrote,
 )
+from app.adapters.firestore.known import Basis, Known, Version
 from app.adapters.firestore.store import Again, Store, Stored, persevere
 from app.adapters.stored_text import readable
 from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
@@ -56,10 +50,11 @@ from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
 from app.ports import Overtaken, Window
-from app.risk import Account, Decide, learned, teaches
+from app.risk import Account, Decide, Decision, NeedsBook, learned, teaches
 
 _READ = 1.0
 _LATEST = 500
+_LOOKS = 8  # at the account at once
 _OPEN = ("RECEIVED", "SUBMITTED", "ACCEPTED", "PARTIALLY_FILLED")
 
 
@@ -68,35 +63,51 @@ class FirestoreLedger:
 
     def __init__(self, project: str, database: str = "(default)") -> None:
         self._store = Store(project, database)
-        self._account = self._collection("account").document("shared")
+        self._account = self._store.collection("account").document("shared")
         self._lock = threading.Lock()
+        self._known = Known()
+        self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="account")
 
     def warm(self, deadline: Deadline) -> None:
         """Connects and signs in before the first alert: the slice of no other call is long enough. Raises NotNow."""
         persevere(lambda: self._store.read([self._account], deadline), deadline)
 
     def close(self) -> None:
+        self._looks.shutdown(cancel_futures=True)  # each look ends with its slice of time
         self._store.close()
 
     def claim(self, order: Order, window: Window | None, deadline: Deadline) -> Order:
         part = deadline.within(CLAIM)
+        self._looks.submit(self._look_at_account, part)  # for the submit to come
         if window is not None:
             return persevere(lambda: self._claim_windowed(order, window, part), part)
-        stored = self._create(self._order(order.key), received(order, new_word()), part)
-        return order if stored is None else order_of(stored)
+        stored = self._create(self._store.order(order.key), received(order, new_word()), part)
+        if isinstance(stored, Version):
+            self._known.keep_order(order, stored)
+            return order
+        found = order_of(stored)
+        self._known.keep_order(found, Version.of(stored))
+        return found
+
+    def _look_at_account(self, part: Deadline) -> None:
+        with contextlib.suppress(Again, NotNow):  # then the submit looks for itself
+            [stored] = self._store.read([self._account], part)
+            if stored.exists:
+                self._known.keep_account(account_of(stored), Version.of(stored))
 
     def _claim_windowed(self, order: Order, window: Window, part: Deadline) -> Order:
         """One attempt. The window's document decides the race: it changes hands in the commit that stores the order."""
-        [pointer] = self._store.read([self._named("windows", window.digest)], part)
+        [pointer] = self._store.read([self._store.named("windows", window.digest)], part)
         if (key := holder(pointer, order, window)) is not None:
-            [stored] = self._store.read([self._order(key)], part)
+            [stored] = self._store.read([self._store.order(key)], part)
             if stored.exists:
                 return order_of(stored)
-        word = new_word()
-        batch = self._store.batch()
-        batch.create(self._order(order.key), received(order, word))
-        self._put(batch, pointer, opened(order, word))
-        self._store.commit(batch, part)
+        word, reference = new_word(), self._store.order(order.key)
+        changes = Changes(self._store, word)
+        changes.create(reference, received(order, word))
+        changes.put(pointer, opened(order, word))
+        [version, _] = changes.commit(part)
+        self._known.keep_order(order, Version(reference, version))
         return order
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
@@ -105,20 +116,41 @@ class FirestoreLedger:
             return persevere(lambda: self._submit(order, decide, word, part), part)
 
     def _submit(self, order: Order, decide: Decide, word: str, part: Deadline) -> Order:
-        """One attempt. It begins by reading, and so finds what an earlier one may have left behind."""
-        [stored, account] = self._store.read([self._order(order.key), self._account], part)
+        """One attempt: on what is known, or on what it reads first. So the next one finds what this one left behind."""
+        if (known := self._known.take_basis(order)) is not None and (decision := self._foresee(order, known, decide)):
+            return self._submitted(known, decision, word, part)
+        [stored, account] = self._store.read([self._store.order(order.key), self._account], part)
         current = expected(stored)
         if wrote(word, stored):
             return current
         if (current.status, current.sequence) != (OrderStatus.RECEIVED, order.sequence):
             raise Overtaken(current)
-        before = account_of(account)
-        decided, after = decide(before)
-        batch = self._store.batch()
-        self._put_order(batch, stored, decided, word)
-        self._put_account(batch, account, before, after, word)
-        self._store.commit(batch, part)
-        return decided
+        basis = Basis(stored, account_of(account), account)
+        return self._submitted(basis, decide(basis.before), word, part)
+
+    def _foresee(self, order: Order, known: Basis, decide: Decide) -> Decision | None:
+        """What is decided on what is known, for a commit to confirm; None where that would put the order off.
+
+        No commit confirms that, so it is decided on what is read. Having to read the order book harms nobody.
+        """
+        try:
+            return decide(known.before)
+        except NeedsBook:
+            self._known.give_back(order, known)
+            raise
+        except NotNow:
+            return None
+
+    def _submitted(self, basis: Basis, decision: Decision, word: str, part: Deadline) -> Order:
+        """Commits order and account on the versions they were decided on."""
+        (order, account), changes = decision, Changes(self._store, word)
+        changes.put_order(basis.order, order)
+        changes.put_account(basis.account, account)
+        changes.post(*told_by(order, basis.before, account))
+        versions = changes.commit(part)
+        self._known.keep_order(order, Version(basis.order.reference, versions[0]))
+        self._known.keep_account(account, Version(basis.account.reference, versions[1]))
+        return order
 
     def record(self, order: Order, deadline: Deadline) -> Order:
         part, word = deadline.within(RECORD), new_word()
@@ -129,39 +161,46 @@ class FirestoreLedger:
 
     def _record(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
-        [stored] = self._store.read([self._order(order.key)], part)
-        if not wrote(word, stored):
-            batch = self._store.batch()
-            self._put_order(batch, _step_before(order, stored), order, word)
-            self._store.commit(batch, part)
+        before: Stored | Version | None = self._known.take_before(order)
+        if before is None:
+            [stored] = self._store.read([self._store.order(order.key)], part)
+            if wrote(word, stored):
+                return order
+            before = _step_before(order, stored)
+        changes = Changes(self._store, word)
+        changes.put_order(before, order)
+        changes.post(notice_of(order))
+        changes.commit(part)
         return order
 
     def _record_with_account(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
-        [stored, account] = self._store.read([self._order(order.key), self._account], part)
+        [stored, account] = self._store.read([self._store.order(order.key), self._account], part)
         if not wrote(word, stored):
-            batch, before = self._store.batch(), account_of(account)
-            self._put_order(batch, _step_before(order, stored), order, word)
-            self._put_account(batch, account, before, learned(before, order), word)
-            self._store.commit(batch, part)
+            changes, before = Changes(self._store, word), account_of(account)
+            after = learned(before, order)
+            changes.put_order(_step_before(order, stored), order)
+            changes.put_account(account, after)
+            changes.post(*told_by(order, before, after))
+            changes.commit(part)
         return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:
         word = new_word()
-        stored = self._create(self._named("outbox", notice.id), waiting(notice, word), deadline.within(RECORD))
-        return stored is None or wrote(word, stored)
+        stored = self._create(self._store.named("outbox", notice.id), waiting(notice, word), deadline.within(RECORD))
+        return isinstance(stored, Version) or wrote(word, stored)
 
     def once(self, name: str, deadline: Deadline) -> bool:
         word = new_word()
-        stored = self._create(self._named("names", name), named(word), deadline.within(RECORD))
-        return stored is None or wrote(word, stored)
+        stored = self._create(self._store.named("names", name), named(word), deadline.within(RECORD))
+        return isinstance(stored, Version) or wrote(word, stored)
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
-        stored = self._read(self._order(key), deadline)
+        stored = self._read(self._store.order(key), deadline)
         return order_of(stored) if stored.exists else None
 
     def orders(self, deadline: Deadline, day: str | None = None, in_flight: bool = False) -> list[Order]:
-        orders = self._collection("orders")
+        orders = self._store.collection("orders")
         if in_flight:
             found = self._find(orders.where(filter=FieldFilter("status", "in", _OPEN)), deadline)
         elif day is not None:
@@ -174,7 +213,9 @@ class FirestoreLedger:
         return sorted(wanted, key=lambda order: order.received_at, reverse=True)
 
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
-        submitted = self._collection("orders").where(filter=FieldFilter("status", "==", OrderStatus.SUBMITTED.value))
+        submitted = self._store.collection("orders").where(
+            filter=FieldFilter("status", "==", OrderStatus.SUBMITTED.value)
+        )
         orders = readable(self._find(submitted, deadline), order_of)
         return sum(order.submitted_at is None or order.submitted_at < before for order in orders)
 
@@ -193,71 +234,50 @@ class FirestoreLedger:
         if wrote(word, account):
             return before
         after = change(before)
-        batch = self._store.batch()
-        self._put_account(batch, account, before, after, word)
-        self._store.commit(batch, part)
+        changes = Changes(self._store, word)
+        changes.put_account(account, after)
+        changes.post(state_notice(before, after))
+        changes.commit(part)
         return after
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
-        found = self._find(self._collection("outbox").order_by("waiting_since").limit(100), deadline)
+        found = self._find(self._store.collection("outbox").order_by("waiting_since").limit(100), deadline)
         return readable(found, notice_in)
 
     def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
-        part, reference = deadline.within(RECORD), self._named("outbox", notice_id)
+        part, reference = deadline.within(RECORD), self._store.named("outbox", notice_id)
 
         def attempt() -> None:
             [stored] = self._store.read([reference], part)
             if (fields := half_delivered(stored, by, new_word())) is not None:
-                batch = self._store.batch()
-                self._put(batch, stored, fields)
-                self._store.commit(batch, part)
+                changes = Changes(self._store, fields["write"])
+                changes.put(stored, fields)
+                changes.commit(part)
 
         persevere(attempt, part)
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
         part = deadline.within(RECORD)
-        batch = self._store.batch()
-        batch.update(self._named("outbox", notice_id), {"waiting_since": DELETE_FIELD, "write": new_word()})
-        persevere(lambda: self._store.commit(batch, part), part)
+        changes = Changes(self._store, new_word())
+        changes.take_out(notice_id)
+        persevere(lambda: changes.commit(part), part)
 
-    def _create(self, reference: DocumentReference, fields: Fields, part: Deadline) -> Stored | None:
-        """Creates a document; where one was there, or may be after all, it is returned as it stands."""
+    def _create(self, reference: DocumentReference, fields: Fields, part: Deadline) -> Stored | Version:
+        """The version of the document created; where one was there, or may be after all, that one as it stands."""
 
-        def attempt() -> Stored | None:
-            batch = self._store.batch()
-            batch.create(reference, fields)
+        def attempt() -> Stored | Version:
+            changes = Changes(self._store, fields["write"])
+            changes.create(reference, fields)
             try:
-                self._store.commit(batch, part)
+                [version] = changes.commit(part)
             except Again:
                 [stored] = self._store.read([reference], part)
                 if not stored.exists:
                     raise
                 return stored
-            return None
+            return Version(reference, version)
 
         return persevere(attempt, part)
-
-    def _put(self, batch: WriteBatch, stored: Stored, fields: Fields) -> None:
-        """Writes a document under the version that was read."""
-        if stored.exists:
-            version = self._store.client.write_option(last_update_time=stored.update_time)
-            batch.update(stored.reference, fields, option=version)
-        else:
-            batch.create(stored.reference, fields)
-
-    def _put_order(self, batch: WriteBatch, stored: Stored, order: Order, word: str) -> None:
-        self._put(batch, stored, stepped(order, word))
-        self._post(batch, notice_of(order), word)
-
-    def _put_account(self, batch: WriteBatch, stored: Stored, before: Account, after: Account, word: str) -> None:
-        """Written even where it stays the same: only so does the commit depend on the version that was read."""
-        self._put(batch, stored, shared(after, word))
-        self._post(batch, state_notice(before, after), word)
-
-    def _post(self, batch: WriteBatch, notice: Notice | None, word: str) -> None:
-        """Puts a notice into the commit. One with the same id is written over: better told twice than a commit lost."""
-        if notice is not None:
-            batch.set(self._named("outbox", notice.id), waiting(notice, word))
 
     def _read(self, reference: DocumentReference, deadline: Deadline) -> Stored:
         part = deadline.within(_READ)
@@ -276,15 +296,6 @@ class FirestoreLedger:
             yield
         finally:
             self._lock.release()
-
-    def _collection(self, name: str) -> CollectionReference:
-        return self._store.client.collection(name)
-
-    def _order(self, key: str) -> DocumentReference:
-        return self._collection("orders").document(key)
-
-    def _named(self, collection: str, name: str) -> DocumentReference:
-        return self._collection(collection).document(hashlib.sha256(name.encode()).hexdigest())
 
 
 def _step_before(order: Order, stored: Stored) -> Stored:

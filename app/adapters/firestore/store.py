@@ -4,11 +4,13 @@ The library's own retries stay off. They outlive every deadline of ours, and whe
 our own commit as ALREADY_EXISTS; an attempt of ours looks at the store again instead.
 """
 
+import hashlib
 import logging
 import os
 import random
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
@@ -16,7 +18,14 @@ import google.auth
 import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 from google.api_core import exceptions
 from google.api_core.retry import Retry
-from google.cloud.firestore import Client, DocumentReference, DocumentSnapshot, Query, WriteBatch
+from google.cloud.firestore import (
+    Client,
+    CollectionReference,
+    DocumentReference,
+    DocumentSnapshot,
+    Query,
+    WriteBatch,
+)
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
@@ -70,8 +79,15 @@ class Store:
         # The client has no public way to be given a channel; without one the back-off above cannot be set.
         self.client._firestore_api_internal = FirestoreClient(transport=FirestoreGrpcTransport(channel=self._channel))
 
-    def batch(self) -> WriteBatch:
-        return self.client.batch()
+    def collection(self, name: str) -> CollectionReference:
+        return self.client.collection(name)
+
+    def order(self, key: str) -> DocumentReference:
+        return self.collection("orders").document(key)
+
+    def named(self, collection: str, name: str) -> DocumentReference:
+        """The document for a name of any length and letters."""
+        return self.collection(collection).document(hashlib.sha256(name.encode()).hexdigest())
 
     def close(self) -> None:
         self._channel.close()
@@ -91,15 +107,19 @@ class Store:
         except exceptions.GoogleAPICallError as error:
             raise _meaning(error) from error
 
-    def commit(self, batch: WriteBatch, deadline: Deadline) -> None:
-        """All of the batch or nothing. After Again it may have been applied all the same: look before another try."""
+    def commit(self, batch: WriteBatch, deadline: Deadline) -> list[datetime]:
+        """All of the batch or nothing; the new version (update time) of each document, in the order of the writes.
+
+        After Again it may have been applied all the same: look before another try.
+        """
         left = _left(deadline)
         try:
-            batch.commit(retry=None, timeout=max(left - _READ_BACK, left / 2))
+            written = batch.commit(retry=None, timeout=max(left - _READ_BACK, left / 2))
         except (exceptions.Conflict, exceptions.FailedPrecondition) as error:
             raise Again(Reason.LEDGER_CONTENDED, str(error)) from error
         except exceptions.GoogleAPICallError as error:
             raise _meaning(error) from error
+        return [result.update_time for result in written]
 
 
 def persevere(attempt: Callable[[], T], deadline: Deadline) -> T:

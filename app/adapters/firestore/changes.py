@@ -1,0 +1,59 @@
+"""One batch of writes: all of them or nothing, each under the version of the document that it was made from."""
+
+from datetime import datetime
+
+from google.cloud.firestore import DELETE_FIELD, DocumentReference
+
+from app.adapters.firestore.documents import Fields, shared, stepped, waiting
+from app.adapters.firestore.known import Version
+from app.adapters.firestore.store import Store, Stored
+from app.deadline import Deadline
+from app.notice import Notice, notice_of, state_notice
+from app.order import Order
+from app.risk import Account
+
+
+class Changes:
+    """`word` is the nonce of the call that writes."""
+
+    def __init__(self, store: Store, word: str) -> None:
+        self._store = store
+        self._word = word
+        self._batch = store.client.batch()
+
+    def create(self, reference: DocumentReference, fields: Fields) -> None:
+        self._batch.create(reference, fields)
+
+    def put(self, basis: Stored | Version, fields: Fields) -> None:
+        """Writes a document under the version that was read, or is known."""
+        if basis.exists:
+            version = self._store.client.write_option(last_update_time=basis.update_time)
+            self._batch.update(basis.reference, fields, option=version)
+        else:
+            self._batch.create(basis.reference, fields)
+
+    def put_order(self, basis: Stored | Version, order: Order) -> None:
+        self.put(basis, stepped(order, self._word))
+
+    def put_account(self, basis: Stored | Version, account: Account) -> None:
+        """Written even where it stays the same: only so does the commit depend on the version that was read."""
+        self.put(basis, shared(account, self._word))
+
+    def post(self, *notices: Notice | None) -> None:
+        """Puts notices into the commit. One with the same id is written over: better told twice than a commit lost."""
+        for notice in notices:
+            if notice is not None:
+                self._batch.set(self._store.named("outbox", notice.id), waiting(notice, self._word))
+
+    def take_out(self, notice_id: str) -> None:
+        gone = {"waiting_since": DELETE_FIELD, "write": self._word}
+        self._batch.update(self._store.named("outbox", notice_id), gone)
+
+    def commit(self, part: Deadline) -> list[datetime]:
+        """As `Store.commit`."""
+        return self._store.commit(self._batch, part)
+
+
+def told_by(order: Order, before: Account, after: Account) -> tuple[Notice | None, Notice | None]:
+    """What somebody is to hear of a step of the order, and of the account."""
+    return notice_of(order), state_notice(before, after)

@@ -1,0 +1,85 @@
+"""What this instance knows of documents without reading them: the versions that it has just written or read.
+
+A commit made on such a version needs no read before it. It is no less safe: the store takes it only where the document
+still has that version, and after a failure the ledger reads.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from google.cloud.firestore import DocumentReference
+
+from app.adapters.firestore.store import Stored
+from app.order import Order, OrderStatus
+from app.risk import Account
+
+_ORDERS = 256  # under way at once in one instance, and those that were never finished
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A document that is there, for a write made on it."""
+
+    reference: DocumentReference
+    update_time: datetime
+    exists: bool = True
+
+    @classmethod
+    def of(cls, stored: Stored) -> "Version":
+        return cls(stored.reference, stored.update_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a submit is decided and committed on."""
+
+    order: Stored | Version
+    before: Account
+    account: Stored | Version
+
+
+class Known:
+    """Safe for many threads. What is taken is gone: who commits on it keeps the next one, whoever fails has to read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._orders: OrderedDict[str, tuple[Order, Version]] = OrderedDict()
+        self._account: tuple[Account, Version] | None = None
+
+    def keep_order(self, order: Order, version: Version) -> None:
+        with self._lock:
+            self._orders[order.key] = order, version
+            while len(self._orders) > _ORDERS:
+                self._orders.popitem(last=False)
+
+    def keep_account(self, account: Account, version: Version) -> None:
+        """Unless a newer one is known: replies to calls made side by side come in any order."""
+        with self._lock:
+            if self._account is None or version.update_time > self._account[1].update_time:
+                self._account = account, version
+
+    def take_before(self, order: Order) -> Version | None:
+        """The version that has the step before the order's newest one."""
+        with self._lock:
+            known = self._orders.pop(order.key, None)
+        return known[1] if known is not None and known[0].sequence == order.sequence - 1 else None
+
+    def take_basis(self, order: Order) -> Basis | None:
+        """Both versions, where the order's stands at the very step that is to be submitted."""
+        with self._lock:
+            known, account = self._orders.get(order.key), self._account
+            if known is None or account is None:
+                return None
+            if (known[0].status, known[0].sequence) != (OrderStatus.RECEIVED, order.sequence):
+                return None
+            del self._orders[order.key]
+            self._account = None
+        return Basis(known[1], *account)
+
+    def give_back(self, order: Order, basis: Basis) -> None:
+        """What was taken and not used."""
+        if isinstance(basis.order, Version) and isinstance(basis.account, Version):
+            self.keep_order(order, basis.order)
+            self.keep_account(basis.before, basis.account)

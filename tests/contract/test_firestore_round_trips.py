@@ -1,0 +1,172 @@
+"""How often the Firestore ledger goes to the store for an alert, and that knowing a version is never more than that."""
+
+import time
+
+import pytest
+from grpc import StatusCode
+
+from app.errors import NotNow, Reason
+from app.order import Accepted, OrderStatus
+from app.ports import Overtaken, Window
+from app.risk import NeedsBook, TradingState
+from tests.builders import NOW
+from tests.contract.faulty_firestore import FaultyFirestore, refused, reply_lost, slow
+from tests.contract.ledgers import check, instance, order_named, patient
+from tests.emulators import firestore_emulator, firestore_project  # noqa: F401
+
+ORDER = order_named("the order")
+UNCLEAR = (StatusCode.UNAVAILABLE, StatusCode.ALREADY_EXISTS, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED)
+each_fault = pytest.mark.parametrize("fault", [reply_lost, refused])
+each_code = pytest.mark.parametrize("code", UNCLEAR, ids=lambda code: code.name)
+
+
+@pytest.fixture(scope="module")
+def server():
+    firestore = FaultyFirestore(firestore_emulator())
+    yield firestore
+    firestore.close()
+
+
+@pytest.fixture
+def faulty(server):
+    yield server
+    server.calm()
+
+
+@pytest.fixture
+def direct(firestore_project):  # noqa: F811
+    """Another instance, whose account document is there already."""
+    with instance(f"firestore://{firestore_emulator()}/{firestore_project}") as ledger:
+        ledger.change_account(lambda account: account.switched(TradingState.ACTIVE, "", "me", NOW), patient())
+        yield ledger
+
+
+@pytest.fixture
+def ledger(direct, faulty, firestore_project):  # noqa: F811
+    with instance(f"firestore://{faulty.address}/{firestore_project}") as ledger:
+        faulty.calm()
+        yield ledger
+
+
+def claimed(ledger, order=ORDER, window=None):
+    """The order, once the ledger knows account and order."""
+    claimed = ledger.claim(order, window, patient())
+    ends = time.monotonic() + 5
+    while ledger._known._account is None and time.monotonic() < ends:
+        time.sleep(0.001)
+    return claimed
+
+
+def submitted(ledger, order=ORDER):
+    return ledger.submit(claimed(ledger, order), check(order), patient())
+
+
+def accepted(order):
+    return order.after(Accepted("1"), NOW)
+
+
+def test_claim_submit_and_record_are_one_round_trip_each_and_the_account_is_read_beside_the_claim(ledger, faulty):
+    trips = []
+    order = claimed(ledger)
+    trips.append(dict(faulty.calls))
+    order = ledger.submit(order, check(order), patient())
+    trips.append(dict(faulty.calls))
+    ledger.record(accepted(order), patient())
+    trips.append(dict(faulty.calls))
+    looked = {"BatchGetDocuments": 1}
+    assert trips == [looked | {"Commit": commits} for commits in (1, 2, 3)]
+
+
+def test_the_look_at_the_account_makes_no_claim_wait(ledger, faulty):
+    faulty.faults["BatchGetDocuments"] = [slow(0.4)]
+    began = time.monotonic()
+    ledger.claim(ORDER, None, patient())
+    assert time.monotonic() - began < 0.35
+
+
+def test_a_burst_needs_no_reading_for_its_submits_either(ledger, faulty):
+    orders = [claimed(ledger, order_named(f"order {number}")) for number in range(5)]
+    while (before := faulty.calls["BatchGetDocuments"]) < 5:
+        time.sleep(0.001)
+    for order in orders:
+        assert ledger.submit(order, check(order), patient()).status is OrderStatus.SUBMITTED
+    assert faulty.calls["BatchGetDocuments"] == before
+    assert ledger.account(patient()).orders == 5
+
+
+def test_an_order_claimed_in_a_window_is_known_as_well(ledger, faulty):
+    order = claimed(ledger, window=Window("digest", 30))
+    before = faulty.calls["BatchGetDocuments"]
+    assert ledger.submit(order, check(order), patient()).status is OrderStatus.SUBMITTED
+    assert faulty.calls["BatchGetDocuments"] == before
+
+
+@each_fault
+@each_code
+def test_a_submit_on_what_is_known_survives_one_error(ledger, faulty, direct, code, fault):
+    order = claimed(ledger)
+    faulty.faults["Commit"] = [fault(code)]
+    done = ledger.submit(order, check(order), patient())
+    assert done == direct.get(ORDER.key, patient())
+    assert (done.status, done.attempt) == (OrderStatus.SUBMITTED, 1)
+    assert direct.account(patient()).orders == 1
+
+
+@each_fault
+@each_code
+def test_a_record_on_what_is_known_survives_one_error(ledger, faulty, direct, code, fault):
+    order = submitted(ledger)
+    faulty.faults["Commit"] = [fault(code)]
+    assert ledger.record(accepted(order), patient()) == direct.get(ORDER.key, patient())
+    assert direct.get(ORDER.key, patient()).status is OrderStatus.ACCEPTED
+
+
+def test_a_kill_switch_thrown_elsewhere_holds_for_a_submit_on_an_account_known_before(ledger, direct):
+    order = claimed(ledger)
+    direct.change_account(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
+    assert ledger.submit(order, check(order), patient()).reason is Reason.TRADING_HALTED
+
+
+def test_an_order_submitted_elsewhere_is_not_submitted_as_well_on_the_version_known_before(ledger, direct):
+    order = claimed(ledger)
+    won = direct.submit(order, check(order), patient())
+    with pytest.raises(Overtaken) as overtaken:
+        ledger.submit(order, check(order), patient())
+    assert overtaken.value.current == won
+    assert direct.account(patient()).orders == 1
+
+
+def test_a_step_recorded_elsewhere_is_not_written_over_on_the_version_known_before(ledger, direct):
+    order = submitted(ledger)
+    better = direct.record(order.unresolved(NOW, "reconcile saw it"), patient())
+    with pytest.raises(Overtaken) as overtaken:
+        ledger.record(accepted(order), patient())
+    assert overtaken.value.current == better
+
+
+def test_an_order_put_off_is_put_off_by_what_is_read_and_not_by_what_was_known(ledger, direct):
+    order = claimed(ledger)
+    direct.change_account(lambda account: account.switched(TradingState.REDUCING, "new", "me", NOW), patient())
+    seen = []
+
+    def decide(account):
+        seen.append(account.reason)
+        raise NotNow(Reason.POSITION_UNKNOWN)
+
+    with pytest.raises(NotNow):
+        ledger.submit(order, decide, patient())
+    assert seen == ["", "new"]
+    assert direct.get(ORDER.key, patient()).status is OrderStatus.RECEIVED
+
+
+def test_an_order_that_needs_the_order_book_is_submitted_without_reading_the_ledger_afterwards(ledger, faulty):
+    order = claimed(ledger)
+
+    def decide(account):
+        raise NeedsBook
+
+    before = faulty.calls["BatchGetDocuments"]
+    with pytest.raises(NeedsBook):
+        ledger.submit(order, decide, patient())
+    assert ledger.submit(order, check(order), patient()).status is OrderStatus.SUBMITTED
+    assert faulty.calls["BatchGetDocuments"] == before
