@@ -25,6 +25,11 @@ def test_a_command_that_is_named_exists(target: str) -> None:
     assert target in TARGETS
 
 
+def test_every_alert_policy_serves_an_objective_and_is_there() -> None:
+    named = re.findall(r"`([a-z-]+\.yaml)`", PAGE)
+    assert sorted(named) == sorted(path.name for path in (ROOT / "deploy/monitoring/policies").iterdir())
+
+
 def test_every_claim_names_its_proof() -> None:
     rows = [row.split("|")[1:4] for row in PAGE.splitlines() if row.startswith("| ") and not row.startswith("| claim")]
     assert len(rows) > 20

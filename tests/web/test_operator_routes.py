@@ -11,6 +11,7 @@ import requests
 
 from app.adapters.symbols import refresh
 from app.calendar import ist_day
+from app.order import OrderStatus
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import SECRET, Gateway, alert, gateway
 
@@ -89,6 +90,13 @@ def test_two_orders_in_doubt_stop_entries_until_a_human_says_otherwise(gate: Gat
     assert gate.send().json["reason"] == "EXITS_ONLY"
     assert gate.operate("GET", "/trading-state").json["state"] == "REDUCING"
     assert {order["key"] for order in gate.operate("GET", "/orders?in_flight=1").json["orders"]} >= set(keys)
+    for key in keys:  # that they are resolved is not enough
+        order = gate.desk.ledger.get(key, gate.deadline())
+        assert order is not None
+        gate.desk.ledger.record(order.moved(OrderStatus.NOT_PLACED, gate.desk.clock.now()), gate.deadline())
+    assert gate.send().json["reason"] == "EXITS_ONLY"
+    gate.operate("POST", "/trading-state", {"state": "ACTIVE", "reason": "looked at both"})
+    assert gate.send().json["status"] == "ACCEPTED"
 
 
 def _later(now):  # type: ignore[no-untyped-def]
