@@ -25,14 +25,7 @@ MODULES = {
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command. What a user can mend is one line on standard error, never a stack trace."""
-    parser = argparse.ArgumentParser(prog="python -m app", description="A TradingView alert becomes one Fyers order.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in _modules(argv):
-        import_module(f"app.cli.{name}").add_commands(commands)
-    args, rest = parser.parse_known_args(argv)
-    if rest and args.command != "simulate":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    args.rest = rest
+    args = read(argv)
     run: Command = args.run
     try:
         return run(args)
@@ -41,6 +34,19 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def read(argv: Sequence[str]) -> argparse.Namespace:
+    """The command with its arguments. Raises SystemExit(2) for what is none."""
+    parser = argparse.ArgumentParser(prog="python -m app", description="A TradingView alert becomes one Fyers order.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in _modules(argv):
+        import_module(f"app.cli.{name}").add_commands(commands)
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.command != "simulate":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
+    return args
 
 
 def _modules(argv: Sequence[str]) -> list[str]:
