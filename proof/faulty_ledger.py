@@ -99,7 +99,8 @@ class FaultyLedger:
 
     def _call(self, name: str, cap: float, deadline: Deadline, act: Callable[[], _Result]) -> _Result:
         faults = self.faults
-        patience = deadline.cap(cap)
+        if (patience := deadline.cap(cap)) <= 0:
+            raise NotNow(Reason.LEDGER_DOWN)  # no adapter begins what its caller has no time for any more
         match faults.fate(name):
             case Fate.REFUSED:
                 raise NotNow(Reason.LEDGER_DOWN)
