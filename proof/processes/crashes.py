@@ -32,6 +32,7 @@ from proof.result import Result
 
 SLACK = 0.5  # seconds; many cells share two cores
 AT_ONCE = 6
+_DEATH_SHOWS = 0.2  # seconds, in the place of the five that TradingView waits
 _REPLY_TAKES = 0.25  # seconds between the broker's book and its reply, where a process is to die in between
 
 
@@ -191,8 +192,12 @@ class _Later:
 
 
 def _first(doomed: Gateway, later: NextPort) -> NextPort:
-    """The doomed process while it lives; resends after its death arrive elsewhere."""
-    return lambda: later() if doomed.died(0) else doomed.port
+    """The doomed process while it lives; resends after its death arrive elsewhere.
+
+    A connection is lost some milliseconds before the process can be seen to be dead; five seconds later it can.
+    """
+    deliveries = itertools.count()
+    return lambda: later() if doomed.died(_DEATH_SHOWS if next(deliveries) else 0) else doomed.port
 
 
 class _kills_when_sent:  # noqa: N801 - used as a statement
