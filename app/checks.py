@@ -186,11 +186,9 @@ def _by(account: Account) -> str:
 
 
 def _session_ends(calendar: Calendar, now: datetime) -> datetime | None:
-    """The end of today's session while it is to come: until then a login is needed."""
+    """The end of today's session: until then a login is needed."""
     hours = calendar.session_on(ist_day(now))
-    if hours is None or calendar.is_over(now):
-        return None
-    return datetime.combine(ist_day(now), hours.closes, IST)
+    return datetime.combine(ist_day(now), hours.closes, IST) if hours else None
 
 
 def _timed(desk: Desk, call: Callable[[], _Result]) -> tuple[float, _Result]:

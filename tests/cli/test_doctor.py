@@ -164,10 +164,12 @@ def test_a_fault_of_ours_in_one_check_fails_that_one_alone(gate: Gateway, monkey
 def test_notices_that_wait_and_orders_in_doubt_are_counted(gate: Gateway) -> None:
     assert looked_at(gate, "orders") == ("ok", "none in doubt")
     gate.account.fault("place", Fault(FaultKind.DROP, processed=False))
+    sent_at = gate.desk.clock.now()
+    gate.desk.clock.now = lambda: sent_at  # type: ignore[method-assign]
     gate.send()
+    assert looked_at(gate, "orders") == ("ok", "none in doubt")  # its own request may still be at it
     gate.operate("POST", "/trading-state", {"state": "REDUCING", "reason": "a notice that waits for reconcile"})
-    now = gate.desk.clock.now
-    gate.desk.clock.now = lambda: now() + timedelta(seconds=2)  # type: ignore[method-assign]
+    gate.desk.clock.now = lambda: sent_at + timedelta(seconds=2)  # type: ignore[method-assign]
     assert looked_at(gate, "orders") == ("warn", "1 with an unknown outcome")
     assert looked_at(gate, "outbox") == ("warn", "1 notices wait to be told")
 
@@ -234,6 +236,8 @@ def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("changes", "name", "mark"),
     [
+        ({}, "settings", "ok"),
+        ({}, "operators", "ok"),
         ({}, "app id", "ok"),
         ({"FYERS_APP_ID": "LIVE-100"}, "app id", "fail"),
         ({"FYERS_APP_ID": "LIVE"}, "app id", "fail"),
@@ -257,20 +261,32 @@ def test_what_the_settings_alone_say_about_live_trading(
     [check] = [one for one in settings(config) if one.name == name]
     assert check.mark == mark
     assert "ntfy.sh/x" not in check.found
+    assert name != "settings" or check.found.startswith("LIVE orders at Fyers; ")
+
+
+def test_on_paper_what_matters_for_money_alone_is_no_fault(gate: Gateway) -> None:
+    loose = {"IP_ALLOWLIST": "off", "MAX_DAILY_LOSS": "0", "MARKET_HOURS": "always"}
+    assert looked_at(gate, "guards", **loose)[0] == "ok"
+    assert looked_at(gate, "app id") == ("ok", "paper trading needs none")
 
 
 # The login
 
 
 @pytest.mark.parametrize(
-    ("issued", "hours", "mark"),
-    [(None, "always", "fail"), (ist(9, 0), "always", "ok"), (ist(6, 10), "09:15-15:40", "fail")],
-    ids=["nobody logged in", "good for the session", "ends before the session does"],
+    ("issued", "ends", "hours", "mark"),
+    [
+        (None, None, "always", "fail"),
+        (ist(9, 0), None, "always", "ok"),
+        (ist(6, 10), None, "09:15-15:40", "fail"),
+        (ist(6, 40), ist(15, 30), "09:15-15:40", "fail"),
+    ],
+    ids=["nobody logged in", "good for the session", "ends before the session begins", "ends during the session"],
 )
 def test_a_login_is_looked_at_without_ringing_anybody(
-    tmp_path: Path, issued: datetime | None, hours: str, mark: str
+    tmp_path: Path, issued: datetime | None, ends: datetime | None, hours: str, mark: str
 ) -> None:
-    at = ist(6, 20) if hours != "always" else ist(9, 16)
+    at = (issued or ist(9)) + timedelta(minutes=10)
     with (
         phone() as ours,
         Simulator(Exchange(now=lambda: at), app_id="LIVE-200") as account,
@@ -281,7 +297,8 @@ def test_a_login_is_looked_at_without_ringing_anybody(
     ):  # fmt: skip
         gate.desk.clock.now = lambda: at  # type: ignore[method-assign]
         if issued is not None:
-            token = Token(account.issue_token("LIVE-200"), issued_at=issued, app_id="LIVE-200")
+            access = account.issue_token("LIVE-200")
+            token = Token(access, issued_at=issued, expires_at=ends, app_id="LIVE-200")
             FileTokens(tmp_path / "tokens.json").save(token, gate.deadline())
         looks = {"login": checks.login, "broker": checks.broker, "clock": checks.clock}
         [login, broker, clock] = checks.look_at(looks, gate.desk, gate.deadline())
