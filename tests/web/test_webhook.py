@@ -19,6 +19,9 @@ def gate(tmp_path: Path) -> Iterator[Gateway]:
         yield gate
 
 
+PAGE = "<html>Too Many Requests</html>"  # a proxy's, not Fyers'
+
+
 def answer(response: Any) -> tuple[int, str, str | None]:
     return response.status_code, response.json["status"], response.json["reason"]
 
@@ -205,6 +208,8 @@ def test_an_unknown_address_is_turned_away_where_the_list_is_enforced(tmp_path: 
         (Fault(FaultKind.DROP), 202, "SUBMITTED", "OUTCOME_UNKNOWN"),
         (Fault(FaultKind.HTML, status=502), 202, "SUBMITTED", "OUTCOME_UNKNOWN"),
         (Fault(FaultKind.RATE_LIMITED, seconds=1), 503, "RECEIVED", "NOT_SENT"),
+        (Fault(FaultKind.ANSWER, status=429, body=PAGE, headers={"Retry-After": "1"}), 503, "RECEIVED", "NOT_SENT"),
+        (Fault(FaultKind.ANSWER, status=429, body=PAGE), 202, "SUBMITTED", "OUTCOME_UNKNOWN"),
         (Fault(FaultKind.TOKEN_DEAD), 422, "REJECTED", "BROKER_REJECTED"),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
