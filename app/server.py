@@ -14,8 +14,10 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from gunicorn import util  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn import glogging, util  # type: ignore[import-untyped]  # gunicorn ships no types
 from gunicorn.workers import gthread  # type: ignore[import-untyped]
+
+from app.log import JsonLines
 
 worker_class = "app.server.Worker"
 threads = 16
@@ -33,6 +35,18 @@ SAYS_SOMETHING = 0.1
 REQUEST_ARRIVES = 2.0
 LINGER = 0.5
 gthread.DEFAULT_WORKER_DATA_TIMEOUT = SAYS_SOMETHING  # by default 5 s; afterwards a connection waits without a thread
+
+
+class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """What gunicorn says by itself (a worker that hung, a start that failed), in the form of all other lines."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JsonLines())
+
+
+logger_class = Log
 
 
 class _Patience:

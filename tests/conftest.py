@@ -9,7 +9,7 @@ import pytest
 from tests.emulators import BACKENDS
 
 # Those that the product sets up, and those that libraries set up by themselves.
-_LOGGERS = [logging.getLogger(name) for name in ("", "gateway", "urllib3", "google", "werkzeug")]
+_LOGGERS = [logging.getLogger(name) for name in ("", "gateway", "urllib3", "google", "werkzeug", "gunicorn.error")]
 
 
 @pytest.fixture(autouse=True)

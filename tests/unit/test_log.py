@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from google.api_core.client_logging import setup_logging
+from gunicorn.config import Config as GunicornConfig
 
-from app import log
+from app import log, server
 from app.errors import Malformed
 from app.order import OrderStatus
 from app.secret import Secret
@@ -132,6 +133,21 @@ def test_googles_clients_take_their_warnings_out_of_nobodys_log(first: str) -> N
         step()
     logging.getLogger("google.auth").warning("the metadata server does not answer")
     assert only(sink)["logger"] == "google.auth"
+
+
+def test_what_gunicorn_says_by_itself_is_a_line_like_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = GunicornConfig()
+    for name in ("errorlog", "loglevel", "logger_class"):
+        settings.set(name, getattr(server, name))
+    gunicorn = settings.logger_class(settings)
+    gunicorn.warning("a line that is no HTTP: %s", CANARY)
+    gunicorn.critical("WORKER TIMEOUT (pid:%s)", 7)
+    [line] = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["severity"], line["message"], line["logger"]) == (
+        "CRITICAL",
+        "WORKER TIMEOUT (pid:7)",
+        "gunicorn.error",
+    )
 
 
 def test_configuring_twice_does_not_say_everything_twice(stream: io.StringIO) -> None:
