@@ -122,6 +122,9 @@ class Ledger(Protocol):
 class SymbolMaster(Protocol):
     """The listed option contracts, in memory. No lookup leaves the process."""
 
+    def look_due(self, monotonic: float) -> bool:
+        """Whether it is time to look for a newer master; `monotonic` in seconds."""
+
     def reload_if_changed(self, monotonic: float) -> bool:
         """Takes a newer master from the cache, looking at most every 30 s; True where there was one. Never raises."""
 

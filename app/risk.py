@@ -17,7 +17,7 @@ from app.exposure import Exposure
 from app.money import plain
 from app.order import Order, OrderStatus, Ticket
 
-MINUTE = timedelta(minutes=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
 UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the line to the broker within a minute
@@ -198,8 +198,8 @@ def decide(order: Order, account: Account, limits: Limits, exposure: Exposure, n
 def check(order: Order, account: Account, limits: Limits, exposure: Exposure, now: datetime) -> None:
     """Raises Denied, with the numbers, where a rule forbids the order; NotNow where a cover has to wait."""
     ticket = _ticket(order)
-    # An earlier attempt of this very order was proven unsent; it must not stand in the way of the next.
-    account = replace(account, recent=tuple(sent for sent in account.recent if sent.tag != order.tag))
+    if order.attempt:  # an earlier one of this very order was proven unsent; it must not stand in the way of the next
+        account = replace(account, recent=tuple(sent for sent in account.recent if sent.tag != order.tag))
     _check_state(ticket, account)
     _check_breaker(ticket, account, now)
     _check_rates(ticket, account, limits, now)
@@ -242,12 +242,14 @@ def _check_breaker(ticket: Ticket, account: Account, now: datetime) -> None:
 def _check_rates(ticket: Ticket, account: Account, limits: Limits, now: datetime) -> None:
     """The broker counts covers too; but a cover is worth another try, so it is put off, never denied."""
     refuse = NotNow if ticket.covers else Denied
-    per_second = sum(now - sent.at < timedelta(seconds=1) for sent in account.recent)
-    if limits.orders_per_second is not None and per_second >= limits.orders_per_second:
-        raise refuse(Reason.MAX_ORDERS_PER_SECOND, f"{per_second} orders in the last second; that is the limit")
-    per_minute = sum(now - sent.at < MINUTE for sent in account.recent)
-    if limits.orders_per_minute is not None and per_minute >= limits.orders_per_minute:
-        raise refuse(Reason.MAX_ORDERS_PER_MINUTE, f"{per_minute} orders in the last minute; that is the limit")
+    if limits.orders_per_second is not None:
+        per_second = sum(now - sent.at < SECOND for sent in account.recent)
+        if per_second >= limits.orders_per_second:
+            raise refuse(Reason.MAX_ORDERS_PER_SECOND, f"{per_second} orders in the last second; that is the limit")
+    if limits.orders_per_minute is not None:
+        per_minute = sum(now - sent.at < MINUTE for sent in account.recent)
+        if per_minute >= limits.orders_per_minute:
+            raise refuse(Reason.MAX_ORDERS_PER_MINUTE, f"{per_minute} orders in the last minute; that is the limit")
 
 
 def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
@@ -303,19 +305,21 @@ def _check_money(ticket: Ticket, account: Account, limits: Limits, realised: Dec
 
 def _check_repeats(ticket: Ticket, strategy: str | None, account: Account, limits: Limits, now: datetime) -> None:
     entries = [sent for sent in account.recent if not sent.covers]
-    same = [sent for sent in entries if (sent.symbol, sent.side) == (ticket.symbol, ticket.side)]
-    repeats = sum(now - sent.at < MINUTE for sent in same)
-    if limits.repeats is not None and repeats >= limits.repeats:
-        raise Denied(
-            Reason.REPEATED_ORDER,
-            f"{ticket.side} {ticket.symbol} went out {repeats} times in a minute; entries stop until a human looks",
-        )
-    related = [
-        sent for sent in entries if sent.underlying == ticket.underlying or (strategy and sent.strategy == strategy)
-    ]
-    if limits.cooldown is not None and any(now - sent.at < limits.cooldown for sent in related):
-        seconds = int(limits.cooldown.total_seconds())
-        raise Denied(Reason.COOLING_DOWN, f"the last entry of this underlying or strategy is less than {seconds} s ago")
+    if limits.repeats is not None:
+        same = [sent for sent in entries if (sent.symbol, sent.side) == (ticket.symbol, ticket.side)]
+        repeats = sum(now - sent.at < MINUTE for sent in same)
+        if repeats >= limits.repeats:
+            raise Denied(
+                Reason.REPEATED_ORDER,
+                f"{ticket.side} {ticket.symbol} went out {repeats} times in a minute; entries stop until a human looks",
+            )
+    if limits.cooldown is not None:
+        young = [sent for sent in entries if now - sent.at < limits.cooldown]
+        if any(one.underlying == ticket.underlying or (strategy and one.strategy == strategy) for one in young):
+            seconds = int(limits.cooldown.total_seconds())
+            raise Denied(
+                Reason.COOLING_DOWN, f"the last entry of this underlying or strategy is less than {seconds} s ago"
+            )
 
 
 def doubt_reduces(account: Account, unresolved: int, now: datetime) -> Account:

@@ -3,16 +3,20 @@
 It is found by its context, so that nothing has to be handed down; where there is none, nothing is measured.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+_Asked = ParamSpec("_Asked")
+_Given = TypeVar("_Given")
 
 
 class Steps:
     """`monotonic` gives seconds. A step that is taken twice has the sum of both."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._seconds: dict[str, float] = {}
         self._calls: list[None] = []  # appending is safe among the threads that read side by side
 
@@ -27,13 +31,8 @@ class Steps:
     def count_call(self) -> None:
         self._calls.append(None)
 
-    @contextmanager
-    def measured(self, name: str) -> Iterator[None]:
-        began = self._monotonic()
-        try:
-            yield
-        finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + self._monotonic() - began
+    def add(self, name: str, seconds: float) -> None:
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
 
 _steps: ContextVar[Steps | None] = ContextVar("steps", default=None)
@@ -46,15 +45,27 @@ def begin(monotonic: Callable[[], float]) -> Steps:
     return steps
 
 
-@contextmanager
-def step(name: str) -> Iterator[None]:
+class step:  # noqa: N801 - it is written as a verb, like contextlib's own
     """Measures what runs inside, or the function it decorates, as the step of that name."""
-    steps = _steps.get()
-    if steps is None:
-        yield
-        return
-    with steps.measured(name):
-        yield
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, work: Callable[_Asked, _Given]) -> Callable[_Asked, _Given]:
+        @wraps(work)
+        def measured(*args: _Asked.args, **options: _Asked.kwargs) -> _Given:
+            with step(self._name):
+                return work(*args, **options)
+
+        return measured
+
+    def __enter__(self) -> None:
+        self._steps = _steps.get()
+        self._began = self._steps.monotonic() if self._steps else 0.0
+
+    def __exit__(self, *_: object) -> None:
+        if self._steps:
+            self._steps.add(self._name, self._steps.monotonic() - self._began)
 
 
 def count_broker_call() -> None:

@@ -7,6 +7,7 @@ written before are still read.
 import json
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from app.money import plain
@@ -17,7 +18,8 @@ _last: tuple[str, Account] | None = None  # the text read or written last, for w
 
 def to_text(account: Account) -> str:
     global _last
-    text = json.dumps(to_document(account), separators=(",", ":"))
+    recent = ",".join(map(_sent_text, account.recent))  # most of it was written before, word by word
+    text = f'{_json(_day_and_state(account))[:-1]},"recent":[{recent}]}}'
     _last = text, account
     return text
 
@@ -37,6 +39,10 @@ def from_text(text: Any) -> Account:
 
 
 def to_document(account: Account) -> dict[str, Any]:
+    return _day_and_state(account) | {"recent": [_sent(sent) for sent in account.recent]}
+
+
+def _day_and_state(account: Account) -> dict[str, Any]:
     return {
         "state": account.state.value,
         "reason": account.reason,
@@ -45,7 +51,6 @@ def to_document(account: Account) -> dict[str, Any]:
         "day": account.day,
         "orders": account.orders,
         "premium": plain(account.premium),
-        "recent": [_sent(sent) for sent in account.recent],
         "failures": [at.isoformat() for at in account.failures],
         "open_until": account.open_until.isoformat() if account.open_until else None,
     }
@@ -86,6 +91,15 @@ def _sent(sent: Sent) -> list[Any]:
         sent.underlying,
         sent.strategy,
     ]
+
+
+@lru_cache(maxsize=1024)
+def _sent_text(sent: Sent) -> str:
+    return _json(_sent(sent))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _read_sent(stored: list[Any] | dict[str, Any]) -> Sent:

@@ -1,6 +1,10 @@
 """The ledger in one SQLite file: for one machine, with several processes and threads.
 
-Every write is one BEGIN IMMEDIATE transaction with synchronous=FULL, so a step is on the disk before the call returns.
+Every write is one transaction that has the write lock from its first statement, and no crash of a process takes one
+back. What has to outlive the machine's own crash as well is on the disk before the call returns (synchronous=FULL):
+above all `submit`, before the order leaves. Two steps are not waited for, because nothing is lost with them: a claim,
+whose order has not left yet, and an acceptance, which the broker's order book tells again.
+
 On Cloud Run the disk is the instance's own memory: there the ledger refuses to start (`bootstrap`).
 """
 
@@ -44,31 +48,35 @@ CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY) WITHOUT ROWID;
 _OPEN = "('RECEIVED', 'SUBMITTED', 'ACCEPTED', 'PARTIALLY_FILLED')"
 _LATEST = 500
 _PREPARE = 5.0
+_POLL = 20  # milliseconds of SQLite's own patience; the rest is ours, by the deadline
+_INSERT = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)"
+_UPDATE = "UPDATE orders SET status = ?, sequence = ?, submitted_at = ?, document = ? WHERE key = ? AND sequence = ?"
 _Found = TypeVar("_Found")
 
 
 class SqliteLedger:
-    """Implements `ports.Ledger`. One connection for all writes and one a thread for reads; `close` closes them all.
+    """Implements `ports.Ledger`. Two connections for all writes and one a thread for reads; `close` closes them all.
 
-    Writers of this process queue up at a lock of ours: at SQLite's own they would poll, and some would starve.
+    `_writer` waits for the disk, `_quick` does not; it writes single statements. Writers of this process queue up at a
+    lock of ours: at SQLite's own they would poll, and some would starve.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: list[_Connection] = []
         self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._writer = self._connect()
-        self._prepare()
+        self._writer = self._connect(prepare=True)
+        self._quick = self._connect("NORMAL")
 
-    def _prepare(self) -> None:
+    def _prepare(self, db: sqlite3.Connection) -> None:
         """The change to WAL waits for nobody: of several that open a new file together, SQLite turns some away."""
         ends = time.monotonic() + _PREPARE
         while True:
             try:
-                self._writer.executescript("PRAGMA journal_mode=WAL;" + _SCHEMA)
+                db.executescript("PRAGMA journal_mode=WAL;" + _SCHEMA)
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
@@ -83,11 +91,14 @@ class SqliteLedger:
         self._local = threading.local()
 
     def claim(self, order: Order, window: Window | None, deadline: Deadline) -> Order:
-        with self._writing(deadline.within(CLAIM)) as db:
+        deadline = deadline.within(CLAIM)
+        if window is None and self._quickly(_INSERT, _row(order), deadline):
+            return order
+        with self._writing(deadline) as db:
             known = self._windowed(db, window, order.received_at) if window else _stored(db, order.key)
             if known is not None:
                 return known
-            _insert(db, order)
+            db.execute(_INSERT, _row(order))
             if window:
                 opened = (window.digest, order.key, order.received_at.isoformat())
                 db.execute("INSERT OR REPLACE INTO windows VALUES (?, ?, ?)", opened)
@@ -95,7 +106,8 @@ class SqliteLedger:
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
         with self._writing(deadline.within(SUBMIT)) as db:
-            if _step(db, order.key) != (OrderStatus.RECEIVED, order.sequence):
+            row = db.execute("SELECT status, sequence FROM orders WHERE key = ?", (order.key,)).fetchone()
+            if _there(row) != (OrderStatus.RECEIVED, order.sequence):
                 raise Overtaken(_expected(db, order.key))
             before = _account(db)
             decided, account = decide(before)
@@ -104,9 +116,11 @@ class SqliteLedger:
             return decided
 
     def record(self, order: Order, deadline: Deadline) -> Order:
-        with self._writing(deadline.within(RECORD)) as db:
-            if _step(db, order.key)[1] != order.sequence - 1:
-                raise Overtaken(_expected(db, order.key))
+        deadline = deadline.within(RECORD)
+        alone = order.status is OrderStatus.ACCEPTED and notice_of(order) is None and not teaches(order)
+        if alone and self._quickly(_UPDATE, _changed(order), deadline):
+            return order
+        with self._writing(deadline) as db:
             _update(db, order)
             if teaches(order):
                 before = _account(db)
@@ -182,21 +196,24 @@ class SqliteLedger:
             return None
         return _stored(db, row[0])
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+    def _connection(self) -> "_Connection":
+        connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
         return connection
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA synchronous=FULL")
+    def _connect(self, synchronous: str = "FULL", prepare: bool = False) -> "_Connection":
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, factory=_Connection)
         with self._lock:
             self._connections.append(connection)
+        if prepare:
+            self._prepare(connection)
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA busy_timeout={_POLL}")
         return connection
 
     @contextlib.contextmanager
-    def _reading(self, deadline: Deadline, db: sqlite3.Connection | None = None) -> Iterator[sqlite3.Connection]:
+    def _reading(self, deadline: Deadline, db: "_Connection | None" = None) -> Iterator["_Connection"]:
         """A connection that waits for locks no longer than the deadline; what goes wrong is LEDGER_DOWN.
 
         Nothing is begun once that is over: whoever asked is gone, and an order that is recorded now would ring nobody.
@@ -205,39 +222,58 @@ class SqliteLedger:
             raise NotNow(Reason.LEDGER_DOWN, "the time for the ledger ran out")
         try:
             db = db or self._connection()
-            db.execute(f"PRAGMA busy_timeout={int(deadline.cap(SWITCH) * 1000)}")
+            db.deadline = deadline
             yield db
         except sqlite3.Error as error:
             raise NotNow(Reason.LEDGER_DOWN) from error
 
     @contextlib.contextmanager
-    def _writing(self, deadline: Deadline) -> Iterator[sqlite3.Connection]:
-        """One transaction that has the write lock from its first statement; any exception takes all of it back."""
+    def _taking_turns(self, deadline: Deadline, db: "_Connection") -> Iterator["_Connection"]:
         if not self._turn.acquire(timeout=deadline.cap(SWITCH)):
             raise NotNow(Reason.LEDGER_DOWN)
         try:
-            with self._reading(deadline, self._writer) as db:
-                db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield db
-                    db.execute("COMMIT")
-                except BaseException:
-                    if db.in_transaction:
-                        db.execute("ROLLBACK")
-                    raise
+            with self._reading(deadline, db):
+                yield db
         finally:
             self._turn.release()
+
+    def _quickly(self, statement: str, values: Sequence[object], deadline: Deadline) -> bool:
+        """One statement that is a transaction of its own; whether it changed its row."""
+        with self._taking_turns(deadline, self._quick) as db:
+            return db.execute(statement, values).rowcount == 1
+
+    @contextlib.contextmanager
+    def _writing(self, deadline: Deadline) -> Iterator["_Connection"]:
+        """One transaction, on the disk before this returns; any exception takes all of it back."""
+        with self._taking_turns(deadline, self._writer) as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+
+class _Connection(sqlite3.Connection):
+    """Waits for other processes' locks until the deadline: to set SQLite's own patience takes a statement a call."""
+
+    deadline: Deadline | None = None
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:  # type: ignore[override]  # by position
+        while True:
+            try:
+                return super().execute(statement, values)
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or self.deadline is None or self.deadline.left() <= 0:
+                    raise
 
 
 def _stored(db: sqlite3.Connection, key: str) -> Order | None:
     row = db.execute("SELECT document FROM orders WHERE key = ?", (key,)).fetchone()
     return read_order(row[0]) if row else None
-
-
-def _step(db: sqlite3.Connection, key: str) -> tuple[str, int]:
-    """Status and sequence: all that a writer has to know of an order that nobody else has moved."""
-    row: tuple[str, int] | None = db.execute("SELECT status, sequence FROM orders WHERE key = ?", (key,)).fetchone()
-    return _there(row)
 
 
 def _expected(db: sqlite3.Connection, key: str) -> Order:
@@ -250,17 +286,19 @@ def _there(found: _Found | None) -> _Found:
     return found
 
 
-def _insert(db: sqlite3.Connection, order: Order) -> None:
-    values = (order.key, order.status, order.sequence, order.day, order.received_at.isoformat(), None, _json(order))
-    db.execute("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+def _row(order: Order) -> tuple[object, ...]:
+    return (order.key, order.status, order.sequence, order.day, order.received_at.isoformat(), None, _json(order))
+
+
+def _changed(order: Order) -> tuple[object, ...]:
+    """The values of an update, which changes nothing unless the stored order is the step before this one."""
+    submitted_at = order.submitted_at.isoformat() if order.submitted_at else None
+    return (order.status, order.sequence, submitted_at, _json(order), order.key, order.sequence - 1)
 
 
 def _update(db: sqlite3.Connection, order: Order) -> None:
-    submitted_at = order.submitted_at.isoformat() if order.submitted_at else None
-    db.execute(
-        "UPDATE orders SET status = ?, sequence = ?, submitted_at = ?, document = ? WHERE key = ?",
-        (order.status, order.sequence, submitted_at, _json(order), order.key),
-    )
+    if db.execute(_UPDATE, _changed(order)).rowcount != 1:
+        raise Overtaken(_expected(db, order.key))
     if (notice := notice_of(order)) is not None:
         _post(db, notice)
 

@@ -77,8 +77,9 @@ class Webhook:
             log.info("fields that the gateway does not know were ignored", extra={"fields": list(alert.unknown)})
         if self.closing:
             raise NotNow(Reason.SHUTTING_DOWN)
-        desk = self._desk
-        desk.readers.submit(desk.symbols.reload_if_changed, desk.clock.monotonic())  # for the next alert, not for this
+        desk, now = self._desk, self._desk.clock.monotonic()
+        if desk.symbols.look_due(now):
+            desk.readers.submit(desk.symbols.reload_if_changed, now)  # for the next alert, not for this
         return execute(alert, self._desk, deadline, request_id)
 
     def _authentic_alert(self, body: bytes, idempotency_key: str | None, peer: str, deadline: Deadline) -> Alert:

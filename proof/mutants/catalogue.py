@@ -6,7 +6,8 @@ SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker 
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
 
-_GATE = "if _step(db, order.key) != (OrderStatus.RECEIVED, order.sequence):"
+_GATE = "if _there(row) != (OrderStatus.RECEIVED, order.sequence):"
+_ANY_STEP = Edit(_SQLITE, " AND sequence = ?", " AND ? >= 0")
 _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen_before"
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
 _SENT = "        return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
@@ -18,21 +19,22 @@ def _one(name: str, sentence: str, module: str, old: str, new: str, caught_by: t
 
 MUTANTS: tuple[Mutant, ...] = (
     # -- the gate
-    _one("no-compare-and-set", "submit takes an order whatever has become of it", _SQLITE, _GATE, "if False:", SQL),
-    _one(
+    Mutant(
+        "no-compare-and-set",
+        "submit takes an order whatever has become of it",
+        (Edit(_SQLITE, _GATE, "if False:"), _ANY_STEP),
+        SQL,
+    ),
+    Mutant(
         "status-alone-compared",
         "submit looks at the status and not at the sequence, so an order that came back unsent is sent by two",
-        _SQLITE,
-        _GATE,
-        "if _step(db, order.key)[0] != OrderStatus.RECEIVED:",
+        (Edit(_SQLITE, _GATE, "if _there(row)[0] != OrderStatus.RECEIVED:"), _ANY_STEP),
         RIVALS,
     ),
-    _one(
+    Mutant(
         "record-over-any-step",
         "record writes whatever step it is given over whatever is stored",
-        _SQLITE,
-        "if _step(db, order.key)[1] != order.sequence - 1:",
-        "if False:",
+        (_ANY_STEP,),
         RIVALS,
     ),
     _one(
@@ -43,14 +45,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "        early = _place(receipt.order.submitted(desk.clock.now()), desk, deadline)\n"
         "        submitted = _submit(receipt.order, market, reads, desk, deadline)\n",
     ),
-    _one(
+    Mutant(
         "dedupe-after-success",
         "an alert is taken for known only once its order was accepted",
-        _SQLITE,
-        "            if known is not None:\n                return known\n            _insert(db, order)\n",
-        '            if known is not None and known.status not in ("RECEIVED", "SUBMITTED"):\n'
-        "                return known\n"
-        '            db.execute("DELETE FROM orders WHERE key = ?", (order.key,))\n            _insert(db, order)\n',
+        (
+            Edit(_SQLITE, "if window is None and self._quickly(_INSERT, _row(order), deadline):", "if False:"),
+            Edit(
+                _SQLITE,
+                "            if known is not None:\n                return known\n",
+                '            if known is not None and known.status not in ("RECEIVED", "SUBMITTED"):\n'
+                "                return known\n"
+                '            db.execute("DELETE FROM orders WHERE key = ?", (order.key,))\n',
+            ),
+        ),
         SQL,
     ),
     Mutant(
@@ -65,7 +72,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        order.status is OrderStatus.SUBMITTED and lease > timedelta(seconds=10)\n"
                 "    ):\n        return _seen_before",
             ),
-            Edit(_SQLITE, _GATE, "if _step(db, order.key)[1] != order.sequence:"),
+            Edit(_SQLITE, _GATE, "if _there(row)[1] != order.sequence:"),
             Edit(
                 "app.order.status",
                 _FROM_SUBMITTED,

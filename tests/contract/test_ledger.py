@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import pytest
 
+from app.adapters.sqlite import SqliteLedger
 from app.errors import NotNow, Reason
 from app.notice import Notice, Severity
 from app.order import NotSent, OrderStatus, Unresolved
@@ -461,6 +462,18 @@ def test_instances_that_start_together_on_a_new_store_all_serve(store, rivals):
     for number in range(12):
         answers = rivals.race(store.another(number).url, ask_once, "who is first")
         assert Counter(answers) == {True: 1, False: 15}
+
+
+def test_a_submit_and_whatever_rings_wait_for_the_disk(tmp_path):
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    settings = [one.execute("PRAGMA synchronous").fetchone() for one in (ledger._writer, ledger._quick)]
+    orders = [ledger.claim(order_named(name), None, patient()) for name in "ab"]
+    ledger._quick.close()
+    sent = [ledger.submit(one, check(one), patient()) for one in orders]
+    ledger.record(sent[0].after(Unresolved("timed out"), NOW), patient())
+    ledger.record(sent[1].after(NotSent("refused"), NOW), patient())
+    assert (settings, [one.id for one in ledger.outbox(patient())]) == ([(2,), (1,)], [f"{sent[0].key}:2"])
+    ledger.close()
 
 
 # Notices and names

@@ -58,13 +58,17 @@ class Symbols:
         symbols._look(timeout)
         return symbols
 
+    def look_due(self, monotonic: float) -> bool:
+        """Whether `reload_if_changed` would look, at that time in seconds."""
+        return monotonic >= self._look_again_at
+
     def reload_if_changed(self, monotonic: float, timeout: float = 0.5) -> bool:
         """Looks whether the cache has a newer master, at most every 30 s, and takes it; True where it did.
 
         `monotonic` is the time in seconds; `timeout` bounds each read. One caller looks, the others go on with what
         there is. A cache that does not answer changes nothing; `problem` says so.
         """
-        if monotonic < self._look_again_at or not self._loading.acquire(blocking=False):
+        if not self.look_due(monotonic) or not self._loading.acquire(blocking=False):
             return False
         try:
             self._look_again_at = monotonic + CHECK_EVERY
