@@ -77,7 +77,7 @@ def _rows(latency: float, at_once: int, both: Sequence[Side], broker: float) -> 
     floor, ours = both
     case = f"{latency * 1000:.0f} ms broker, {'one by one' if at_once == 1 else f'{at_once} at once'}"
     rows = [
-        Figure(f"{case}: {name}", "ms", ours.at(share), floor.at(share), note=f"{len(ours.took)} alerts")
+        Figure(f"{case}: {name}", "ms", ours.at(share), floor.at(share), note=f"of {len(ours.took):,} alerts")
         for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
     ]
     if at_once == 1:
