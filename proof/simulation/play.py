@@ -70,6 +70,7 @@ class Play:
         self._last_shot = 0.0
         self._oldest = ENTRY_AGE  # seconds after which nobody may send an alert of this history any more
         self._reconciled = False
+        self._meddled = False  # the last run of reconcile cancelled something at the broker: another one has to see it
 
     def run(self) -> History:
         with one_process_only(self.world):
@@ -211,13 +212,13 @@ class Play:
         self.desk.ledger.change_account(change, deadline)
 
     def _scheduler(self) -> None:
-        """Cloud Scheduler, each minute; until everything has come to rest and was read twice in calm."""
+        """Cloud Scheduler, each minute; until all is at rest and was read twice in calm, with nothing done to it."""
         calm = 0
-        while calm < 2:
+        while calm < 2 or self._meddled:
             if self._is_over():
                 self._calm_down()
                 calm += 1
-            self._tick(rested=calm > 0, last=calm == 2)
+            self._tick(rested=calm > 0, last=calm >= 2)
             self.world.sleep(MINUTE)
 
     def _tick(self, rested: bool, last: bool) -> None:
@@ -239,6 +240,7 @@ class Play:
             report = reconcile(self.desk, deadline, after_close=after_close)
             in_time = (self.world.now() - began).total_seconds() < QUICK
             read = report.book is None and report.positions is None and in_time
+            self._meddled = report.legs_cancelled + report.covers_cancelled > 0
             went_well = read and not report.missing and report.notices_waiting == 0
         except NotNow:
             pass
