@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -211,16 +211,17 @@ def watch_firestore(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Commit
     lost: list[Commit] = []
     commit_batch = Store.commit
 
-    def commit(self: Store, batch: Any, deadline: Deadline) -> None:
+    def commit(self: Store, batch: Any, deadline: Deadline) -> list[datetime]:
         written = [found for write in batch._write_pbs if (found := _written(write)) is not None]
         try:
-            commit_batch(self, batch, deadline)
+            versions = commit_batch(self, batch, deadline)
         except Again as problem:
             if problem.reason is not Reason.LEDGER_CONTENDED:
                 lost.extend(found for found in written if found.tag)
             raise
         # The order of a batch before its account: its own state is what the next one has to go by.
         seen.extend(((batch.commit_time, found.state is not None), found) for found in written)
+        return versions
 
     monkeypatch.setattr(Store, "commit", commit)
     return lambda: [found for _, found in sorted(seen, key=lambda one: one[0])] + [Commit(state="ACTIVE"), *lost]
