@@ -29,6 +29,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--json", action="store_true", help="one JSON document on standard output")
     command.add_argument("--notify", action="store_true", help="send a test notice to every sink")
     command.add_argument("--egress", metavar="URL", help="ask this address, which answers with the caller's own")
+    command.add_argument("--registered", metavar="ADDRESS", help="the one at Fyers, to compare it with")
     command.add_argument("--truth-table", action="store_true", help="what comes of an alert under every switch")
     command.set_defaults(run=_doctor)
 
@@ -37,7 +38,7 @@ def _doctor(args: argparse.Namespace) -> int:
     if args.truth_table:
         return _truth_table(args.json)
     log.configure("CRITICAL", sys.stderr)
-    checks = _checks(args.notify, args.egress)
+    checks = _checks(args)
     fine = all(check.mark is not Mark.FAIL for check in checks)
     if args.json:
         print(json.dumps({"ok": fine, "checks": [check.document() for check in checks]}, indent=2))
@@ -46,7 +47,7 @@ def _doctor(args: argparse.Namespace) -> int:
     return 0 if fine else 1
 
 
-def _checks(notify: bool, egress: str | None) -> Sequence[Check]:
+def _checks(args: argparse.Namespace) -> Sequence[Check]:
     try:
         config = configured()
         desk = bootstrap(config)
@@ -56,11 +57,11 @@ def _checks(notify: bool, egress: str | None) -> Sequence[Check]:
         return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start like this")]
     with desk.resources:
         deadline = Deadline(time.monotonic, _PATIENCE)
-        checks = [*examine(desk, config, deadline), _egress(config, egress, deadline)]
-        return [*checks, _test_notice(desk, config, deadline)] if notify else checks
+        checks = [*examine(desk, config, deadline), egress(config, args.egress, args.registered, deadline)]
+        return [*checks, _test_notice(desk, config, deadline)] if args.notify else checks
 
 
-def _egress(config: Config, url: str | None, deadline: Deadline) -> Check:
+def egress(config: Config, url: str | None, registered: str | None, deadline: Deadline) -> Check:
     """Fyers takes orders from the registered address only (SEBI's rules since April 2026)."""
     how = "`doctor --egress https://api.ipify.org` shows it; it has to be the one registered at myapi.fyers.in"
     if url is None:
@@ -75,7 +76,16 @@ def _egress(config: Config, url: str | None, deadline: Deadline) -> Check:
     finally:
         transport.close()
     said = "".join(mark for mark in reply.body.decode("ascii", "replace") if mark.isprintable())[:64]
-    return Check("egress address", Mark.OK, said, "it has to be the one registered at myapi.fyers.in")
+    return _compared(said, registered)
+
+
+def _compared(address: str, registered: str | None) -> Check:
+    if registered is None:
+        return Check("egress address", Mark.OK, address, "it has to be the one registered at myapi.fyers.in")
+    if address == registered:
+        return Check("egress address", Mark.OK, f"{address}, as it is registered")
+    advice = "Fyers refuses orders from any other: mend the way out, or register this one (once a week)"
+    return Check("egress address", Mark.FAIL, f"{address}, and {registered} is registered", advice)
 
 
 def _test_notice(desk: Desk, config: Config, deadline: Deadline) -> Check:

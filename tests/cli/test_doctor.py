@@ -16,6 +16,7 @@ from app.adapters.tokens import FileTokens
 from app.calendar import Calendar
 from app.checks import Mark
 from app.cli import main
+from app.cli.doctor import egress
 from app.config import Config
 from app.doctor import examine, settings
 from app.errors import NotNow, Reason
@@ -337,11 +338,22 @@ def test_without_a_sink_no_phone_is_said_to_be_reached(gate: Gateway, capsys: py
 def test_the_egress_address_is_asked_for_where_somebody_says_whom(
     gate: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gate.account.fault("*", Fault(FaultKind.ANSWER, times=1, body="x"))
-    _, said = run(gate, capsys, "--egress", f"{gate.account.base_url}/ip")
-    assert said["checks"][-1]["result"] == "ok"
+    asked = ("--egress", f"{gate.account.api_url}/orders")  # for which the doctor has no other use
+    gate.account.fault("orders", Fault(FaultKind.ANSWER, times=3, body="203.0.113.7\r\n"))
+    for more, code, mark, found in (
+        ((), 0, "ok", "203.0.113.7"),
+        (("--registered", "203.0.113.7"), 0, "ok", "203.0.113.7, as it is registered"),
+        (("--registered", "203.0.113.8"), 1, "fail", "203.0.113.7, and 203.0.113.8 is registered"),
+    ):
+        ended, said = run(gate, capsys, *asked, *more)
+        assert (ended, said["checks"][-1]["result"], said["checks"][-1]["found"]) == (code, mark, found)
     _, said = run(gate, capsys, "--egress", f"http://127.0.0.1:{free_port()}")
     assert said["checks"][-1]["result"] == "warn"
+
+
+def test_where_money_is_at_stake_an_address_that_nobody_looked_at_warns(gate: Gateway) -> None:
+    for changes, mark in (({}, Mark.OK), (LIVE, Mark.WARN)):
+        assert egress(Config.from_env(gate.settings | changes), None, None, gate.deadline()).mark is mark
 
 
 # The table of switches

@@ -11,7 +11,7 @@ import pytest
 
 from deploy import readiness
 from tests.deploy.cloud import LIVE, TYPED, Cloud
-from tests.deploy.stand_in import flags
+from tests.deploy.stand_in import ADDRESS, flags
 
 FINE = {"login": "ok", "ledger": "ok", "symbols": "ok", "broker": "ok"}
 LOGGED_OUT = FINE | {"login": "failing: nobody has logged in", "broker": "failing: nobody has logged in"}
@@ -153,6 +153,7 @@ def test_the_doctor_sees_what_the_gateway_sees_and_leaves_by_the_same_way(cloud:
     assert {name: job[name] for name in shared} == {name: revision[name] for name in shared}
     words = [job["command"], *job["args"].split(",")]
     assert words[:4] == ["python", "-m", "app", "doctor"]
+    assert words[-2:] == ["--registered", ADDRESS]
     assert cloud.argvs("run", "jobs", "execute")
     assert cloud.argvs("logging", "read")
 
