@@ -23,15 +23,14 @@ from app.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, no
 from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.outbox import deliver, post
 from app.ports import Overtaken, Window
-from app.protection import free_legs
-from app.risk import Account, Decision, NeedsBook, decide, entry_unseen
+from app.protection import make_room
+from app.risk import Account, Decision, NeedsBook, NeedsRoom, decide, entry_unseen
 from app.steps import step
 from app.ticket import BuyMode, write_ticket
 
 log = logging.getLogger("gateway.execution")
 
 ATTEMPTS = 2  # of one request; the second only after proof that not a byte of the first left
-LEGS, LEGS_NEED = 1.0, 0.5  # seconds: what looking after the legs may take, and what it is not begun without
 CLOCKS_DIFFER = timedelta(seconds=10)  # an alert may seem to come from the future by so much
 
 
@@ -108,8 +107,6 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
             return Receipt(submitted)
         outcome = _place(submitted, desk, deadline)
         receipt = _recorded_outcome(submitted, outcome, desk, deadline)
-        if ticket.covers and isinstance(outcome, Accepted):
-            _free_legs(outcome.broker_order_id, desk, deadline)
         if not (isinstance(outcome, NotSent) and outcome.again and receipt.order.status is OrderStatus.RECEIVED):
             break
         if deadline.left() < SUBMIT_NEEDS_LEFT:
@@ -143,12 +140,32 @@ def _check_master(ticket: Ticket, desk: Desk) -> None:
 
 @step("submit")
 def _submit(order: Order, market: Market, reads: MarketReads, desk: Desk, deadline: Deadline) -> Order:
+    """Commits. Where the check asks for what it was not given, that is looked after, and it is asked once more."""
     try:
-        return desk.ledger.submit(order, partial(_decide, order, market.exposure, desk), deadline)
+        return _commit(order, market.exposure, desk, deadline)
     except NeedsBook:
         exposure = reads.with_book(market).exposure
-        deadline.require(SUBMIT_NEEDS_LEFT)
-        return desk.ledger.submit(order, partial(_decide, order, exposure, desk), deadline)
+    except NeedsRoom as room:
+        _make_room(order, market.exposure, room.units, desk, deadline)
+        exposure = reads.with_book(market).exposure
+    deadline.require(SUBMIT_NEEDS_LEFT)
+    try:
+        return _commit(order, exposure, desk, deadline)
+    except NeedsRoom as room:
+        why = f"the legs beside this cover may close {room.units} units, and could not be brought down to that yet"
+        raise NotNow(Reason.POSITION_UNKNOWN, why) from None
+
+
+def _commit(order: Order, exposure: Exposure, desk: Desk, deadline: Deadline) -> Order:
+    return desk.ledger.submit(order, partial(_decide, order, exposure, desk), deadline)
+
+
+@step("legs")
+def _make_room(order: Order, exposure: Exposure, units: int, desk: Desk, deadline: Deadline) -> None:
+    """Legs go before the cover does: one that was filled beside it would open a position."""
+    ticket = order.ticket
+    if ticket is not None:
+        make_room(exposure.book or (), ticket, units, desk, deadline)
 
 
 def _decide(order: Order, exposure: Exposure, desk: Desk, account: Account) -> Decision:
@@ -164,16 +181,6 @@ def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:
     except Exception:
         log.exception("placing an order failed in a way that nobody foresaw", extra={"key": order.key})
         return Unresolved("a fault of ours while the order was being sent")
-
-
-@step("legs")
-def _free_legs(cover_id: str, desk: Desk, deadline: Deadline) -> None:
-    """After a cover no leg may outlive the position, not even until the next reconcile, which does it otherwise."""
-    try:
-        if deadline.left() > LEGS_NEED:
-            free_legs(cover_id, desk, deadline.within(LEGS))
-    except Exception:
-        log.exception("legs could not be looked after; reconcile does it")
 
 
 def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: Deadline) -> Receipt:

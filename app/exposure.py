@@ -46,12 +46,14 @@ class Exposure:
             row.symbol == symbol and row.side == Side.SELL and row.ours and row.working for row in self.book or ()
         )
 
-    def covers_working(self, symbol: str, product: Product, side: Side = Side.BUY) -> int:
-        """Units that orders already in the book will close, protective legs not counted."""
+    def covers_working(self, symbol: str, product: Product, side: Side = Side.BUY, ours: bool = False) -> int:
+        """Units that orders already in the book, or those of ours among them, will close; legs are not counted."""
         return sum(
             row.working
             for row in self.book or ()
-            if (row.symbol, row.side, row.product) == (symbol, side, product) and row.parent_id is None
+            if (row.symbol, row.side, row.product) == (symbol, side, product)
+            and row.parent_id is None
+            and (row.ours or not ours)
         )
 
 
@@ -86,6 +88,13 @@ def positions_lag(positions: Iterable[Position], book: Iterable[BookRow], symbol
     )
 
 
+def positions_ahead(positions: Iterable[Position], book: Iterable[BookRow], symbol: str) -> bool:
+    """True where the positions of that symbol have fills of today which the book, then the older one, does not show."""
+    rows = [row for row in positions if row.symbol == symbol]
+    bought, sold = _filled(book).get(symbol, (0, 0))
+    return _less(bought, [row.bought for row in rows]) or _less(sold, [row.sold for row in rows])
+
+
 def _lags(rows: Sequence[Position], bought: int, sold: int) -> bool:
     """Over all product types: a position that was converted from one to the other has its orders in the old one."""
     if not rows:
@@ -95,6 +104,10 @@ def _lags(rows: Sequence[Position], bought: int, sold: int) -> bool:
 
 def _more(filled: int, traded: Sequence[int | None]) -> bool:
     return None not in traded and filled > sum(units or 0 for units in traded)
+
+
+def _less(filled: int, traded: Sequence[int | None]) -> bool:
+    return None not in traded and filled < sum(units or 0 for units in traded)
 
 
 def _filled(book: Iterable[BookRow]) -> dict[str, tuple[int, int]]:

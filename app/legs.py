@@ -1,19 +1,36 @@
-"""Protective legs: does each filled entry have its stop-loss, and does no leg outlive what it protects?
+"""Protective legs: does each filled entry have its stop-loss, and can none of them ever open a position?
 
-Stop-loss and take-profit stand at Fyers as orders of their own (`parentId` names the entry). A cover does not take them
-away: one that is left behind would open a position of its own when the market reaches it. And while a cover rests in
-the book, the stop-loss stands beside it, so that the position stays protected; when either closes the position, the
-other one is cancelled.
+Stop-loss and take-profit stand at Fyers as orders of their own (`parentId` names the entry), and Fyers keeps them
+whatever becomes of the position: a cover, or a hand, that closes it leaves them working. So at no moment may more work
+to close a position than there is of it, whether covers or legs; a cover, which somebody wants now, comes before a leg.
+Of an entry's stop-loss and take-profit only the larger one counts, since a fill of one takes as much off the other.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from app.alert import Side
 from app.contract import BookRow, Position
 from app.order import Order
 
+_Item = TypeVar("_Item")
 Place = tuple[str, str]  # symbol and product: a row of the broker's net positions
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """What has to become of legs: `cancel` these, and then let each of `shrink` close so many units and no more.
+
+    It is a stop-loss alone that is made smaller, after its take-profit was cancelled. With both there, a fill of one
+    takes units off the other at Fyers, and a change on its way to say how many there are would put them back.
+    """
+
+    cancel: tuple[BookRow, ...] = ()
+    shrink: tuple[tuple[BookRow, int], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.cancel or self.shrink)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +46,77 @@ class Naked:
     stops: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The working legs of one entry; they close `units` at the most. `fixed`: none of them may be made smaller.
+
+    Mostly a stop-loss and a take-profit; an entry that lost one of them before it was filled further has more.
+    """
+
+    entry: BookRow
+    legs: tuple[BookRow, ...]
+    units: int
+
+    @property
+    def fixed(self) -> bool:
+        # What PATCH means by the quantity of a half filled order, all of it or the rest, Fyers does not say; and the
+        # legs of an entry that still works grow with it.
+        return self.entry.working > 0 or any(leg.filled_quantity for leg in self.legs)
+
+    @property
+    def stop(self) -> BookRow | None:
+        stops = [leg for leg in self.legs if leg.stop_price is not None]
+        return stops[0] if len(stops) == 1 else None
+
+
 def legs_of(order: Order, book: Iterable[BookRow]) -> list[BookRow]:
     """The order's legs as the book shows them."""
     return [row for row in book if row.parent_id is not None and row.parent_id == order.broker_order_id]
 
 
-def orphans(positions: Sequence[Position], book: Sequence[BookRow]) -> list[BookRow]:
-    """Working legs of ours that are more than the position they protect: as few as possible, of the oldest entries.
+def units_of_legs(book: Sequence[BookRow], symbol: str, product: str, side: str) -> int:
+    """How many units legs of ours on that side may close there, or open where nothing is left to close."""
+    return sum(pair.units for pair in _pairs(book).get((symbol, product, side), ()))
 
-    Stop-losses and take-profits are counted apart, since the one that fills takes the other away.
-    """
-    # While an entry is working its legs may stand there already, waiting for its fill.
-    parents = {row.broker_order_id for row in book if row.ours and not row.working}
-    legs = (row for row in book if row.parent_id in parents)
-    return [row for rows in _closing(positions, legs) for row in rows]
+
+def trimmed(book: Sequence[BookRow], symbol: str, product: str, side: str, units: int) -> Trim:
+    """What leaves the legs there so many units, of the newest entries; whole pairs where these come out even."""
+    return _trim(_pairs(book).get((symbol, product, side), []), units)
+
+
+def orphans(positions: Sequence[Position], book: Sequence[BookRow], covers: Collection[str]) -> Trim:
+    """What becomes of the legs of ours that are more than the position beside the covers (by their tags) that work."""
+    net = _net(positions)
+    trims = []
+    for (symbol, product, side), pairs in _pairs(book).items():
+        closing = sum(
+            row.working
+            for row in book
+            if _is_cover(row, covers) and (*_place(row), row.side) == (symbol, product, side)
+        )
+        trims.append(_trim(pairs, max(0, _closable(net.get((symbol, product), 0), side) - closing)))
+    return Trim(
+        tuple(row for trim in trims for row in trim.cancel), tuple(row for trim in trims for row in trim.shrink)
+    )
 
 
 def strays(positions: Sequence[Position], book: Sequence[BookRow], covers: Collection[str]) -> list[BookRow]:
     """Working covers of ours (by their tags) that are more than the position they were to close.
 
-    A stop-loss was faster, or somebody's hand: what is left of such a cover would open a position.
+    Somebody's hand was faster, or Fyers': what is left of such a cover would open a position.
     """
-    ours = (row for row in book if row.ours and row.tag in covers)
-    return [row for rows in _closing(positions, ours) for row in rows]
+    net = _net(positions)
+    groups: dict[tuple[str, str, str], list[BookRow]] = {}
+    for row in book:
+        if _is_cover(row, covers) and row.working > 0:
+            groups.setdefault((row.symbol, row.product, row.side), []).append(row)
+    gone = []
+    for (symbol, product, side), rows in groups.items():
+        stay = _most_that_fit(
+            [(row, row.working) for row in _newest(rows)], _closable(net.get((symbol, product), 0), side)
+        )
+        gone += [row for row in reversed(_newest(rows)) if row not in stay]
+    return gone
 
 
 def overbought(positions: Sequence[Position], book: Sequence[BookRow], covers: Collection[str]) -> dict[Place, int]:
@@ -98,27 +163,55 @@ def _unprotected(orders: Iterable[Order], net: Mapping[Place, int], book: Sequen
         yield Naked(order, units, sum(_place(row) == place for row in stops))
 
 
-def _closing(positions: Sequence[Position], rows: Iterable[BookRow]) -> Iterator[list[BookRow]]:
-    """For each group of working orders that close one position: those that are too many."""
-    net = _net(positions)
-    groups: dict[tuple[str, str, str, bool], list[BookRow]] = {}
-    for row in rows:
-        if row.working > 0:
-            groups.setdefault((row.symbol, row.product, row.side, row.stop_price is not None), []).append(row)
-    for (symbol, product, side, _), group in groups.items():
-        yield _too_many(group, _closable(net.get((symbol, product), 0), side))
+def _is_cover(row: BookRow, covers: Collection[str]) -> bool:
+    return row.ours and row.tag in covers
 
 
-def _too_many(rows: list[BookRow], units: int) -> list[BookRow]:
-    """The rows to take away so that the others are as many units as can be, and no more than these."""
-    newest = sorted(rows, key=lambda row: row.broker_order_id, reverse=True)
-    kept: dict[int, tuple[BookRow, ...]] = {0: ()}  # by their units
-    for row in newest:
+def _pairs(book: Sequence[BookRow]) -> dict[tuple[str, str, str], list[_Pair]]:
+    """The working legs of entries of ours, newest entry first, by symbol, product and side."""
+    entries = {row.broker_order_id: row for row in book if row.ours}
+    legs: dict[tuple[str, str, str, str], list[BookRow]] = {}
+    for row in book:
+        if row.parent_id in entries and _live(row, entries[row.parent_id]) > 0:
+            legs.setdefault((row.parent_id, row.symbol, row.product, row.side), []).append(row)
+    pairs: dict[tuple[str, str, str], list[_Pair]] = {}
+    for (parent, *place), rows in sorted(legs.items(), reverse=True):
+        entry = entries[parent]
+        stops = sum(_live(row, entry) for row in rows if row.stop_price is not None)
+        targets = sum(_live(row, entry) for row in rows if row.stop_price is None)
+        pair = _Pair(entry, tuple(rows), max(stops, targets))
+        pairs.setdefault((place[0], place[1], place[2]), []).append(pair)
+    return pairs
+
+
+def _live(leg: BookRow, entry: BookRow) -> int:
+    """Units of a leg that may be filled; while its entry works, it may stand there for what is not filled yet."""
+    if entry.working == 0:
+        return leg.working
+    return min(leg.working, max(0, entry.filled_quantity - leg.filled_quantity))
+
+
+def _trim(pairs: Sequence[_Pair], units: int) -> Trim:
+    stay = _most_that_fit([(pair, pair.units) for pair in pairs], units)
+    gone = [pair for pair in pairs if pair not in stay]
+    left = units - sum(pair.units for pair in stay)
+    stop = next((pair.stop for pair in gone if left > 0 and not pair.fixed and pair.stop is not None), None)
+    cancel = tuple(leg for pair in reversed(gone) for leg in pair.legs if leg is not stop)
+    return Trim(cancel, () if stop is None or stop.working <= left else ((stop, left),))
+
+
+def _most_that_fit(newest: Sequence[tuple[_Item, int]], units: int) -> tuple[_Item, ...]:
+    """Those that together are as many units as can be, and no more than these; of two choices the newer ones."""
+    kept: dict[int, tuple[_Item, ...]] = {0: ()}  # by their units
+    for item, size in newest:
         for total, some in list(kept.items()):
-            if total + row.working <= units:
-                kept.setdefault(total + row.working, (*some, row))
-    stay = {row.broker_order_id for row in kept[max(kept)]}
-    return [row for row in reversed(newest) if row.broker_order_id not in stay]
+            if total + size <= units:
+                kept.setdefault(total + size, (*some, item))
+    return kept[max(kept)]
+
+
+def _newest(rows: Iterable[BookRow]) -> list[BookRow]:
+    return sorted(rows, key=lambda row: row.broker_order_id, reverse=True)
 
 
 def _place(row: BookRow) -> Place:

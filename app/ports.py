@@ -43,6 +43,9 @@ class Broker(Protocol):
     def cancel(self, broker_order_id: str, deadline: Deadline) -> Outcome:
         """Cancels a pending order. Rejected: there was nothing left to cancel. Raises NotNow without a token."""
 
+    def resize(self, row: BookRow, quantity: int, deadline: Deadline) -> Outcome:
+        """Makes a pending order, which nothing was filled of, so many units. Raises NotNow without a token."""
+
     def exit_position(self, position_id: str, deadline: Deadline) -> Outcome:
         """Closes one position, "SYMBOL-PRODUCT", at the market; sent once. Raises NotNow without a token."""
 

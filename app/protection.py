@@ -7,25 +7,30 @@ from app.deadline import Deadline
 from app.desk import Desk
 from app.errors import NotNow, Reason
 from app.exposure import positions_lag
-from app.legs import orphans
-from app.order import Accepted
-
-LOOK_AGAIN = 0.15  # seconds until a cover that Fyers has just taken is looked for once more
-LOOK_TAKES = 0.3
+from app.legs import Trim, trimmed
+from app.order import Accepted, Ticket
 
 
-def free_legs(cover_id: str, desk: Desk, deadline: Deadline) -> int:
-    """After a cover was taken: cancels the legs that it leaves behind, waiting a moment for it to be filled."""
-    book = desk.broker.order_book(deadline)
-    while _is_working(cover_id, book) and deadline.left() > LOOK_AGAIN + LOOK_TAKES:
-        desk.clock.sleep(LOOK_AGAIN)
-        book = desk.broker.order_book(deadline)
-    return _cancel_orphans(book, desk, deadline)
+def make_room(book: Sequence[BookRow], ticket: Ticket, units: int, desk: Desk, deadline: Deadline) -> int:
+    """Before a cover is sent: leaves its place so many units of legs. Returns how many went or were made smaller."""
+    return trim(trimmed(book, ticket.symbol, ticket.product, ticket.side, units), desk, deadline)
 
 
-def cancel_orphans(desk: Desk, deadline: Deadline) -> int:
-    """Cancels the legs that outlived their position; returns how many."""
-    return _cancel_orphans(desk.broker.order_book(deadline), desk, deadline)
+def trim(legs: Trim, desk: Desk, deadline: Deadline) -> int:
+    """Cancels the legs that have to go, and makes smaller what may stay so; what cannot be made smaller goes as well.
+
+    Returns how many legs Fyers took away or changed. Raises NotNow without a token, or without an order book.
+    """
+    return cancel_all(legs.cancel, desk, deadline) + sum(_shrunk(*one, desk, deadline) for one in legs.shrink)
+
+
+def _shrunk(stop: BookRow, units: int, desk: Desk, deadline: Deadline) -> int:
+    legs = [row for row in desk.broker.order_book(deadline) if row.parent_id == stop.parent_id]
+    rest = [row for row in legs if row.broker_order_id != stop.broker_order_id]
+    alone = stop in legs and not any(row.working or row.filled_quantity for row in rest)
+    if alone and isinstance(desk.broker.resize(stop, units, deadline), Accepted):
+        return 1
+    return cancel_all([stop], desk, deadline)
 
 
 def cancel_all(rows: Sequence[BookRow], desk: Desk, deadline: Deadline) -> int:
@@ -47,13 +52,3 @@ def positions_after(book: Sequence[BookRow], desk: Desk, deadline: Deadline) -> 
         if not positions_lag(positions, judged):
             return positions
     raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled")
-
-
-def _cancel_orphans(book: Sequence[BookRow], desk: Desk, deadline: Deadline) -> int:
-    return cancel_all(orphans(positions_after(book, desk, deadline), book), desk, deadline)
-
-
-def _is_working(broker_order_id: str, book: Sequence[BookRow]) -> bool:
-    """True also where the book does not show it yet."""
-    rows = [row for row in book if row.broker_order_id == broker_order_id]
-    return not rows or any(row.working > 0 for row in rows)

@@ -25,7 +25,7 @@ from app.notice import ABSENT_READS, Notice, Severity, facts_of, what
 from app.order import MOVES, Order, OrderStatus
 from app.outbox import drain, post
 from app.ports import Overtaken
-from app.protection import cancel_all, positions_after
+from app.protection import cancel_all, positions_after, trim
 from app.risk import BOOK_LAG, UNRESOLVED_AT_ONCE, Account, doubt_reduces
 
 SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a request that still lives records its own outcome within this
@@ -193,19 +193,30 @@ class _Run:
         try:
             positions = positions_after(book, self._desk, self._deadline)
             self.report.covers_cancelled = cancel_all(strays(positions, book, covers), self._desk, self._deadline)
-            self.report.legs_cancelled = cancel_all(orphans(positions, book), self._desk, self._deadline)
+            self.report.legs_cancelled = trim(orphans(positions, book, covers), self._desk, self._deadline)
         except NotNow as problem:
             self.report.positions = problem.message
             return
         for (symbol, product), units in overbought(positions, book, covers).items():
             self.report.overbought.append(f"{symbol}-{product}")
-            text = f"{units} {symbol} ({product}) are long: a cover and a stop-loss both filled. Close what is open."
+            text = (
+                f"{units} {symbol} ({product}) are long: covers and legs closed more than was open. Look at it at once."
+            )
             self._tell(f"overbought:{self._today}:{symbol}-{product}:{units}", text)
-        settled = [order for order in self._orders.values() if self._now() - _submitted_at(order) >= SETTLE]
+        leaving = self._leaving()
+        orders = [
+            order for order in self._orders.values() if order.ticket is None or order.ticket.symbol not in leaving
+        ]
+        settled = [order for order in orders if self._now() - _submitted_at(order) >= SETTLE]
         for entry in naked(settled, positions, book):
             self.report.naked.append(entry.order.key)
             text = f"{entry.units} units of {what(entry.order)} stand open without a stop-loss. Protect or close them."
             self._tell(f"naked:{entry.order.key}:{entry.units}:{entry.stops}", text, entry.order)
+
+    def _leaving(self) -> set[str]:
+        """What is being closed at this moment: its legs went first, and the next run judges what is left of it."""
+        recent = self._desk.ledger.account(self._deadline).recent
+        return {sent.symbol for sent in recent if sent.covers and self._now() - sent.at < SETTLE}
 
     def lapse(self) -> None:
         """Time alone may do this and no more: an alert that nobody sent in time is never sent late."""

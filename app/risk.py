@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from app.calendar import ist_day, ist_time
 from app.errors import Denied, NotNow, Reason
-from app.exposure import Exposure
+from app.exposure import Exposure, positions_ahead
+from app.legs import units_of_legs
 from app.money import plain
 from app.order import Order, OrderStatus, Ticket
 
@@ -26,6 +27,7 @@ FYERS_PER_SECOND = 10  # orders; the exchange's own limit for orders by program 
 EVERY_ONE = 1_000_000
 FYERS_IN_LAG = 128  # orders; an alert makes three calls at least, and Fyers takes 300 within BOOK_LAG
 SYSTEM = "gateway"
+EXIT_TAG = "exit:"
 
 
 class TradingState(StrEnum):
@@ -76,6 +78,11 @@ class Sent:
     covers: bool
     underlying: str
     strategy: str | None
+
+    @property
+    def squares_off(self) -> bool:
+        """True for the exit of a whole position, which the order book never shows by its tag."""
+        return self.tag.startswith(EXIT_TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +181,18 @@ class NeedsBook(Exception):
     """
 
 
+class NeedsRoom(Exception):
+    """A cover may go out, once its protective legs are taken down to `units`.
+
+    Until then covers and legs together could buy more than is short, and open a long. It is asked for last, inside the
+    commit: an order that is denied, or kept back, costs no position its stop-loss.
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__(f"legs may close {units} units beside this cover")
+        self.units = units
+
+
 Decision = tuple[Order, Account]
 Decide = Callable[[Account], Decision]
 
@@ -207,6 +226,7 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
     if ticket.covers:
         _check_cover(ticket, unseen, exposure)
     else:
+        _check_not_leaving(ticket, unseen)
         lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
         if exposure.book is None and lots_open + _may_rest(account, limits, now) + ticket.lots > limits.lots_open:
             raise NeedsBook
@@ -255,16 +275,38 @@ def _check_rates(ticket: Ticket, account: Account, limits: Limits, now: datetime
 def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
     """A cover must not buy more than is short, and a cover sent a moment ago may show in neither book nor position.
 
+    Nor may what works at the broker, covers and legs together, ever be more than the position (`NeedsRoom`).
     (Where BUY opens longs, a SELL that closes one is such a cover, the other way round.)
     """
+    _check_book_has_entries(ticket, unseen, exposure)
     covering = sum(sent.quantity for sent in unseen if sent.covers and sent.symbol == ticket.symbol)
     closable = exposure.closable(ticket.symbol, ticket.product, ticket.side)
-    working = exposure.covers_working(ticket.symbol, ticket.product, ticket.side)
-    left = closable[1] - working - covering if closable else 0
+    units = closable[1] if closable and closable[0] is ticket.product else 0  # not another product's
+    left = units - exposure.covers_working(ticket.symbol, ticket.product, ticket.side) - covering
     if ticket.quantity > left:
         raise NotNow(
             Reason.POSITION_UNKNOWN,
             f"a cover of {covering} {ticket.symbol} was sent moments ago and the order book does not show it yet",
+        )
+    ours = exposure.covers_working(ticket.symbol, ticket.product, ticket.side, ours=True)
+    room = max(0, units - ours - covering - ticket.quantity)
+    if units_of_legs(exposure.book or (), ticket.symbol, ticket.product, ticket.side) > room:
+        raise NeedsRoom(room)
+
+
+def _check_not_leaving(ticket: Ticket, unseen: list[Sent]) -> None:
+    """Fyers closes whatever it finds open when the exit gets there: an entry would be closed, and its legs not."""
+    if any(sent.squares_off and sent.quantity and sent.symbol == ticket.symbol for sent in unseen):
+        raise NotNow(Reason.POSITION_UNKNOWN, f"{ticket.symbol} is being squared off since moments ago")
+
+
+def _check_book_has_entries(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
+    """An entry that the positions have and the book has not is there with its legs, and nobody can see these yet."""
+    entries = any(not sent.covers and sent.symbol == ticket.symbol and sent.quantity for sent in unseen)
+    if entries and positions_ahead(exposure.positions, exposure.book or (), ticket.symbol):
+        raise NotNow(
+            Reason.POSITION_UNKNOWN,
+            f"an entry of {ticket.symbol} is filled and not in the order book yet, so its legs are not known",
         )
 
 

@@ -19,12 +19,12 @@ from app.contract import BookRow, Position
 from app.deadline import Deadline
 from app.desk import Desk
 from app.errors import NotNow, Reason
-from app.legs import orphans
+from app.legs import Trim, trimmed
 from app.notice import Notice, Severity
-from app.order import Accepted, NotSent, Rejected
+from app.order import Accepted, NotSent, Outcome, Rejected
 from app.outbox import post
-from app.protection import cancel_all, positions_after
-from app.risk import BOOK_LAG, Account, Sent
+from app.protection import cancel_all, positions_after, trim
+from app.risk import BOOK_LAG, EXIT_TAG, Account, Sent
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class _Run:
         except NotNow as problem:
             self.report.left[place] = problem.message
             return False
-        outcome = self._desk.broker.exit_position(place, self._deadline)
+        outcome = self._outcome(place, position, book)
         match outcome:
             case Accepted():
                 self.report.closed.append(place)
@@ -114,12 +114,23 @@ class _Run:
             return False
         return True
 
-    def _look_after(self, tried: Sequence[Position]) -> None:
-        """What became of the exits, and no leg may outlive its position. What cannot be read now, reconcile will."""
+    def _outcome(self, place: str, position: Position, book: Sequence[BookRow]) -> Outcome:
+        """Takes the legs away and closes the position. What is left of an exit that fills in part rests in the book,
+        without a tag, and a leg that was filled beside it would open a position: so no leg may stand there any more.
+        """
         try:
-            book = self._desk.broker.order_book(self._deadline)
-            positions = positions_after(book, self._desk, self._deadline)
-            self.report.legs_cancelled = cancel_all(orphans(positions, book), self._desk, self._deadline)
+            if legs := _legs(position, book):
+                self.report.legs_cancelled += trim(legs, self._desk, self._deadline)
+                if _legs(position, self._desk.broker.order_book(self._deadline)):
+                    return NotSent("its protective legs could not be cancelled, and still stand")
+        except NotNow as problem:
+            return NotSent(problem.message)
+        return self._desk.broker.exit_position(place, self._deadline)
+
+    def _look_after(self, tried: Sequence[Position]) -> None:
+        """What became of the exits. What cannot be read now, reconcile will."""
+        try:
+            positions = positions_after(self._desk.broker.order_book(self._deadline), self._desk, self._deadline)
         except NotNow:
             return
         open_places = {(row.symbol, row.product) for row in positions if row.net_quantity != 0}
@@ -159,7 +170,7 @@ def _exit_as_sent(place: str, position: Position, now: datetime) -> Sent:
     """The exit as the account document remembers it: a cover that the book never shows by its tag."""
     return Sent(
         at=now,
-        tag=f"exit:{place}:{now.isoformat()}",
+        tag=f"{EXIT_TAG}{place}:{now.isoformat()}",
         symbol=position.symbol,
         quantity=abs(position.net_quantity),
         lots=0,
@@ -171,11 +182,15 @@ def _exit_as_sent(place: str, position: Position, now: datetime) -> Sent:
 
 
 def _noted(exit_: Sent, book: Sequence[BookRow], now: datetime, account: Account) -> Account:
-    """The account document with the exit in it. Raises NotNow where something else may be closing that position."""
+    """The account document with the exit in it. Raises NotNow where an order of that contract is on its way.
+
+    Another exit would close too much; and an entry would be closed with the rest, but its legs would not.
+    """
     for sent in _not_shown(account, book, now):
-        if sent.covers and sent.symbol == exit_.symbol:
+        if sent.symbol == exit_.symbol:
+            does = "close" if sent.covers else "open"
             words = (
-                f"{sent.quantity} units of it are being closed since moments ago, and the order book does not show it"
+                f"an order was sent moments ago to {does} {sent.quantity} units of it, and the book does not show it"
             )
             raise NotNow(Reason.POSITION_UNKNOWN, words)
     return replace(account, recent=(*account.recent, exit_))
@@ -189,6 +204,11 @@ def _forgotten(tag: str, account: Account) -> Account:
 def _not_shown(account: Account, book: Sequence[BookRow], now: datetime) -> list[Sent]:
     shown = {row.tag for row in book}
     return [sent for sent in account.recent if sent.quantity and now - sent.at < BOOK_LAG and sent.tag not in shown]
+
+
+def _legs(position: Position, book: Sequence[BookRow]) -> Trim:
+    """All legs of ours that close the position."""
+    return trimmed(book, position.symbol, position.product, _closing(position), 0)
 
 
 def _closing(position: Position) -> Side:

@@ -129,11 +129,12 @@ def _cells() -> Iterable[Cell]:
     for endpoint in _READS:
         for kind in FaultKind:
             worst = _read_fault(kind)
-            useless = ACCEPTED if kind in _UNHARMED else NOT_SENT
+            blind = endpoint == "orders" and kind in (_K.LATE_BOOK, _K.PARTIAL_BOOK)  # a cover's legs do not show
+            useless = ACCEPTED if kind in _UNHARMED and not blind else NOT_SENT
             yield Cell(endpoint, worst, (useless,), covers=endpoint == "orders")
             yield Cell(endpoint, replace(worst, times=1), (ACCEPTED, useless), covers=endpoint == "orders")
-    for kind in FaultKind:  # the protective legs that a cover leaves behind
-        yield Cell("cancel", _read_fault(kind), (ACCEPTED,), covers=True)
+    for kind in FaultKind:  # the protective legs, without whose end no cover goes out
+        yield Cell("cancel", _read_fault(kind), (ACCEPTED, NOT_SENT), covers=True)
 
 
 CELLS: tuple[Cell, ...] = tuple(_cells())

@@ -105,6 +105,8 @@ def _json(value: Any) -> str:
 def _read_sent(stored: list[Any] | dict[str, Any]) -> Sent:
     values = [stored[name] for name in Sent.__slots__] if isinstance(stored, dict) else stored
     at, tag, symbol, quantity, lots, side, covers, underlying, strategy = values
+    if not all(isinstance(text, str) for text in (tag, symbol, side, underlying)) or type(covers) is not bool:
+        raise ValueError(values)
     return Sent(_moment(at), tag, symbol, _count(quantity), _count(lots), side, covers, underlying, strategy)
 
 

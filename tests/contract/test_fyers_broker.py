@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -464,6 +465,44 @@ def test_a_cancellation_in_doubt_is_sent_again(broker, simulator, pending):
 def test_a_cancellation_ends_with_its_deadline(at):
     with NastyServer(hang) as server, Stopwatch(0.45):
         assert isinstance(at(server.url).cancel("26112000000001", within(0.3)), Unresolved)
+
+
+def row_of(broker, broker_order_id):
+    return next(row for row in broker.order_book(within(1)) if row.broker_order_id == broker_order_id)
+
+
+def test_a_pending_order_is_made_smaller_and_nothing_else_of_it_changes(broker, simulator, call):
+    entry = place(broker, order_for(call, quantity=130)).broker_order_id
+    stop, target = [row.broker_order_id for row in broker.order_book(within(1)) if row.parent_id == entry]
+    for leg, kind in ((stop, 4), (target, 1)):
+        before = row_of(broker, leg)
+        simulator.clear_log()
+        assert broker.resize(before, 65, within(1)) == Accepted(leg)
+        assert row_of(broker, leg) == replace(before, quantity=65)
+        (change, _) = simulator.log
+        assert (change.method, change.path, change.body["type"]) == ("PATCH", "/api/v3/orders/sync", kind)
+        assert set(change.body) == {"id", "qty", "type", "limitPrice", "stopPrice"}
+
+
+def test_a_change_of_size_in_doubt_is_sent_again_and_a_refusal_is_not(broker, simulator, pending):
+    row = row_of(broker, pending)
+    simulator.clear_log()
+    simulator.fault("modify", Fault(FaultKind.DROP, times=2))
+    assert broker.resize(row, 65, within(2)) == Accepted(pending)
+    assert len(simulator.log) == 3
+    broker.cancel(pending, within(1))
+    simulator.clear_log()
+    assert broker.resize(row, 65, within(1)).code == -161
+    assert len(simulator.log) == 1
+
+
+@pytest.mark.parametrize(("quantity", "filled"), [(0, 0), (-65, 0), (65, 13)])
+def test_a_change_of_size_that_could_mean_two_things_is_never_sent(broker, simulator, pending, quantity, filled):
+    row = replace(row_of(broker, pending), filled_quantity=filled)
+    simulator.clear_log()
+    with pytest.raises(ValueError, match="cannot be made"):
+        broker.resize(row, quantity, within(1))
+    assert simulator.log == []
 
 
 def test_an_exit_in_doubt_is_not_sent_again(broker, simulator, call):

@@ -13,7 +13,7 @@ import pytest
 
 from app.simulator import Fault, FaultKind, Rules, Status
 from app.simulator.orders import Order as AtTheBroker
-from tests.gateway import Gateway
+from tests.gateway import Gateway, alert
 from tests.instances import house, simulated_account
 
 SETTLED = timedelta(seconds=6)  # a request that still lives looks after its own order
@@ -214,7 +214,10 @@ def test_a_cover_that_takes_a_moment_to_be_filled_frees_them_too(tmp_path: Path)
         while not legs(gate):
             pass
         assert gate.send(action="BUY").json["status"] == "ACCEPTED"
-        assert (net(gate), legs(gate)) == (0, [])
+        assert (net(gate), legs(gate)) == (-65, [])
+        while net(gate):
+            time.sleep(0.02)
+        assert legs(gate) == []
 
 
 @pytest.mark.parametrize("covered", [1, 2, 3])
@@ -237,24 +240,94 @@ def test_two_entries_of_unlike_size_keep_the_legs_that_fit(gate: Gateway) -> Non
     assert legs(gate, one) == []
 
 
-def test_a_partial_cover_of_a_single_entry_leaves_no_leg_that_could_open_and_rings(gate: Gateway) -> None:
-    """Its one pair of legs is larger than what is left: it would open a long, so it goes, and somebody is told."""
-    key = gate.send(lots=2).json["key"]
+def test_a_partial_cover_of_a_single_entry_leaves_a_stop_loss_for_what_is_left(gate: Gateway) -> None:
+    """The take-profit goes: Fyers takes a fill of one off the other, and a change on its way could put it back."""
+    said = gate.send(lots=3).json
+    before = legs(gate)[0].stop_price
     gate.send(action="BUY", lots=1)
+    [stop] = legs(gate)
+    assert (net(gate), stop.remaining, stop.stop_price) == (-130, 130, before)
+    later(gate)
+    assert reconcile(gate)["clean"] is True
+    gate.send(action="BUY", lots=1)
+    assert [leg.remaining for leg in legs(gate)] == [65]
+    move(gate, said["symbol"], before)
+    assert (net(gate), legs(gate)) == (0, [])
+
+
+def test_a_stop_loss_that_fyers_does_not_make_smaller_goes_and_rings(gate: Gateway) -> None:
+    key = gate.send(lots=2).json["key"]
+    gate.account.fault("modify", Fault(FaultKind.REFUSE, times=None))
+    assert gate.send(action="BUY", lots=1).json["status"] == "ACCEPTED"
     assert (net(gate), legs(gate)) == (-65, [])
     later(gate)
     assert reconcile(gate)["naked"] == [key]
     assert told(gate, "naked") == ["CRITICAL"]
 
 
-def test_legs_that_a_request_could_not_free_are_freed_by_reconcile(gate: Gateway) -> None:
+def test_a_stop_loss_whose_take_profit_was_filled_meanwhile_is_not_made_larger_again(gate: Gateway) -> None:
+    gate.send(lots=3)
+    [_, target] = legs(gate)
+    cancel = gate.desk.broker.cancel
+
+    def while_it_is_filled(broker_order_id: str, deadline: Any) -> Any:
+        if gate.account.exchange.order(target.id).filled == 0:
+            gate.account.exchange.fill(target.id, 130)
+        return cancel(broker_order_id, deadline)
+
+    gate.desk.broker.cancel = while_it_is_filled  # type: ignore[method-assign]
+    response = gate.send(action="BUY", lots=1)
+    assert (response.status_code, response.json["status"]) == (200, "ACCEPTED")
+    assert (net(gate), legs(gate)) == (0, [])
+
+
+# -- and they give way before the cover is sent
+
+
+def test_a_cover_goes_out_only_after_its_legs_are_gone(gate: Gateway) -> None:
+    gate.send()
+    before = len(gate.account.log)
+    gate.send(action="BUY")
+    calls = [entry.endpoint for entry in gate.account.log[before:]]
+    assert calls[calls.index("cancel") :] == ["cancel", "cancel", "orders", "place"]
+
+
+def test_while_legs_cannot_be_cancelled_the_cover_waits_and_the_next_try_goes_on(gate: Gateway) -> None:
     gate.send()
     gate.account.fault("cancel", Fault(FaultKind.HTML, status=502, processed=False, times=None))
-    assert gate.send(action="BUY").json["status"] == "ACCEPTED"
-    assert len(legs(gate)) == 2
+    body = alert(action="BUY")
+    response = gate.send(body)
+    assert (response.status_code, response.json["reason"]) in [(503, "POSITION_UNKNOWN"), (503, "OUT_OF_TIME")]
+    assert (net(gate), len(legs(gate))) == (-65, 2)
     gate.account.clear_faults()
-    assert reconcile(gate)["legs_cancelled"] == 2
-    assert legs(gate) == []
+    assert gate.send(body).json["status"] == "ACCEPTED"
+    assert (net(gate), legs(gate)) == (0, [])
+
+
+def test_a_cover_whose_leg_was_filled_meanwhile_is_not_sent(gate: Gateway) -> None:
+    gate.send()
+    [stop, _] = legs(gate)
+    gate.account.fault("cancel", Fault(FaultKind.LATENCY, seconds=0.1, times=None))
+    cancel = gate.desk.broker.cancel
+
+    def too_late(broker_order_id: str, deadline: Any) -> Any:
+        if stop.is_open:
+            gate.account.exchange.fill(stop.id)
+        return cancel(broker_order_id, deadline)
+
+    gate.desk.broker.cancel = too_late  # type: ignore[method-assign]
+    body = alert(action="BUY")
+    assert gate.send(body).status_code == 503
+    assert gate.send(body).json["reason"] == "NO_SHORT_TO_COVER"
+    assert net(gate) == 0
+
+
+@pytest.mark.parametrize("state", ["HALTED", "ACTIVE"])
+def test_a_cover_that_is_not_let_through_costs_no_position_its_stop_loss(gate: Gateway, state: str) -> None:
+    gate.send()
+    gate.operate("POST", "/trading-state", {"state": state, "reason": "lunch"})
+    gate.send(action="BUY", lots=1, strikeprice=26000 if state == "HALTED" else 26100)
+    assert len(legs(gate)) == 2
 
 
 def test_a_position_that_was_closed_by_hand_leaves_no_leg_of_ours(gate: Gateway) -> None:
@@ -284,34 +357,50 @@ def test_a_fill_that_the_positions_do_not_show_yet_costs_no_entry_its_legs(gate:
     assert len(legs(gate)) == 2
 
 
-def test_a_cover_that_rests_is_cancelled_once_the_stop_loss_was_faster(gate: Gateway) -> None:
-    """Both stand at the broker meanwhile: without its stop-loss the position would be naked."""
+def test_a_cover_that_rests_stands_there_alone_and_rings_where_it_stays(gate: Gateway) -> None:
+    """With its stop-loss beside it, both could be filled, and the account would be long."""
+    key = gate.send().json["key"]
+    later(gate)
+    gate.account.exchange.set_liquidity(0)
+    gate.send(action="BUY", timenow=None)
+    assert (net(gate), legs(gate)) == (-65, [])
+    assert reconcile(gate)["naked"] == []  # it was sent a moment ago
+    later(gate)
+    assert reconcile(gate)["naked"] == [key]
+    assert told(gate, "naked") == ["CRITICAL"]
+    gate.account.exchange.set_liquidity(None)
+    gate.account.exchange.tick()
+    assert net(gate) == 0
+
+
+def test_a_cover_that_rests_is_cancelled_once_somebody_was_faster(gate: Gateway) -> None:
     said = gate.send().json
-    [stop, _] = legs(gate)
     gate.account.exchange.set_liquidity(0)
     cover = gate.send(action="BUY").json
-    assert len(legs(gate)) == 2
     assert reconcile(gate)["covers_cancelled"] == 0
-    gate.account.exchange.fill(stop.id)
-    gate.account.exchange.set_liquidity(None)
+    gate.account.exchange.fill(by_hand(gate, said["symbol"]))
     assert reconcile(gate)["covers_cancelled"] == 1
     assert gate.account.exchange.order(cover["broker_order_id"]).status is Status.CANCELLED
-    gate.account.exchange.tick()
     assert net(gate) == 0
     reconcile(gate)
     assert gate.operate("GET", f"/orders/{cover['key']}").json["status"] == "CANCELLED"
-    assert said["key"] != cover["key"]
 
 
-def test_a_cover_and_a_stop_loss_that_were_both_filled_ring(gate: Gateway) -> None:
+def test_a_leg_that_fyers_fills_after_it_called_it_cancelled_rings(gate: Gateway) -> None:
     """The race that nobody outside the broker can close; its outcome is at least never silent."""
     said = gate.send().json
     [stop, _] = legs(gate)
-    gate.account.exchange.set_liquidity(0)
-    cover = gate.send(action="BUY").json
-    gate.account.exchange.fill(stop.id)
-    gate.account.exchange.fill(cover["broker_order_id"])
+    gate.send(action="BUY")
+    gate.account.exchange.desk.fill(stop, 65, stop.limit_price)
     report = reconcile(gate)
-    assert (report["overbought"], report["clean"]) == ([f"{said['symbol']}-INTRADAY"], False)
+    assert (net(gate), report["overbought"], report["clean"]) == (65, [f"{said['symbol']}-INTRADAY"], False)
     reconcile(gate)
     assert told(gate, "overbought") == ["CRITICAL"]
+
+
+def by_hand(gate: Gateway, symbol: str) -> str:
+    """The id of somebody's own order for one lot, which rests."""
+    price = gate.account.exchange.quote(symbol).ltp
+    order = {"symbol": symbol, "qty": 65, "type": 1, "side": 1, "productType": "INTRADAY", "limitPrice": price}
+    rest = {"stopPrice": 0, "disclosedQty": 0, "validity": "DAY", "offlineOrder": False}
+    return gate.account.exchange.place(order | rest).id

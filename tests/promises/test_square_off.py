@@ -170,6 +170,28 @@ def test_an_exit_that_rests_in_the_book_is_not_sent_again(gate: Gateway, account
     assert square_off(gate)["left"] == {}
 
 
+def test_no_leg_stands_beside_the_rest_of_an_exit_that_fills_in_part(gate: Gateway, account: Simulator) -> None:
+    """The rest has no tag and waits in the book; a leg that was filled beside it would turn the account long."""
+    gate.send(lots=3)
+    account.exchange.set_liquidity(65)
+    square_off(gate)
+    assert list(open_units(account).values()) == [-130]
+    resting = [row for row in account.exchange.orders() if row.is_open]
+    assert [(row.is_leg, row.remaining) for row in resting] == [(False, 130)]
+    for row in resting:
+        account.exchange.fill(row.id)
+    assert open_units(account) == {}
+
+
+def test_an_entry_waits_where_its_contract_is_being_squared_off(gate: Gateway, account: Simulator) -> None:
+    gate.send()
+    time.sleep(0.1)
+    assert square_off(gate)["closed"]
+    response = gate.send()
+    assert (response.status_code, response.json["reason"]) == (503, "POSITION_UNKNOWN")
+    assert gate.send(optionType="PE").status_code == 200
+
+
 def test_an_exit_that_fyers_refused_is_tried_again_by_the_next_run(gate: Gateway, account: Simulator) -> None:
     ours = gate.send().json
     account.fault("exit", Fault(FaultKind.REFUSE, message="Invalid input"))

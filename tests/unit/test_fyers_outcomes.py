@@ -10,11 +10,13 @@ from app.adapters.fyers.classify import (
     APP_CODES,
     CANCEL_REFUSALS,
     EXIT_REFUSALS,
+    MODIFY_REFUSALS,
     PLACE_REFUSALS,
     TOKEN_CODES,
     cancelling,
     classify,
     exiting,
+    modifying,
 )
 from app.adapters.fyers.transport import CallFailed, Reply
 from app.order import Accepted, NotSent, Refusal, Rejected, Unresolved
@@ -254,6 +256,17 @@ def test_a_cancellation_has_a_code_and_refusals_of_its_own():
     for code in CANCEL_REFUSALS:
         assert classify(answer(error(code), 400), call=call).code == code
     for body in (OK, {**OK, "code": 201}, error(-201), error(-163)):
+        assert isinstance(classify(answer(body), call=call), Unresolved)
+
+
+def test_a_modification_has_a_code_and_refusals_of_its_own():
+    call = modifying(ID)
+    assert classify(answer({"s": "ok", "code": 1102, "message": "Successfully modified order"}), call=call) == Accepted(
+        ID
+    )
+    for code in MODIFY_REFUSALS:
+        assert classify(answer(error(code), 400), call=call).code == code
+    for body in (OK, {**OK, "code": 201}, error(-201), error(-96)):
         assert isinstance(classify(answer(body), call=call), Unresolved)
 
 

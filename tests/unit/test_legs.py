@@ -1,6 +1,6 @@
 """Legs and covers are kept to the position: never more of them than is open, and no entry naked unseen."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from itertools import combinations
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.contract import BookRow
-from app.legs import Naked, legs_of, naked, orphans, overbought, strays
+from app.legs import Naked, Trim, legs_of, naked, orphans, overbought, strays, trimmed, units_of_legs
 from app.order import Order, OrderStatus
 from tests.builders import NOW, SYMBOL, a_book_row, a_position, a_ticket, an_order
 
@@ -41,6 +41,10 @@ def cover_row(number: int, units: int = 65, **changes: Any) -> BookRow:
     return entry_row(number, units, 0, side="BUY", **changes)
 
 
+def trimmed_to(net: int | None, book: Sequence[BookRow], covers: Collection[str] = ()) -> Trim:
+    return orphans([] if net is None else [a_position(net)], book, covers)
+
+
 def ids(rows: Sequence[BookRow]) -> list[str]:
     return sorted(row.broker_order_id for row in rows)
 
@@ -55,59 +59,105 @@ def an_entry(number: int = 1, filled: int = 65, **changes: Any) -> Order:
 # -- legs that outlive their position
 
 
-@pytest.mark.parametrize(
-    ("net", "left"),
-    [(-65, []), (-130, []), (-64, ["11", "12"]), (0, ["11", "12"]), (65, ["11", "12"]), (None, ["11", "12"])],
-)
-def test_a_pair_of_legs_stays_while_all_of_it_protects_something(net: int | None, left: list[str]) -> None:
-    book = [entry_row(1), stop(11), target(12)]
-    positions = [] if net is None else [a_position(net)]
-    assert ids(orphans(positions, book)) == left
+@pytest.mark.parametrize(("net", "left"), [(-65, []), (-130, []), (0, [11, 12]), (65, [11, 12]), (None, [11, 12])])
+def test_a_pair_of_legs_stays_while_all_of_it_protects_something(net: int | None, left: list[int]) -> None:
+    trim = trimmed_to(net, [entry_row(1), stop(11), target(12)])
+    assert (ids(trim.cancel), trim.shrink) == ([str(number) for number in left], ())
 
 
 def test_legs_of_a_long_close_what_is_long() -> None:
     book = [entry_row(1, side="BUY"), stop(11, side="SELL"), target(12, side="SELL")]
-    assert orphans([a_position(65)], book) == []
-    assert ids(orphans([a_position(-65)], book)) == ["11", "12"]
+    assert not trimmed_to(65, book)
+    assert ids(trimmed_to(-65, book).cancel) == ["11", "12"]
 
 
 @pytest.mark.parametrize(
-    ("sizes", "net", "cancelled"),
+    ("sizes", "net", "cancelled", "shrunk"),
     [
-        ((65, 65), -65, [0]),  # of two alike the older one goes
-        ((65, 130), -130, [0]),
-        ((130, 65), -65, [0]),
-        ((65, 130), -65, [1]),  # the older one fits as it is
-        ((130, 65), -130, [1]),
-        ((65, 65, 65), -65, [0, 1]),
-        ((65, 130, 195), -195, [0, 1]),
-        ((195, 130, 65), -195, [0]),
-        ((130, 130), -195, [0]),  # no two of them fit, so one has to go
-        ((130,), -65, [0]),
-        ((65, 65), 0, [0, 1]),
+        ((65, 65), -65, [0], []),  # of two alike the older one goes
+        ((65, 130), -130, [0], []),
+        ((130, 65), -65, [0], []),
+        ((65, 130), -65, [1], []),  # the older one fits as it is
+        ((130, 65), -130, [1], []),
+        ((65, 65, 65), -65, [0, 1], []),
+        ((65, 130, 195), -195, [0, 1], []),
+        ((195, 130, 65), -195, [0], []),
+        ((130, 130), -195, [], [(0, 65)]),  # no two of them fit, so one is made smaller
+        ((130,), -65, [], [(0, 65)]),
+        ((195, 195), -130, [0], [(1, 130)]),
+        ((65, 65), 0, [0, 1], []),
     ],
 )
-def test_a_partial_cover_leaves_exactly_enough_legs_where_that_can_be(
-    sizes: tuple[int, ...], net: int, cancelled: list[int]
+def test_after_a_partial_cover_stop_losses_stand_for_exactly_what_is_left(
+    sizes: tuple[int, ...], net: int, cancelled: list[int], shrunk: list[tuple[int, int]]
 ) -> None:
     entries = [entry_row(number, units) for number, units in enumerate(sizes, 1)]
-    legs = [stop(10 + number, number, units) for number, units in enumerate(sizes, 1)]
-    assert ids(orphans([a_position(net)], [*entries, *legs])) == [str(11 + index) for index in cancelled]
+    legs = [stop(11 + index, index + 1, units) for index, units in enumerate(sizes)]
+    trim = trimmed_to(net, [*entries, *legs])
+    assert ids(trim.cancel) == [str(11 + index) for index in cancelled]
+    assert [(row.broker_order_id, units) for row, units in trim.shrink] == [(str(11 + i), units) for i, units in shrunk]
+
+
+def test_a_stop_loss_is_made_smaller_and_its_take_profit_goes() -> None:
+    trim = trimmed_to(-65, [entry_row(1, 130), stop(11, 1, 130), target(12, 1, 130)])
+    assert (ids(trim.cancel), [(row.broker_order_id, units) for row, units in trim.shrink]) == (["12"], [("11", 65)])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [entry_row(1, 130), stop(11, 1, 130, filled_quantity=13)],  # it is being filled
+        [entry_row(1, 195, 130), stop(11, 1, 130)],  # its entry still works, and the leg grows with it
+        [entry_row(1, 130), target(12, 1, 130)],  # there is no stop-loss
+        [entry_row(1, 130), stop(11, 1, 130), stop(12, 1, 65)],  # which of them?
+    ],
+)
+def test_what_cannot_be_made_smaller_with_certainty_goes(rows: list[BookRow]) -> None:
+    trim = trimmed_to(-65, rows)
+    assert (ids(trim.cancel), trim.shrink) == (ids(rows[1:]), ())
+
+
+def test_a_cover_that_works_comes_before_the_legs() -> None:
+    book = [entry_row(1), entry_row(2), stop(11, 1), stop(12, 2), cover_row(3)]
+    assert ids(trimmed_to(-130, book, {TAGS[3]}).cancel) == ["11"]
+    assert ids(trimmed_to(-65, book, {TAGS[3]}).cancel) == ["11", "12"]
+    assert not trimmed_to(-130, book)  # somebody's own order is no cover of ours
+    assert not trimmed_to(-195, book, {TAGS[3]})
+
+
+def test_a_leg_that_waits_for_its_entry_closes_nothing_yet() -> None:
+    waiting = [entry_row(1, 130, 0), stop(11, 1, 130)]
+    assert not trimmed_to(0, waiting)
+    assert units_of_legs(waiting, SYMBOL, "INTRADAY", "BUY") == 0
+    half = [entry_row(1, 130, 65), stop(11, 1, 130)]
+    assert units_of_legs(half, SYMBOL, "INTRADAY", "BUY") == 65
+    assert not trimmed_to(-65, half)
+    assert ids(trimmed_to(0, half).cancel) == ["11"]
+
+
+def test_of_a_stop_loss_and_its_take_profit_only_the_larger_one_counts() -> None:
+    legs = [entry_row(1, 130), stop(11, 1, 65), target(12, 1, 130)]
+    assert units_of_legs(legs, SYMBOL, "INTRADAY", "BUY") == 130
+    assert units_of_legs([*legs, stop(13, 1, 130)], SYMBOL, "INTRADAY", "BUY") == 195
+    assert units_of_legs(legs, SYMBOL, "INTRADAY", "SELL") == 0
 
 
 @given(st.lists(st.integers(1, 9), max_size=7), st.integers(0, 40), st.integers(0, 5))
-def test_what_stays_is_the_most_that_fits_and_never_more_than_is_open(sizes: list[int], short: int, done: int) -> None:
+def test_what_stays_is_as_much_as_can_be_and_never_more_than_is_open(sizes: list[int], short: int, done: int) -> None:
     entries = [entry_row(number, 65 * lots) for number, lots in enumerate(sizes, 1)]
     legs = [
         stop(10 + number, number, 65 * lots, filled_quantity=65 * min(lots, done))
         for number, lots in enumerate(sizes, 1)
     ]
-    gone = orphans([a_position(-65 * short)], [*entries, *legs])
-    stay = sum(row.working for row in legs) - sum(row.working for row in gone)
+    trim = trimmed(book := [*entries, *legs], SYMBOL, "INTRADAY", "BUY", 65 * short)
+    assert trim == trimmed_to(-65 * short, book)
+    smaller = {row.broker_order_id: units for row, units in trim.shrink}
+    stay = sum(smaller.get(row.broker_order_id, row.working) for row in legs if row not in trim.cancel)
     working = [row.working for row in legs]
     fits = [sum(some) for count in range(len(working) + 1) for some in combinations(working, count)]
-    assert stay == max(total for total in fits if total <= 65 * short)
-    assert all(row.working for row in gone)
+    as_they_are = max(total for total in fits if total <= 65 * short)
+    assert stay == (as_they_are if done else min(65 * short, sum(working)))
+    assert all(row.working for row in trim.cancel)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +171,7 @@ def test_what_stays_is_the_most_that_fits_and_never_more_than_is_open(sizes: lis
     ],
 )
 def test_only_working_legs_of_our_own_entries_are_cancelled(row: BookRow) -> None:
-    assert orphans([], [entry_row(1), entry_row(2, tag="by-hand"), row]) == []
+    assert not trimmed_to(None, [entry_row(1), entry_row(2, tag="by-hand"), row])
 
 
 def test_each_contract_and_product_is_counted_for_itself() -> None:
@@ -130,9 +180,9 @@ def test_each_contract_and_product_is_counted_for_itself() -> None:
         *(entry_row(2, symbol=OTHER), stop(12, 2, symbol=OTHER)),
         *(entry_row(3, product="MARGIN"), stop(13, 3, product="MARGIN")),
     ]
-    assert ids(orphans([a_position(-65)], book)) == ["12", "13"]
-    assert ids(orphans([a_position(-65, symbol=OTHER)], book)) == ["11", "13"]
-    assert ids(orphans([a_position(-65, "MARGIN")], book)) == ["11", "12"]
+    assert ids(trimmed_to(-65, book).cancel) == ["12", "13"]
+    assert ids(orphans([a_position(-65, symbol=OTHER)], book, ()).cancel) == ["11", "13"]
+    assert ids(orphans([a_position(-65, "MARGIN")], book, ()).cancel) == ["11", "12"]
 
 
 # -- covers that outlive their position

@@ -18,12 +18,14 @@ from app.exposure import Exposure
 from app.order import Order, OrderStatus
 from app.risk import (
     BOOK_LAG,
+    EXIT_TAG,
     FYERS_IN_LAG,
     GIVES_BACK,
     SYSTEM,
     Account,
     Limits,
     NeedsBook,
+    NeedsRoom,
     Sent,
     TradingState,
     check,
@@ -612,3 +614,66 @@ def test_a_position_of_another_product_is_not_what_a_cover_counts() -> None:
     exposure = Exposure(positions=(Position(SYMBOL, "MARGIN", -130), a_position(-65)))
     allowed(cover(130, product=Product.MARGIN), an_account(), no_limits(), exposure)
     assert put_off(cover(130), an_account(), no_limits(), exposure) is Reason.POSITION_UNKNOWN
+
+
+def test_a_cover_of_a_short_that_turned_into_another_products_is_put_off() -> None:
+    """What was short when the ticket was written is closed by now; the other product's short is not for it."""
+    exposure = Exposure(positions=(Position(SYMBOL, "MARGIN", -130), a_position(0)))
+    assert put_off(cover(65), an_account(), no_limits(), exposure) is Reason.POSITION_UNKNOWN
+
+
+@given(
+    short=st.integers(1, 9),
+    legs=st.integers(0, 9),
+    working=st.integers(0, 2),
+    hidden=st.integers(0, 2),
+    asked=st.integers(1, 9),
+)
+def test_covers_and_legs_together_are_never_more_than_the_short(
+    short: int, legs: int, working: int, hidden: int, asked: int
+) -> None:
+    """A cover is let through where there is room for it, and where there is none it says how much the legs may keep."""
+    entry = a_book_row(status=OrderStatus.FILLED, quantity=650, filled_quantity=650)
+    leg = {"side": "BUY", "quantity": 65 * legs, "parent_id": entry.broker_order_id, "tag": ""}
+    exposure = Exposure(
+        positions=(a_position(-65 * short),),
+        book=(
+            entry,
+            a_book_row(broker_order_id="2", **leg, stop_price=Decimal(190)),
+            a_book_row(broker_order_id="3", **leg),
+            a_book_row(broker_order_id="4", side="BUY", quantity=65 * working, tag="tvaaaaaaaaaaaaaaaaaa"),
+        ),
+    )
+    account = an_account(recent=(sent(1, covers=True, side="BUY", quantity=65 * hidden),))
+    room = short - working - hidden - asked
+    if room < 0:
+        assert put_off(cover(65 * asked), account, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+    elif legs <= room:
+        allowed(cover(65 * asked), account, no_limits(), exposure)
+    else:
+        with pytest.raises(NeedsRoom) as caught:
+            check(cover(65 * asked), account, no_limits(), exposure, NOW)
+        assert caught.value.units == 65 * room
+
+
+@pytest.mark.parametrize(("sold", "waits"), [(65, True), (0, False), (None, False)])
+def test_a_cover_waits_for_the_book_to_show_an_entry_whose_fill_the_positions_show(
+    sold: int | None, waits: bool
+) -> None:
+    """That entry's legs stand at the broker, and nobody can see them yet."""
+    exposure = Exposure(positions=(a_position(-65, sold=sold, bought=0 if sold is not None else None),))
+    account = an_account(recent=(sent(1),))
+    if waits:
+        assert put_off(cover(), account, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+    else:
+        allowed(cover(), account, no_limits(), exposure)
+    allowed(cover(), an_account(), no_limits(), exposure)
+
+
+def test_what_is_being_squared_off_is_not_opened_again_until_the_exit_has_been_there() -> None:
+    """Fyers closes whatever it finds: an entry in between would be closed as well, and its legs would stay."""
+    exit_ = sent(1, covers=True, side="BUY", tag=f"{EXIT_TAG}{SYMBOL}-INTRADAY:x")
+    assert put_off(entry(), an_account(recent=(exit_,)), no_limits()) is Reason.POSITION_UNKNOWN
+    allowed(entry(), an_account(recent=(replace(exit_, quantity=0),)), no_limits())
+    allowed(entry(), an_account(recent=(replace(exit_, symbol=OTHER),)), no_limits())
+    allowed(entry(), an_account(recent=(replace(exit_, at=NOW - BOOK_LAG),)), no_limits())

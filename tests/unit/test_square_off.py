@@ -291,3 +291,40 @@ def test_the_kill_switch_does_not_keep_positions_open(house: Any) -> None:
     halt = an_account(state=TradingState.HALTED)
     run.ledger.change_account(lambda account: halt, Deadline(lambda: 0.0, 1.0))
     assert run.square_off().closed == [PLACE]
+
+
+def a_leg(**changes: Any) -> BookRow:
+    fields = {"filled_quantity": 0, "status": OrderStatus.ACCEPTED, "parent_id": f"{OURS}65", "broker_order_id": "leg"}
+    return bought(65, **fields | changes)
+
+
+def test_legs_are_gone_before_the_exit_is_sent(house: Any) -> None:
+    run = house([sold(), a_leg()], [short()])
+    exit_position = run.broker.exit_position
+
+    def looked_at(position_id: str, deadline: Deadline) -> Outcome:
+        assert not [row for row in run.broker.book if row.parent_id and row.working]
+        return exit_position(position_id, deadline)
+
+    run.broker.exit_position = looked_at
+    assert run.square_off().closed == [PLACE]
+
+
+def test_where_a_leg_cannot_be_cancelled_nothing_is_closed_and_the_next_run_may(house: Any) -> None:
+    """What is left of an exit that fills in part would rest beside the leg, and the two could open a position."""
+    run = house([sold(), a_leg()], [short()])
+    cancel, run.broker.cancel = run.broker.cancel, lambda broker_order_id, deadline: Unresolved("time-out")
+    report = run.square_off()
+    assert (run.broker.exits, "still stand" in report.left[PLACE]) == ([], True)
+    run.broker.cancel = cancel
+    assert run.square_off().closed == [PLACE]
+
+
+def test_an_entry_of_that_contract_that_is_on_its_way_keeps_the_exit_back(house: Any) -> None:
+    run = house([sold()], [short()])
+    entry = sent(5, tag="tvcccccccccccccccccc")
+    run.ledger.change_account(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
+    assert "to open 65 units" in run.square_off().left[PLACE]
+    assert run.broker.exits == []
+    run.now = NOW + BOOK_LAG
+    assert run.square_off().closed == [PLACE]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.adapters.fyers import rows
-from app.adapters.fyers.classify import PLACE, TOKEN_CODES, OrderCall, cancelling, classify, exiting
+from app.adapters.fyers.classify import PLACE, TOKEN_CODES, OrderCall, cancelling, classify, exiting, modifying
 from app.adapters.fyers.json_text import Body, read_object, whole
-from app.adapters.fyers.payload import order_payload
+from app.adapters.fyers.payload import order_payload, resize_payload
 from app.adapters.fyers.sdk import Model, Wire
 from app.adapters.fyers.shared import Shared
 from app.adapters.fyers.transport import MOST_BYTES, CallFailed, Reply, Transport
@@ -116,13 +116,19 @@ class FyersBroker:
         Raises NotNow where there is no token.
         """
         _require(broker_order_id, "an order id")
-        call, token = cancelling(broker_order_id), self._tokens.token(deadline)
-        for attempt in range(1 + RETRIES):
-            outcome = self._change(lambda model: model.cancel_order({"id": broker_order_id}), call, token, deadline)
-            again = isinstance(outcome, Unresolved) or (isinstance(outcome, NotSent) and outcome.again)
-            if not again or attempt == RETRIES or not _pause(attempt, None, deadline):
-                break
-        return outcome
+        call = cancelling(broker_order_id)
+        return self._change_until_known(lambda model: model.cancel_order({"id": broker_order_id}), call, deadline)
+
+    def resize(self, row: BookRow, quantity: int, deadline: Deadline) -> Outcome:
+        """Gives a pending order another quantity; tried up to three times, since the same quantity again is no harm.
+
+        For an order that nothing was filled of: what Fyers means by the quantity of another is not documented.
+        """
+        _require(row.broker_order_id, "an order id")
+        if quantity <= 0 or row.filled_quantity:
+            raise ValueError(f"{row.broker_order_id} cannot be made {quantity} units, {row.filled_quantity} are filled")
+        change, call = resize_payload(row, quantity), modifying(row.broker_order_id)
+        return self._change_until_known(lambda model: model.modify_order(change), call, deadline)
 
     def exit_position(self, position_id: str, deadline: Deadline) -> Outcome:
         """Closes one position at the market; sent once: a second exit could open the opposite position.
@@ -134,6 +140,15 @@ class FyersBroker:
         _require(position_id, "a position id")
         call, token = exiting(position_id), self._tokens.token(deadline)
         return self._change(lambda model: model.exit_positions({"id": position_id}), call, token, deadline)
+
+    def _change_until_known(self, ask: Ask, call: OrderCall, deadline: Deadline) -> Outcome:
+        token = self._tokens.token(deadline)
+        for attempt in range(1 + RETRIES):
+            outcome = self._change(ask, call, token, deadline)
+            again = isinstance(outcome, Unresolved) or (isinstance(outcome, NotSent) and outcome.again)
+            if not again or attempt == RETRIES or not _pause(attempt, None, deadline):
+                break
+        return outcome
 
     def _change(self, ask: Ask, call: OrderCall, token: Token, deadline: Deadline) -> Outcome:
         outcome = classify(self._ask(ask, token, deadline.cap(CANCEL)), self._secrets(token), call)

@@ -45,6 +45,8 @@ PLACE_REFUSALS = frozenset(
 # -51 bad order id (documents); -159 and -209 no such order, -161 cancelled, -162 traded, -164 rejected already,
 # -399 no pending orders (2023).
 CANCEL_REFUSALS = frozenset({-50, -51, -159, -161, -162, -164, -209, -352, -399})
+# The same, and the refusals of a quantity or price (2023).
+MODIFY_REFUSALS = CANCEL_REFUSALS | PLACE_REFUSALS | {-163}
 # -53 bad position id, -352 nothing to exit (documents); -397 quantity is zero, -398 no open positions, -399 nothing
 # that could be closed (2023).
 EXIT_REFUSALS = frozenset({-50, -53, -352, -397, -398, -399})
@@ -69,6 +71,10 @@ PLACE = OrderCall(1101, PLACE_REFUSALS)
 
 def cancelling(broker_order_id: str) -> OrderCall:
     return OrderCall(1103, CANCEL_REFUSALS, broker_order_id)
+
+
+def modifying(broker_order_id: str) -> OrderCall:
+    return OrderCall(1102, MODIFY_REFUSALS, broker_order_id)
 
 
 def exiting(position_id: str) -> OrderCall:

@@ -4,6 +4,7 @@ from typing import Any
 
 from app.adapters.fyers.json_text import number
 from app.alert import Side
+from app.contract import BookRow
 from app.order import Order, OrderType
 
 _SIDES = {Side.BUY: 1, Side.SELL: -1}
@@ -36,3 +37,15 @@ def order_payload(order: Order) -> dict[str, Any]:
     points = {"stopLoss": ticket.stop_loss_points, "takeProfit": ticket.take_profit_points}
     legs = {name: number(offset) for name, offset in points.items() if offset is not None}
     return payload | legs | ({"legType": _IN_POINTS} if legs else {})
+
+
+def resize_payload(row: BookRow, quantity: int) -> dict[str, Any]:
+    """PATCH /orders/sync: the same order with another quantity.
+
+    Type and prices are said again: integrators were refused "limitPrice does not match: 0" without them. A row of the
+    book has no order type; the prices tell it.
+    """
+    kind = 1 if row.stop_price is None else 3 if row.limit_price is None else 4
+    prices = {"limitPrice": row.limit_price, "stopPrice": row.stop_price}
+    same = {name: 0 if price is None else number(price) for name, price in prices.items()}
+    return {"id": row.broker_order_id, "qty": quantity, "type": kind} | same
