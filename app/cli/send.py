@@ -40,6 +40,7 @@ def _send(args: argparse.Namespace) -> int:
     body = rendered(_message(args.file))
     status = _deliver(url, body)
     if args.resend and status is not None and not _sends_again(status):
+        print("the same alert once more:", file=sys.stderr)
         status = _deliver(url, body)
     return 0 if status is not None and 200 <= status < 300 else 1
 
