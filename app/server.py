@@ -6,6 +6,7 @@ gunicorn's default of thirty would be cut off.
 """
 
 import errno
+import gc
 import socket
 import threading
 import time
@@ -18,6 +19,8 @@ from gunicorn import glogging, util  # type: ignore[import-untyped]  # gunicorn 
 from gunicorn.workers import gthread  # type: ignore[import-untyped]
 
 from app.log import JsonLines
+
+gc.disable()  # until main.py has loaded everything: nothing of it is garbage, and looking takes a tenth of the start
 
 worker_class = "app.server.Worker"
 threads = 16
