@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from proof.mutants.catalogue import MUTANTS
 from proof.mutants.planting import DoesNotApply, Mutant, plant
 from proof.result import Result
+from tests.emulators import firestore_emulator
 
 _FOUND, _MISSED, _WITHERED = 0, 1, 2
 _PATIENCE = 600.0  # seconds for one bug
@@ -18,15 +19,20 @@ _PATIENCE = 600.0  # seconds for one bug
 def run(mutants: tuple[Mutant, ...] = MUTANTS, show: bool = False) -> Result:
     """Every bug must be found; `show` prints each with what found it."""
     started = time.monotonic()
+    environ = dict(os.environ)
+    if any("firestore contract" in mutant.caught_by for mutant in mutants):
+        environ["FIRESTORE_EMULATOR_HOST"] = firestore_emulator()  # one for all
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = [problem for problem in pool.map(lambda mutant: _planted(mutant, show), mutants) if problem]
+        problems = [problem for problem in pool.map(lambda mutant: _planted(mutant, environ, show), mutants) if problem]
     return Result("planted bugs", f"{len(mutants)} bugs", "0 and on", tuple(problems), time.monotonic() - started)
 
 
-def _planted(mutant: Mutant, show: bool) -> str | None:
+def _planted(mutant: Mutant, environ: dict[str, str], show: bool) -> str | None:
     command = [sys.executable, "-m", "proof.mutants", "--here", mutant.name]
     try:
-        child = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
+        child = subprocess.run(  # noqa: S603 - ours
+            command, env=environ, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"{mutant.name} was not found within {_PATIENCE:.0f} s"
     said = (child.stdout.strip().splitlines() or child.stderr.strip().splitlines() or ["nothing was said"])[-1]

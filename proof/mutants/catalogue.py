@@ -3,7 +3,9 @@
 from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
+FIRESTORE = ("firestore contract",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
+_LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
 
 _GATE = "if _there(row) != (OrderStatus.RECEIVED, order.sequence):"
@@ -384,5 +386,71 @@ MUTANTS: tuple[Mutant, ...] = (
         "            body = _body(request)\n",
         '            body = _body(request)\n            log.info("alert", extra={"body": repr(body)})\n',
         WIRE,
+    ),
+    # -- the shared ledger
+    _one(
+        "no-precondition",
+        "Firestore's commit does not depend on the versions that it was decided on",
+        _CHANGES,
+        "self._batch.update(basis.reference, fields, option=version)",
+        "self._batch.update(basis.reference, fields)",
+        FIRESTORE,
+    ),
+    _one(
+        "account-over-any-version",
+        "the account is written over whatever a rival has written meanwhile",
+        _CHANGES,
+        "        self.put(basis, shared(account, self._word))\n",
+        "        self._batch.set(basis.reference, shared(account, self._word))\n",
+        FIRESTORE,
+    ),
+    _one(
+        "own-submit-is-a-rivals",
+        "a submit whose reply was lost does not know its own write again, so nobody sends the order",
+        _LEDGER,
+        "        if wrote(word, stored):\n            return current\n",
+        "",
+        FIRESTORE,
+    ),
+    _one(
+        "submit-again-after-a-lost-reply",
+        "a submit whose reply was lost is made once more on what it has itself left behind",
+        _LEDGER,
+        "        if (current.status, current.sequence) != (OrderStatus.RECEIVED, order.sequence):\n"
+        "            raise Overtaken(current)\n",
+        "",
+        FIRESTORE,
+    ),
+    _one(
+        "own-claim-not-read-back",
+        "a claim that meets a document, its own perhaps, does not read it",
+        _LEDGER,
+        "                if not stored.exists:\n                    raise\n                return stored\n",
+        "                raise\n",
+        FIRESTORE,
+    ),
+    _one(
+        "library-tries-again",
+        "Firestore's library may try a commit again by itself",
+        "app.adapters.firestore.store",
+        "batch.commit(retry=None, timeout=",
+        "batch.commit(timeout=",
+        FIRESTORE,
+    ),
+    _one(
+        "any-step-on-firestore",
+        "a step is recorded on whatever step is stored",
+        _LEDGER,
+        "    if current.sequence != order.sequence - 1:\n",
+        "    if False:\n",
+        FIRESTORE,
+    ),
+    _one(
+        "no-notice-in-the-commit",
+        "a step is committed to Firestore without the notice that it needs",
+        _CHANGES,
+        "            if notice is not None:\n",
+        "            if False:\n",
+        FIRESTORE,
     ),
 )

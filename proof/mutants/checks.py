@@ -1,7 +1,9 @@
 """The proofs that planted bugs are held against, each as far as it takes to find one."""
 
+import contextlib
 import hashlib
 import hmac
+import io
 import tempfile
 import time
 from base64 import b32encode
@@ -10,6 +12,17 @@ from pathlib import Path
 
 MOST_HISTORIES = {"simulation": 12_000, "simulation over sqlite": 1_000}
 _PART = 50
+_CONTRACT = ("tests/contract/test_firestore_faults.py", "tests/contract/test_ledger.py")
+_OF_THE_CONTRACT = (  # the tests in which one process is enough to see a bug
+    "ends_in_an_error_once",
+    "lost_reply_and_a_rival",
+    "check_runs_again",
+    "attempt_taken_back",
+    "what_decide_saw",
+    "rival_moves_during_the_check",
+    "step_before_it_and_on_no_other",
+    "leaves_its_notice",
+)
 
 
 def simulation() -> str | None:
@@ -73,6 +86,20 @@ def send_window() -> str | None:
     return "an order left after its window"
 
 
+def firestore_contract() -> str | None:
+    """The ledger's contract on Google's emulator, in this process: what the rivals of others do is not planted."""
+    import pytest
+
+    names = f"({' or '.join(_OF_THE_CONTRACT)}) and not sqlite"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        ended = pytest.main(["-x", "-p", "no:cacheprovider", "-n0", *_CONTRACT, "-k", names])
+    if ended == pytest.ExitCode.OK:
+        return None
+    if ended != pytest.ExitCode.TESTS_FAILED:
+        raise RuntimeError(f"the contract was not tried: {said.getvalue()[-300:]}")
+    return next(line for line in said.getvalue().splitlines() if line.startswith(("FAILED", "ERROR")))
+
+
 def _simulated(ledger: str, most: int) -> str | None:
     from proof.simulation import play
 
@@ -89,4 +116,5 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "broker faults": broker_faults,
     "identity": identity,
     "send window": send_window,
+    "firestore contract": firestore_contract,
 }
