@@ -159,6 +159,22 @@ def test_outside_market_hours_nothing_is_sent(tmp_path: Path) -> None:
         assert answer(gate.send()) == (422, "DENIED", "MARKET_CLOSED")
 
 
+def test_yesterdays_master_opens_a_position_and_an_older_one_only_closes_one(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yesterday = gate.desk.calendar.trading_day_before(gate.desk.symbols.as_of)
+    older = gate.desk.calendar.trading_day_before(yesterday)
+    master = gate.desk.symbols.__class__
+    monkeypatch.setattr(master, "as_of", property(lambda _: yesterday))
+    assert gate.send().json["status"] == "ACCEPTED"
+    monkeypatch.setattr(master, "as_of", property(lambda _: older))
+    response = gate.send()
+    assert answer(response) == (422, "DENIED", "SYMBOLS_STALE")
+    assert str(older) in response.json["message"]
+    assert str(yesterday) in response.json["message"]
+    assert gate.send(action="BUY").json["status"] == "ACCEPTED"
+
+
 def test_the_same_id_with_another_order_is_refused(gate: Gateway) -> None:
     gate.send(alert_id="one")
     assert answer(gate.send(alert_id="one", strikeprice=26050)) == (409, "ERROR", "SAME_ID_OTHER_ORDER")
