@@ -296,7 +296,7 @@ def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None
 
 def _check_not_leaving(ticket: Ticket, unseen: list[Sent]) -> None:
     """Fyers closes whatever it finds open when the exit gets there: an entry would be closed, and its legs not."""
-    if any(sent.squares_off and sent.quantity and sent.symbol == ticket.symbol for sent in unseen):
+    if any(sent.covers and sent.squares_off and sent.quantity and sent.symbol == ticket.symbol for sent in unseen):
         raise NotNow(Reason.POSITION_UNKNOWN, f"{ticket.symbol} is being squared off since moments ago")
 
 
