@@ -8,7 +8,7 @@ from grpc import StatusCode
 from app.errors import NotNow, Reason
 from app.order import Accepted, OrderStatus
 from app.ports import Overtaken, Window
-from app.risk import NeedsBook, TradingState
+from app.risk import NeedsBook, NeedsRoom, TradingState
 from tests.builders import NOW
 from tests.contract.faulty_firestore import FaultyFirestore, refused, reply_lost, slow
 from tests.contract.ledgers import check, instance, order_named, patient
@@ -125,6 +125,18 @@ def test_a_kill_switch_thrown_elsewhere_holds_for_a_submit_on_an_account_known_b
     order = claimed(ledger)
     direct.change_account(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
     assert ledger.submit(order, check(order), patient()).reason is Reason.TRADING_HALTED
+
+
+def test_legs_are_not_asked_to_make_room_for_a_cover_that_was_halted_elsewhere(ledger, direct):
+    order = claimed(ledger)
+    direct.change_account(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
+
+    def decide(account):
+        if account.state is TradingState.ACTIVE:
+            raise NeedsRoom(0)
+        return check(order)(account)
+
+    assert ledger.submit(order, decide, patient()).reason is Reason.TRADING_HALTED
 
 
 def test_an_order_submitted_elsewhere_is_not_submitted_as_well_on_the_version_known_before(ledger, direct):

@@ -50,7 +50,7 @@ from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
 from app.order import Order, OrderStatus
 from app.ports import Overtaken, Window
-from app.risk import Account, Decide, Decision, NeedsBook, learned, teaches
+from app.risk import Account, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
 
 _READ = 1.0
 _LATEST = 500
@@ -131,14 +131,15 @@ class FirestoreLedger:
     def _foresee(self, order: Order, known: Basis, decide: Decide) -> Decision | None:
         """What is decided on what is known, for a commit to confirm; None where that would put the order off.
 
-        No commit confirms that, so it is decided on what is read. Having to read the order book harms nobody.
+        No commit confirms that, so it is decided on what is read; and so it is before protective legs are taken away,
+        for an order that may be denied after all. Having to read the order book harms nobody.
         """
         try:
             return decide(known.before)
         except NeedsBook:
             self._known.give_back(order, known)
             raise
-        except NotNow:
+        except (NotNow, NeedsRoom):
             return None
 
     def _submitted(self, basis: Basis, decision: Decision, word: str, part: Deadline) -> Order:
