@@ -20,7 +20,7 @@ _FUZZ = (
     "tests/unit/test_fyers_outcomes.py",
 )
 _SEED = 1
-_RUNS = re.compile(r"(\d+) passing examples")
+_RUNS = re.compile(r"- (\d+) passing, ")
 
 
 def state_machine(slice_only: bool = False) -> Result:
@@ -51,6 +51,6 @@ def _hunted(name: str, files: tuple[str, ...], what: str, slice_only: bool) -> R
     )
     examples = sum(int(count) for count in _RUNS.findall(ended.stdout))
     violations = tuple(line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR")))
-    if ended.returncode and not violations:
+    if (ended.returncode or not examples) and not violations:
         violations = (f"pytest ended with {ended.returncode}: {ended.stderr[-300:] or ended.stdout[-300:]}",)
     return Result(name, f"{examples} {what}", f"seed {_SEED}", violations, time.monotonic() - started)
