@@ -3,6 +3,10 @@
 NSE's list for 2026 (capital market and equity derivatives; published in December 2025, with the day that was added for
 the municipal elections), compared with BSE's in the package exchange_calendars 4.13.2. The exchanges publish the next
 year's list in December; until it stands here, EXTRA_HOLIDAYS takes what is known.
+
+Beyond KNOWN_UNTIL each weekday counts as a trading day, on purpose: an order on a holiday that nobody told us of is
+refused by the exchange, while a gateway that stopped with its list would leave positions alone. So that the end is not
+silent, doctor and the preflight of each morning warn of it from 45 days before.
 """
 
 from datetime import date

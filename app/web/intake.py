@@ -43,10 +43,11 @@ class Strikes:
             if peer not in self._by_peer and len(self._by_peer) >= ADDRESSES_REMEMBERED:
                 del self._by_peer[next(iter(self._by_peer))]
             mine = self._by_peer.setdefault(peer, deque(maxlen=self._per_minute))
-            over = _full(mine, now) or _full(self._all, now)
+            slow, over = _full(mine, now), _full(self._all, now)
             mine.append(now)
-            self._all.append(now)
-            return over
+            if not slow:  # one address that is slowed down already uses up nothing that the others share
+                self._all.append(now)
+            return slow or over
 
 
 def _full(times: deque[float], now: float) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.calendar import IST, Calendar, Session, ist_day, utc_iso
-from app.holidays import HOLIDAYS, KNOWN_UNTIL
+from app.holidays import HOLIDAYS
 
 FRIDAY, SATURDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 23)
 HOLIDAY = date(2026, 11, 24)
@@ -117,9 +117,3 @@ def test_what_is_open_is_a_trading_day_that_is_not_over_yet(minutes: int) -> Non
         assert calendar.is_trading_day(ist_day(now))
         assert not calendar.is_over(now)
         assert calendar.expiry_floor(now) == ist_day(now) == calendar.latest_trading_day(ist_day(now))
-
-
-def test_the_known_holidays_are_weekdays_of_a_year_that_is_known() -> None:
-    assert all(day.weekday() < 5 for day in HOLIDAYS)
-    assert max(HOLIDAYS) <= KNOWN_UNTIL
-    assert {day.year for day in HOLIDAYS} == {KNOWN_UNTIL.year}

@@ -69,6 +69,12 @@ def test_one_address_is_not_slowed_down_for_another(clock: Clock) -> None:
     assert not strikes.add(TRADINGVIEW)
 
 
+def test_a_flood_from_one_address_uses_up_nothing_of_what_all_others_share(clock: Clock) -> None:
+    strikes = Strikes(clock, per_minute=2)
+    assert [strikes.add(STRANGER) for _ in range(100)] == [False] * 2 + [True] * 98
+    assert not strikes.add(TRADINGVIEW)
+
+
 def test_many_addresses_together_are_slowed_down_too(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=2)
     over = [strikes.add(f"10.0.0.{number}") for number in range(25)]
