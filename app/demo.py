@@ -171,7 +171,7 @@ def _ready(url: str, gateway: "subprocess.Popen[bytes]") -> str:
             if requests.get(f"{url}/readyz", timeout=TIMEOUT).status_code == 200:
                 print(f"the gateway is ready at {url}")
                 return url
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             pass  # it is still starting
         time.sleep(0.05)
     raise TimeoutError("the gateway did not become ready; its log stands above")
