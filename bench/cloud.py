@@ -20,6 +20,7 @@ from tests.masters import large_master, write
 from tests.tokens import jwt
 
 APP_ID = "BENCH-200"
+SLOWEST = 30  # seconds: an emulator that has just been started takes its time over a first call
 
 
 class NotInstalled(Exception):
@@ -74,12 +75,12 @@ def _furnish(settings: dict[str, str]) -> None:
     """Bucket, topic, today's token and the master."""
     storage, topic = settings["STORAGE_EMULATOR_HOST"], settings["NOTIFICATION_TOPIC"]
     bucket = settings["GCS_BUCKET_NAME"]
-    requests.post(f"{storage}/storage/v1/b?project=bench", json={"name": bucket}, timeout=5).raise_for_status()
-    requests.put(f"http://{settings['PUBSUB_EMULATOR_HOST']}/v1/{topic}", json={}, timeout=5).raise_for_status()
+    requests.post(f"{storage}/storage/v1/b?project=bench", json={"name": bucket}, timeout=SLOWEST).raise_for_status()
+    requests.put(f"http://{settings['PUBSUB_EMULATOR_HOST']}/v1/{topic}", json={}, timeout=SLOWEST).raise_for_status()
     now = datetime.now(UTC)
     token = {"access_token": jwt(now, now + timedelta(hours=8)), "app_id": APP_ID}
     where = f"{storage}/upload/storage/v1/b/{bucket}/o?uploadType=media&name=data/tokens.json"
-    requests.post(where, json=token, timeout=5).raise_for_status()
+    requests.post(where, json=token, timeout=SLOWEST).raise_for_status()
     with mock.patch.dict(os.environ, STORAGE_EMULATOR_HOST=storage):
         report = refresh([settings["SYMBOL_MASTER_URLS"]], settings["SYMBOL_CACHE"], Calendar(), now)
     if not report["accepted"]:
