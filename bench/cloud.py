@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -64,6 +64,13 @@ def live_settings(account: lab.Account, rows: int) -> Iterator[dict[str, str]]:
         settings |= {"SYMBOL_CACHE": f"gs://{bucket}/symbols", "SYMBOL_MASTER_URLS": _master(folder, rows)}
         _furnish(settings)
         yield settings
+
+
+def empty_firestore(settings: Mapping[str, str]) -> None:
+    """Forgets what the emulator holds of that environment's project; nothing where the ledger is elsewhere."""
+    if (emulator := settings.get("FIRESTORE_EMULATOR_HOST")) is not None:
+        documents = f"projects/{settings['GOOGLE_CLOUD_PROJECT']}/databases/(default)/documents"
+        requests.delete(f"http://{emulator}/emulator/v1/{documents}", timeout=SLOWEST).raise_for_status()
 
 
 def _master(folder: Path, rows: int) -> str:

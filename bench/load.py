@@ -142,7 +142,7 @@ def _request(method: str, target: str, body: bytes = b"") -> bytes:
 
 def send(port: int, alerts: int, at_once: int = 1, may_refuse: bool = False) -> Round:
     """So many alerts altogether, so many of them at once. Raises Refused unless that may be."""
-    bodies = iter([alert() for _ in range(alerts)])
+    numbers = iter(range(alerts))
     links = [Link(port) for _ in range(at_once)]
     took: list[float] = []
     refused: list[bytes] = []
@@ -150,7 +150,8 @@ def send(port: int, alerts: int, at_once: int = 1, may_refuse: bool = False) -> 
 
     def work(link: Link) -> None:
         try:
-            for body in bodies:
+            for _ in numbers:
+                body = alert()  # now: one that waited for its turn would be too old to be sent
                 started = perf_counter()
                 try:
                     link.post(body)
