@@ -188,6 +188,7 @@ def _log_receipt(receipt: Receipt, served: dict[str, Any]) -> None:
             "status": order.status,
             "duplicate": receipt.duplicate,
             "reason": receipt.problem.reason if receipt.problem else order.reason,
+            "why": receipt.problem.message if receipt.problem else order.message,
             "strategy": order.strategy,
             "symbol": order.ticket.symbol if order.ticket else None,
             "broker_order_id": order.broker_order_id,
@@ -198,4 +199,6 @@ def _log_receipt(receipt: Receipt, served: dict[str, Any]) -> None:
 
 
 def _log_error(error: AlertError, served: dict[str, Any]) -> None:
-    log.warning("alert refused", extra={"reason": error.reason, "field": getattr(error, "field", None), **served})
+    said = {"reason": error.reason, "field": getattr(error, "field", None)}
+    why = error.message if isinstance(error, NotNow) else None  # the others may quote what was sent
+    log.warning("alert refused", extra={**said, "why": why, **served})

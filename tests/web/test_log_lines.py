@@ -109,6 +109,16 @@ def test_a_refused_alert_has_its_line_as_well(
     assert "parse" in line["steps"]
 
 
+def test_a_line_says_why_in_the_words_of_the_answer_and_quotes_no_body(gate: Gateway, lines: Lines) -> None:
+    gate.account.fault("quotes", Fault(FaultKind.RATE_LIMITED, times=None, seconds=9))
+    put_off = gate.send()
+    denied = gate.send(qty=66)
+    assert [line["why"] for line in lines.saying("alert answered")] == [put_off.json["message"], denied.json["message"]]
+    gate.send(action="HOLD")
+    [refused] = lines.saying("alert refused")
+    assert (refused["field"], refused["why"]) == ("action", None)
+
+
 def test_a_fault_of_ours_has_its_line_as_well(gate: Gateway, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.web.webhook.execute", lambda *_: 1 / 0)
     gate.send()
