@@ -68,7 +68,9 @@ def test_all_is_well_with_a_gateway_on_paper(gate: Gateway, capsys: pytest.Captu
         "trading state", "orders", "outbox", "holidays", "egress address",
     ]  # fmt: skip
     assert {one["result"] for one in said["checks"]} <= {"ok", "warn"}
-    assert main_text(gate, capsys).startswith("ok    settings        paper trading")
+    text = main_text(gate, capsys)
+    assert text.startswith("ok    settings        paper trading")
+    assert "\nwarn  notifications   the log alone is told\n                      → set NOTIFICATION_URL" in text
 
 
 def main_text(gate: Gateway, capsys: pytest.CaptureFixture[str]) -> str:

@@ -1,5 +1,6 @@
 """`/tasks/preflight`: one message before the session, told again only where it says something else."""
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.checks import Check, Mark
+from app.doctor import LOOKS
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import Gateway, gateway
 from tests.sinks import Phone, phone
@@ -93,14 +96,16 @@ def test_the_next_day_is_told_anew(tmp_path: Path, ours: Phone) -> None:
     [
         (ist(9, 0, day=24), ["The exchange is closed today, 24-Nov: alerts are not traded."]),  # Guru Nanak Jayanti
         (ist(9, 0, day=21), []),  # a Saturday
+        (ist(9, 0, day=22), []),  # a holiday, and a Sunday anyway
         (ist(16, 0, day=20), []),  # the session is over
     ],
-    ids=["a holiday", "a weekend", "after the session"],
+    ids=["a holiday", "a weekend", "a holiday at a weekend", "after the session"],
 )
 def test_a_day_without_trading_is_told_once_on_a_holiday_and_else_not_at_all(
     tmp_path: Path, ours: Phone, moment: datetime, told: list[str]
 ) -> None:
-    with gateway(tmp_path, MARKET_HOURS="09:15-15:40", NOTIFICATION_URL=ours.url) as gate:
+    hours = {"MARKET_HOURS": "09:15-15:40", "EXTRA_HOLIDAYS": "2026-11-22"}
+    with gateway(tmp_path, NOTIFICATION_URL=ours.url, **hours) as gate:
         at(gate, moment)
         said = [preflight(gate) for _ in range(2)][-1]
     assert said["verdict"] == "closed"
@@ -129,6 +134,22 @@ def test_without_the_ledger_the_verdict_is_told_all_the_same(
     assert said["verdict"] == "not ready"
     assert results(said)["ledger"] == "fail"
     assert [one["facts"]["verdict"] for one in ours.told] == ["not ready"]
+
+
+def test_a_look_that_takes_longer_than_preflight_waits_has_failed(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+
+    def slow(*_: object) -> Check:
+        done.wait(3.0)
+        return Check("clock", Mark.OK, "at last")
+
+    monkeypatch.setattr("app.preflight.LOOKING", 0.3)
+    monkeypatch.setitem(LOOKS, "clock", slow)
+    said = preflight(gate)
+    done.set()
+    assert [check["found"] for check in said["checks"] if check["check"] == "clock"] == ["no answer in time"]
 
 
 def test_a_hanging_broker_cannot_hold_it_up(gate: Gateway) -> None:
