@@ -47,6 +47,15 @@ class Naked:
 
 
 @dataclass(frozen=True, slots=True)
+class Overnight:
+    """Units of a position from an earlier day that no stop-loss closes; legs are of the day they were placed on."""
+
+    symbol: str
+    product: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Pair:
     """The working legs of one entry; they close `units` at the most. `fixed`: none of them may be made smaller.
 
@@ -139,6 +148,19 @@ def naked(orders: Iterable[Order], positions: Sequence[Position], book: Sequence
     """Entries that are filled, still open, and not protected by a working stop-loss, whoever placed it."""
     net = _net(positions)
     return [entry for entry in _unprotected(orders, net, book) if entry.units > 0]
+
+
+def overnight(positions: Sequence[Position], book: Sequence[BookRow]) -> list[Overnight]:
+    """Positions that the book of today does not account for, as far as no working stop-loss closes them."""
+    found = []
+    for position in positions:
+        net, rows = position.net_quantity, [row for row in book if _place(row) == (position.symbol, position.product)]
+        today = sum(row.filled_quantity if row.side == Side.BUY else -row.filled_quantity for row in rows)
+        stops = (row for row in rows if row.stop_price is not None and _closable(net, row.side))
+        units = min(abs(net) - sum(row.working for row in stops), abs(net - today))
+        if net * (net - today) > 0 and units > 0:
+            found.append(Overnight(position.symbol, position.product, units))
+    return found
 
 
 def _unprotected(orders: Iterable[Order], net: Mapping[Place, int], book: Sequence[BookRow]) -> Iterator[Naked]:

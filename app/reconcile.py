@@ -16,11 +16,11 @@ from functools import partial
 
 from app.alert import Side
 from app.calendar import ist_day
-from app.contract import BookRow
+from app.contract import BookRow, Position
 from app.deadline import SEND_WINDOW, Deadline
 from app.desk import Desk
 from app.errors import NotNow, Reason
-from app.legs import naked, orphans, overbought, strays
+from app.legs import naked, orphans, overbought, overnight, strays
 from app.notice import ABSENT_READS, Notice, Severity, facts_of, what
 from app.order import MOVES, Order, OrderStatus
 from app.outbox import drain, post
@@ -51,6 +51,7 @@ class Report:
     doubled: list[str] = field(default_factory=list)
     positions: str | None = None
     naked: list[str] = field(default_factory=list)
+    overnight: list[str] = field(default_factory=list)
     overbought: list[str] = field(default_factory=list)
     legs_cancelled: int = 0
     covers_cancelled: int = 0
@@ -61,8 +62,8 @@ class Report:
     def clean(self) -> bool:
         """True where ledger and book agree, nothing is in doubt and nothing stands unprotected."""
         read = self.book is None and self.positions is None
-        wrong = self.in_doubt or self.strangers or self.missing or self.doubled or self.naked or self.overbought
-        return read and not wrong
+        bare = self.naked or self.overnight or self.overbought
+        return read and not (self.in_doubt or self.strangers or self.missing or self.doubled or bare)
 
     def document(self) -> dict[str, object]:
         return asdict(self) | {"clean": self.clean}
@@ -213,6 +214,23 @@ class _Run:
             text = f"{entry.units} units of {what(entry.order)} stand open without a stop-loss. Protect or close them."
             self._tell(f"naked:{entry.order.key}:{entry.units}:{entry.stops}", text, entry.order)
 
+        self._watch_overnight(positions, book)
+
+    def _watch_overnight(self, positions: Sequence[Position], book: Sequence[BookRow]) -> None:
+        """Rings once a day and size for a position of ours that came over from an earlier day and has no stop-loss."""
+        bare = overnight(positions, book)
+        if not bare:
+            return
+        ours = {one.ticket.symbol for one in self._desk.ledger.orders(self._deadline) if one.ticket and _opened(one)}
+        for one in bare:
+            if one.symbol in ours:
+                self.report.overnight.append(f"{one.symbol}-{one.product}")
+                text = (
+                    f"{one.units} {one.symbol} ({one.product}) of an earlier day stand open without a stop-loss: "
+                    "legs end with the day they were placed on. Protect or close them."
+                )
+                self._tell(f"overnight:{self._today}:{one.symbol}-{one.product}:{one.units}", text)
+
     def _leaving(self) -> set[str]:
         """What is being closed at this moment: its legs went first, and the next run judges what is left of it."""
         recent = self._desk.ledger.account(self._deadline).recent
@@ -295,6 +313,11 @@ def _step_of_absence(order: Order, valid: bool, final: bool, now: datetime) -> O
     if order.absent_reads == ABSENT_READS - 1 and now - _submitted_at(order) < ABSENCE_TAKES:
         return None  # readings in quick succession prove less than a minute does
     return order.absent(now, f"not found in {order.absent_reads + 1} readings of the order book")
+
+
+def _opened(order: Order) -> bool:
+    """Whether it opened something, or may have: at the end of its day nobody may have looked any more."""
+    return order.ticket is not None and not order.ticket.covers and (order.filled_quantity > 0 or order.in_flight)
 
 
 def _submitted_at(order: Order) -> datetime:

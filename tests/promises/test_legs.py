@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -195,6 +195,26 @@ def test_units_that_were_filled_without_a_leg_of_their_own_are_named(gate: Gatew
     cancel_by_hand(gate, *legs(gate))
     gate.account.exchange.set_liquidity(0)
     assert reconcile(gate)["naked"] == [key]
+
+
+def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day(tmp_path: Path) -> None:
+    ahead = timedelta()
+    with simulated_account(now=lambda: datetime.now(UTC) + ahead) as account, house(tmp_path, account) as gate:
+        said = gate.send(productType="MARGIN", expiry="MONTHLY").json
+        other = gate.send(productType="MARGIN", expiry="MONTHLY", optionType="PE").json
+        hand = gate.desk.symbols.lookup_symbol(said["symbol"].replace("26000CE", "26100CE"))
+        assert hand is not None
+        gate.account.exchange.fill(by_hand(gate, hand.symbol))
+        place = f"{other['symbol']}-MARGIN"
+        for days in (1, 2):
+            ahead = timedelta(days=days)
+            later(gate, timedelta(days=1))
+            assert net(gate) == -65
+            gate.account.exchange.attach({"positionId": place, "stopLoss": 20, "takeProfit": 0, "legType": 1})
+            for _ in range(2):
+                report = reconcile(gate)
+                assert (report["overnight"], report["clean"]) == ([f"{said['symbol']}-MARGIN"], False)
+            assert told(gate, "overnight") == ["CRITICAL"] * days
 
 
 # -- and they do not outlive it

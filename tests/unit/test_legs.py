@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.contract import BookRow
-from app.legs import Naked, Trim, legs_of, naked, orphans, overbought, strays, trimmed, units_of_legs
+from app.legs import (
+    Naked,
+    Overnight,
+    Trim,
+    legs_of,
+    naked,
+    orphans,
+    overbought,
+    overnight,
+    strays,
+    trimmed,
+    units_of_legs,
+)
 from app.order import Order, OrderStatus
 from tests.builders import NOW, SYMBOL, a_book_row, a_position, a_ticket, an_order
 
@@ -291,3 +303,33 @@ def test_the_legs_of_an_order_are_found_by_its_id_at_the_broker() -> None:
     book = [entry_row(1), stop(11), target(12), stop(13, 2), stop(14, None)]
     assert ids(legs_of(an_entry(1), book)) == ["11", "12"]
     assert legs_of(an_order(), book) == []
+
+
+# -- positions of an earlier day
+
+
+@pytest.mark.parametrize(
+    ("net", "book", "units"),
+    [
+        (-65, [], 65),
+        (65, [], 65),
+        (0, [], 0),
+        (-65, [stop(11, None)], 0),  # somebody protected it by hand
+        (-130, [stop(11, None)], 65),
+        (-65, [stop(11, None, side="SELL")], 65),
+        (-65, [stop(11, None, status=OrderStatus.CANCELLED)], 65),
+        (-65, [entry_row(1), stop(11)], 0),  # it is of today, whatever protects it
+        (-65, [entry_row(1)], 0),
+        (-130, [entry_row(1), stop(11)], 65),
+        (-130, [entry_row(1)], 65),  # the other half is the naked entry's
+        (-65, [cover_row(2, filled_quantity=65)], 65),  # of two lots one is left
+        (0, [cover_row(2, filled_quantity=65)], 0),
+        (65, [cover_row(2, filled_quantity=65)], 0),
+    ],
+)
+def test_a_position_of_an_earlier_day_is_bare_by_what_no_stop_loss_closes(
+    net: int, book: list[BookRow], units: int
+) -> None:
+    found = overnight([a_position(net)], book)
+    assert found == ([Overnight(SYMBOL, "INTRADAY", units)] if units else [])
+    assert overnight([a_position(-65, "MARGIN")], book) == [Overnight(SYMBOL, "MARGIN", 65)]
