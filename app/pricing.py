@@ -51,6 +51,8 @@ def limit_price(side: Side, quote: Quote, contract: Contract, rules: PriceRules)
             price = max(price, tick_up(contract.lower_band, tick))
     _check_band("last price", quote.ltp, contract)
     _check_band("limit price", price, contract)
+    if price < tick:
+        raise Denied(Reason.OUTSIDE_PRICE_BAND, f"the day's band leaves no price of one tick, {plain(tick)}")
     return price
 
 

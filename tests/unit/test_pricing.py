@@ -298,3 +298,10 @@ def test_an_option_at_its_last_tick_cannot_be_sold_with_a_profit_to_take() -> No
     with pytest.raises(Denied) as caught:
         legs(an_alert(), a_quote("0.05", "0.05", "0.05"), a_contract(), price_rules())
     assert caught.value.reason is Reason.WRONG_SIDE_TAKE_PROFIT
+
+
+def test_a_band_that_ends_below_the_tick_leaves_no_price_at_all() -> None:
+    contract = a_contract(lower_band=Decimal(0), upper_band=Decimal("0.01"))
+    with pytest.raises(Denied) as caught:
+        limit_price(Side.BUY, a_quote("0.01", "0.01", "0.01"), contract, price_rules())
+    assert caught.value.reason is Reason.OUTSIDE_PRICE_BAND
