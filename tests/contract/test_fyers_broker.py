@@ -12,6 +12,7 @@ from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply, swall
 
 from app.adapters.fyers import FyersBroker, Transport
 from app.adapters.fyers import broker as broker_module
+from app.adapters.fyers.pace import Pace, PacedTransport
 from app.alert import Product, Side
 from app.contract import Position
 from app.deadline import CONNECT, PLACE_TAIL, RECORD
@@ -370,6 +371,17 @@ def test_a_read_that_brings_nothing_says_so_within_its_deadline(broker, simulato
     simulator.fault(read, fault)
     assert refusal(read, broker).reason is Reason.BROKER_DOWN
     assert len(simulator.log) == calls
+
+
+def test_a_read_that_gets_no_turn_does_not_say_that_fyers_is_down(simulator, tokens):
+    transport = PacedTransport(Pace(per_second=1))
+    broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
+    broker.positions(within(1))
+    with pytest.raises(NotNow) as refused:
+        broker.order_book(within(0.5))
+    transport.close()
+    assert refused.value.reason is Reason.BROKER_BUSY
+    assert len(simulator.log) == 1
 
 
 @pytest.mark.parametrize("read", READS)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from app.adapters.fyers import rows
 from app.adapters.fyers.classify import PLACE, TOKEN_CODES, OrderCall, cancelling, classify, exiting, modifying
 from app.adapters.fyers.json_text import Body, read_object, whole
+from app.adapters.fyers.pace import NoTurn
 from app.adapters.fyers.payload import order_payload, resize_payload
 from app.adapters.fyers.sdk import Model, Wire
 from app.adapters.fyers.shared import Shared
@@ -211,7 +212,8 @@ class FyersBroker:
 
     def _body(self, reply: Reply | CallFailed, token: Token) -> Body | _Fault:
         if isinstance(reply, CallFailed):
-            return _Fault(Reason.BROKER_DOWN, reply.why, again=True)
+            reason = Reason.BROKER_BUSY if isinstance(reply, NoTurn) else Reason.BROKER_DOWN
+            return _Fault(reason, reply.why, again=True)
         body = read_object(reply.body) or {}
         if reply.status == 200 and body.get("s") == "ok":
             return body
