@@ -33,20 +33,29 @@ def _reconcile(args: argparse.Namespace) -> int:
     desk = bootstrap(config)
     with desk.resources:
         report = reconcile(desk, Deadline(time.monotonic, _PATIENCE), after_close=args.after_close)
-    print(json.dumps(report.document()) if args.json else _sentences(report))
+    print(json.dumps(report.document()) if args.json else in_words(report))
     return 0 if report.clean else 1
 
 
-def _sentences(report: Report) -> str:
+def in_words(report: Report) -> str:
+    """What a human wants to know of a run, a line each."""
     lines = [f"{report.looked_at} orders looked at"]
     lines += [f"{count} moved from {move}" for move, count in report.moved.items()]
     if report.book is not None:
         lines.append(f"the order book could not be read: {report.book}")
+    if report.positions is not None:
+        lines.append(f"the positions could not be read: {report.positions}")
     found = {
+        "too old to be sent": report.lapsed,
         "in doubt": report.in_doubt,
         "at Fyers with our tag and unknown to the ledger": len(report.strangers),
         "in the ledger and not in the order book": len(report.missing),
         "twice at Fyers": len(report.doubled),
+        "open without a stop-loss": len(report.naked),
+        "of an earlier day open without a stop-loss": len(report.overnight),
+        "on the wrong side: closed more than was open": len(report.overbought),
+        "legs cancelled or made smaller": report.legs_cancelled,
+        "covers cancelled": report.covers_cancelled,
         "notices still waiting": report.notices_waiting,
     }
     lines += [f"{count} {what}" for what, count in found.items() if count]

@@ -1,5 +1,6 @@
 """The commands as a user runs them: in a process of their own."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 
 from app.cli import main, send
 from app.cli.ledger import reason_table
+from app.cli.reconcile import in_words
+from app.reconcile import Report
 from tests.gateway import gateway
 
 REPOSITORY = Path(__file__).parents[2]
@@ -179,3 +182,13 @@ def test_the_readme_lists_every_reason(capsys: pytest.CaptureFixture[str]) -> No
     assert reason_table() in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert main(["reasons"]) == 0
     assert "MARKET_CLOSED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Report)])
+def test_reconcile_says_in_words_whatever_it_found(name: str) -> None:
+    found = {"moved": {"ACCEPTED to FILLED": 7}, "book": "7 rows", "positions": "7 rows"}
+    usual = getattr(Report(), name)
+    value = found.get(name, ["one"] * 7 if usual == [] else 7)
+    told = in_words(Report(**{name: value}))
+    assert "7" in told or name == "notices_sent"  # good news need not be told
+    assert in_words(Report()) == "0 orders looked at"
