@@ -49,6 +49,15 @@ def _live(stack: ExitStack, account: lab.Account, rows: int) -> dict[str, str] |
         return str(missing)
 
 
+def _service_live(sizes: Sizes) -> Section:
+    with ExitStack() as stack:
+        account = stack.enter_context(lab.broker())
+        settings = _live(stack, account, sizes.rows)
+        if isinstance(settings, str):
+            return Section("Alert to answer, live settings", f"Not measured: {settings}.", [])
+        return service.live(sizes, account, settings)
+
+
 def _start(sizes: Sizes) -> Section:
     with ExitStack() as stack:
         account = stack.enter_context(lab.broker())
@@ -85,6 +94,7 @@ def _trips(sizes: Sizes) -> Section:
 
 MEASURES: dict[str, Measure] = {
     "service": service.measure,
+    "live": _service_live,
     "start": _start,
     "imports": _imports,
     "memory": _memory,

@@ -1,10 +1,10 @@
 """Alert to answer: the gateway beside the floor, turn by turn, and beside the time that the broker itself takes."""
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench import lab, load
 from bench.figures import Figure, Section, percentile
@@ -15,6 +15,10 @@ HOW = (
     "gunicorn with one worker, sixteen threads; SQLite ledger; broker, servers and sender share the machine. From the "
     "alert's first byte to the answer's last. *Added* is that less the median that the broker's own three calls take "
     "on the bare socket, quote and positions side by side and then the order."
+)
+LIVE = (
+    "The same with BROKER=fyers and Firestore, Cloud Storage and Pub/Sub as emulators on loopback, which share the "
+    "machine: Google's Firestore emulator alone takes milliseconds for a commit. It is the processor time that counts."
 )
 
 
@@ -53,33 +57,61 @@ def measure(sizes: Sizes) -> Section:
     return Section("Alert to answer", HOW, figures)
 
 
+def live(sizes: Sizes, account: lab.Account, settings: Mapping[str, str]) -> Section:
+    """The same with the live settings, one by one, against a broker without latency."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        floor = stack.enter_context(lab.served(lab.FLOOR, lab.floor_settings(account), folder / "floor.log"))
+        ours = stack.enter_context(lab.served(lab.GATEWAY, settings, folder / "ours.log"))
+        for server in (floor, ours):
+            load.send(server.port, WARM_UP, may_refuse=True)
+        both, _ = _turns(floor, ours, account, sizes.alerts[0.0, 1] // 4, 1, sizes.rounds)
+    first, second = both
+    rows = _percentiles("live, one by one", second, first)
+    rows.append(Figure("live, one by one: CPU an alert", "ms", second.cpu, first.cpu))
+    return Section("Alert to answer, live settings", LIVE, rows)
+
+
 def _against(latency: float, sizes: Sizes) -> list[Figure]:
     figures = []
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
         account = stack.enter_context(lab.broker(latency))
         floor = stack.enter_context(lab.served(lab.FLOOR, lab.floor_settings(account), folder / "floor.log"))
         ours = stack.enter_context(lab.served(lab.GATEWAY, lab.settings_of(account, folder), folder / "ours.log"))
         for server in (floor, ours):
             load.send(server.port, WARM_UP, 8)
         for at_once in sorted({at_once for late, at_once in sizes.alerts if late == latency}):
-            both = [Side(floor), Side(ours)]
-            broker: list[float] = []
-            for turn in range(sizes.rounds):
-                broker += load.broker_alone(account, 10)
-                for side in both if turn % 2 == 0 else both[::-1]:
-                    side.turn(sizes.alerts[latency, at_once] // sizes.rounds, at_once)
+            alerts = sizes.alerts[latency, at_once]
+            both, broker = _turns(floor, ours, account, alerts, at_once, sizes.rounds)
             figures += _rows(latency, at_once, both, percentile(broker, 0.5))
     return figures
+
+
+def _turns(
+    floor: lab.Served, ours: lab.Served, account: lab.Account, alerts: int, at_once: int, rounds: int
+) -> tuple[list[Side], list[float]]:
+    """What both took, and in between the broker by itself."""
+    both = [Side(floor), Side(ours)]
+    broker: list[float] = []
+    for turn in range(rounds):
+        broker += load.broker_alone(account, 10)
+        for side in both if turn % 2 == 0 else both[::-1]:
+            side.turn(alerts // rounds, at_once)
+    return both, broker
+
+
+def _percentiles(case: str, ours: Side, floor: Side) -> list[Figure]:
+    return [
+        Figure(f"{case}: {name}", "ms", ours.at(share), floor.at(share), note=f"of {len(ours.took):,} alerts")
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
+    ]
 
 
 def _rows(latency: float, at_once: int, both: Sequence[Side], broker: float) -> list[Figure]:
     floor, ours = both
     case = f"{latency * 1000:.0f} ms broker, {'one by one' if at_once == 1 else f'{at_once} at once'}"
-    rows = [
-        Figure(f"{case}: {name}", "ms", ours.at(share), floor.at(share), note=f"of {len(ours.took):,} alerts")
-        for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
-    ]
+    rows = _percentiles(case, ours, floor)
     if at_once == 1:
         held = {"p50": (0.5, 3.0, 2.0), "p99": (0.99, 10.0, 3.0)}
         rows += [
