@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,32 @@ def test_each_change_of_the_verdict_is_told_and_so_is_a_change_back(gate: Gatewa
     assert [one["severity"] for one in told] == ["INFO", "CRITICAL", "INFO", "CRITICAL"]
     assert "because: trading state: HALTED by operator (lunch)" in told[1]["text"]
     assert "because: broker: " in told[3]["text"]
+
+
+def test_it_is_told_anew_when_something_else_fails_and_not_when_the_same_says_it_otherwise(
+    gate: Gateway, ours: Phone
+) -> None:
+    for reason in ("lunch", "still lunch"):
+        gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": reason})
+        preflight(gate)
+    gate.account.fault("positions", Fault(FaultKind.DROP, times=None))
+    preflight(gate)
+    because = [one["text"].partition("because: ")[2] for one in ours.told if one["kind"] == "preflight"]
+    assert [text[:13] for text in because] == ["trading state", "broker: Fyers"]
+
+
+def test_changes_of_yesterday_make_no_second_message_today(tmp_path: Path, gate: Gateway, ours: Phone) -> None:
+    with gateway(tmp_path, gate.account, NOTIFICATION_URL=ours.url) as other:
+        preflight(gate)
+        for state in ("HALTED", "ACTIVE"):
+            gate.operate("POST", "/trading-state", {"state": state, "reason": "a test"})
+            preflight(gate)
+        today = gate.desk.clock.now()
+        for seconds, one in enumerate((gate, other)):
+            at(one, today + timedelta(days=1, seconds=seconds))
+            preflight(one)
+    told = [one["facts"]["verdict"] for one in ours.told if one["kind"] == "preflight"]
+    assert told == ["ready", "not ready", "ready", "ready"]
 
 
 def test_another_instance_does_not_tell_it_again(tmp_path: Path, gate: Gateway, ours: Phone) -> None:
