@@ -54,10 +54,11 @@ class Served:
         return sum(_cpu_ms(process) for process in ([self.worker, self.master] if all_of_it else [self.worker]))
 
     def memory(self) -> dict[str, float]:
-        """Megabytes of the worker: resident, and with what it shares with its master counted by halves."""
+        """Megabytes of the worker: resident; with what others share counted in part; and no file, what it has made."""
         rollup = Path(f"/proc/{self.worker}/smaps_rollup").read_text().splitlines()[1:]
         kilobytes = {line.partition(":")[0]: int(line.split()[1]) for line in rollup}
-        return {"rss_mb": kilobytes["Rss"] * 1024 / 1e6, "pss_mb": kilobytes["Pss"] * 1024 / 1e6}
+        names = {"rss_mb": "Rss", "pss_mb": "Pss", "own_mb": "Anonymous"}
+        return {name: kilobytes[field] * 1024 / 1e6 for name, field in names.items()}
 
 
 def _cpu_ms(process: int) -> float:
