@@ -46,14 +46,12 @@ class Exposure:
             row.symbol == symbol and row.side == Side.SELL and row.ours and row.working for row in self.book or ()
         )
 
-    def covers_working(self, symbol: str, product: Product, side: Side = Side.BUY, ours: bool = False) -> int:
-        """Units that orders already in the book, or those of ours among them, will close; legs are not counted."""
+    def covers_working(self, symbol: str, product: Product, side: Side = Side.BUY) -> int:
+        """Units that orders already in the book will close, protective legs not counted."""
         return sum(
             row.working
             for row in self.book or ()
-            if (row.symbol, row.side, row.product) == (symbol, side, product)
-            and row.parent_id is None
-            and (row.ours or not ours)
+            if (row.symbol, row.side, row.product) == (symbol, side, product) and row.parent_id is None
         )
 
 

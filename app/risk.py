@@ -288,8 +288,7 @@ def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None
             Reason.POSITION_UNKNOWN,
             f"a cover of {covering} {ticket.symbol} was sent moments ago and the order book does not show it yet",
         )
-    ours = exposure.covers_working(ticket.symbol, ticket.product, ticket.side, ours=True)
-    room = max(0, units - ours - covering - ticket.quantity)
+    room = max(0, left - ticket.quantity)
     if units_of_legs(exposure.book or (), ticket.symbol, ticket.product, ticket.side) > room:
         raise NeedsRoom(room)
 

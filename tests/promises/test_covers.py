@@ -51,7 +51,7 @@ from app.square_off import square_off
 from tests.gateway import Gateway, alert
 from tests.instances import house, simulated_account
 
-HISTORIES = int(os.environ.get("COVER_HISTORIES", "150"))
+HISTORIES = int(os.environ.get("COVER_HISTORIES", "100"))
 SEED = os.environ.get("COVER_SEED")
 STEPS = 24
 BOOK_LATE = 25.0  # seconds that an order may be missing from the book, and those it may be taken late:

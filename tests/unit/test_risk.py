@@ -626,11 +626,12 @@ def test_a_cover_of_a_short_that_turned_into_another_products_is_put_off() -> No
     short=st.integers(1, 9),
     legs=st.integers(0, 9),
     working=st.integers(0, 2),
+    tag=st.sampled_from(["tvaaaaaaaaaaaaaaaaaa", "untagged"]),  # a cover of ours, or what is left of a square-off
     hidden=st.integers(0, 2),
     asked=st.integers(1, 9),
 )
 def test_covers_and_legs_together_are_never_more_than_the_short(
-    short: int, legs: int, working: int, hidden: int, asked: int
+    short: int, legs: int, working: int, tag: str, hidden: int, asked: int
 ) -> None:
     """A cover is let through where there is room for it, and where there is none it says how much the legs may keep."""
     entry = a_book_row(status=OrderStatus.FILLED, quantity=650, filled_quantity=650)
@@ -641,7 +642,7 @@ def test_covers_and_legs_together_are_never_more_than_the_short(
             entry,
             a_book_row(broker_order_id="2", **leg, stop_price=Decimal(190)),
             a_book_row(broker_order_id="3", **leg),
-            a_book_row(broker_order_id="4", side="BUY", quantity=65 * working, tag="tvaaaaaaaaaaaaaaaaaa"),
+            a_book_row(broker_order_id="4", side="BUY", quantity=65 * working, tag=tag),
         ),
     )
     account = an_account(recent=(sent(1, covers=True, side="BUY", quantity=65 * hidden),))
