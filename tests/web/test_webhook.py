@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.simulator import Fault, FaultKind
+from app.web.health import REMEMBERED
 from tests.gateway import SECRET, Gateway, alert, gateway
 
 
@@ -299,6 +300,18 @@ def test_readiness_says_which_part_fails(gate: Gateway) -> None:
     assert ready.status_code == 503
     assert ready.json["checks"]["broker"].startswith("failing: ")
     assert ready.json["checks"]["ledger"] == "ok"
+
+
+def test_whoever_asks_for_readiness_the_broker_is_asked_once_in_ten_seconds(gate: Gateway) -> None:
+    client, monotonic, ahead = gate.app.test_client(), gate.desk.clock.monotonic, [0.0]
+    gate.desk.clock.monotonic = lambda: monotonic() + ahead[0]  # type: ignore[method-assign]
+    assert client.get("/readyz").status_code == 200
+    gate.account.fault("positions", Fault(FaultKind.HTML, status=403, times=None))
+    asked = len(gate.account.log)
+    assert {client.get(path).status_code for path in ("/readyz", "/ready")} == {200}
+    assert len(gate.account.log) == asked
+    ahead[0] = REMEMBERED
+    assert client.get("/readyz").status_code == 503
 
 
 def test_other_routes_and_methods_are_answered_in_json(gate: Gateway) -> None:
