@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from bench.floor import HEADERS
 from bench.lab import SECRET, Account, order_of_the_floor
 
-TIMEOUT = 5.0  # seconds
+TIMEOUT = 30.0  # seconds; more than the gateway takes even on a machine that stands still for a while
 _number = itertools.count()
 
 
