@@ -61,17 +61,18 @@ def ask(
 
 
 def test_a_flood_from_one_address_is_answered_429_and_the_alert_from_that_very_address_is_not(server: Server) -> None:
-    over, done = Counter[int](), threading.Event()
+    said: list[int] = []
+    done = threading.Event()
 
     def flood() -> None:
         while not done.is_set():
-            over[ask(server, fresh(token="guess-number-0000"), X_Forwarded_For=STRANGER)[0]] += 1
+            said.append(ask(server, fresh(token="guess-number-0000"), X_Forwarded_For=STRANGER)[0])
 
     strangers = [threading.Thread(target=flood) for _ in range(4)]
     for stranger in strangers:
         stranger.start()
     try:
-        while over[429] < 20:
+        while said.count(429) < 20:
             time.sleep(0.01)
         answers = [ask(server, fresh(), X_Forwarded_For=STRANGER) for _ in range(10)]
     finally:
@@ -79,8 +80,8 @@ def test_a_flood_from_one_address_is_answered_429_and_the_alert_from_that_very_a
         for stranger in strangers:
             stranger.join()
     assert [status for status, *_ in answers] == [200] * 10
-    assert set(over) == {401, 429}
-    assert over[401] == STRIKES_PER_MINUTE
+    assert set(said) == {401, 429}
+    assert said.count(401) >= STRIKES_PER_MINUTE  # more only where this took longer than the minute
     assert ask(server, fresh(token="guess-number-0000"), X_Forwarded_For="198.51.100.7")[0] == 401  # another address
 
 
