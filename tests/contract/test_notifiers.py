@@ -428,6 +428,51 @@ def test_of_one_kind_twenty_go_out_in_ten_minutes_and_critical_ones_all(world: W
     assert process.send(notice(24, "denied", W), soon())
 
 
+def test_a_full_ten_minutes_keep_from_a_sink_none_that_the_other_has(world: World, ours: Phone) -> None:
+    with phone() as other:
+        process = world.process(ours, other)
+        other.mood = 503
+        waiting = [notice(number, "denied", W) for number in range(15)]
+        world.post(*waiting)
+        world.minute(process)
+        for number in range(100, 105):
+            process.send(notice(number, "denied", W), soon())
+        assert len(ours.ids) == 20  # no other of this kind for now
+        other.mood = 200
+        assert world.minute(process) == (15, 0)
+    assert other.ids == [one.id for one in waiting]
+
+
+def test_what_a_second_sink_gets_later_is_not_counted_again(world: World, ours: Phone) -> None:
+    with phone() as other:
+        process = world.process(ours, other)
+        other.mood = 503
+        world.post(*(notice(number, "denied", W) for number in range(10)))
+        world.minute(process)
+        other.mood = 200
+        assert world.minute(process) == (10, 0)
+        assert all(process.send(notice(number, "denied", W), soon()) for number in range(10, 20))
+
+
+class Noted:
+    def __init__(self, name: str, order: list[str]) -> None:
+        self.name = name
+        self._order = order
+
+    def push(self, notice: Notice, seconds: float) -> None:
+        self._order.append(self.name)
+        if self.name == "in trouble":
+            raise NotTaken("timed out")
+
+
+def test_a_sink_that_was_in_trouble_is_asked_after_the_others(world: World) -> None:
+    order: list[str] = []
+    process = Fanout([Noted("in trouble", order), Noted("well", order)], world.clock)
+    for number in range(2):
+        process.send(notice(number), soon())
+    assert order == ["in trouble", "well", "well", "in trouble"]
+
+
 def test_many_that_wait_are_told_as_one_that_says_how_many(world: World, ours: Phone) -> None:
     process = world.process(ours)
     world.post(*(notice(number, "denied", W) for number in range(TOGETHER + 17)), notice(99), notice(98, "refused", W))
