@@ -12,7 +12,7 @@ from pathlib import Path
 
 MOST_HISTORIES = {"simulation": 12_000, "simulation over sqlite": 1_000}
 _PART = 50
-_CONTRACT = ("tests/contract/test_firestore_faults.py", "tests/contract/test_ledger.py")
+_CONTRACT = ("tests/contract/test_ledger.py", "tests/contract/test_firestore_faults.py")
 _OF_THE_CONTRACT = (  # the tests in which one process is enough to see a bug
     "ends_in_an_error_once",
     "lost_reply_and_a_rival",
