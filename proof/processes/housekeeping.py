@@ -8,12 +8,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from app.simulator import Fault, FaultKind, Simulator
+from proof.history import Pause
 from proof.processes.doom import Step, steps_of
 from proof.processes.evidence import history_of, wrong_in
-from proof.processes.lab import Lab, LedgerKind, a_lab, an_account, an_office, wait_for_a_quiet_day
+from proof.processes.lab import SCHEDULER, Lab, LedgerKind, a_lab, an_account, an_office, utc_now, wait_for_a_quiet_day
 from proof.processes.nursery import Nursery
 from proof.processes.sender import Sender, an_alert, post
 from proof.result import Result
@@ -51,10 +54,12 @@ class Housekeeping:
             with self._nursery.gateway(settings, output=outputs[2], step=step, trace=trace, ahead=_LATER) as doomed:
                 post(doomed.port, b"", 20, "/tasks/reconcile", OPERATOR)
                 died = doomed.died(0.05)
+            killed_at = utc_now() + timedelta(seconds=_LATER)
             office = stack.enter_context(an_office(settings))
             office.minutes_pass(account, since=_LATER)
             history = history_of(account, office, sender.deliveries, outputs, reconciled=True, slack=SLACK)
-            return died, wrong_in(history, account)
+            next_run = utc_now() + timedelta(seconds=_LATER + SCHEDULER[0])
+            return died, wrong_in(replace(history, pauses=[Pause(killed_at, next_run)]), account)
 
     def _leave_work(
         self, account: Simulator, settings: dict[str, str], sender: Sender, outputs: Sequence[Path]

@@ -30,7 +30,7 @@ from proof.history import Notification
 ROOT = Path(__file__).parents[2]
 SECRET = "canary-kestrel-over-the-weir"  # noqa: S105 - opens nothing; no output may ever hold it
 _QUIET = timedelta(minutes=8)  # reconcile is run as if minutes had passed
-_SCHEDULER = (20, 50, 70, 130, 370)  # seconds from now; the last one is late enough for covers to have lapsed
+SCHEDULER = (20, 50, 70, 130, 370)  # seconds from now; the last one is late enough for covers to have lapsed
 _RUNS = 10
 _names = itertools.count()
 
@@ -142,7 +142,7 @@ class Office:
 
     def minutes_pass(self, account: Simulator, since: float = 0.0) -> None:
         """The scheduler's runs, as the broker is; then one over the final book, when the broker is well again."""
-        for seconds in _SCHEDULER:
+        for seconds in SCHEDULER:
             self.clock.ahead = timedelta(seconds=since + seconds)
             self._reconcile(after_close=False)
         account.clear_faults()
