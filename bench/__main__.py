@@ -80,6 +80,8 @@ def _memory(sizes: Sizes) -> Section:
             "floor": (lab.FLOOR, lab.floor_settings(account), sizes.memory // 10),
             "paper, SQLite": (lab.GATEWAY, lab.settings_of(account, folder), sizes.memory),
         }
+        with lab.served(*sides["paper, SQLite"][:2], folder / "first.log"):
+            pass  # reads the master, and with it loads pandas; from now on it is there
         live = _live(stack, account, sizes.rows)
         if not isinstance(live, str):
             sides["live"] = (lab.GATEWAY, live, sizes.memory)
