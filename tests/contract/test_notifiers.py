@@ -304,6 +304,18 @@ def test_a_sink_that_takes_and_never_answers_is_asked_at_growing_intervals(world
     assert [(at - began) / 60 for at in sink.asked] == [0, 1, 2, 5, 11, 23]
 
 
+@pytest.mark.parametrize(("mood", "times"), [(502, 4), (504, 4), (500, 10), (503, 10)])
+def test_what_a_proxy_may_have_passed_on_comes_at_growing_intervals_and_what_was_turned_away_each_minute(
+    world: World, ours: Phone, mood: int, times: int
+) -> None:
+    ours.mood = mood
+    process = world.process(ours)
+    world.post(notice(1))
+    for _ in range(10):
+        world.minute(process)
+    assert len(ours.arrived) == times
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 def test_the_sink_that_works_gets_each_notice_once_while_the_other_is_down(
     world: World, ours: Phone, restarts: bool
