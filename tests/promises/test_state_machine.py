@@ -189,7 +189,9 @@ class Gateway(RuleBasedStateMachine):
 
     @invariant()
     def every_promise_holds(self):
-        assert check(self.bench.history(reconciled=False)) == []
+        """But one: an entry that the broker gave no legs rings by the next reconcile, and is judged in the end."""
+        found = check(self.bench.history(reconciled=False))
+        assert [violation for violation in found if violation.promise != "I14"] == []
 
 
 Gateway.TestCase.settings = settings(
