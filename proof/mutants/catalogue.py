@@ -430,11 +430,11 @@ MUTANTS: tuple[Mutant, ...] = (
         FIRESTORE,
     ),
     _one(
-        "library-tries-again",
-        "Firestore's library may try a commit again by itself",
+        "lost-race-not-looked-at",
+        "a commit that lost its race is given up without a look at who won, perhaps itself",
         "app.adapters.firestore.store",
-        "batch.commit(retry=None, timeout=",
-        "batch.commit(timeout=",
+        "            raise Again(Reason.LEDGER_CONTENDED, str(error)) from error\n",
+        "            raise NotNow(Reason.LEDGER_CONTENDED) from error\n",
         FIRESTORE,
     ),
     _one(
