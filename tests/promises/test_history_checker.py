@@ -369,3 +369,10 @@ def test_an_order_at_the_broker_that_nobody_knows_of_is_lost(found_after, status
     notices = [rang(f"{KEY}:2")] if rings else [rang(f"{KEY}:duplicate:1")]
     history = History(at(100), [answered(status, key=KEY)], (), [row()], [order], notices)
     assert bool(unheard_of(history)) is lost
+
+
+@pytest.mark.parametrize(("ended", "broken"), [(40, False), (200, True)])
+def test_a_second_firing_has_to_be_told_within_75_seconds(ended, broken):
+    history = History(at(ended), [answered(), again(10)], (), (), [accepted()])
+    told = [violation for violation in check(history) if violation.promise == "I12"]
+    assert bool(told) is broken
