@@ -11,5 +11,4 @@ from app.web import create_app
 config = Config.from_env(os.environ)
 log.configure(config.log_level)
 app = create_app(bootstrap(config), config)
-gc.enable()  # app/server.py has switched it off for the start
 gc.freeze()  # what is loaded now stays for good; the collector need not walk it while an alert waits

@@ -20,8 +20,6 @@ from gunicorn.workers import gthread  # type: ignore[import-untyped]
 
 from app.log import JsonLines
 
-gc.disable()  # until main.py has loaded everything: nothing of it is garbage, and looking takes a tenth of the start
-
 worker_class = "app.server.Worker"
 threads = 16
 timeout = 30
@@ -88,7 +86,11 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         super().init_process()
 
     def load_wsgi(self) -> None:
-        super().load_wsgi()
+        gc.disable()  # nothing of what is loaded is garbage, and looking for some takes a tenth of the start
+        try:
+            super().load_wsgi()
+        finally:
+            gc.enable()
         self._app = self.wsgi
         self._here = threading.local()
         self.wsgi = self._serve

@@ -41,8 +41,8 @@ class Symbols:
     def lookup_symbol(self, symbol: str) -> Contract | None:
         return _BY_SYMBOL.get(symbol)
 
-    def spot_symbol(self, underlying: str, exchange: str | None) -> str:
-        raise NotImplementedError("no alert here says its strike by its place")
+    def spot_symbol(self, underlying: str, exchange: str | None) -> str:  # noqa: ARG002
+        raise AssertionError("the alerts of these stories name their strikes")
 
     def resolve(self, underlying: str, exchange: str | None, expiry: Any, strike: Any, *_: Any, **__: Any) -> Contract:  # noqa: ARG002
         return CONTRACTS[strike]
