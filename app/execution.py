@@ -94,7 +94,7 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         market = reads.result()
     if order.attempt:  # an earlier delivery's attempt counts as not sent; the book has to agree before another one
         market = reads.with_book(market)
-        if market.exposure.shows(order.tag):
+        if order.tag in market.exposure.tags:
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
     with step("price"):
         ticket = _ticket(alert, market, desk, deadline)

@@ -21,9 +21,10 @@ class Exposure:
     realised: Decimal = Decimal(0)
     unresolved: int = 0
 
-    def shows(self, tag: str) -> bool:
-        """Whether the book has this order of ours: one sent a moment ago may be missing from it."""
-        return any(row.tag == tag for row in self.book or ())
+    @property
+    def tags(self) -> frozenset[str]:
+        """Of the orders that the book has: one of ours that was sent a moment ago may be missing from it."""
+        return frozenset(row.tag for row in self.book or ())
 
     def short(self, symbol: str, preferred: Product) -> tuple[Product, int] | None:
         """The short to cover in a contract, with its own product type; the preferred one where there are two."""

@@ -15,6 +15,5 @@ def tick_up(price: Decimal, tick_size: Decimal) -> Decimal:
 
 def plain(amount: Decimal) -> str:
     """The amount as people write it: no exponent, at least two decimals for rupees ("165.15", "120.00")."""
-    exponent = amount.normalize().as_tuple().exponent
-    decimals = max(2, -exponent) if isinstance(exponent, int) else 2
-    return f"{amount:.{decimals}f}"
+    whole, _, fraction = f"{amount:f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0'):0<2}"

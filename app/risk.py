@@ -79,6 +79,10 @@ class Sent:
     underlying: str
     strategy: str | None
 
+    def __hash__(self) -> int:
+        """By the tag alone, which is nearly always enough: each submit looks up what each of them is stored as."""
+        return hash(self.tag)
+
     @property
     def squares_off(self) -> bool:
         """True for the exit of a whole position, which the order book never shows by its tag."""
@@ -126,7 +130,8 @@ class Account:
             underlying=ticket.underlying,
             strategy=order.strategy,
         )
-        recent = (*(one for one in self.recent if at - one.at < keep), sent)[-most:]
+        since = at - keep
+        recent = (*[one for one in self.recent if one.at > since], sent)[-most:]
         premium = self.premium if ticket.covers else self.premium + ticket.premium
         return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
 
@@ -222,26 +227,35 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
     _check_state(ticket, account)
     _check_breaker(ticket, account, now)
     _check_rates(ticket, account, limits, now)
-    unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and not exposure.shows(sent.tag)]
+    unseen = _unseen(account, exposure, now)
     if ticket.covers:
         _check_cover(ticket, unseen, exposure)
     else:
         _check_not_leaving(ticket, unseen)
         lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
-        if exposure.book is None and lots_open + _may_rest(account, limits, now) + ticket.lots > limits.lots_open:
+        if exposure.book is None and lots_open + _may_rest(account, limits, unseen) + ticket.lots > limits.lots_open:
             raise NeedsBook
         _check_entry(ticket, order.strategy, account, limits, lots_open, exposure.realised, now)
 
 
 def entry_unseen(account: Account, symbol: str, exposure: Exposure, now: datetime) -> bool:
     """Whether an entry of that contract went out a moment ago and the order book does not show it yet."""
-    sent = (one for one in account.recent if one.symbol == symbol and not one.covers and one.quantity)
-    return any(now - one.at < BOOK_LAG and not exposure.shows(one.tag) for one in sent)
+    unseen = _unseen(account, exposure, now)
+    return any(one.symbol == symbol and not one.covers and one.quantity for one in unseen)
 
 
-def _may_rest(account: Account, limits: Limits, now: datetime) -> int:
-    """The most lots that older orders of today may still open: those that rest show in the order book alone."""
-    young = sum(sent.quantity > 0 and now - sent.at < BOOK_LAG for sent in account.recent)
+def _unseen(account: Account, exposure: Exposure, now: datetime) -> list[Sent]:
+    """What was sent so lately that the order book may not show it yet, and does not."""
+    since, shown = now - BOOK_LAG, exposure.tags
+    return [sent for sent in account.recent if sent.at > since and sent.tag not in shown]
+
+
+def _may_rest(account: Account, limits: Limits, unseen: list[Sent]) -> int:
+    """The most lots that older orders of today may still open: those that rest show in the order book alone.
+
+    It was not read, so all of the young ones are unseen.
+    """
+    young = sum(sent.quantity > 0 for sent in unseen)
     return max(0, account.orders - young) * limits.lots_per_order
 
 

@@ -250,8 +250,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "counted-twice-is-once",
         "orders of the last seconds that neither book nor positions show are forgotten",
         _RISK,
-        "    unseen = [sent for sent in account.recent if now - sent.at < BOOK_LAG and not exposure.shows(sent.tag)]\n",
-        "    unseen: list[Sent] = []\n",
+        "    unseen = _unseen(account, exposure, now)\n    if ticket.covers:\n",
+        "    unseen: list[Sent] = []\n    if ticket.covers:\n",
     ),
     Mutant(
         "cover-more-than-the-short",

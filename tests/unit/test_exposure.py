@@ -91,9 +91,8 @@ def test_covers_in_the_book_are_counted_without_legs_and_other_products() -> Non
 
 
 def test_the_book_shows_an_order_by_its_tag() -> None:
-    assert Exposure(book=(a_book_row(tag="tvshown"),)).shows("tvshown")
-    assert not Exposure(book=(a_book_row(tag="tvshown"),)).shows("tvhidden")
-    assert not Exposure(book=None).shows("tvshown")
+    assert Exposure(book=(a_book_row(tag="tvshown"),)).tags == {"tvshown"}
+    assert Exposure(book=None).tags == frozenset()
 
 
 def filled(side: str, units: int, product: str = "INTRADAY") -> BookRow:
