@@ -1,21 +1,22 @@
-"""urllib3's connections under one clock: a total for the whole call, and a flag for its first byte.
+"""http.client's connections under one clock: a total for the whole call, and a flag for its first byte.
 
-urllib3 gives each read a time-out of its own, so a server that sends a byte now and then holds a caller for as long as
-it likes. Here the socket gets what is left of the call before every single read and write. And it does not tell whether
-a byte of a failed request left; here that is written down just before it does.
+http.client gives each read a time-out of its own, so a server that sends a byte now and then holds a caller for as long
+as it likes. Here the socket never blocks: what cannot be read or written at once is waited for, each time for no longer
+than what is left of the call. And http.client does not tell whether a byte of a failed request left; here that is
+written down just before it does.
 """
 
 import http.client
 import io
+import select
 import socket
 import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from time import monotonic
-from typing import Any
-
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util import Timeout
-from urllib3.util.wait import wait_for_read
+from typing import Any, TypeVar
 
 from app.adapters.fyers.resolver import Resolver
 from app.deadline import Deadline
@@ -23,21 +24,21 @@ from app.deadline import Deadline
 # A server may close a connection it has kept for a while (5 s is the shortest default in wide use). If it does so while
 # the request is on its way, nobody can tell whether it was read: so an older one is not used again.
 FRESH_SECONDS = 4.0
-_NO_TIME = 0.001  # urllib3 takes no zero; what is over is noticed where the socket is armed
+_NO_TIME = 0.001  # a time-out of zero means something else; what is over is noticed at the next step
+_Part = TypeVar("_Part")
 
 
 class WindowOver(Exception):
     """The time in which the order may be sent was over before its first byte left."""
 
 
-class Call(Timeout):
-    """The clock of one call, handed through urllib3 as its time-out.
+class Call:
+    """The clock of one call.
 
     `connect` covers waiting for a free connection, the name look-up, TCP and TLS; `total` all of it, both in seconds.
     """
 
     def __init__(self, connect: float, total: float, window: Deadline | None, resolver: Resolver) -> None:
-        super().__init__(connect=connect, read=total)
         started = monotonic()
         self.ends = started + total
         self.connected_by = started + min(connect, total)
@@ -47,24 +48,10 @@ class Call(Timeout):
         self.wrote = False
         self._window = window
 
-    def clone(self) -> "Call":
-        """urllib3 copies time-outs; there is one clock for one call."""
-        return self
-
     @property
-    def connect_timeout(self) -> float:
+    def to_connect(self) -> float:
+        """Seconds left of `connect`, and never none."""
         return max(self.connected_by - monotonic(), _NO_TIME)
-
-    @property
-    def read_timeout(self) -> float:
-        return max(self.ends - monotonic(), _NO_TIME)
-
-    def arm(self, sock: socket.socket, until: float | None = None) -> None:
-        """Gives the socket's next step the time that is left. Raises TimeoutError where there is none."""
-        left = (self.ends if until is None else until) - monotonic()
-        if left <= 0:
-            raise TimeoutError
-        sock.settimeout(left)
 
     def about_to_write(self) -> None:
         """Called right before each write. From the first one on, nobody can say that nothing was sent."""
@@ -73,6 +60,26 @@ class Call(Timeout):
                 raise WindowOver
             self.wrote = True
 
+    def step(self, sock: socket.socket, act: Callable[[Any], int], part: Any, event: int) -> int:
+        """One read or write, as soon as the socket takes it. Raises TimeoutError where that is too late."""
+        while True:
+            if (left := self.ends - monotonic()) <= 0:
+                raise TimeoutError
+            try:
+                return act(part)
+            except ssl.SSLWantReadError:
+                _wait(sock, select.POLLIN, left)
+            except ssl.SSLWantWriteError:
+                _wait(sock, select.POLLOUT, left)
+            except BlockingIOError:
+                _wait(sock, event, left)
+
+
+def _wait(sock: socket.socket, event: int, seconds: float) -> None:
+    poll = select.poll()
+    poll.register(sock, event)
+    poll.poll(seconds * 1000)
+
 
 class _TimedReader(io.RawIOBase):
     """A socket's reading end; every read has what is left of the call."""
@@ -80,17 +87,16 @@ class _TimedReader(io.RawIOBase):
     def __init__(self, sock: socket.socket, call: Call) -> None:
         self._sock = sock
         self._call = call
-        self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open until the reply is read
+        self._open = sock.makefile("rb", buffering=0)  # keeps the socket open until the reply is read
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
-        self._call.arm(self._sock)
-        return self._raw.readinto(buffer)
+    def readinto(self, buffer: Any) -> int:
+        return self._call.step(self._sock, self._sock.recv_into, buffer, select.POLLIN)
 
     def close(self) -> None:
-        self._raw.close()
+        self._open.close()
         super().close()
 
 
@@ -104,38 +110,69 @@ class _ReplySocket:
         return io.BufferedReader(self._reader)
 
 
-class _Timed(HTTPConnection):
-    """What plain and TLS connections have in common: one call at a time, under that call's clock."""
+class Connection(http.client.HTTPConnection):
+    """A connection that is kept, plain or TLS: one call at a time, under that call's clock."""
 
-    call: Call
-    last_used: float = 0.0
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        super().__init__(host, port)
+        self.default_port = 80 if tls is None else 443
+        self._tls = tls
+        self._call: Call
+        self._unsent = bytearray()
+        self._used_at = 0.0
 
-    def begin(self, call: Call) -> None:
-        """Takes up a call; a connection that was kept too long is closed and will be opened anew."""
-        self.call = call
-        if self.sock is not None and monotonic() - self.last_used > FRESH_SECONDS:
+    def open(self, call: Call) -> None:
+        """Takes up a call, on a new connection where there is none, or none that can be trusted any more."""
+        self._call = call
+        if self.sock is not None and (monotonic() - self._used_at > FRESH_SECONDS or not _is_quiet(self.sock)):
             self.close()
+        if self.sock is None:
+            self.sock = self._connected()
+
+    def exchange(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """Sends one request; the response as far as its head, for the call that was taken up."""
+        self._unsent.clear()
+        self.request(method, target, body, headers)
+        rest = memoryview(bytes(self._unsent))
+        call, sock = self._call, self.sock
+        call.stage = "sending"
+        call.about_to_write()
+        while rest:
+            rest = rest[call.step(sock, sock.send, rest, select.POLLOUT) :]
+        call.stage = "waiting for the reply"
+        return self.getresponse()
+
+    def release(self) -> None:
+        """The call is over, and its reply was read to the end."""
+        self._used_at = monotonic()
 
     def send(self, data: Any) -> None:
-        """Writes it all, opening the connection first where there is none."""
-        if self.sock is None:
-            self.connect()
-        rest = memoryview(data)
-        while rest:
-            self.call.stage = "sending"
-            self.call.arm(self.sock)
-            self.call.about_to_write()
-            rest = rest[self.sock.send(rest) :]
-        self.call.stage = "waiting for the reply"
+        """What http.client has ready; head and body leave together."""
+        self._unsent += data
 
     def response_class(self, sock: socket.socket, method: str | None = None) -> http.client.HTTPResponse:  # type: ignore[override]  # http.client calls it, and may as well call a function
-        return http.client.HTTPResponse(_ReplySocket(sock, self.call), method=method)  # type: ignore[arg-type]  # typeshed wants a whole socket
+        return http.client.HTTPResponse(_ReplySocket(sock, self._call), method=method)  # type: ignore[arg-type]  # typeshed wants a whole socket
 
-    def _new_conn(self) -> socket.socket:
-        call = self.call
+    def _connected(self) -> socket.socket:
+        sock = self._reached()
+        try:
+            if self._tls is not None:
+                self._call.stage = "in the TLS handshake"
+                sock.settimeout(self._call.to_connect)
+                sock = self._tls.wrap_socket(sock, server_hostname=self.host)
+            sock.setblocking(False)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _reached(self) -> socket.socket:
+        call = self._call
         call.new_connection = True
         call.stage = "looking up the host"
-        addresses = call.resolver.addresses(self.host, self.port or 0, call.connect_timeout)
+        addresses = call.resolver.addresses(self.host, self.port, call.to_connect)
         call.stage = "connecting"
         problem: OSError = OSError("no address")
         for tried, (family, address) in enumerate(addresses):
@@ -143,7 +180,7 @@ class _Timed(HTTPConnection):
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # An address that swallows packets must leave time for the next one.
-                call.arm(sock, monotonic() + (call.connected_by - monotonic()) / (len(addresses) - tried))
+                sock.settimeout(call.to_connect / (len(addresses) - tried))
                 sock.connect(address)
             except OSError as failed:
                 sock.close()
@@ -156,86 +193,84 @@ class _Timed(HTTPConnection):
         raise problem
 
 
-class _PlainConnection(_Timed):
-    pass
+def _is_quiet(sock: socket.socket) -> bool:
+    """Whether it is open and nothing has come that nobody asked for.
+
+    TLS 1.3 sends session tickets on its own; they are read here, and are no sign that the server hung up.
+    """
+    try:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True
+    except OSError:
+        return False
+    return False  # the end, or bytes of somebody's
 
 
-class _TlsConnection(_Timed, HTTPSConnection):
-    @property
-    def is_connected(self) -> bool:
-        """TLS 1.3 sends session tickets on its own; they are no sign that the server hung up."""
-        if self.sock is None:
-            return False
-        if not wait_for_read(self.sock, timeout=0.0):
-            return True
+class Pool:
+    """The connections to one host, so many at once; the one that was used last comes first."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, at_once: int) -> None:
+        self._new = partial(Connection, host, port, tls)
+        self._places = threading.Semaphore(at_once)
+        self._kept: list[Connection] = []
+        self._closed = False
+
+    @contextmanager
+    def opened(self, call: Call) -> Iterator[Connection]:
+        """A connection for one call; it is closed where that fails. Raises TimeoutError where none is free in time."""
+        if not self._places.acquire(timeout=call.to_connect):
+            raise TimeoutError
         try:
-            self.sock.settimeout(0)
-            self.sock.recv(1)
-        except ssl.SSLWantReadError:
-            return True
-        except OSError:
-            return False
-        return False  # the end, or bytes that nobody asked for
-
-    def connect(self) -> None:
-        sock = self._new_conn()
-        self.call.stage = "in the TLS handshake"
-        try:
-            self.call.arm(sock, self.call.connected_by)
-            assert self.ssl_context is not None  # noqa: S101 - the pool was made with one
-            self.sock = self.ssl_context.wrap_socket(sock, server_hostname=self.host)
-        except BaseException:
-            sock.close()
-            raise
-        self.is_verified = True
-
-
-class _TimedPool(HTTPConnectionPool):
-    def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
-        conn.begin(kwargs["timeout"])
-        return super()._make_request(conn, *args, **kwargs)
-
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.last_used = monotonic()
-        super()._put_conn(conn)
-
-    def warm(self, call: Call) -> None:
-        """Opens a connection, unless one is open, and keeps it for the next call."""
-        conn: Any = self._get_conn(timeout=call.connect_timeout)
-        try:
-            conn.begin(call)
-            if conn.sock is None:
-                conn.connect()
-        except BaseException:
-            conn.close()
-            raise
+            link = self._taken()
+            try:
+                link.open(call)
+                yield link
+                link.release()
+            except BaseException:
+                link.close()
+                raise
+            finally:
+                self._keep(link)
         finally:
-            self._put_conn(conn)
+            self._places.release()
 
+    def close(self) -> None:
+        self._closed = True
+        while self._kept:
+            self._kept.pop().close()
 
-class _PlainPool(_TimedPool):
-    ConnectionCls = _PlainConnection
+    def _taken(self) -> Connection:
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return self._new()
 
-
-class _TlsPool(_TimedPool, HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+    def _keep(self, link: Connection) -> None:
+        self._kept.append(link)
+        if self._closed:
+            self.close()
 
 
 class Pools:
     """One pool of connections to each host: so many at once, one TLS context for all of them."""
 
     def __init__(self, at_once: int, tls: ssl.SSLContext) -> None:
-        self._manager = PoolManager(maxsize=at_once, block=True, ssl_context=tls)
-        self._manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-        self._known: dict[str, Any] = {}
+        self._at_once = at_once
+        self._tls = tls
+        self._known: dict[tuple[str, str, int], Pool] = {}
 
-    def to(self, scheme: str, host: str) -> Any:
-        """The pool of a host, with its port where it has one."""
-        place = f"{scheme}://{host}"
+    def to(self, scheme: str, host: str, port: int | None) -> Pool:
+        """The pool of a host. Raises ValueError for a scheme that is not HTTP's."""
+        if scheme not in ("http", "https"):
+            raise ValueError("an address of another scheme")
+        tls = self._tls if scheme == "https" else None
+        place = scheme, host, port or (80 if tls is None else 443)
         if (pool := self._known.get(place)) is None:
-            pool = self._known[place] = self._manager.connection_from_url(place)
+            # Of two threads that make one at the same moment the first one's stays.
+            pool = self._known.setdefault(place, Pool(host, place[2], tls, self._at_once))
         return pool
 
     def close(self) -> None:
-        self._manager.clear()
+        for pool in self._known.values():
+            pool.close()

@@ -4,9 +4,9 @@ A call ends in a `Reply`, whatever it says, or in `CallFailed`, which knows whet
 """
 
 import http.client
-import queue
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,16 +14,14 @@ from time import monotonic
 from urllib.parse import urlencode, urlsplit
 
 import certifi
-import urllib3
 from requests.utils import default_headers
 
-from app.adapters.fyers.connections import Call, Pools, WindowOver
+from app.adapters.fyers.connections import Call, Connection, Pools, WindowOver
 from app.adapters.fyers.resolver import Lookup, Resolver
 from app.deadline import Deadline
 
 MOST_BYTES = 256 * 1024
 CONNECTIONS = 32
-_CHUNK = 64 * 1024
 
 
 class CallFailed(Exception):
@@ -63,7 +61,7 @@ class Reply:
 class Transport:
     """One set of connections for all calls and threads; make it in the process that uses it, after any fork.
 
-    urllib3 by itself: a session of requests would spend more time on a call than all the rest of it, on cookies,
+    http.client by itself: a session of requests, as the SDK has one, takes four times as long for a call, for cookies,
     redirects and proxies that have no place here. Its headers are sent all the same, as the SDK would send them.
     """
 
@@ -100,19 +98,11 @@ class Transport:
         try:
             where = urlsplit(url)
             query = urlencode(params) if params else where.query
-            response = self._pools.to(where.scheme, where.netloc).urlopen(
-                method,
-                f"{where.path or '/'}?{query}" if query else where.path or "/",
-                body=body,
-                headers={**self._headers, **headers},
-                timeout=call,
-                pool_timeout=call.connect_timeout,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-            )
-            content = _content(response, call, most)
+            target = f"{where.path or '/'}?{query}" if query else where.path or "/"
+            with self._pools.to(where.scheme, where.hostname or "", where.port).opened(call) as link:
+                response = link.exchange(method, target, body, {**self._headers, **headers})
+                call.stage = "reading the reply"
+                content = _content(response, link, most)
         except Exception as problem:  # noqa: BLE001 - whatever it was, what counts is whether a byte left
             why = _words(problem, call)
         else:
@@ -126,8 +116,10 @@ class Transport:
             return False
         try:
             where = urlsplit(url)
-            self._pools.to(where.scheme, where.netloc).warm(Call(seconds, seconds, None, self._resolver))
-        except (OSError, urllib3.exceptions.HTTPError):
+            call = Call(seconds, seconds, None, self._resolver)
+            with self._pools.to(where.scheme, where.hostname or "", where.port).opened(call):
+                pass  # it is kept for the next call
+        except OSError:
             return False
         return True
 
@@ -147,33 +139,52 @@ class _TooLarge(Exception):
     pass
 
 
-def _content(response: urllib3.BaseHTTPResponse, call: Call, most: int) -> bytes:
-    call.stage = "reading the reply"
-    content = bytearray()
+class _Packed(Exception):
+    pass
+
+
+def _content(response: http.client.HTTPResponse, link: Connection, most: int) -> bytes:
+    """The whole body, unpacked. What has not ended with it may not be there when the next call comes."""
     try:
-        while part := response.read(_CHUNK, decode_content=True):
-            content += part
-            if len(content) > most:
-                raise _TooLarge
+        content = response.read(most + 1)
+        if len(content) <= most and response.length:
+            raise http.client.IncompleteRead(content, response.length)
+        if packed := response.headers.get("content-encoding", "identity").lower().removeprefix("identity"):
+            content = _unpacked(content, packed, most)
+        if len(content) > most:
+            raise _TooLarge
+        if not response.isclosed():
+            link.close()
     finally:
-        response.close()  # an unfinished one, and its connection; one that was read to its end has given it back
-        response.release_conn()
-    return bytes(content)
+        response.close()
+    return content
+
+
+def _unpacked(content: bytes, how: str, most: int) -> bytes:
+    """Nobody asked for a packed reply; the two forms that every server knows are read all the same."""
+    if how not in ("gzip", "x-gzip", "deflate"):
+        raise _Packed
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)  # tells gzip from zlib by itself
+    try:
+        unpacked = unpacking.decompress(content, most + 1)
+    except zlib.error:
+        raise _Packed from None
+    if not unpacking.eof and len(unpacked) <= most:
+        raise _Packed
+    return unpacked
 
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (WindowOver, "the time to send the order was over"),
     (_TooLarge, "the reply is too large"),
-    (queue.Empty, "timed out"),
     (TimeoutError, "timed out"),
     (socket.gaierror, "the host was not found"),
     (ConnectionRefusedError, "the connection was refused"),
     (ssl.SSLError, "TLS failed"),
     (ConnectionError, "the connection broke"),
     (http.client.IncompleteRead, "the reply was cut short"),
-    (urllib3.exceptions.IncompleteRead, "the reply was cut short"),
     (http.client.HTTPException, "the reply is not HTTP"),
-    (urllib3.exceptions.DecodeError, "the reply cannot be unpacked"),
+    (_Packed, "the reply cannot be unpacked"),
 )
 
 
