@@ -33,7 +33,7 @@ log = logging.getLogger("gateway.bootstrap")
 
 WARM_UP = 8.0  # seconds
 FIRST_CALLS = 2  # an alert asks the broker for quote and positions side by side
-READERS = 32  # an alert reads four things side by side; most of a reader's time is waiting
+READERS = 64  # an alert reads up to four things side by side, sixteen alerts at once; most of the time is waiting
 
 
 def bootstrap(config: Config, clock: Clock | None = None) -> Desk:
@@ -70,7 +70,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     symbols = _symbols(config, calendar, clock)
     return Desk(
         account=config.account,
-        broker=FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or ""),
+        broker=FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers),
         ledger=ledger,
         symbols=symbols,
         notifier=notifier,
@@ -80,6 +80,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
         limits=config.limits,
         ages=config.ages,
         readers=readers,
+        beside_claim=readers if _is_far(config.ledger_url) else None,
         resources=resources,
         tokens=tokens,
         login=login,
@@ -117,7 +118,7 @@ def _open_notifiers(
 
 def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = None) -> Ledger:
     """The ledger that LEDGER_URL names; closed with the resources. One far away is connected by `beside`, or now."""
-    if config.ledger_url.startswith("firestore:"):
+    if _is_far(config.ledger_url):
         return _open_firestore(config.ledger_url, resources, beside)
     from app.adapters.sqlite import SqliteLedger
 
@@ -125,6 +126,10 @@ def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = 
     ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))))
     resources.callback(ledger.close)
     return ledger
+
+
+def _is_far(ledger_url: str) -> bool:
+    return ledger_url.startswith("firestore:")
 
 
 def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> Ledger:

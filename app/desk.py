@@ -32,6 +32,8 @@ def _untold(deadline: Deadline) -> datetime | None:  # noqa: ARG001
 class Desk:
     """`account` names the broker account within keys; `readers` runs reads side by side and owns no effect.
 
+    `beside_claim` runs what an alert reads while its claim is under way; where a claim takes no round trip it is
+    cheaper to read when the claim is made, and there is none.
     `resources` holds what has to be closed at the end: connections, files, threads. Paper trading has no `login`.
     `relay` is where notices from a Pub/Sub subscription go on to; None without such an address. `server_time` is the
     time at the broker, None where its answers do not say; it raises NotNow.
@@ -48,6 +50,7 @@ class Desk:
     limits: Limits
     ages: AgeRules
     readers: Executor
+    beside_claim: Executor | None
     resources: ExitStack
     tokens: TokenSource
     login: Login | None

@@ -191,3 +191,8 @@ class Denied(AlertError):
 
 class NotNow(AlertError):
     """Nothing was sent and another try can help; the alert stays as it was."""
+
+
+def without_positions(problem: NotNow) -> NotNow:
+    """The same where it was the positions, or the order book, that could not be read: they decide how much is sent."""
+    return NotNow(Reason.POSITION_UNKNOWN) if problem.reason is Reason.BROKER_DOWN else problem

@@ -3,8 +3,8 @@
 Reads only: whatever is still under way when the request ends is left to its own time-out and harms nobody.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,7 +15,7 @@ from app.calendar import ist_day
 from app.contract import BookRow, Contract, Position, Quote
 from app.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.desk import Desk
-from app.errors import NotNow, Reason
+from app.errors import NotNow, Reason, without_positions
 from app.exposure import Exposure, expose, positions_lag
 from app.ticket import BuyMode
 
@@ -41,17 +41,17 @@ class MarketReads:
         self._desk = desk
         self._deadline = deadline
         self._covers = may_cover(alert, desk.tickets.buy_mode)
-        self._priced = self._start(lambda: _contract_and_quote(alert, desk, deadline))
-        self._positions = self._start(self._read_positions)
-        self._book = self._start(self._read_book) if self._covers else None
+        self._book = self._wait_for(desk.readers, self._read_book) if self._covers else None
+        self._priced = self._wait_for(desk.beside_claim, lambda: _priced(alert, desk, deadline))
         doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
-        self._unresolved = self._start(lambda: desk.ledger.unresolved(doubted, deadline.within(MARKET_READ)))
+        self._unresolved = self._wait_for(
+            desk.beside_claim, lambda: desk.ledger.unresolved(doubted, deadline.within(MARKET_READ))
+        )
 
     def result(self) -> Market:
         """Waits for all of them. Raises Denied or NotNow as the first that failed says, and OUT_OF_TIME."""
-        contract, quote = self._wait(self._priced)
-        positions = self._wait(self._positions)
-        book = self._wait(self._book) if self._book is not None else None
+        contract, quote, positions = self._priced()
+        book = self._book() if self._book is not None else None
         return Market(contract, quote, self._expose(positions, book, contract.symbol))
 
     def with_book(self, market: Market) -> Market:
@@ -66,7 +66,7 @@ class MarketReads:
                 raise NotNow(
                     Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled"
                 )
-        return expose(positions, book, self._wait(self._unresolved), self._desk.symbols.lookup_symbol)
+        return expose(positions, book, self._unresolved(), self._desk.symbols.lookup_symbol)
 
     def _read_positions(self) -> tuple[Position, ...]:
         with _or_position_unknown():
@@ -76,14 +76,19 @@ class MarketReads:
         with _or_position_unknown():
             return self._desk.broker.order_book(self._deadline.within(MARKET_READ))
 
-    def _start(self, read: Callable[[], _Read]) -> "Future[_Read]":
-        return self._desk.readers.submit(read)
+    def _wait_for(self, executor: Executor | None, read: Callable[[], _Read]) -> Callable[[], _Read]:
+        """What waits for the read: it starts now where somebody runs it, and else when it is waited for."""
+        if executor is None:
+            return read
+        reading = executor.submit(read)
 
-    def _wait(self, read: "Future[_Read]") -> _Read:
-        try:
-            return read.result(timeout=max(0.0, self._deadline.left()))
-        except TimeoutError:
-            raise NotNow(Reason.OUT_OF_TIME) from None
+        def waited() -> _Read:
+            try:
+                return reading.result(timeout=max(0.0, self._deadline.left()))
+            except TimeoutError:
+                raise NotNow(Reason.OUT_OF_TIME) from None
+
+        return waited
 
 
 @contextmanager
@@ -92,16 +97,15 @@ def _or_position_unknown() -> Iterator[None]:
     try:
         yield
     except NotNow as problem:
-        if problem.reason is Reason.BROKER_DOWN:
-            raise NotNow(Reason.POSITION_UNKNOWN) from problem
-        raise
+        raise without_positions(problem) from problem
 
 
-def _contract_and_quote(alert: Alert, desk: Desk, deadline: Deadline) -> tuple[Contract, Quote]:
+def _priced(alert: Alert, desk: Desk, deadline: Deadline) -> tuple[Contract, Quote, tuple[Position, ...]]:
+    """The contract and its quote, and beside that the positions."""
     spot = None
     if isinstance(alert.strike, Moneyness):
         symbol = desk.symbols.spot_symbol(alert.underlying, alert.exchange)
-        spot = _quote(symbol, desk, deadline).ltp
+        spot = _quote_of(symbol, desk.broker.quotes([symbol], deadline.within(MARKET_READ)), desk).ltp
     contract = desk.symbols.resolve(
         alert.underlying,
         alert.exchange,
@@ -111,11 +115,12 @@ def _contract_and_quote(alert: Alert, desk: Desk, deadline: Deadline) -> tuple[C
         on=desk.calendar.expiry_floor(desk.clock.now()),
         spot=spot,
     )
-    return contract, _quote(contract.symbol, desk, deadline)
+    quotes, positions = desk.broker.quotes_and_positions([contract.symbol], deadline.within(MARKET_READ))
+    return contract, _quote_of(contract.symbol, quotes, desk), positions
 
 
-def _quote(symbol: str, desk: Desk, deadline: Deadline) -> Quote:
-    quote = desk.broker.quotes([symbol], deadline.within(MARKET_READ)).get(symbol)
+def _quote_of(symbol: str, quotes: Mapping[str, Quote], desk: Desk) -> Quote:
+    quote = quotes.get(symbol)
     if quote is None:
         raise NotNow(Reason.NO_QUOTE, f"Fyers has no quote for {symbol}")
     today = ist_day(desk.clock.now())

@@ -34,6 +34,11 @@ class Broker(Protocol):
     def positions(self, deadline: Deadline) -> tuple[Position, ...]:
         """All net positions. Raises NotNow."""
 
+    def quotes_and_positions(
+        self, symbols: Sequence[str], deadline: Deadline
+    ) -> tuple[dict[str, Quote], tuple[Position, ...]]:
+        """Both, asked for side by side. Raises NotNow, with POSITION_UNKNOWN where only the positions did not come."""
+
     def place(self, order: Order, window: Deadline, deadline: Deadline) -> Outcome:
         """POSTs the order once. Never raises, and writes nothing once the send window is over."""
 

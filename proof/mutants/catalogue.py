@@ -98,10 +98,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "resend-the-unresolved",
         "the adapter tries an order again after any failure of the line",
         "app.adapters.fyers.broker",
-        "        outcome = classify(result, self._secrets(token), PLACE)\n",
+        "        outcome = classify(result, self._line.secrets(token), PLACE)\n",
         "        if isinstance(result, CallFailed):\n"
-        "            result = self._ask(lambda model: model.place_order(payload), token, total, window=window)\n"
-        "        outcome = classify(result, self._secrets(token), PLACE)\n",
+        "            result = self._line.ask(lambda model: model.place_order(payload), token, total, window=window)\n"
+        "        outcome = classify(result, self._line.secrets(token), PLACE)\n",
     ),
     _one(
         "second-attempt-after-429",

@@ -184,6 +184,9 @@ class Fyers:
             return self._cancel(json.loads(body or b"")["id"], total)
         return self._read(url.rpartition("/")[2], params or {}, total)
 
+    def begin(self, url: str, **_: Any) -> None:
+        """No connection is ever at hand."""
+
     # -- orders
 
     def _place(self, payload: dict[str, Any], connect: float, total: float, window: Deadline | None) -> Reply:

@@ -9,7 +9,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from app.adapters.fyers import broker as fyers_broker
+from app.adapters.fyers import read as fyers_read
 from app.adapters.fyers import shared as fyers_shared
 from app.deadline import Deadline
 from app.errors import NotNow
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 @contextmanager
 def one_process_only(world: World) -> Iterator[None]:
     """What the adapter waits for takes real time; here the world's."""
-    real = fyers_broker.time, fyers_broker.random, fyers_shared.Future
-    fyers_broker.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
-    fyers_broker.random = SimpleNamespace(uniform=world.random.uniform)  # type: ignore[assignment]
+    real = fyers_read.time, fyers_read.random, fyers_shared.Future
+    fyers_read.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
+    fyers_read.random = SimpleNamespace(uniform=world.random.uniform)  # type: ignore[assignment]
     fyers_shared.Future = partial(Awaited, world)  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        fyers_broker.time, fyers_broker.random, fyers_shared.Future = real  # type: ignore[misc]
+        fyers_read.time, fyers_read.random, fyers_shared.Future = real  # type: ignore[misc]
 
 
 class Awaited(Future[Any]):

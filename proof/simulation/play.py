@@ -294,7 +294,8 @@ class Play:
 
     def _desk(self) -> Desk:
         tokens = Tokens(self)
-        broker = FyersBroker("APP-200", tokens, self.fyers, "https://api", "https://data")  # type: ignore[arg-type]
+        readers: Any = Readers(self.world)
+        broker = FyersBroker("APP-200", tokens, self.fyers, "https://api", "https://data", readers)  # type: ignore[arg-type]
         broker._shared_positions = SharedByProcess(self.world)  # type: ignore[assignment]
         return Desk(
             account=ACCOUNT,
@@ -307,7 +308,8 @@ class Play:
             tickets=TICKETS,
             limits=self.story.limits,
             ages=AGES,
-            readers=Readers(self.world),  # type: ignore[arg-type]
+            readers=readers,
+            beside_claim=readers,
             resources=ExitStack(),
             tokens=tokens,
             login=None,

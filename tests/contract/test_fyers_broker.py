@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply, swall
 
 from app.adapters.fyers import FyersBroker, Transport
 from app.adapters.fyers import broker as broker_module
+from app.adapters.fyers import read as read_module
 from app.adapters.fyers.pace import Pace, PacedTransport
 from app.alert import Product, Side
 from app.contract import Position
@@ -59,7 +61,7 @@ def transport():
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(broker_module, "BACK_OFF", 0.02)
+    monkeypatch.setattr(read_module, "BACK_OFF", 0.02)
 
 
 @pytest.fixture
@@ -373,6 +375,62 @@ def test_a_read_that_brings_nothing_says_so_within_its_deadline(broker, simulato
     assert len(simulator.log) == calls
 
 
+def both(broker, seconds=2.0):
+    return broker.quotes_and_positions(["NSE:A"], within(seconds))
+
+
+@pytest.fixture
+def beside():
+    with ThreadPoolExecutor(2) as readers:
+        yield readers
+
+
+def test_quotes_and_positions_are_those_of_the_two_reads(broker, simulator):
+    assert both(broker) == (broker.quotes(["NSE:A"], within(1)), broker.positions(within(1)))
+    assert len(simulator.log) == 4
+
+
+@pytest.mark.parametrize("warm", [0, 1, 2])
+def test_quotes_and_positions_take_no_longer_than_one_of_them(simulator, tokens, transport, beside, warm):
+    """However many connections are open already."""
+    broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url, beside)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: transport.warm(simulator.api_url, 1.0), range(warm)))
+    simulator.latency = 0.2
+    with Stopwatch(0.35):
+        both(broker)
+    assert len(simulator.log) == 2
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_positions_that_do_not_come_are_another_reason_than_quotes_that_do_not(broker, simulator, transport, warm):
+    if warm:
+        assert transport.warm(simulator.api_url, 1.0)
+    for endpoint, reason in (("positions", Reason.POSITION_UNKNOWN), ("quotes", Reason.BROKER_DOWN)):
+        simulator.fault(endpoint, Fault(FaultKind.HTML, status=403, times=None))
+        with pytest.raises(NotNow) as caught:
+            both(broker)
+        assert caught.value.reason is reason  # in the end both fail, and then it is the quotes' that is told
+
+
+def test_both_are_tried_again_and_each_keeps_its_own_answer(broker, simulator, transport):
+    assert transport.warm(simulator.api_url, 1.0)
+    for endpoint in ("quotes", "positions"):
+        simulator.fault(endpoint, Fault(FaultKind.RESET))
+    both(broker)
+    assert len(simulator.log) == 4
+
+
+def test_a_quote_that_was_asked_for_is_waited_for_though_the_positions_fail(broker, simulator, transport):
+    """Its reply would be taken for the one to the next request on that connection."""
+    for _ in range(40):  # more than there are connections
+        assert transport.warm(simulator.api_url, 1.0)
+        simulator.fault("positions", Fault(FaultKind.HTML, status=403))
+        with pytest.raises(NotNow):
+            both(broker)
+    assert both(broker)[0] == broker.quotes(["NSE:A"], within(1))
+
+
 def test_a_read_that_gets_no_turn_does_not_say_that_fyers_is_down(simulator, tokens):
     transport = PacedTransport(Pace(per_second=1))
     broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
@@ -386,7 +444,7 @@ def test_a_read_that_gets_no_turn_does_not_say_that_fyers_is_down(simulator, tok
 
 @pytest.mark.parametrize("read", READS)
 def test_a_read_ends_at_its_own_cap_where_the_deadline_is_long(at, read, monkeypatch):
-    monkeypatch.setattr(broker_module, "RETRIES", 0)
+    monkeypatch.setattr(read_module, "RETRIES", 0)
     monkeypatch.setattr(broker_module, "BOOK_READ", 0.75)
     with NastyServer(hang) as server, Stopwatch(0.9), pytest.raises(NotNow):
         READS[read](at(server.url), within(5))

@@ -164,6 +164,22 @@ def test_a_call_whose_turn_comes_too_late_is_not_made_and_says_so_at_once() -> N
         assert len(account.log) == 1
 
 
+def test_a_read_is_not_begun_before_its_turn_and_uses_none_up() -> None:
+    with Simulator(rate_limits=False, accept_any_token=True) as account:
+        transport = PacedTransport(Pace(per_second=2))
+        headers, where = {"Authorization": "APP-200:token"}, f"{account.api_url}/positions"
+        assert transport.begin(where, headers=headers, total=1.0) is None  # no connection is open
+        for _ in range(2):
+            get(transport, account, total=1.0)
+        assert transport.begin(where, headers=headers, total=1.0) is None
+        time.sleep(1.15)
+        begun = transport.begin(where, headers=headers, total=1.0)
+        assert begun is not None
+        assert begun.reply().status == 200
+        transport.close()
+        assert len(account.log) == 3
+
+
 def test_waiting_for_a_turn_counts_against_the_calls_own_time() -> None:
     with Simulator(rate_limits=False, accept_any_token=True, latency=1.0) as account:
         transport = PacedTransport(Pace(per_second=1))

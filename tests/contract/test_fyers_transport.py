@@ -302,6 +302,78 @@ def test_a_connection_can_be_opened_ahead_of_time(transport):
     assert transport.warm(server.url, 0) is False
 
 
+# -- a read that is begun now and waited for later
+
+
+def begin(transport, url, total=TOTAL):
+    return transport.begin(url, headers={"Authorization": SECRET}, total=total)
+
+
+def test_a_read_is_begun_on_an_open_connection_and_its_reply_taken_later(transport):
+    with NastyServer(lambda peer: peer.keep_answering()) as server:
+        transport.warm(server.url, 0.3)
+        begun = begin(transport, f"{server.url}/quotes?symbols=A")
+        while not server.requests:
+            time.sleep(0.005)
+        assert server.requests[0].startswith(b"GET /quotes?symbols=A HTTP/1.1\r\n")
+        time.sleep(0.05)
+        assert (begun.reply().body, server.connections) == (JSON, 1)
+        assert post(transport, server.url).new_connection is False  # it gave its connection back
+
+
+def test_a_read_is_not_begun_where_something_would_have_to_be_waited_for(transport, monkeypatch):
+    with NastyServer(lambda peer: peer.answer(reply()), lambda peer: peer.keep_answering()) as server:
+        assert begin(transport, server.url) is None  # nothing is open
+        post(transport, server.url)
+        time.sleep(0.05)
+        assert begin(transport, server.url) is None  # the server hung up
+        post(transport, server.url)
+        assert begin(transport, server.url, total=0) is None
+        monkeypatch.setattr(connections_module, "FRESH_SECONDS", 0.01)
+        time.sleep(0.03)
+        assert begin(transport, server.url) is None  # kept for too long
+        assert len(server.requests) == 2
+
+
+def test_a_begun_read_ends_with_its_total_counted_from_its_beginning(transport):
+    with NastyServer(lambda peer: (peer.answer(reply()), peer.read_request(), peer.hang())) as server:
+        post(transport, server.url)
+        began = time.monotonic()
+        begun = begin(transport, server.url, total=0.3)
+        time.sleep(0.2)
+        with pytest.raises(CallFailed) as caught:
+            begun.reply()
+        assert 0.29 < time.monotonic() - began < 0.3 + MARGIN
+        assert (caught.value.wrote, caught.value.why) == (True, "timed out while waiting for the reply")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_begun_read_gives_its_place_back_however_it_ends(fails):
+    transport = Transport(connections=1)
+    second = (lambda peer: (peer.answer(reply()), peer.read_request())) if fails else None
+    with NastyServer(second or (lambda peer: peer.keep_answering()), lambda peer: peer.keep_answering()) as server:
+        post(transport, server.url)
+        begun = begin(transport, server.url)
+        assert begin(transport, server.url) is None  # the only place is taken
+        if fails:
+            with pytest.raises(CallFailed):
+                begun.reply()
+        else:
+            begun.reply()
+        assert post(transport, server.url).body == JSON
+    transport.close()
+
+
+def test_a_begun_read_that_cannot_be_sent_gives_its_place_back():
+    transport = Transport(connections=1)
+    with NastyServer(lambda peer: peer.keep_answering()) as server:
+        post(transport, server.url)
+        assert transport.begin(server.url, headers={"Authorization": "a\r\nb"}, total=TOTAL) is None
+        assert post(transport, server.url).body == JSON
+        assert len(server.requests) == 2
+    transport.close()
+
+
 # -- replies are handed over as they are
 
 

@@ -202,6 +202,9 @@ class Wire:
     def __init__(self, world: World) -> None:
         self.world = world
 
+    def begin(self, url: str, **options: Any) -> None:
+        """No connection is ever at hand."""
+
     def call(self, method: str, url: str, *, body: bytes | None = None, total: float, **options: Any) -> Reply:
         world = self.world
         world.clock.seconds += world.dice.choice([0.01, 0.05, 0.2])
@@ -450,13 +453,15 @@ def history_of(seed: int, gate: Gateway, folder: Path) -> Iterator[History]:
     path = folder / f"{seed}.db"
     ledger = SqliteLedger(path)
     history = History(world, gate.desk)
-    broker = FyersBroker("APP-200", PaperToken(), Wire(world), "http://broker/api/v3", "http://broker/data")  # type: ignore[arg-type]
+    sooner, urls = Sooner(dice), ("http://broker/api/v3", "http://broker/data")
+    broker = FyersBroker("APP-200", PaperToken(), Wire(world), *urls, sooner)  # type: ignore[arg-type]
     history.desk = replace(
         gate.desk,
         broker=Between(broker, history.happen),
         ledger=Between(ledger, history.happen),
         clock=clock,
-        readers=Sooner(dice),
+        readers=sooner,
+        beside_claim=sooner,
     )
     try:
         yield history

@@ -1,6 +1,7 @@
 """Whatever bytes come back for an order: accepted only by the one exact shape, and never a reason to send again."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,9 @@ class Replies:
         self._takes = takes
         self.posts = 0
 
+    def begin(self, url, **how):
+        return None
+
     def call(self, method, url, **how):
         if method != "POST":
             return self._account.call(method, url, **how)
@@ -53,6 +57,11 @@ class Replies:
         self._account.chosen = ("accepted", "live" if self._takes else "not")
         self._account.call(method, url, **how)
         return self._reply
+
+
+def wired(play, wire):
+    broker = play.desk.broker
+    broker._line = replace(broker._line, transport=wire)
 
 
 def is_accepted(status, body):
@@ -83,7 +92,7 @@ def is_accepted(status, body):
 def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_twice(status, headers, body, takes):
     play = Play(11, story=CALM)
     wire = Replies(play.fyers, Reply(status, headers, body), takes)
-    play.desk.broker._transport = wire
+    wired(play, wire)
     shot = a_shot(0, 1, covers=False, at=0.0)
     play._send_again = lambda *_: None
     with one_process_only(play.world):
@@ -104,7 +113,7 @@ def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_t
 def test_the_one_shape_is_accepted():
     assert is_accepted(200, json.dumps(ACCEPTED).encode())
     play = Play(11, story=CALM)
-    play.desk.broker._transport = Replies(play.fyers, Reply(200, {}, json.dumps(ACCEPTED).encode()), takes=True)
+    wired(play, Replies(play.fyers, Reply(200, {}, json.dumps(ACCEPTED).encode()), takes=True))
     with one_process_only(play.world):
         play.world.run_now(lambda: play.deliver(a_shot(0, 1, covers=False, at=0.0)), play.a_host())
     assert play.store.orders(play.deadline())[0].status is OrderStatus.ACCEPTED

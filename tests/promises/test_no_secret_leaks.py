@@ -349,7 +349,7 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     ports = {
         desk.ledger: ("claim", "submit", "record", "notify", "orders", "account", "outbox", "delivered", "once"),
-        desk.broker: ("quotes", "positions", "place", "order_book"),
+        desk.broker: ("quotes", "positions", "quotes_and_positions", "place", "order_book"),
         desk.symbols: ("resolve", "lookup_symbol"),
         desk.notifier: ("send",),
         desk.tokens: ("token",),

@@ -54,6 +54,9 @@ class Broker:
     def positions(self, deadline):
         return (self._positions.pop(0),) if len(self._positions) > 1 else (self._positions[0],)
 
+    def quotes_and_positions(self, symbols, deadline):
+        return self.quotes(symbols, deadline), self.positions(deadline)
+
     def order_book(self, deadline):
         return self._book
 
@@ -67,6 +70,7 @@ def reads(broker, action):
         clock=SimpleNamespace(now=lambda: NOW),
         calendar=SimpleNamespace(expiry_floor=lambda now: NOW.date()),
         readers=AtOnce(),
+        beside_claim=None,
         tickets=SimpleNamespace(buy_mode=BuyMode.COVER),
     )
     return MarketReads(an_alert(action=action), desk, Deadline(lambda: 0.0, 2.4))

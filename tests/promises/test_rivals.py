@@ -12,5 +12,5 @@ def test_the_rival_is_tried_before_and_after_every_call_that_a_delivery_makes():
     (same, *_) = rivals.RIVALRIES
     with a_workshop(1) as (folder, _):
         places = {place for place, _ in rivals.steps_of(same, folder)}
-    calls = ("claim", "quotes", "positions", "unresolved", "submit", "place", "record")
+    calls = ("claim", "quotes_and_positions", "unresolved", "submit", "place", "record")
     assert places >= {f"{when} {call}" for when in ("before", "after") for call in calls}

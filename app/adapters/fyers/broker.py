@@ -1,27 +1,22 @@
 """Fyers behind the broker port: reads that are tried again, and orders that are sent once."""
 
 import logging
-import random
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import TypeVar
 
 from app.adapters.fyers import rows
-from app.adapters.fyers.classify import PLACE, TOKEN_CODES, OrderCall, cancelling, classify, exiting, modifying
-from app.adapters.fyers.json_text import Body, read_object, whole
-from app.adapters.fyers.pace import NoTurn
+from app.adapters.fyers.classify import PLACE, OrderCall, cancelling, classify, exiting, modifying
+from app.adapters.fyers.line import Ask, Line
 from app.adapters.fyers.payload import order_payload, resize_payload
-from app.adapters.fyers.sdk import Model, Wire
+from app.adapters.fyers.read import RETRIES, Read, pause
 from app.adapters.fyers.shared import Shared
-from app.adapters.fyers.transport import MOST_BYTES, CallFailed, Reply, Transport
-from app.adapters.fyers.words import clean
+from app.adapters.fyers.transport import Transport
 from app.contract import BookRow, Position, Quote
-from app.deadline import CONNECT, MARKET_READ, PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
-from app.errors import NotNow, Reason
+from app.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
+from app.errors import NotNow, Reason, without_positions
 from app.order import NotSent, Order, Outcome, Refusal, Rejected, Unresolved
 from app.ports import TokenSource
-from app.steps import count_broker_call
 from app.token import Token
 
 log = logging.getLogger("gateway.fyers")
@@ -35,22 +30,9 @@ BOOK_READ = 3.0
 CANCEL = 3.0
 MOST_BOOK_BYTES = 4 * 1024 * 1024  # a day's book of a busy account; a row is about 800 bytes
 
-RETRIES = 2
-BACK_OFF = 0.1  # seconds, doubled with each try; the pause is anything up to it (full jitter)
 _TELL = 0.5
 
-Ask = Callable[[Model], Reply]
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    """A read that brought nothing: why, and whether and when it may be tried again."""
-
-    reason: Reason
-    why: str
-    again: bool
-    retry_after: float | None = None
 
 
 class FyersBroker:
@@ -63,12 +45,10 @@ class FyersBroker:
         transport: Transport,
         api_url: str = API_URL,
         data_url: str = DATA_URL,
+        readers: Executor | None = None,
     ) -> None:
-        self._app_id = app_id
-        self._tokens = tokens
-        self._transport = transport
-        self._api_url = api_url
-        self._data_url = data_url
+        self._line = Line(app_id, tokens, transport, api_url, data_url)
+        self._readers = readers
         self._shared_positions: Shared[tuple[Position, ...]] = Shared()
 
     # -- reads
@@ -76,27 +56,55 @@ class FyersBroker:
     def quotes(self, symbols: Sequence[str], deadline: Deadline) -> dict[str, Quote]:
         if len(symbols) > MOST_SYMBOLS:
             raise ValueError(f"{len(symbols)} symbols at once; Fyers quotes {MOST_SYMBOLS}")
-        if not symbols:
-            return {}
-        names = {"symbols": ",".join(symbols)}
-        return self._read(lambda model: model.quotes(names), lambda body, _: rows.quotes(body, symbols), deadline)
+        return self._quotes(symbols, deadline).answer() if symbols else {}
 
     def positions(self, deadline: Deadline) -> tuple[Position, ...]:
         """Alerts that come together share one reading: a basket would use up the rate of calls with the same answer."""
         return self._shared_positions.read(lambda: self._read_positions(deadline), deadline)
 
     def _read_positions(self, deadline: Deadline) -> tuple[Position, ...]:
-        return self._read(lambda model: model.positions(), lambda body, _: rows.positions(body), deadline)
+        return Read(
+            self._line, lambda model: model.positions(), lambda body, _: rows.positions(body), deadline
+        ).answer()
+
+    def quotes_and_positions(
+        self, symbols: Sequence[str], deadline: Deadline
+    ) -> tuple[dict[str, Quote], tuple[Position, ...]]:
+        """The question for the quotes leaves first, and its answer is read last.
+
+        A second thread costs more than it reads; it is for the case that a connection has to be opened before.
+        """
+        quotes = self._quotes(symbols, deadline)
+        quoted = quotes.answer if quotes.begin() else self._beside(quotes.answer, deadline)
+        held, found = _tried(lambda: self.positions(deadline)), _tried(quoted)
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(held, Exception):
+            raise without_positions(held) if isinstance(held, NotNow) else held
+        return found, held
 
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
-        return self._read(lambda model: model.orderbook(), rows.order_book, deadline, BOOK_READ, MOST_BOOK_BYTES)
+        return Read(
+            self._line, lambda model: model.orderbook(), rows.order_book, deadline, BOOK_READ, MOST_BOOK_BYTES
+        ).answer()
+
+    def _quotes(self, symbols: Sequence[str], deadline: Deadline) -> Read[dict[str, Quote]]:
+        names = {"symbols": ",".join(symbols)}
+        return Read(self._line, lambda model: model.quotes(names), lambda body, _: rows.quotes(body, symbols), deadline)
+
+    def _beside(self, read: Callable[[], _Result], deadline: Deadline) -> Callable[[], _Result]:
+        """The read in a thread of its own, where there are any."""
+        if self._readers is None:
+            return read
+        reading = self._readers.submit(read)
+        return lambda: reading.result(max(0.0, deadline.left()))
 
     # -- orders
 
     def place(self, order: Order, window: Deadline, deadline: Deadline) -> Outcome:
         """Sends the order, once. Never raises, and never tries again: only the caller knows whether that is allowed."""
         try:
-            token = self._tokens.token(window)
+            token = self._line.tokens.token(window)
             payload = order_payload(order)
         except NotNow as problem:
             return NotSent(problem.message, again=False)
@@ -104,8 +112,8 @@ class FyersBroker:
             log.exception("an order could not be made ready to send", extra={"key": order.key})
             return NotSent("a fault of ours before anything was sent", again=False)
         total = deadline.cap(SEND_WINDOW, PLACE_TAIL)
-        result = self._ask(lambda model: model.place_order(payload), token, total, window=window)
-        outcome = classify(result, self._secrets(token), PLACE)
+        result = self._line.ask(lambda model: model.place_order(payload), token, total, window=window)
+        outcome = classify(result, self._line.secrets(token), PLACE)
         log.info("place", extra={"key": order.key, "outcome": type(outcome).__name__, "reply": repr(result)})
         self._tell(outcome, token, deadline)
         return outcome
@@ -139,20 +147,20 @@ class FyersBroker:
         """
         # The SDK turns an empty request into "exit everything".
         _require(position_id, "a position id")
-        call, token = exiting(position_id), self._tokens.token(deadline)
+        call, token = exiting(position_id), self._line.tokens.token(deadline)
         return self._change(lambda model: model.exit_positions({"id": position_id}), call, token, deadline)
 
     def _change_until_known(self, ask: Ask, call: OrderCall, deadline: Deadline) -> Outcome:
-        token = self._tokens.token(deadline)
+        token = self._line.tokens.token(deadline)
         for attempt in range(1 + RETRIES):
             outcome = self._change(ask, call, token, deadline)
             again = isinstance(outcome, Unresolved) or (isinstance(outcome, NotSent) and outcome.again)
-            if not again or attempt == RETRIES or not _pause(attempt, None, deadline):
+            if not again or attempt == RETRIES or not pause(attempt, None, deadline):
                 break
         return outcome
 
     def _change(self, ask: Ask, call: OrderCall, token: Token, deadline: Deadline) -> Outcome:
-        outcome = classify(self._ask(ask, token, deadline.cap(CANCEL)), self._secrets(token), call)
+        outcome = classify(self._line.ask(ask, token, deadline.cap(CANCEL)), self._line.secrets(token), call)
         self._tell(outcome, token, deadline)
         return outcome
 
@@ -163,79 +171,21 @@ class FyersBroker:
         time_for_it = deadline.within(_TELL, tail=RECORD)  # recording the outcome comes first
         try:
             if outcome.about is Refusal.LOGIN:
-                self._tokens.refused(token, outcome.message, time_for_it)
+                self._line.tokens.refused(token, outcome.message, time_for_it)
             else:
-                self._tokens.forbidden(outcome.message, time_for_it)
+                self._line.tokens.forbidden(outcome.message, time_for_it)
         except Exception:
             log.exception("a refusal by Fyers could not be passed on", extra={"about": outcome.about})
 
-    # -- one call
 
-    def _ask(
-        self, ask: Ask, token: Token, total: float, *, window: Deadline | None = None, most: int = MOST_BYTES
-    ) -> Reply | CallFailed:
-        count_broker_call()
-        wire = Wire(self._transport, self._api_url, self._data_url, min(CONNECT, total), total, window, most)
-        try:
-            return ask(Model(self._app_id, token.access_token, wire))
-        except CallFailed as failed:
-            return failed
-
-    def _read(
-        self,
-        ask: Ask,
-        parse: Callable[[Body, Iterable[str]], _Result],
-        deadline: Deadline,
-        cap: float = MARKET_READ,
-        most: int = MOST_BYTES,
-    ) -> _Result:
-        """Asks up to three times, each within its cap and all within the deadline. Raises NotNow."""
-        token = self._tokens.token(deadline)
-        renewed = False
-        attempt = 0
-        while True:
-            reply = self._ask(ask, token, deadline.cap(cap), most=most)
-            body = self._body(reply, token)
-            if not isinstance(body, _Fault):
-                try:
-                    return parse(body, self._secrets(token))
-                except rows.Incomplete as incomplete:
-                    raise NotNow(Reason.BROKER_DOWN, f"Fyers' answer is incomplete: {incomplete}") from None
-            if body.reason is Reason.NEEDS_LOGIN:
-                if renewed or not self._tokens.refused(token, body.why, deadline):
-                    raise NotNow(Reason.NEEDS_LOGIN)
-                token, renewed = self._tokens.token(deadline), True
-                continue
-            if not body.again or attempt == RETRIES or not _pause(attempt, body.retry_after, deadline):
-                raise NotNow(body.reason, f"Fyers could not be read: {body.why}")
-            attempt += 1
-
-    def _body(self, reply: Reply | CallFailed, token: Token) -> Body | _Fault:
-        if isinstance(reply, CallFailed):
-            reason = Reason.BROKER_BUSY if isinstance(reply, NoTurn) else Reason.BROKER_DOWN
-            return _Fault(reason, reply.why, again=True)
-        body = read_object(reply.body) or {}
-        if reply.status == 200 and body.get("s") == "ok":
-            return body
-        said = clean(body.get("message"), self._secrets(token)) or f"HTTP {reply.status}"
-        if body.get("s") == "error" and whole(body.get("code")) in TOKEN_CODES:
-            return _Fault(Reason.NEEDS_LOGIN, said, again=False)
-        if reply.status == 429:
-            return _Fault(Reason.BROKER_BUSY, said, reply.retry_after is not None, reply.retry_after)
-        return _Fault(Reason.BROKER_DOWN, said, reply.status >= 500, reply.retry_after)
-
-    def _secrets(self, token: Token) -> tuple[str, ...]:
-        return token.access_token, self._app_id
-
-
-def _pause(attempt: int, retry_after: float | None, deadline: Deadline) -> bool:
-    """Waits before another try; False, at once, where the deadline leaves no time for it."""
-    jitter = random.uniform(0, BACK_OFF * 2**attempt)  # noqa: S311 - spreads load, guards nothing
-    seconds = max(jitter, retry_after or 0.0)
-    if seconds >= deadline.left():
-        return False
-    time.sleep(seconds)
-    return True
+def _tried(read: Callable[[], _Result]) -> _Result | Exception:
+    """What it brings or what it raises: of reads side by side, each one's end is waited for."""
+    try:
+        return read()
+    except TimeoutError:
+        return NotNow(Reason.OUT_OF_TIME)
+    except Exception as problem:  # noqa: BLE001 - it is raised when all of them have ended
+        return problem
 
 
 def _require(identifier: str, name: str) -> None:

@@ -39,9 +39,9 @@ class Call:
     """
 
     def __init__(self, connect: float, total: float, window: Deadline | None, resolver: Resolver) -> None:
-        started = monotonic()
-        self.ends = started + total
-        self.connected_by = started + min(connect, total)
+        self.began = monotonic()
+        self.ends = self.began + total
+        self.connected_by = self.began + min(connect, total)
         self.resolver = resolver
         self.stage = "waiting for a free connection"
         self.new_connection = False
@@ -121,28 +121,31 @@ class Connection(http.client.HTTPConnection):
         self._unsent = bytearray()
         self._used_at = 0.0
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is open and was used so lately that it can be trusted with a request."""
+        fresh = self.sock is not None and monotonic() - self._used_at <= FRESH_SECONDS
+        return fresh and _is_quiet(self.sock)
+
     def open(self, call: Call) -> None:
-        """Takes up a call, on a new connection where there is none, or none that can be trusted any more."""
+        """Opens it anew where it is not fresh, in the time that the call has for that."""
         self._call = call
-        if self.sock is not None and (monotonic() - self._used_at > FRESH_SECONDS or not _is_quiet(self.sock)):
+        if not self.is_fresh:
             self.close()
-        if self.sock is None:
             self.sock = self._connected()
 
-    def exchange(
-        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        """Sends one request; the response as far as its head, for the call that was taken up."""
+    def ask(self, call: Call, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> None:
+        """Sends one request; the connection is open."""
+        self._call = call
         self._unsent.clear()
         self.request(method, target, body, headers)
         rest = memoryview(bytes(self._unsent))
-        call, sock = self._call, self.sock
+        sock = self.sock
         call.stage = "sending"
         call.about_to_write()
         while rest:
             rest = rest[call.step(sock, sock.send, rest, select.POLLOUT) :]
         call.stage = "waiting for the reply"
-        return self.getresponse()
 
     def release(self) -> None:
         """The call is over, and its reply was read to the end."""
@@ -216,24 +219,33 @@ class Pool:
         self._kept: list[Connection] = []
         self._closed = False
 
-    @contextmanager
-    def opened(self, call: Call) -> Iterator[Connection]:
-        """A connection for one call; it is closed where that fails. Raises TimeoutError where none is free in time."""
+    def take(self, call: Call) -> Connection:
+        """A connection for one call, to be used inside `lent`. Raises TimeoutError where none is free in time."""
         if not self._places.acquire(timeout=call.to_connect):
             raise TimeoutError
+        return self._taken()
+
+    def take_fresh(self) -> Connection | None:
+        """One that is open already, likewise; None where none is at hand."""
+        if not self._places.acquire(blocking=False):
+            return None
+        link = self._taken()
+        if link.is_fresh:
+            return link
+        self._put(link)
+        return None
+
+    @contextmanager
+    def lent(self, link: Connection) -> Iterator[Connection]:
+        """Takes the connection back at the end; it is closed where its call failed."""
         try:
-            link = self._taken()
-            try:
-                link.open(call)
-                yield link
-                link.release()
-            except BaseException:
-                link.close()
-                raise
-            finally:
-                self._keep(link)
+            yield link
+            link.release()
+        except BaseException:
+            link.close()
+            raise
         finally:
-            self._places.release()
+            self._put(link)
 
     def close(self) -> None:
         self._closed = True
@@ -246,8 +258,9 @@ class Pool:
         except IndexError:
             return self._new()
 
-    def _keep(self, link: Connection) -> None:
+    def _put(self, link: Connection) -> None:
         self._kept.append(link)
+        self._places.release()
         if self._closed:
             self.close()
 

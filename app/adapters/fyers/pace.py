@@ -104,3 +104,6 @@ class PacedTransport(Transport):
             raise NoTurn
         left = total - (time.monotonic() - asked)
         return super().call(method, url, total=left, window=window, **options)
+
+    def _may_go(self) -> bool:
+        return self._pace.wait(0.0)

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from app.adapters.fyers.json_text import write
-from app.adapters.fyers.transport import MOST_BYTES, Reply, Transport
+from app.adapters.fyers.transport import MOST_BYTES, Begun, Reply, Transport
 from app.deadline import Deadline
 
 _UNUSED = ("aiohttp", "aws_lambda_powertools")
@@ -92,6 +92,22 @@ class Wire:
             connect=self.connect,
             total=self.total,
             window=self.window,
+            most=self.most,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BeginningWire(Wire):
+    """The same for a read whose reply is waited for later: its methods return what `Transport.begin` returns."""
+
+    def get_call(  # type: ignore[override]  # the SDK hands on whatever its service returns
+        self, api: str, header: str, data: Mapping[str, str] | None = None, data_flag: bool = False
+    ) -> Begun | None:
+        return self.transport.begin(
+            (self.data_url if data_flag else self.api_url) + api,
+            headers={"Authorization": header, **HEADERS},
+            params=data,
+            total=self.total,
             most=self.most,
         )
 

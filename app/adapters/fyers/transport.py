@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from time import monotonic
@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 import certifi
 from requests.utils import default_headers
 
-from app.adapters.fyers.connections import Call, Connection, Pools, WindowOver
+from app.adapters.fyers.connections import Call, Connection, Pool, Pools, WindowOver
 from app.adapters.fyers.resolver import Lookup, Resolver
 from app.deadline import Deadline
 
@@ -94,37 +94,111 @@ class Transport:
         if connect <= 0 or total <= 0:
             raise CallFailed("there was no time left for the call", wrote=False)
         call = Call(connect, total, window, self._resolver)
-        started = monotonic()
+
+        def exchanged() -> Reply:
+            pool = self._pool(url)
+            with pool.lent(pool.take(call)) as link:
+                link.open(call)
+                link.ask(call, method, _target(url, params), body, {**self._headers, **headers})
+                return _reply(link, call, most)
+
+        return _or_failed(exchanged, call)
+
+    def begin(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        total: float,
+        most: int = MOST_BYTES,
+    ) -> "Begun | None":
+        """A GET that is sent at once, its reply to be read later, all within so many seconds.
+
+        None, and nothing is waited for, where no open connection is at hand for it.
+        """
+        pool = self._pool(url)
+        if total <= 0 or (link := pool.take_fresh()) is None:
+            return None
+        call = Call(total, total, None, self._resolver)
+        begun = Begun(pool, link, call, most)
         try:
-            where = urlsplit(url)
-            query = urlencode(params) if params else where.query
-            target = f"{where.path or '/'}?{query}" if query else where.path or "/"
-            with self._pools.to(where.scheme, where.hostname or "", where.port).opened(call) as link:
-                response = link.exchange(method, target, body, {**self._headers, **headers})
-                call.stage = "reading the reply"
-                content = _content(response, link, most)
-        except Exception as problem:  # noqa: BLE001 - whatever it was, what counts is whether a byte left
-            why = _words(problem, call)
-        else:
-            names = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status, names, content, call.new_connection, monotonic() - started)
-        raise CallFailed(why, call.wrote)  # out here, so that the library's exception, with its request, stays behind
+            if self._may_go():
+                link.ask(call, "GET", _target(url, params), None, {**self._headers, **headers})
+                return begun
+        except Exception:  # noqa: BLE001 - as if none had been at hand: what only reads may be asked again
+            link.close()
+        begun.give_up()
+        return None
 
     def warm(self, url: str, seconds: float) -> bool:
         """Opens a connection to that host ahead of time; False where it could not be had in so many seconds."""
         if seconds <= 0:
             return False
+        pool, call = self._pool(url), Call(seconds, seconds, None, self._resolver)
         try:
-            where = urlsplit(url)
-            call = Call(seconds, seconds, None, self._resolver)
-            with self._pools.to(where.scheme, where.hostname or "", where.port).opened(call):
-                pass  # it is kept for the next call
+            with pool.lent(pool.take(call)) as link:
+                link.open(call)
         except OSError:
             return False
         return True
 
     def close(self) -> None:
         self._pools.close()
+
+    def _may_go(self) -> bool:
+        """Whether a request may leave at this moment."""
+        return True
+
+    def _pool(self, url: str) -> Pool:
+        where = urlsplit(url)
+        return self._pools.to(where.scheme, where.hostname or "", where.port)
+
+
+class Begun:
+    """A request that was sent, on a connection that it keeps until its reply is read, or given up."""
+
+    def __init__(self, pool: Pool, link: Connection, call: Call, most: int) -> None:
+        self._pool = pool
+        self._link = link
+        self._call = call
+        self._most = most
+
+    def reply(self) -> Reply:
+        """To be called once. Raises CallFailed and nothing else."""
+
+        def read() -> Reply:
+            with self._pool.lent(self._link):
+                return _reply(self._link, self._call, self._most)
+
+        return _or_failed(read, self._call)
+
+    def give_up(self) -> None:
+        """In the place of `reply`, where nothing was sent."""
+        with self._pool.lent(self._link):
+            pass
+
+
+def _or_failed(work: Callable[[], Reply], call: Call) -> Reply:
+    try:
+        return work()
+    except Exception as problem:  # noqa: BLE001 - whatever it was, what counts is whether a byte left
+        why = _words(problem, call)
+    raise CallFailed(why, call.wrote)  # out here, so that the library's exception, with its request, stays behind
+
+
+def _target(url: str, params: Mapping[str, str] | None) -> str:
+    where = urlsplit(url)
+    query = urlencode(params) if params else where.query
+    return f"{where.path or '/'}?{query}" if query else where.path or "/"
+
+
+def _reply(link: Connection, call: Call, most: int) -> Reply:
+    response = link.getresponse()
+    call.stage = "reading the reply"
+    content = _content(response, link, most)
+    names = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status, names, content, call.new_connection, monotonic() - call.began)
 
 
 @cache

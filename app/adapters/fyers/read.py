@@ -1,0 +1,126 @@
+"""One question to Fyers: asked up to three times, each within its cap and all of them within the deadline."""
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from app.adapters.fyers import rows
+from app.adapters.fyers.classify import TOKEN_CODES
+from app.adapters.fyers.json_text import Body, read_object, whole
+from app.adapters.fyers.line import Line
+from app.adapters.fyers.pace import NoTurn
+from app.adapters.fyers.sdk import Model
+from app.adapters.fyers.transport import MOST_BYTES, Begun, CallFailed, Reply
+from app.adapters.fyers.words import clean
+from app.deadline import MARKET_READ, Deadline
+from app.errors import NotNow, Reason
+from app.token import Token
+
+RETRIES = 2
+BACK_OFF = 0.1  # seconds, doubled with each try; the pause is anything up to it (full jitter)
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A try that brought nothing: why, and whether and when there may be another."""
+
+    reason: Reason
+    why: str
+    again: bool
+    retry_after: float | None = None
+
+
+class Read(Generic[Answer]):
+    """`ask` is a method of the SDK's, `parse` makes the answer of its body and the secrets that may not be in it."""
+
+    def __init__(
+        self,
+        line: Line,
+        ask: Callable[[Model], Any],
+        parse: Callable[[Body, Iterable[str]], Answer],
+        deadline: Deadline,
+        cap: float = MARKET_READ,
+        most: int = MOST_BYTES,
+    ) -> None:
+        self._line = line
+        self._ask = ask
+        self._parse = parse
+        self._deadline = deadline
+        self._cap = cap
+        self._most = most
+        self._begun: tuple[Begun, Token] | None = None
+
+    def begin(self) -> bool:
+        """Asks already, where nothing has to be waited for before that; then `answer` has to be called, and soon."""
+        try:
+            token = self._line.tokens.token(self._deadline)
+        except NotNow:
+            return False  # `answer` says so
+        begun = self._line.begin(self._ask, token, self._deadline.cap(self._cap), self._most)
+        if begun is not None:
+            self._begun = begun, token
+        return begun is not None
+
+    def answer(self) -> Answer:
+        """To be called once. Raises NotNow."""
+        reply, token = self._first_reply()
+        renewed = False
+        attempt = 0
+        while True:
+            body = self._body(reply, token)
+            if not isinstance(body, _Fault):
+                try:
+                    return self._parse(body, self._line.secrets(token))
+                except rows.Incomplete as incomplete:
+                    raise NotNow(Reason.BROKER_DOWN, f"Fyers' answer is incomplete: {incomplete}") from None
+            if body.reason is Reason.NEEDS_LOGIN:
+                if renewed or not self._line.tokens.refused(token, body.why, self._deadline):
+                    raise NotNow(Reason.NEEDS_LOGIN)
+                token, renewed = self._line.tokens.token(self._deadline), True
+            elif not body.again or attempt == RETRIES or not pause(attempt, body.retry_after, self._deadline):
+                raise NotNow(body.reason, f"Fyers could not be read: {body.why}")
+            else:
+                attempt += 1
+            reply = self._asked(token)
+
+    def _first_reply(self) -> tuple[Reply | CallFailed, Token]:
+        """What came of the first try, and the token that it was made with."""
+        if self._begun is None:
+            token = self._line.tokens.token(self._deadline)
+            return self._asked(token), token
+        begun, token = self._begun
+        try:
+            return begun.reply(), token
+        except CallFailed as failed:
+            return failed, token
+
+    def _asked(self, token: Token) -> Reply | CallFailed:
+        return self._line.ask(self._ask, token, self._deadline.cap(self._cap), most=self._most)
+
+    def _body(self, reply: Reply | CallFailed, token: Token) -> Body | _Fault:
+        if isinstance(reply, CallFailed):
+            reason = Reason.BROKER_BUSY if isinstance(reply, NoTurn) else Reason.BROKER_DOWN
+            return _Fault(reason, reply.why, again=True)
+        body = read_object(reply.body) or {}
+        if reply.status == 200 and body.get("s") == "ok":
+            return body
+        said = clean(body.get("message"), self._line.secrets(token)) or f"HTTP {reply.status}"
+        if body.get("s") == "error" and whole(body.get("code")) in TOKEN_CODES:
+            return _Fault(Reason.NEEDS_LOGIN, said, again=False)
+        if reply.status == 429:
+            return _Fault(Reason.BROKER_BUSY, said, reply.retry_after is not None, reply.retry_after)
+        return _Fault(Reason.BROKER_DOWN, said, reply.status >= 500, reply.retry_after)
+
+
+def pause(attempt: int, retry_after: float | None, deadline: Deadline) -> bool:
+    """Waits before another try; False, at once, where the deadline leaves no time for it."""
+    jitter = random.uniform(0, BACK_OFF * 2**attempt)  # noqa: S311 - spreads load, guards nothing
+    seconds = max(jitter, retry_after or 0.0)
+    if seconds >= deadline.left():
+        return False
+    time.sleep(seconds)
+    return True
