@@ -391,12 +391,12 @@ def test_quotes_and_positions_are_those_of_the_two_reads(broker, simulator):
 
 
 @pytest.mark.parametrize("warm", [0, 1, 2])
-def test_quotes_and_positions_take_no_longer_than_one_of_them(simulator, tokens, transport, beside, warm):
+def test_quotes_and_positions_take_no_longer_than_one_of_them(simulator, tokens, transport, beside, monkeypatch, warm):
     """However many connections are open already."""
     broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url, beside)
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda _: transport.warm(simulator.api_url, 1.0), range(warm)))
-    simulator.latency = 0.2
+    monkeypatch.setattr(simulator, "latency", 0.2)
     with Stopwatch(0.35):
         both(broker)
     assert len(simulator.log) == 2

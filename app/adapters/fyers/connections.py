@@ -1,23 +1,22 @@
-"""http.client's connections under one clock: a total for the whole call, and a flag for its first byte.
+"""Kept connections, each call under one clock: a total for all of it, and a flag for its first byte.
 
-http.client gives each read a time-out of its own, so a server that sends a byte now and then holds a caller for as long
-as it likes. Here the socket never blocks: what cannot be read or written at once is waited for, each time for no longer
-than what is left of the call. And http.client does not tell whether a byte of a failed request left; here that is
+The libraries' clients give each read a time-out of its own, so a server that sends a byte now and then holds a caller
+for as long as it likes. Here a socket never blocks: what cannot be read or written at once is waited for, each time for
+no longer than what is left of the call. And they do not tell whether a byte of a failed request left; here that is
 written down just before it does.
 """
 
-import http.client
-import io
 import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
+from app.adapters.fyers.http1 import Response
 from app.adapters.fyers.resolver import Resolver
 from app.deadline import Deadline
 
@@ -25,7 +24,8 @@ from app.deadline import Deadline
 # the request is on its way, nobody can tell whether it was read: so an older one is not used again.
 FRESH_SECONDS = 4.0
 _NO_TIME = 0.001  # a time-out of zero means something else; what is over is noticed at the next step
-_Part = TypeVar("_Part")
+_PART = 64 * 1024  # bytes
+_Done = TypeVar("_Done")
 
 
 class WindowOver(Exception):
@@ -60,7 +60,7 @@ class Call:
                 raise WindowOver
             self.wrote = True
 
-    def step(self, sock: socket.socket, act: Callable[[Any], int], part: Any, event: int) -> int:
+    def step(self, sock: socket.socket, act: Callable[[Any], _Done], part: Any, event: int) -> _Done:
         """One read or write, as soon as the socket takes it. Raises TimeoutError where that is too late."""
         while True:
             if (left := self.ends - monotonic()) <= 0:
@@ -81,101 +81,83 @@ def _wait(sock: socket.socket, event: int, seconds: float) -> None:
     poll.poll(seconds * 1000)
 
 
-class _TimedReader(io.RawIOBase):
-    """A socket's reading end; every read has what is left of the call."""
-
-    def __init__(self, sock: socket.socket, call: Call) -> None:
-        self._sock = sock
-        self._call = call
-        self._open = sock.makefile("rb", buffering=0)  # keeps the socket open until the reply is read
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._call.step(self._sock, self._sock.recv_into, buffer, select.POLLIN)
-
-    def close(self) -> None:
-        self._open.close()
-        super().close()
-
-
-class _ReplySocket:
-    """What http.client needs of a socket to read a reply from it."""
-
-    def __init__(self, sock: socket.socket, call: Call) -> None:
-        self._reader = _TimedReader(sock, call)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._reader)
-
-
-class Connection(http.client.HTTPConnection):
+class Connection:
     """A connection that is kept, plain or TLS: one call at a time, under that call's clock."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        super().__init__(host, port)
-        self.default_port = 80 if tls is None else 443
+        self._host = host
+        self._port = port
         self._tls = tls
-        self._call: Call
-        self._unsent = bytearray()
+        self._sock: socket.socket | None = None
         self._used_at = 0.0
 
     @property
     def is_fresh(self) -> bool:
         """Whether it is open and was used so lately that it can be trusted with a request."""
-        fresh = self.sock is not None and monotonic() - self._used_at <= FRESH_SECONDS
-        return fresh and _is_quiet(self.sock)
+        return self._sock is not None and monotonic() - self._used_at <= FRESH_SECONDS and _is_quiet(self._sock)
 
     def open(self, call: Call) -> None:
         """Opens it anew where it is not fresh, in the time that the call has for that."""
-        self._call = call
         if not self.is_fresh:
             self.close()
-            self.sock = self._connected()
+            self._sock = self._connected(call)
 
-    def ask(self, call: Call, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> None:
-        """Sends one request; the connection is open."""
-        self._call = call
-        self._unsent.clear()
-        self.request(method, target, body, headers)
-        rest = memoryview(bytes(self._unsent))
-        sock = self.sock
+    def ask(self, call: Call, request: bytes) -> None:
+        """Sends the request, whole."""
+        sock, rest = self._opened(), memoryview(request)
         call.stage = "sending"
         call.about_to_write()
         while rest:
             rest = rest[call.step(sock, sock.send, rest, select.POLLOUT) :]
         call.stage = "waiting for the reply"
 
+    def reply(self, call: Call, most: int) -> Response:
+        """The whole reply, with a body of so many bytes at most."""
+        sock, response = self._opened(), Response(most)
+        while not response.complete:
+            if part := call.step(sock, sock.recv, _PART, select.POLLIN):
+                response.feed(part)
+            elif not response.has_begun:
+                raise ConnectionResetError
+            else:
+                response.end()
+            if response.has_begun:
+                call.stage = "reading the reply"
+        if not response.reusable:
+            self.close()
+        return response
+
     def release(self) -> None:
         """The call is over, and its reply was read to the end."""
         self._used_at = monotonic()
 
-    def send(self, data: Any) -> None:
-        """What http.client has ready; head and body leave together."""
-        self._unsent += data
+    def close(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
 
-    def response_class(self, sock: socket.socket, method: str | None = None) -> http.client.HTTPResponse:  # type: ignore[override]  # http.client calls it, and may as well call a function
-        return http.client.HTTPResponse(_ReplySocket(sock, self._call), method=method)  # type: ignore[arg-type]  # typeshed wants a whole socket
+    def _opened(self) -> socket.socket:
+        if self._sock is None:
+            raise ConnectionResetError
+        return self._sock
 
-    def _connected(self) -> socket.socket:
-        sock = self._reached()
+    def _connected(self, call: Call) -> socket.socket:
+        sock = self._reached(call)
         try:
             if self._tls is not None:
-                self._call.stage = "in the TLS handshake"
-                sock.settimeout(self._call.to_connect)
-                sock = self._tls.wrap_socket(sock, server_hostname=self.host)
+                call.stage = "in the TLS handshake"
+                sock.settimeout(call.to_connect)
+                sock = self._tls.wrap_socket(sock, server_hostname=self._host)
             sock.setblocking(False)
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def _reached(self) -> socket.socket:
-        call = self._call
+    def _reached(self, call: Call) -> socket.socket:
         call.new_connection = True
         call.stage = "looking up the host"
-        addresses = call.resolver.addresses(self.host, self.port, call.to_connect)
+        addresses = call.resolver.addresses(self._host, self._port, call.to_connect)
         call.stage = "connecting"
         problem: OSError = OSError("no address")
         for tried, (family, address) in enumerate(addresses):

@@ -3,10 +3,8 @@
 A call ends in a `Reply`, whatever it says, or in `CallFailed`, which knows whether a byte of the request was written.
 """
 
-import http.client
 import socket
 import ssl
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +15,7 @@ import certifi
 from requests.utils import default_headers
 
 from app.adapters.fyers.connections import Call, Connection, Pool, Pools, WindowOver
+from app.adapters.fyers.http1 import CannotUnpack, CutShort, NotHttp, TooLarge, request
 from app.adapters.fyers.resolver import Lookup, Resolver
 from app.deadline import Deadline
 
@@ -61,8 +60,8 @@ class Reply:
 class Transport:
     """One set of connections for all calls and threads; make it in the process that uses it, after any fork.
 
-    http.client by itself: a session of requests, as the SDK has one, takes four times as long for a call, for cookies,
-    redirects and proxies that have no place here. Its headers are sent all the same, as the SDK would send them.
+    No session of requests, as the SDK has one: that takes many times as long for a call, for cookies, redirects and
+    proxies that have no place here. Its headers are sent all the same, as the SDK would send them.
     """
 
     def __init__(
@@ -96,10 +95,10 @@ class Transport:
         call = Call(connect, total, window, self._resolver)
 
         def exchanged() -> Reply:
-            pool = self._pool(url)
+            pool, asked = self._pool(url), self._request(method, url, params, headers, body)
             with pool.lent(pool.take(call)) as link:
                 link.open(call)
-                link.ask(call, method, _target(url, params), body, {**self._headers, **headers})
+                link.ask(call, asked)
                 return _reply(link, call, most)
 
         return _or_failed(exchanged, call)
@@ -124,7 +123,7 @@ class Transport:
         begun = Begun(pool, link, call, most)
         try:
             if self._may_go():
-                link.ask(call, "GET", _target(url, params), None, {**self._headers, **headers})
+                link.ask(call, self._request("GET", url, params, headers, None))
                 return begun
         except Exception:  # noqa: BLE001 - as if none had been at hand: what only reads may be asked again
             link.close()
@@ -153,6 +152,15 @@ class Transport:
     def _pool(self, url: str) -> Pool:
         where = urlsplit(url)
         return self._pools.to(where.scheme, where.hostname or "", where.port)
+
+    def _request(
+        self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], body: bytes | None
+    ) -> bytes:
+        where = urlsplit(url)
+        query = urlencode(params) if params else where.query
+        target = f"{where.path or '/'}?{query}" if query else where.path or "/"
+        host = where.netloc.rpartition("@")[2]
+        return request(method, target, host, {**self._headers, **headers}, body)
 
 
 class Begun:
@@ -187,18 +195,9 @@ def _or_failed(work: Callable[[], Reply], call: Call) -> Reply:
     raise CallFailed(why, call.wrote)  # out here, so that the library's exception, with its request, stays behind
 
 
-def _target(url: str, params: Mapping[str, str] | None) -> str:
-    where = urlsplit(url)
-    query = urlencode(params) if params else where.query
-    return f"{where.path or '/'}?{query}" if query else where.path or "/"
-
-
 def _reply(link: Connection, call: Call, most: int) -> Reply:
-    response = link.getresponse()
-    call.stage = "reading the reply"
-    content = _content(response, link, most)
-    names = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(response.status, names, content, call.new_connection, monotonic() - call.began)
+    response = link.reply(call, most)
+    return Reply(response.status, response.headers, response.body, call.new_connection, monotonic() - call.began)
 
 
 @cache
@@ -209,56 +208,17 @@ def trusting_public_authorities() -> ssl.SSLContext:
     return context
 
 
-class _TooLarge(Exception):
-    pass
-
-
-class _Packed(Exception):
-    pass
-
-
-def _content(response: http.client.HTTPResponse, link: Connection, most: int) -> bytes:
-    """The whole body, unpacked. What has not ended with it may not be there when the next call comes."""
-    try:
-        content = response.read(most + 1)
-        if len(content) <= most and response.length:
-            raise http.client.IncompleteRead(content, response.length)
-        if packed := response.headers.get("content-encoding", "identity").lower().removeprefix("identity"):
-            content = _unpacked(content, packed, most)
-        if len(content) > most:
-            raise _TooLarge
-        if not response.isclosed():
-            link.close()
-    finally:
-        response.close()
-    return content
-
-
-def _unpacked(content: bytes, how: str, most: int) -> bytes:
-    """Nobody asked for a packed reply; the two forms that every server knows are read all the same."""
-    if how not in ("gzip", "x-gzip", "deflate"):
-        raise _Packed
-    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)  # tells gzip from zlib by itself
-    try:
-        unpacked = unpacking.decompress(content, most + 1)
-    except zlib.error:
-        raise _Packed from None
-    if not unpacking.eof and len(unpacked) <= most:
-        raise _Packed
-    return unpacked
-
-
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (WindowOver, "the time to send the order was over"),
-    (_TooLarge, "the reply is too large"),
+    (TooLarge, "the reply is too large"),
     (TimeoutError, "timed out"),
     (socket.gaierror, "the host was not found"),
     (ConnectionRefusedError, "the connection was refused"),
     (ssl.SSLError, "TLS failed"),
     (ConnectionError, "the connection broke"),
-    (http.client.IncompleteRead, "the reply was cut short"),
-    (http.client.HTTPException, "the reply is not HTTP"),
-    (_Packed, "the reply cannot be unpacked"),
+    (CutShort, "the reply was cut short"),
+    (NotHttp, "the reply is not HTTP"),
+    (CannotUnpack, "the reply cannot be unpacked"),
 )
 
 
