@@ -36,7 +36,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info and record.exc_info[0] is not None:
             line["stack_trace"] = _stack(record.exc_info)
-        return json.dumps(line, default=_plain, separators=(",", ":"))
+        return _ENCODE(line)
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
@@ -65,3 +65,6 @@ def _stack(exc_info: Any) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+_ENCODE = json.JSONEncoder(default=_plain, separators=(",", ":")).encode

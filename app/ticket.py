@@ -1,6 +1,6 @@
 """From an alert, its contract, a quote and the exposure to the ticket: what exactly would be sent."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from app.alert import Alert, Product, Side
@@ -8,7 +8,7 @@ from app.contract import Contract, Quote
 from app.errors import Denied, Reason
 from app.exposure import Exposure
 from app.order import Ticket
-from app.pricing import Legs, PriceRules, legs, limit_price
+from app.pricing import PriceRules, legs, limit_price
 
 
 class BuyMode(StrEnum):
@@ -30,7 +30,8 @@ def write_ticket(alert: Alert, contract: Contract, quote: Quote, exposure: Expos
     product, quantity, covers = _intent(alert, contract, wanted, exposure, rules.buy_mode)
     _check_freeze(quantity, contract)
     price = limit_price(alert.side, quote, contract, rules.prices)
-    ticket = Ticket(
+    protection = None if covers else legs(alert, quote, contract, rules.prices)
+    return Ticket(
         symbol=contract.symbol,
         underlying=contract.underlying,
         side=alert.side,
@@ -42,17 +43,10 @@ def write_ticket(alert: Alert, contract: Contract, quote: Quote, exposure: Expos
         ltp=quote.ltp,
         limit_price=price,
         covers=covers,
-    )
-    return ticket if covers else _protected(ticket, legs(alert, quote, contract, rules.prices))
-
-
-def _protected(ticket: Ticket, protection: Legs) -> Ticket:
-    return replace(
-        ticket,
-        stop_loss=protection.stop_loss,
-        take_profit=protection.take_profit,
-        stop_loss_points=protection.stop_loss_points,
-        take_profit_points=protection.take_profit_points,
+        stop_loss=protection.stop_loss if protection else None,
+        take_profit=protection.take_profit if protection else None,
+        stop_loss_points=protection.stop_loss_points if protection else None,
+        take_profit_points=protection.take_profit_points if protection else None,
     )
 
 

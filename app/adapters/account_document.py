@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from app.adapters import stored_text
 from app.money import plain
 from app.risk import Account, Sent, TradingState
 
@@ -19,7 +20,7 @@ _last: tuple[str, Account] | None = None  # the text read or written last, for w
 def to_text(account: Account) -> str:
     global _last
     recent = ",".join(map(_sent_text, account.recent))  # most of it was written before, word by word
-    text = f'{_json(_day_and_state(account))[:-1]},"recent":[{recent}]}}'
+    text = f'{stored_text.to_text(_day_and_state(account))[:-1]},"recent":[{recent}]}}'
     _last = text, account
     return text
 
@@ -95,11 +96,7 @@ def _sent(sent: Sent) -> list[Any]:
 
 @lru_cache(maxsize=1024)
 def _sent_text(sent: Sent) -> str:
-    return _json(_sent(sent))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return stored_text.to_text(_sent(sent))
 
 
 def _read_sent(stored: list[Any] | dict[str, Any]) -> Sent:

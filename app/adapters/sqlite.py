@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.adapters import account_document
-from app.adapters.stored_text import read_notice, read_order, readable
+from app.adapters.stored_text import read_notice, read_order, readable, to_text
 from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.errors import NotNow, Reason
 from app.notice import Notice, notice_of, state_notice
@@ -184,7 +184,7 @@ class SqliteLedger:
             document["taken"] = sorted({*document.get("taken", ()), *by})
             db.execute(
                 "UPDATE outbox SET number = (SELECT MAX(number) + 1 FROM outbox), document = ? WHERE id = ?",
-                (json.dumps(document, separators=(",", ":")), notice_id),
+                (to_text(document), notice_id),
             )
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
@@ -307,7 +307,7 @@ def _update(db: sqlite3.Connection, order: Order) -> None:
 
 
 def _json(order: Order) -> str:
-    return json.dumps(to_document(order), separators=(",", ":"))
+    return to_text(to_document(order))
 
 
 def _account(db: sqlite3.Connection) -> Account:
@@ -324,5 +324,5 @@ def _write_account(db: sqlite3.Connection, before: Account, account: Account) ->
 
 
 def _post(db: sqlite3.Connection, notice: Notice) -> bool:
-    values = (notice.id, json.dumps(notice.document(), separators=(",", ":")))
+    values = (notice.id, to_text(notice.document()))
     return db.execute("INSERT OR IGNORE INTO outbox (id, document, delivered) VALUES (?, ?, 0)", values).rowcount == 1

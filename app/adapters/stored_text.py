@@ -1,4 +1,7 @@
-"""What a ledger stores, read again. One row that makes no sense (a later version's, a damaged one) stops no other."""
+"""What a ledger stores, as text, and read again.
+
+One row that makes no sense (a later version's, a damaged one) stops no other.
+"""
 
 import json
 import logging
@@ -15,6 +18,9 @@ log = logging.getLogger("gateway.ledger")
 _Kind = TypeVar("_Kind")
 _Row = TypeVar("_Row")
 _SENSELESS = (KeyError, ValueError, TypeError, AttributeError, ArithmeticError)
+
+
+to_text = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def read_order(text: str) -> Order:

@@ -23,6 +23,7 @@ from app.alert.alert import Alert
 
 VERSION = "v1"
 TAG = re.compile(r"tv[a-z2-7]{18}")
+_ENCODE = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,12 @@ def tag_of(key: str) -> str:
     with a prefix ("1:") and must be compared without regard to case.
     """
     digest = hmac.digest(b"tag/" + VERSION.encode(), bytes.fromhex(key), "sha256")
-    return "tv" + b32encode(digest).decode().lower()[:18]
+    return "tv" + b32encode(digest[:15]).decode().lower()[:18]
 
 
 def _digest(*parts: str) -> str:
     """One hash over the parts; JSON keeps their borders, so no two lists of parts can run together."""
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_ENCODE(parts).encode()).hexdigest()
 
 
 def _utc(moment: datetime) -> str:

@@ -48,13 +48,7 @@ def decode(body: bytes) -> dict[str, object]:
         raise Malformed(BODY, f"byte {error.start} is not UTF-8; send the message as UTF-8 text") from None
     _refuse_depth(text)
     try:
-        document = json.loads(
-            text,
-            parse_int=Number,
-            parse_float=Number,
-            parse_constant=lambda name: Poison(f"{name} is not a number in JSON; send a number or leave the field out"),
-            object_pairs_hook=_object,
-        )
+        document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise _not_json(text, error) from None
     if not isinstance(document, dict):
@@ -94,6 +88,14 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return document
 
 
+_DECODER = json.JSONDecoder(
+    parse_int=Number,
+    parse_float=Number,
+    parse_constant=lambda name: Poison(f"{name} is not a number in JSON; send a number or leave the field out"),
+    object_pairs_hook=_object,
+)
+
+
 def _encodes(text: str) -> bool:
     try:
         text.encode("utf-8")
@@ -104,6 +106,8 @@ def _encodes(text: str) -> bool:
 
 def _refuse_depth(text: str) -> None:
     """Deep nesting exhausts the reader's stack; no alert needs it. Braces inside strings do not count."""
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return
     depth = 0
     for match in _TEXTS_AND_BRACKETS.finditer(text):
         mark = match.group()

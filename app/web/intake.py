@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from threading import Lock
 
@@ -17,8 +18,13 @@ def peer_of(request: Request) -> str:
     Everything further left in that header is the sender's own word (Cloud Run appends the peer it saw).
     """
     forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return _address(forwarded or request.remote_addr or "")
+
+
+@lru_cache(maxsize=ADDRESSES_REMEMBERED)
+def _address(text: str) -> str:
     try:
-        return str(ip_address(forwarded or request.remote_addr or ""))
+        return str(ip_address(text))
     except ValueError:
         return "unknown"  # no address, so nobody knows what it is; it is not repeated
 

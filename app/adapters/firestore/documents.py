@@ -12,7 +12,7 @@ from typing import Any
 
 from app.adapters import account_document
 from app.adapters.firestore.store import Stored
-from app.adapters.stored_text import read_notice, read_order
+from app.adapters.stored_text import read_notice, read_order, to_text
 from app.errors import NotNow, Reason
 from app.notice import Notice
 from app.order import Order
@@ -41,7 +41,7 @@ def received(order: Order, word: str) -> Fields:
 
 
 def stepped(order: Order, word: str) -> Fields:
-    return {"status": order.status.value, "order": _text(to_document(order)), "write": word}
+    return {"status": order.status.value, "order": to_text(to_document(order)), "write": word}
 
 
 def order_of(stored: Stored) -> Order:
@@ -84,7 +84,7 @@ def account_of(stored: Stored) -> Account:
 
 def waiting(notice: Notice, word: str) -> Fields:
     now = datetime.now(UTC)
-    return {"notice": _text(notice.document()), "waiting_since": now, "write": word, "expire_at": now + _KEPT}
+    return {"notice": to_text(notice.document()), "waiting_since": now, "write": word, "expire_at": now + _KEPT}
 
 
 def notice_in(stored: Stored) -> Notice:
@@ -97,7 +97,7 @@ def half_delivered(stored: Stored, by: Sequence[str], word: str) -> Fields | Non
         return None
     document: Fields = json.loads(stored.get("notice"))
     document["taken"] = sorted({*document.get("taken", ()), *by})
-    return {"notice": _text(document), "waiting_since": datetime.now(UTC), "write": word}
+    return {"notice": to_text(document), "waiting_since": datetime.now(UTC), "write": word}
 
 
 def named(word: str) -> Fields:
@@ -106,7 +106,3 @@ def named(word: str) -> Fields:
 
 def _after(kept: timedelta) -> datetime:
     return datetime.now(UTC) + kept
-
-
-def _text(document: Fields) -> str:
-    return json.dumps(document, separators=(",", ":"))

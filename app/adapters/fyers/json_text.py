@@ -14,9 +14,7 @@ def read_object(content: bytes) -> Body | None:
     Python's limit, anything but UTF-8. Fractions become Decimal.
     """
     try:
-        value = json.loads(
-            content.decode(), parse_float=_decimal, parse_constant=_refuse, object_pairs_hook=_without_doubles
-        )
+        value = _DECODER.decode(content.decode())
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -76,3 +74,6 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> Body:
     if len(read) != len(pairs):
         raise ValueError("a key stands twice")
     return read
+
+
+_DECODER = json.JSONDecoder(parse_float=_decimal, parse_constant=_refuse, object_pairs_hook=_without_doubles)
