@@ -26,6 +26,7 @@ from app.ports import Clock, Ledger, Notifier, SymbolMaster, TokenSource, TokenS
 
 if TYPE_CHECKING:
     from app.adapters.fyers import Transport
+    from app.adapters.notify.pubsub import PubSubNotifier
     from app.adapters.symbols import Symbols
     from app.login import Login
 
@@ -107,13 +108,19 @@ def _open_notifiers(
         sinks += [HttpNotifier(url, transport) for url in config.notification_urls]
     addresses = tuple(sinks)
     if config.notification_topic is not None:
-        from app.adapters.notify.pubsub import PubSubNotifier
+        from app.adapters.notify.on_demand import OnDemand
 
-        topic = PubSubNotifier(config.notification_topic)
+        topic = OnDemand(f"pubsub:{config.notification_topic}", partial(_open_topic, config.notification_topic))
         resources.callback(topic.close)
         sinks.append(topic)
     everywhere = Fanout(sinks, monotonic, ledger.taken)
     return everywhere, everywhere.among(addresses) if addresses else None
+
+
+def _open_topic(topic: str) -> "PubSubNotifier":
+    from app.adapters.notify.pubsub import PubSubNotifier
+
+    return PubSubNotifier(topic)
 
 
 def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = None) -> Ledger:

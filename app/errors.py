@@ -71,6 +71,7 @@ class Reason(StrEnum):
     SYMBOLS_MISSING = "SYMBOLS_MISSING"
     OUT_OF_TIME = "OUT_OF_TIME"
     NOT_SENT = "NOT_SENT"
+    STARTING = "STARTING"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     INTERNAL = "INTERNAL"
 
@@ -122,6 +123,7 @@ MEANING: dict[Reason, str] = {
     Reason.SYMBOLS_MISSING: "there is no symbol master yet; nothing was sent",
     Reason.OUT_OF_TIME: "the time for this request ran out before the order was sent",
     Reason.NOT_SENT: "the order could not be sent; not a byte of it left",
+    Reason.STARTING: "this instance is still starting; nothing was sent",
     Reason.SHUTTING_DOWN: "this instance is shutting down; nothing was sent",
     Reason.INTERNAL: "a fault of ours before anything was sent; it is in the log under the request id",
 }

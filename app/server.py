@@ -6,7 +6,6 @@ gunicorn's default of thirty would be cut off.
 """
 
 import errno
-import gc
 import socket
 import threading
 import time
@@ -86,11 +85,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         super().init_process()
 
     def load_wsgi(self) -> None:
-        gc.disable()  # nothing of what is loaded is garbage, and looking for some takes a tenth of the start
-        try:
-            super().load_wsgi()
-        finally:
-            gc.enable()
+        super().load_wsgi()
         self._app = self.wsgi
         self._here = threading.local()
         self.wsgi = self._serve
@@ -148,4 +143,4 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
     def _stop_claiming(self) -> None:
         app = getattr(self, "_app", None)  # there is none yet where the signal comes during the start
         if app is not None:
-            app.extensions["gateway"].closing = True
+            app.stop_claiming()

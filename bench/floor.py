@@ -22,8 +22,6 @@ class Floor:
         self._quotes, self._order = f"{data_url}/quotes", order
         self._pools = PoolManager(maxsize=32, block=True, retries=False)
         self._readers = ThreadPoolExecutor(32)
-        self.extensions = {"gateway": self}  # what app.server closes on SIGTERM
-        self.closing = False
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = b"{}"
@@ -41,6 +39,9 @@ class Floor:
         quote.result()
         body = json.dumps(self._order)
         return self._pools.request("POST", self._place, body=body, headers=HEADERS, timeout=TIMES).json()
+
+    def stop_claiming(self) -> None:
+        """Told by app.server on SIGTERM; what comes after it is answered all the same."""
 
     def close(self) -> None:
         self._readers.shutdown()

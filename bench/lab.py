@@ -110,9 +110,9 @@ def floor_settings(account: Account) -> dict[str, str]:
 
 @contextlib.contextmanager
 def served(arguments: list[str], settings: Mapping[str, str], log: Path) -> Iterator[Served]:
-    """A gunicorn that answers; its output goes to the log."""
+    """A gunicorn with all that it needs; its output goes to the log."""
     with spawned(arguments, settings, log) as (server, port):
-        wait_for_answer(server, port)
+        wait_for_answer(server, port, "/started")
         yield Served(server.pid, port)
 
 
@@ -134,7 +134,7 @@ def spawned(arguments: list[str], settings: Mapping[str, str], log: Path) -> Ite
             server.send_signal(signal.SIGTERM)
 
 
-def wait_for_answer(server: Process, port: int, path: str = "/healthz") -> None:
+def wait_for_answer(server: Process, port: int, path: str) -> None:
     """Until that path is answered 200. Raises TimeoutError where it is not, at once where the server has ended."""
     ends = time.monotonic() + START_WITHIN
     while time.monotonic() < ends and server.poll() is None:

@@ -71,7 +71,7 @@ def _started(
 
 
 def _until_listening(server: "lab.Process", port: int) -> None:
-    lab.wait_for_answer(server, port)
+    lab.wait_for_answer(server, port, "/healthz")
 
 
 def _until_order(server: "lab.Process", port: int) -> None:

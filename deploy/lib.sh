@@ -241,9 +241,10 @@ service_flags() {
     --cpu-throttling
     # Above the gateway's own bounds (2.5 s for an alert, 50 s for a task): this one answers 504 and kills nothing.
     --timeout=60
-    # An instance gets alerts once it serves, and it serves once it has been to Firestore and to the bucket
-    # (app/bootstrap.py): the first packets of a new instance on a VPC can take long, and that is not an alert's time.
-    "--startup-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=2,timeoutSeconds=2,failureThreshold=60"
+    # An instance gets alerts once it has been to Firestore and to the bucket (app/bootstrap.py): the first packets of a
+    # new instance on a VPC can take long, and that is not an alert's time. Google asks again after a whole second at
+    # the earliest, so each question waits for the answer itself (app/starting.py).
+    "--startup-probe=httpGet.path=/started,httpGet.port=8080,periodSeconds=1,timeoutSeconds=1,failureThreshold=120"
     # Touches nothing outside: an outage at Fyers or Google must not restart instances one after the other.
     "--liveness-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=30,timeoutSeconds=5,failureThreshold=3"
   )

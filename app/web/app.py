@@ -75,6 +75,11 @@ def create_app(desk: Desk, config: Config) -> Flask:
     def healthz() -> Response:
         return jsonify({"status": "ok"})
 
+    @app.get("/started")
+    def started() -> Response:
+        """Until it is, app/starting.py answers."""
+        return jsonify({"status": "ok"})
+
     @app.get("/ready")
     @app.get("/readyz")
     def readyz() -> Response:

@@ -218,11 +218,14 @@ def test_every_address_that_google_and_fyers_call_is_a_route_of_the_gateway(live
     posts = {job["uri"] for job in jobs if job["uri"].startswith(URL)}
     posts |= {flags(argv)["push-endpoint"] for argv in live.argvs("pubsub", "subscriptions", "create")}
     revision = flags(deployed(live))
-    probes = {re.findall(r"path=([^,]+)", revision[probe])[0] for probe in ("startup-probe", "liveness-probe")}
-    assert probes == {"/healthz"}  # it touches nothing outside
+    probes = [re.findall(r"path=([^,]+)", revision[probe])[0] for probe in ("startup-probe", "liveness-probe")]
+    assert probes == [
+        "/started",
+        "/healthz",
+    ]  # no alert before all is there; and later nothing that touches the outside
     with gateway(tmp_path) as gate:
         routes = {(method, rule.rule) for rule in gate.app.url_map.iter_rules() for method in rule.methods}
-        assert gate.app.test_client().get("/healthz").status_code == 200
+        assert [gate.app.test_client().get(probe).status_code for probe in probes] == [200, 200]
         assert "checks" in gate.app.test_client().get(readiness.ROUTE).json
     assert {("POST", post.removeprefix(URL)) for post in posts} <= routes
     assert ("GET", "/auth/callback") in routes

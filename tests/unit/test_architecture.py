@@ -14,7 +14,7 @@ FILES = [ROOT / "main.py", *sorted((ROOT / "app").rglob("*.py"))]
 # Rooms that are not core: they stand at an edge, or put the others together.
 EDGES = (
     "main", "app.adapters", "app.simulator", "app.web", "app.cli", "app.__main__", "app.demo", "app.bootstrap",
-    "app.server", "app.log",
+    "app.server", "app.starting", "app.log",
 )  # fmt: skip
 THE_OUTSIDE = (
     "os", "sys", "socket", "ssl", "http", "urllib.request", "subprocess", "signal", "time", "sqlite3", "asyncio",
@@ -33,6 +33,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "app.bootstrap": ("app.web", "app.cli", "app.demo", "flask", "main"),
     "app.log": ("app",),
     "app.server": ("app.execution", "app.adapters", "main"),
+    "app.starting": ("app.bootstrap", "app.web", "app.adapters", "app.execution", "flask", "main"),
     "app.cli": ("fyers_apiv3", "google", "pandas", "main"),
     "app.demo": ("app.execution", "app.adapters", "app.web", "main"),
 }  # fmt: skip
@@ -139,16 +140,27 @@ def test_the_environment_is_read_at_the_door_alone() -> None:
     assert found == []
 
 
-def test_starting_the_server_imports_no_client_that_it_may_not_need() -> None:
+def loaded_by(*waiting: str) -> set[str]:
+    """What is imported merely by importing these, and by what they import."""
     seen: set[str] = set()
-    waiting = ["main"]
-    while waiting:
-        module = waiting.pop()
-        if module in seen or module not in TREES:
-            continue
-        seen.add(module)
-        for name in imports(module, at_start=True):
-            assert not within(name, ("fyers_apiv3", "google.cloud", "grpc", "pandas")), f"{module} imports {name}"
-            parts = name.split(".")
-            waiting += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-    assert {"app.bootstrap", "app.web", "app.execution"} <= seen
+    names = list(waiting)
+    while names:
+        name = names.pop()
+        if name not in seen:
+            seen.add(name)
+            for other in imports(name, at_start=True) if name in TREES else ():
+                parts = other.split(".")
+                names += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    return seen
+
+
+def test_starting_the_server_imports_no_client_that_it_may_not_need() -> None:
+    loaded = loaded_by("main", "app.bootstrap", "app.web")
+    assert loaded.isdisjoint({"fyers_apiv3", "google.cloud", "grpc", "pandas"})
+    assert {"flask", "app.execution"} <= loaded
+
+
+def test_the_server_says_that_it_lives_before_anything_large_is_imported() -> None:
+    loaded = loaded_by("main", "app.server")
+    assert loaded.isdisjoint({"flask", "requests", "google", "app.adapters", "app.bootstrap", "app.web"})
+    assert {"app.starting", "app.config"} <= loaded

@@ -15,7 +15,7 @@ from app.order import OrderStatus
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import SECRET, Gateway, alert, gateway
 
-ANYBODY = {"/webhook", "/health", "/healthz", "/ready", "/readyz", "/auth/callback"}
+ANYBODY = {"/webhook", "/health", "/healthz", "/started", "/ready", "/readyz", "/auth/callback"}
 
 
 @pytest.fixture
