@@ -210,8 +210,8 @@ def test_todays_quote_trades_however_the_broker_writes_its_day_or_does_not(gate:
     utc_midnight_of_ist_day = (ist_day(now).toordinal() - 719163) * 86400
     for tt in (noon, str(noon), utc_midnight_of_ist_day, str(utc_midnight_of_ist_day), None, 0, "", "soon", True, -5):
         option = Option(gate)
-        middle = float(option.mid)
-        body = quoted(gate, option.contract.symbol, lp=middle, bid=middle - 0.1, ask=middle + 0.1, tt=tt)
+        option.quote(option.mid, option.mid - Decimal("0.10"), option.mid + Decimal("0.10"))
+        body = quoted(gate, option.contract.symbol, tt=tt)
         gate.account.fault("quotes", Fault(FaultKind.ANSWER, body=body))
         assert option.send().json["status"] == "ACCEPTED", tt
 
