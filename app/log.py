@@ -41,6 +41,9 @@ class JsonLines(logging.Formatter):
 
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Sends everything to standard output as JSON lines. Libraries speak up from WARNING on."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = (
+        False  # found out for each line, and unread
+    )
     sink = logging.StreamHandler(stream or sys.stdout)
     sink.setFormatter(JsonLines())
     root = logging.getLogger()

@@ -52,6 +52,7 @@ _POLL = 20  # milliseconds of SQLite's own patience; the rest is ours, by the de
 _PAGES_IN_LOG = 4000  # 16 MB; who fills it takes a millisecond or more to move them all: one alert in hundreds
 _INSERT = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE orders SET status = ?, sequence = ?, submitted_at = ?, document = ? WHERE key = ? AND sequence = ?"
+_BEFORE_SUBMIT = "SELECT status, sequence, (SELECT document FROM account WHERE one = 1) FROM orders WHERE key = ?"
 _WRITE_ACCOUNT = "INSERT INTO account VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET document = excluded.document"
 _Found = TypeVar("_Found")
 
@@ -108,10 +109,10 @@ class SqliteLedger:
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
         with self._writing(deadline.within(SUBMIT)) as db:
-            row = db.execute("SELECT status, sequence FROM orders WHERE key = ?", (order.key,)).fetchone()
-            if _there(row) != (OrderStatus.RECEIVED, order.sequence):
+            *stored, account_text = _there(db.execute(_BEFORE_SUBMIT, (order.key,)).fetchone())
+            if stored != [OrderStatus.RECEIVED, order.sequence]:
                 raise Overtaken(_expected(db, order.key))
-            before = _account(db)
+            before = _account_in(account_text)
             decided, account = decide(before)
             _update(db, decided)
             _write_account(db, before, account)
@@ -312,7 +313,12 @@ def _json(order: Order) -> str:
 
 def _account(db: sqlite3.Connection) -> Account:
     row = db.execute("SELECT document FROM account WHERE one = 1").fetchone()
-    return Account() if row is None else account_document.from_text(row[0])
+    return _account_in(row and row[0])
+
+
+def _account_in(text: str | None) -> Account:
+    """None: no order was submitted yet, and nothing else was said of it."""
+    return Account() if text is None else account_document.from_text(text)
 
 
 def _write_account(db: sqlite3.Connection, before: Account, account: Account) -> None:

@@ -47,7 +47,7 @@ def create_app(desk: Desk, config: Config) -> Flask:
     @app.after_request
     def sign(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
-        response.headers.update(HEADERS)
+        response.headers.extend(HEADERS)
         return response
 
     @app.teardown_request
