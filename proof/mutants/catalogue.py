@@ -8,7 +8,7 @@ _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
 
-_GATE = "if _there(row) != (OrderStatus.RECEIVED, order.sequence):"
+_GATE = "if stored != [OrderStatus.RECEIVED, order.sequence]:"
 _ANY_STEP = Edit(_SQLITE, " AND sequence = ?", " AND ? >= 0")
 _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen_before"
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
@@ -30,7 +30,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "status-alone-compared",
         "submit looks at the status and not at the sequence, so an order that came back unsent is sent by two",
-        (Edit(_SQLITE, _GATE, "if _there(row)[0] != OrderStatus.RECEIVED:"), _ANY_STEP),
+        (Edit(_SQLITE, _GATE, "if stored[0] != OrderStatus.RECEIVED:"), _ANY_STEP),
         RIVALS,
     ),
     Mutant(
@@ -74,7 +74,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        order.status is OrderStatus.SUBMITTED and lease > timedelta(seconds=10)\n"
                 "    ):\n        return _seen_before",
             ),
-            Edit(_SQLITE, _GATE, "if _there(row)[1] != order.sequence:"),
+            Edit(_SQLITE, _GATE, "if stored[1] != order.sequence:"),
             Edit(
                 "app.order.status",
                 _FROM_SUBMITTED,
