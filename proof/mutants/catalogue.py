@@ -99,7 +99,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the adapter tries an order again after any failure of the line",
         "app.adapters.fyers.broker",
         "        outcome = classify(result, self._line.secrets(token), PLACE)\n",
-        "        if isinstance(result, CallFailed):\n"
+        "        if isinstance(classify(result), Unresolved):\n"
         "            result = self._line.ask(lambda model: model.place_order(payload), token, total, window=window)\n"
         "        outcome = classify(result, self._line.secrets(token), PLACE)\n",
     ),

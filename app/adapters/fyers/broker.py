@@ -15,7 +15,7 @@ from app.adapters.fyers.transport import Transport
 from app.contract import BookRow, Position, Quote
 from app.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
 from app.errors import NotNow, Reason, without_positions
-from app.order import NotSent, Order, Outcome, Refusal, Rejected, Unresolved
+from app.order import Accepted, NotSent, Order, Outcome, Refusal, Rejected, Unresolved
 from app.ports import TokenSource
 from app.token import Token
 
@@ -114,7 +114,8 @@ class FyersBroker:
         total = deadline.cap(SEND_WINDOW, PLACE_TAIL)
         result = self._line.ask(lambda model: model.place_order(payload), token, total, window=window)
         outcome = classify(result, self._line.secrets(token), PLACE)
-        log.info("place", extra={"key": order.key, "outcome": type(outcome).__name__, "reply": repr(result)})
+        if not isinstance(outcome, Accepted):  # of those the order's own line says all there is
+            log.info("place", extra={"key": order.key, "outcome": type(outcome).__name__, "reply": repr(result)})
         self._tell(outcome, token, deadline)
         return outcome
 
