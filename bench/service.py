@@ -86,13 +86,32 @@ def _against(latency: float, sizes: Sizes) -> list[Figure]:
         account = stack.enter_context(lab.broker(latency))
         floor = stack.enter_context(lab.served(lab.FLOOR, lab.floor_settings(account), folder / "floor.log"))
         ours = stack.enter_context(lab.served(lab.GATEWAY, lab.settings_of(account, folder), folder / "ours.log"))
-        for server in (floor, ours):
+        own = {**lab.floor_settings(account), "CLIENT": "ours"}
+        same_client = stack.enter_context(lab.served(lab.FLOOR, own, folder / "own.log"))
+        for server in (floor, ours, same_client):
             load.send(server.port, WARM_UP, 8, may_refuse=True)
         for at_once in sorted({at_once for late, at_once in sizes.alerts if late == latency}):
             alerts = sizes.alerts[latency, at_once]
             both, broker = _turns(floor, ours, account, alerts, at_once, sizes.rounds)
             figures += _rows(latency, at_once, both, percentile(broker, 0.5))
+            if at_once == 1:
+                figures += _beside(latency, _turns(same_client, ours, account, alerts, 1, sizes.rounds))
     return figures
+
+
+def _beside(latency: float, turns: tuple[list[Side], list[float]]) -> list[Figure]:
+    """The same beside a floor that makes its calls through the gateway's own transport."""
+    (floor, ours), broker = turns
+    own = percentile(broker, 0.5)
+    return [
+        Figure(
+            f"{latency * 1000:.0f} ms broker, one by one, the floor with our client: added, {name}",
+            "ms",
+            ours.at(share) - own,
+            floor.at(share) - own,
+        )
+        for name, share in (("p50", 0.5), ("p99", 0.99))
+    ]
 
 
 def _turns(

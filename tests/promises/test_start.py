@@ -1,4 +1,4 @@
-"""The real server while it starts: an alert that comes then has its time like any other, and an end that somebody sees."""
+"""The real server while it starts: an alert that comes then has its time like any other, and an end is seen."""
 
 import json
 import subprocess
