@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.adapters.fyers import CallFailed
+from app.adapters.fyers import CallFailed, connections
 from app.adapters.fyers.pace import PER_MINUTE, PER_SECOND, NoTurn, Pace, PacedTransport
 from app.adapters.fyers.transport import Transport
 from app.deadline import Deadline
@@ -178,6 +178,20 @@ def test_a_read_is_not_begun_before_its_turn_and_uses_none_up() -> None:
         assert begun.reply().status == 200
         transport.close()
         assert len(account.log) == 3
+
+
+def test_a_read_that_has_no_turn_makes_its_connection_look_no_fresher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FRESH_SECONDS", 0.3)
+    with Simulator(rate_limits=False, accept_any_token=True) as account:
+        transport = PacedTransport(Pace(for_orders=8))
+        headers, where = {"Authorization": "APP-200:token"}, f"{account.api_url}/positions"
+        assert get(transport, account, total=1.0).new_connection
+        for _ in range(4):
+            time.sleep(0.1)
+            assert transport.begin(where, headers=headers, total=1.0) is None
+        order = transport.call("DELETE", where, headers=headers, body=b"{}", connect=0.25, total=1.0)
+        transport.close()
+    assert order.new_connection
 
 
 def test_waiting_for_a_turn_counts_against_the_calls_own_time() -> None:

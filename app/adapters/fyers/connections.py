@@ -101,6 +101,7 @@ class Connection:
         if not self.is_fresh:
             self.close()
             self._sock = self._connected(call)
+            self._used_at = monotonic()
 
     def ask(self, call: Call, request: bytes) -> None:
         """Sends the request, whole."""
@@ -123,13 +124,10 @@ class Connection:
                 response.end()
             if response.has_begun:
                 call.stage = "reading the reply"
+        self._used_at = monotonic()
         if not response.reusable:
             self.close()
         return response
-
-    def release(self) -> None:
-        """The call is over, and its reply was read to the end."""
-        self._used_at = monotonic()
 
     def close(self) -> None:
         if self._sock is not None:
@@ -202,7 +200,7 @@ class Pool:
         self._closed = False
 
     def take(self, call: Call) -> Connection:
-        """A connection for one call, to be used inside `lent`. Raises TimeoutError where none is free in time."""
+        """A connection for one call, which ends with `lent` or `put`. Raises TimeoutError where none is free in time."""
         if not self._places.acquire(timeout=call.to_connect):
             raise TimeoutError
         return self._taken()
@@ -214,7 +212,7 @@ class Pool:
         link = self._taken()
         if link.is_fresh:
             return link
-        self._put(link)
+        self.put(link)
         return None
 
     @contextmanager
@@ -222,12 +220,18 @@ class Pool:
         """Takes the connection back at the end; it is closed where its call failed."""
         try:
             yield link
-            link.release()
         except BaseException:
             link.close()
             raise
         finally:
-            self._put(link)
+            self.put(link)
+
+    def put(self, link: Connection) -> None:
+        """Takes back one that was taken."""
+        self._kept.append(link)
+        self._places.release()
+        if self._closed:
+            self.close()
 
     def close(self) -> None:
         self._closed = True
@@ -239,12 +243,6 @@ class Pool:
             return self._kept.pop()
         except IndexError:
             return self._new()
-
-    def _put(self, link: Connection) -> None:
-        self._kept.append(link)
-        self._places.release()
-        if self._closed:
-            self.close()
 
 
 class Pools:

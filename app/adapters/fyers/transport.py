@@ -120,14 +120,13 @@ class Transport:
         if total <= 0 or (link := pool.take_fresh()) is None:
             return None
         call = Call(total, total, None, self._resolver)
-        begun = Begun(pool, link, call, most)
         try:
             if self._may_go():
                 link.ask(call, self._request("GET", url, params, headers, None))
-                return begun
+                return Begun(pool, link, call, most)
         except Exception:  # noqa: BLE001 - as if none had been at hand: what only reads may be asked again
             link.close()
-        begun.give_up()
+        pool.put(link)
         return None
 
     def warm(self, url: str, seconds: float) -> bool:
@@ -164,7 +163,7 @@ class Transport:
 
 
 class Begun:
-    """A request that was sent, on a connection that it keeps until its reply is read, or given up."""
+    """A request that was sent, on a connection that it keeps until its reply is read."""
 
     def __init__(self, pool: Pool, link: Connection, call: Call, most: int) -> None:
         self._pool = pool
@@ -180,11 +179,6 @@ class Begun:
                 return _reply(self._link, self._call, self._most)
 
         return _or_failed(read, self._call)
-
-    def give_up(self) -> None:
-        """In the place of `reply`, where nothing was sent."""
-        with self._pool.lent(self._link):
-            pass
 
 
 def _or_failed(work: Callable[[], Reply], call: Call) -> Reply:
