@@ -200,7 +200,7 @@ class Pool:
         self._closed = False
 
     def take(self, call: Call) -> Connection:
-        """A connection for one call, which ends with `lent` or `put`. Raises TimeoutError where none is free in time."""
+        """A connection for one call, to be given to `lent` or `put`. Raises TimeoutError where none is free in time."""
         if not self._places.acquire(timeout=call.to_connect):
             raise TimeoutError
         return self._taken()
