@@ -268,15 +268,30 @@ def what_was_filled_is_known(history: History) -> Iterator[Violation]:
 
 
 def every_fill_is_protected_or_rings(history: History) -> Iterator[Violation]:
-    """I14."""
-    told = "\n".join(notice.id for notice in history.notifications if notice.kind == "naked")
-    by_tag = _by_tag(history.orders)
-    for row in history.broker_orders:
+    """I14. An entry without its legs rings, or another one in the same contract rings for as many units.
+
+    Of several entries, one of which was covered, nobody can say whose legs those were that are gone.
+    """
+    by_tag, by_key = _by_tag(history.orders), {order.key: order for order in history.orders}
+    bare = [row for row in history.broker_orders if row.protected is False]
+    bare_keys = {by_tag[row.tag].key for row in bare if row.tag in by_tag}
+    told = [notice.id.split(":") for notice in history.notifications if notice.kind == "naked"]
+    told_keys = {key for _, key, _, _ in told}
+    spare: dict[str, int] = defaultdict(int)  # units that rang in a contract, for entries that have their legs
+    for key, units in {key: int(units) for _, key, units, _ in told if key not in bare_keys}.items():
+        spare[_symbol(by_key.get(key))] += units
+    for row in bare:
         order = by_tag.get(row.tag)
-        if row.protected is False and (order is None or order.key not in told):
+        if order is not None and order.key not in told_keys and spare[_symbol(order)] >= row.filled_quantity:
+            spare[_symbol(order)] -= row.filled_quantity
+        elif order is None or order.key not in told_keys:
             yield Violation(
                 "I14", row.tag, f"{row.broker_order_id} is filled and has no protection, and nobody was told"
             )
+
+
+def _symbol(order: Order | None) -> str:
+    return order.ticket.symbol if order is not None and order.ticket is not None else ""
 
 
 def the_same_alert_has_the_same_key(history: History) -> Iterator[Violation]:

@@ -92,6 +92,23 @@ def a_history(**changes: Any) -> History:
     return replace(history, **changes)
 
 
+def two_entries(notice_id: str) -> History:
+    """Both filled in one contract, and the first one has no legs at the broker."""
+    other = replace(filled(), key=OTHER, tag=OTHER_TAG, broker_order_id="B2")
+    bare = row(status="FILLED", filled_quantity=65, protected=False)
+    safe = replace(bare, broker_order_id="B2", tag=OTHER_TAG, protected=True)
+    return a_history(
+        deliveries=[
+            answered(),
+            answered(alert="alert-2", answer={**answered().answer, "key": OTHER, "tag": OTHER_TAG}),
+        ],
+        posts=[Post(at(0.3), TAG, request_id="r1"), Post(at(0.3), OTHER_TAG, request_id="r1")],
+        broker_orders=[bare, safe],
+        orders=[filled(), other],
+        notifications=[rang(notice_id, kind="naked")],
+    )
+
+
 def nothing_sent(**changes: Any) -> History:
     return a_history(**{"posts": [], "broker_orders": [], "orders": []} | changes)
 
@@ -152,6 +169,8 @@ RIGHT: dict[str, Callable[[], History]] = {
             Notification(at(30), "summary:denied:1", "summary", "20 notices of the kind denied were held back")
         ],
     ),
+    "a naked entry that rang": lambda: two_entries(f"naked:{KEY}:65:0"),
+    "a naked entry beside one with its legs, for whose units it rang": lambda: two_entries(f"naked:{OTHER}:65:0"),
     "a doubt younger than 75 seconds": lambda: doubted(ended_at=at(70)),
     "a doubt that rang after 75 seconds of which a minute was a pause": lambda: doubted(
         notifications=[rang(f"{KEY}:2", 130)], pauses=[Pause(at(10), at(70))]
@@ -317,6 +336,8 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
         "I14",
         lambda: a_history(orders=[filled()], broker_orders=[row(status="FILLED", filled_quantity=65, protected=False)]),
     ),
+    "filled, naked, and less of it rang": ("I14", lambda: two_entries(f"naked:{OTHER}:64:0")),
+    "filled, naked, and a stranger's rang": ("I14", lambda: two_entries("naked:" + "7a" * 32 + ":65:0")),
     "one alert, two keys": ("I2 I15", lambda: a_history(deliveries=[answered(key=OTHER)])),
     "two alerts, one key": ("I15", lambda: a_history(deliveries=[answered(), answered(alert="alert-2")])),
 } | {
