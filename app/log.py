@@ -41,9 +41,8 @@ class JsonLines(logging.Formatter):
 
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Sends everything to standard output as JSON lines. Libraries speak up from WARNING on."""
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = (
-        False  # found out for each line, and unread
-    )
+    # What logging would find out for each line, and nothing here shows.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     sink = logging.StreamHandler(stream or sys.stdout)
     sink.setFormatter(JsonLines())
     root = logging.getLogger()

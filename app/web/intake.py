@@ -10,6 +10,8 @@ from flask import Request
 
 STRIKES_PER_MINUTE = 30
 ADDRESSES_REMEMBERED = 1024
+LONGEST_ADDRESS = 64  # characters, with the zone that an IPv6 address may name
+UNKNOWN = "unknown"
 
 
 def peer_of(request: Request) -> str:
@@ -18,7 +20,8 @@ def peer_of(request: Request) -> str:
     Everything further left in that header is the sender's own word (Cloud Run appends the peer it saw).
     """
     forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return _address(forwarded or request.remote_addr or "")
+    text = forwarded or request.remote_addr or ""
+    return _address(text) if len(text) <= LONGEST_ADDRESS else UNKNOWN
 
 
 @lru_cache(maxsize=ADDRESSES_REMEMBERED)
@@ -26,7 +29,7 @@ def _address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        return "unknown"  # no address, so nobody knows what it is; it is not repeated
+        return UNKNOWN  # no address, so nobody knows what it is; it is not repeated
 
 
 class Strikes:

@@ -205,6 +205,9 @@ def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day
         hand = gate.desk.symbols.lookup_symbol(said["symbol"].replace("26000CE", "26100CE"))
         assert hand is not None
         gate.account.exchange.fill(by_hand(gate, hand.symbol))
+        for symbol in (said["symbol"], other["symbol"], hand.symbol):  # or the next morning's prices may reach a leg
+            quote = gate.account.exchange.quote(symbol)
+            gate.account.exchange.set_quote(symbol, quote.ltp, quote.bid, quote.ask)
         place = f"{other['symbol']}-MARGIN"
         for days in (1, 2):
             ahead = timedelta(days=days)
