@@ -20,6 +20,7 @@ from app.errors import MEANING, Reason
 log = logging.getLogger("gateway.starting")
 
 PATIENCE = 2.0  # seconds from a request's arrival; what would begin later could only be answered 503 as well
+LAST_WORDS = 0.5  # seconds for those who wait to be answered 503, and so to come again, before the process ends
 ALIVE = ("/health", "/healthz")
 RETRY_AFTER = "5"
 _NO_ORDER: dict[str, None] = dict.fromkeys(
@@ -76,6 +77,8 @@ class Starting:
                 self.stop_claiming()
         except BaseException:
             log.critical("the gateway cannot be set up, so it ends", exc_info=True)
+            self._decided.set()
+            time.sleep(LAST_WORDS)
             self._give_up()
         finally:
             gc.freeze()  # what is loaded now stays for good; the collector need not walk it while an alert waits

@@ -150,11 +150,15 @@ def test_a_gateway_that_cannot_be_set_up_ends_and_says_so(
     begin: Callable[..., Start], problem: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     start = begin(problem)
-    with caplog.at_level(logging.CRITICAL, "gateway.starting"):
+    with caplog.at_level(logging.CRITICAL, "gateway.starting"), ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(start.ask, "/webhook")
+        time.sleep(0.05)
         start.finish()
-    assert start.gave_up.is_set()
-    assert [record.message for record in caplog.records] == ["the gateway cannot be set up, so it ends"]
-    assert start.ask("/webhook")[0] == "503 Service Unavailable"  # at once: nothing will come
+        assert waiting.result(5)[0] == "503 Service Unavailable"
+        assert not start.gave_up.is_set()  # before who waited was answered, so that the alert comes again
+        assert start.gave_up.wait(5)
+    said = [record.message for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert said == ["the gateway cannot be set up, so it ends"]
 
 
 def test_garbage_is_not_looked_for_while_the_gateway_is_set_up_and_is_from_then_on(begin: Callable[..., Start]) -> None:
