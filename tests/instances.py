@@ -21,8 +21,8 @@ EXCHANGES = ("NSE", "BSE")
 
 @contextmanager
 def simulated_account(**options: Any) -> Iterator[Simulator]:
-    """An account with much money, no rate limits and quotes that stand still."""
-    exchange = Exchange(capital=Decimal(10_000_000_000), **options)
+    """An account with much money, no rate limits and quotes that stand still where they opened, inside their bands."""
+    exchange = Exchange(**{"capital": Decimal(10_000_000_000), "volatile": False} | options)
     exchange.freeze()
     with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
         yield account
