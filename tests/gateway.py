@@ -16,11 +16,13 @@ from app.bootstrap import bootstrap
 from app.config import Config
 from app.deadline import Deadline
 from app.desk import Desk
-from app.simulator import Exchange, Simulator
+from app.simulator import FixtureContract, FixtureExchange, Simulator
 from app.web import create_app
 
 SECRET = "a-webhook-secret-for-tests"
 OPERATOR = "an-operator-token-for-tests"
+
+CONTRACT = FixtureContract.of()  # what the usual alert asks for
 
 _fired = itertools.count()
 
@@ -51,13 +53,10 @@ class Gateway:
 
 
 def alert(**changes: Any) -> bytes:
-    """An entry with an id of its own; a field set to None is left out."""
+    """An entry in the fixture market with an id of its own; a field set to None is left out."""
     fields: dict[str, Any] = {
         "token": SECRET,
-        "symbol": "NIFTY",
-        "strikeprice": 26000,
-        "optionType": "CE",
-        "expiry": "WEEKLY",
+        **CONTRACT.fields(),
         "action": "SELL",
         "alert_id": f"alert-{next(_fired)}",
         "timenow": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -71,8 +70,7 @@ def gateway(folder: Path, account: Simulator | None = None, **settings: str) -> 
     """A gateway with its files in a folder; settings are environment variables."""
     with ExitStack() as stack:
         if account is None:
-            exchange = Exchange(capital=Decimal(100_000_000))
-            exchange.freeze()
+            exchange = FixtureExchange(capital=Decimal(100_000_000))
             account = stack.enter_context(Simulator(exchange, accept_any_token=True, rate_limits=False))
         environ = {
             "WEBHOOK_SECRET_TOKEN": SECRET,
