@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from app.bootstrap import bootstrap
 from app.config import Config
+from app.contract import Contract
 from app.deadline import Deadline
 from app.desk import Desk
 from app.simulator import FixtureContract, FixtureExchange, Simulator
@@ -63,6 +64,13 @@ def alert(**changes: Any) -> bytes:
     }
     fields |= changes
     return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+
+def listed(gate: Gateway, strike: int = 26000) -> Contract:
+    """The contract of the usual alert, or its neighbour at another strike, as the gateway knows it."""
+    contract = gate.desk.symbols.lookup_symbol(replace(CONTRACT, strike=Decimal(strike)).symbol)
+    assert contract is not None
+    return contract
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 from app.simulator import FixtureExchange, Simulator
 from app.simulator.server import Entry
 from tests.gateway import Gateway, gateway
+from tests.waiting import finish
 
 EXCHANGES = ("NSE", "BSE")
 
@@ -71,8 +72,7 @@ def at_once(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
     threads = [threading.Thread(target=run, args=(index,)) for index in range(len(jobs))]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(60)
+    finish(*threads, within=60)
     if problems:
         raise problems[0]
     return results

@@ -14,6 +14,7 @@ from app.adapters.fyers.transport import Transport
 from app.deadline import Deadline
 from app.simulator import Simulator
 from app.simulator.limits import RateLimits
+from tests.waiting import finish
 
 FYERS_PER_SECOND, FYERS_PER_MINUTE = 10, 200  # the documents of September 2026
 
@@ -122,10 +123,9 @@ def test_turns_come_in_the_order_of_asking() -> None:
     for number in range(12):
         threads.append(threading.Thread(target=call, args=(number,)))
         threads[-1].start()
-        asked.acquire()
+        assert asked.acquire(timeout=10)
         time.sleep(0.02)  # the next one asks after this one
-    for thread in threads:
-        thread.join(10)
+    finish(*threads)
     batches = [sorted(began[start : start + 4]) for start in (0, 4, 8)]  # one batch shares its moment
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 

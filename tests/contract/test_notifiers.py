@@ -25,7 +25,7 @@ from app.deadline import Deadline
 from app.notice import Notice, Severity
 from app.outbox import TOGETHER, drain
 from app.secret import Secret
-from app.simulator import Exchange, Fault, FaultKind, Simulator
+from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.contract.faulty_firestore import Fault as GrpcFault
 from tests.contract.faulty_firestore import FaultyFirestore, Relay, refused, reply_lost, silent
 from tests.emulators import free_port, pubsub_emulator
@@ -195,7 +195,7 @@ def test_a_missing_login_is_told_once_with_the_link_and_asked_for_again_by_the_s
         "GCS_TOKENS_FILE": str(tmp_path / "tokens.json"),
     }
     with (
-        Simulator(Exchange(), app_id="LIVE-200", secret_id="app-secret-canary") as account,
+        Simulator(FixtureExchange(), app_id="LIVE-200", secret_id="app-secret-canary") as account,
         gateway(tmp_path, account, **told.settings, **live) as gate,
     ):
         assert {gate.send().json["reason"] for _ in range(3)} == {"NEEDS_LOGIN"}
@@ -217,7 +217,7 @@ def test_readiness_and_preflight_without_a_login_ring_no_login_bell(tmp_path: Pa
         "GCS_TOKENS_FILE": str(tmp_path / "tokens.json"),
     }
     with (
-        Simulator(Exchange(), app_id="LIVE-200") as account,
+        Simulator(FixtureExchange(), app_id="LIVE-200") as account,
         gateway(tmp_path, account, **told.settings, **live) as gate,
     ):
         assert gate.app.test_client().get("/readyz").json["checks"]["broker"].startswith("failing: not asked")

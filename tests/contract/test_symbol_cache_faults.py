@@ -15,6 +15,7 @@ from app.adapters.symbols.gcs_cache import GcsCache
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.symbols import Symbols
 from tests.emulators import free_port, gcs_bucket, gcs_emulator  # noqa: F401
+from tests.waiting import finish
 
 
 class Between(ThreadingHTTPServer):
@@ -77,7 +78,7 @@ def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
     yield server
     server.shutdown()
-    thread.join()
+    finish(thread)
     server.server_close()
 
 

@@ -13,6 +13,7 @@ from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.sources import Source, fetch
 from app.deadline import Deadline
 from tests.emulators import free_port
+from tests.waiting import finish
 
 FILE = b"1,2,3\n" * 1000
 
@@ -80,7 +81,7 @@ def site():
     thread.start()
     yield server
     server.shutdown()
-    thread.join()
+    finish(thread)
     server.server_close()
 
 

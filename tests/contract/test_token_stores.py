@@ -19,6 +19,7 @@ from app.errors import NotNow
 from app.ports import TokenUnreadable
 from tests.emulators import free_port, gcs_bucket, gcs_emulator  # noqa: F401
 from tests.tokens import ist, token
+from tests.waiting import finish
 
 
 def soon(seconds=5.0):
@@ -134,7 +135,7 @@ def test_of_writers_at_once_the_newest_login_stays_and_no_reader_sees_a_torn_one
             kept = list(pool.map(lambda store, login: store.save(login, soon(10)), stores, logins))
         finally:
             done.set()
-        reading.result()
+        reading.result(30)
 
     assert reader.load(soon()) == logins[-1]
     assert kept[-1] == logins[-1]
@@ -306,7 +307,7 @@ def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
     yield server
     server.over.set()
     server.shutdown()
-    thread.join()
+    finish(thread)
     server.server_close()
 
 

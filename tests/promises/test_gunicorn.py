@@ -12,6 +12,7 @@ from proof.processes.lab import Lab, LedgerKind, an_account
 from proof.processes.sender import an_alert, post
 from proof.processes.server import a_server
 from tests.emulators import firestore_emulator
+from tests.waiting import finish
 
 
 @pytest.mark.parametrize("kind", LedgerKind)
@@ -52,7 +53,7 @@ def visitors(port, count, says=b"", drips=False):
             yield connections
         finally:
             gone.set()
-            speaking.join()
+            finish(speaking)
 
 
 def fresh_alert():

@@ -15,6 +15,7 @@ from app.simulator import Fault, FaultKind, Rules, Status
 from app.simulator.orders import Order as AtTheBroker
 from tests.gateway import Gateway, alert
 from tests.instances import house, simulated_account
+from tests.waiting import wait_until
 
 SETTLED = timedelta(seconds=6)  # a request that still lives looks after its own order
 
@@ -234,12 +235,10 @@ def test_a_cover_that_takes_a_moment_to_be_filled_frees_them_too(tmp_path: Path)
     with simulated_account(rules=rules) as account, house(tmp_path, account) as gate:
         gate.send()
         later(gate, timedelta())
-        while not legs(gate):
-            pass
+        wait_until("the legs are there", lambda: legs(gate))
         assert gate.send(action="BUY").json["status"] == "ACCEPTED"
         assert (net(gate), legs(gate)) == (-65, [])
-        while net(gate):
-            time.sleep(0.02)
+        wait_until("the cover is filled", lambda: not net(gate))
         assert legs(gate) == []
 
 

@@ -18,13 +18,11 @@ from typing import Any
 
 import pytest
 
-from app.alert import ExpiryRule, OptionType
-from app.calendar import ist_day
 from app.order import OrderStatus
 from app.simulator import Fault, FaultKind, Simulator
 from app.simulator.orders import Order as AtTheBroker
 from tests.emulators import firestore_project  # noqa: F401
-from tests.gateway import Gateway, alert
+from tests.gateway import CONTRACT, Gateway, alert
 from tests.instances import at_once, insist, instances, posts, simulated_account, with_bands
 
 ALERTS = 50
@@ -262,10 +260,7 @@ def test_premium_per_day(house: House, account: Simulator) -> None:
 
 def sold_at_245(gates: list[Gateway]) -> Decimal:
     """The premium of one lot of the usual entry, once its bid stands at 250 and it is sold two per cent below."""
-    today = ist_day(gates[0].desk.clock.now())
-    usual = (ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE)
-    contract = gates[0].desk.symbols.resolve("NIFTY", None, *usual, on=today)
-    gates[0].account.exchange.set_quote(contract.symbol, *[Decimal(250)] * 3)
+    gates[0].account.exchange.set_quote(CONTRACT.symbol, *[Decimal(250)] * 3)
     return Decimal(245) * 65
 
 

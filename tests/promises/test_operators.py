@@ -27,6 +27,7 @@ from app.operators import (
     OtherIdentity,
 )
 from app.secret import Secret
+from tests.waiting import finish
 
 AUDIENCE = "https://gateway.example"
 SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
@@ -133,7 +134,7 @@ def certificates(key):
     thread.start()
     yield server
     server.shutdown()
-    thread.join()
+    finish(thread)
     server.server_close()
 
 

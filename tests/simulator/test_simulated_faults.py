@@ -10,6 +10,7 @@ from fixed_account import APP_ID, CALL
 
 from app.simulator import Fault, FaultKind, Simulator, Status
 from app.simulator.faults import read_faults
+from tests.waiting import finish
 
 PLACE = ("POST", "/api/v3/orders/sync")
 OF_THE_CLIENT = {"code": -99, "message": "Bad request", "s": "error"}  # what the SDK says when it got no answer
@@ -34,7 +35,7 @@ def test_latency_delays_the_answer_and_the_effect(simulator, exchange, ask, orde
     caller.start()
     time.sleep(0.08)
     assert live(exchange) == []
-    caller.join()
+    finish(caller)
     assert time.perf_counter() - started >= 0.2
     assert len(live(exchange)) == 1
 
@@ -377,7 +378,6 @@ def test_many_callers_at_once_each_get_their_own_order(simulator, exchange, toke
     callers = [threading.Thread(target=place) for _ in range(8)]
     for caller in callers:
         caller.start()
-    for caller in callers:
-        caller.join()
+    finish(*callers)
     assert sorted(answers) == [order.id for order in exchange.orders()]
     assert len(set(answers)) == 40

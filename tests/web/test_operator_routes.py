@@ -12,7 +12,7 @@ import requests
 from app.adapters.symbols import refresh
 from app.calendar import ist_day
 from app.order import OrderStatus
-from app.simulator import Exchange, Fault, FaultKind, Simulator
+from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.gateway import SECRET, Gateway, alert, gateway
 
 ANYBODY = {"/webhook", "/health", "/healthz", "/started", "/ready", "/readyz", "/auth/callback"}
@@ -143,9 +143,7 @@ def test_paper_trading_needs_no_login(gate: Gateway) -> None:
 
 @pytest.fixture
 def live_account() -> Iterator[Simulator]:
-    exchange = Exchange()
-    exchange.freeze()
-    with Simulator(exchange, app_id="LIVE-200", secret_id="app-secret-canary", rate_limits=False) as account:
+    with Simulator(FixtureExchange(), app_id="LIVE-200", secret_id="app-secret-canary", rate_limits=False) as account:
         yield account
 
 

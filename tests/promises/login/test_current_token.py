@@ -88,7 +88,7 @@ def test_a_hundred_alerts_at_once_are_one_read(world, one):
         time.sleep(0.1)
         world.store.answers.set()
 
-        assert {alert.result() for alert in alerts} == {today}
+        assert {alert.result(30) for alert in alerts} == {today}
     assert world.store.loads == 1
 
 
