@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from fyers_parts import APP_ID, TAG, Tokens, order_for, within
-from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply, swallowing_port
+from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
 from app.adapters.fyers import FyersBroker, Transport
 from app.adapters.fyers import broker as broker_module
@@ -21,6 +21,7 @@ from app.deadline import CONNECT, PLACE_TAIL, RECORD
 from app.errors import NotNow, Reason
 from app.order import Accepted, NotSent, OrderStatus, OrderType, Refusal, Rejected, Unresolved
 from app.simulator import Fault, FaultKind, FixtureContract, FixtureExchange, Simulator
+from tests.stopwatch import Stopwatch
 
 LTP, BID, ASK = Decimal("165.15"), Decimal("165.00"), Decimal("165.30")
 

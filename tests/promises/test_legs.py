@@ -1,7 +1,6 @@
 """Protective legs at the broker: each entry has them or rings, and none of them outlives its position."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from app.simulator import Fault, FaultKind, Rules, Status
 from app.simulator.orders import Order as AtTheBroker
 from tests.gateway import Gateway, alert
 from tests.instances import house, simulated_account
+from tests.stopwatch import Stopwatch
 from tests.waiting import wait_until
 
 SETTLED = timedelta(seconds=6)  # a request that still lives looks after its own order
@@ -132,9 +132,9 @@ def test_an_order_without_legs_has_none_and_where_nobody_can_tell_it_says_so(gat
 def test_a_broker_that_hangs_does_not_hold_up_what_the_ledger_says(gate: Gateway) -> None:
     key = gate.send().json["key"]
     gate.account.fault("orders", Fault(FaultKind.HANG, times=None))
-    started = time.monotonic()
+    watch = Stopwatch()
     assert gate.operate("GET", f"/orders/{key}").json["legs"] is None
-    assert time.monotonic() - started < 2.5
+    assert watch.seconds < 2.5
 
 
 # -- without them somebody is told

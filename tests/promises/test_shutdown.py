@@ -14,6 +14,7 @@ from app.simulator import Fault, FaultKind
 from proof.processes.lab import Lab, an_account, an_office
 from proof.processes.sender import an_alert, post
 from proof.processes.server import a_server
+from tests.stopwatch import Stopwatch
 from tests.waiting import finish, wait_until
 
 REPLY_TAKES = 1.0  # seconds that the broker leaves an order without a reply
@@ -31,9 +32,9 @@ class Machine:
         """In a thread of its own; `answers` has status and answer, and how long it took."""
 
         def deliver():
-            started = time.monotonic()
+            watch = Stopwatch()
             status, answer = post(self.server.port, an_alert(name).body, 10)
-            self.answers[name] = status, answer.get("reason"), time.monotonic() - started
+            self.answers[name] = status, answer.get("reason"), watch.seconds
 
         sender = threading.Thread(target=deliver)
         sender.start()

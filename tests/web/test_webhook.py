@@ -1,7 +1,6 @@
 """Every row of the table of answers, over HTTP, against a simulated account."""
 
 import json
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from app.simulator import Fault, FaultKind
 from app.web.health import REMEMBERED
 from tests.gateway import SECRET, Gateway, alert, gateway
+from tests.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -242,9 +242,9 @@ def test_what_the_broker_says_becomes_the_answer(
 
 def test_a_broker_that_hangs_is_answered_in_time_and_never_asked_twice(gate: Gateway) -> None:
     gate.account.fault("place", Fault(FaultKind.HANG, times=None))
-    started = time.monotonic()
+    watch = Stopwatch()
     response = gate.send()
-    assert time.monotonic() - started < 2.5
+    assert watch.seconds < 2.5
     assert answer(response) == (202, "SUBMITTED", "OUTCOME_UNKNOWN")
     assert len(gate.live_orders()) == 1
 
@@ -294,9 +294,9 @@ def test_health_and_readiness_answer_without_a_secret(gate: Gateway) -> None:
 
 def test_readiness_says_which_part_fails(gate: Gateway) -> None:
     gate.account.fault("positions", Fault(FaultKind.HANG, times=None))
-    started = time.monotonic()
+    watch = Stopwatch()
     ready = gate.app.test_client().get("/readyz")
-    assert time.monotonic() - started < 2.0
+    assert watch.seconds < 2.0
     assert ready.status_code == 503
     assert ready.json["checks"]["broker"].startswith("failing: ")
     assert ready.json["checks"]["ledger"] == "ok"
