@@ -12,11 +12,14 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from app.adapters.clock import SystemClock
 from app.bootstrap import bootstrap
+from app.calendar import IST
 from app.config import Config
 from app.contract import Contract
 from app.deadline import Deadline
 from app.desk import Desk
+from app.ports import Clock
 from app.simulator import FixtureContract, FixtureExchange, Simulator
 from app.web import create_app
 
@@ -26,6 +29,16 @@ OPERATOR = "an-operator-token-for-tests"
 CONTRACT = FixtureContract.of()  # what the usual alert asks for
 
 _fired = itertools.count()
+
+
+class Standing(SystemClock):
+    """A wall clock that stands at a moment until it is moved; monotonic time runs."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
 
 
 @dataclass(slots=True)
@@ -73,9 +86,17 @@ def listed(gate: Gateway, strike: int = 26000) -> Contract:
     return contract
 
 
+def closed_hours() -> str:
+    """MARKET_HOURS of one minute that is half a day away, whenever this runs."""
+    hour = (datetime.now(IST).hour + 12) % 24
+    return f"{hour:02}:00-{hour:02}:01"
+
+
 @contextmanager
-def gateway(folder: Path, account: Simulator | None = None, **settings: str) -> Iterator[Gateway]:
-    """A gateway with its files in a folder; settings are environment variables."""
+def gateway(
+    folder: Path, account: Simulator | None = None, clock: Clock | None = None, **settings: str
+) -> Iterator[Gateway]:
+    """A gateway with its files in a folder; settings are environment variables, the clock is the real one by default."""
     with ExitStack() as stack:
         if account is None:
             exchange = FixtureExchange(capital=Decimal(100_000_000))
@@ -95,6 +116,6 @@ def gateway(folder: Path, account: Simulator | None = None, **settings: str) -> 
             "MAX_REPEATS": "0",
         } | settings
         config = Config.from_env(environ)
-        desk = bootstrap(config)
+        desk = bootstrap(config, clock)
         stack.enter_context(desk.resources)
         yield Gateway(desk, account, create_app(desk, config), environ)

@@ -13,7 +13,7 @@ import pytest
 
 from app import checks, holidays
 from app.adapters.tokens import FileTokens
-from app.calendar import Calendar
+from app.calendar import IST, Calendar
 from app.checks import Mark
 from app.cli import main
 from app.cli.doctor import egress
@@ -206,6 +206,8 @@ def test_an_old_symbol_master_warns_and_one_that_stops_entries_fails(
     gate: Gateway, monkeypatch: pytest.MonkeyPatch, days_old: int, mark: str
 ) -> None:
     day = gate.desk.symbols.as_of
+    morning = datetime(day.year, day.month, day.day, 10, tzinfo=IST)
+    gate.desk.clock.now = lambda: morning  # type: ignore[method-assign]
     for _ in range(days_old):
         day = gate.desk.calendar.trading_day_before(day)
     monkeypatch.setattr(gate.desk.symbols.__class__, "as_of", property(lambda _: day))

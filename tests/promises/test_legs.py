@@ -3,16 +3,17 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.simulator import Fault, FaultKind, Rules, Status
+from app.calendar import IST
+from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator, Status
 from app.simulator.orders import Order as AtTheBroker
-from tests.gateway import Gateway, alert
+from tests.gateway import Gateway, Standing, alert, gateway
 from tests.instances import house, simulated_account
 from tests.stopwatch import Stopwatch
 from tests.waiting import wait_until
@@ -199,10 +200,14 @@ def test_units_that_were_filled_without_a_leg_of_their_own_are_named(gate: Gatew
 
 
 def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day(tmp_path: Path) -> None:
-    ahead = timedelta()
-    with simulated_account(now=lambda: datetime.now(UTC) + ahead) as account, house(tmp_path, account) as gate:
-        said = gate.send(productType="MARGIN", expiry="MONTHLY").json
-        other = gate.send(productType="MARGIN", expiry="MONTHLY", optionType="PE").json
+    clock = Standing(datetime(2026, 11, 18, 10, tzinfo=IST))
+    exchange = Exchange(now=clock.now, volatile=False, capital=Decimal(10_000_000))
+    with (
+        Simulator(exchange, accept_any_token=True, rate_limits=False) as account,
+        gateway(tmp_path, account, clock) as gate,
+    ):
+        asked = {"productType": "MARGIN", "expiry": "MONTHLY", "timenow": None}
+        said, other = gate.send(**asked).json, gate.send(**asked, optionType="PE").json
         hand = gate.desk.symbols.lookup_symbol(said["symbol"].replace("26000CE", "26100CE"))
         assert hand is not None
         gate.account.exchange.fill(by_hand(gate, hand.symbol))
@@ -211,8 +216,7 @@ def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day
             gate.account.exchange.set_quote(symbol, quote.ltp, quote.bid, quote.ask)
         place = f"{other['symbol']}-MARGIN"
         for days in (1, 2):
-            ahead = timedelta(days=days)
-            later(gate, timedelta(days=1))
+            clock.moment += timedelta(days=1)
             assert net(gate) == -65
             gate.account.exchange.attach({"positionId": place, "stopLoss": 20, "takeProfit": 0, "legType": 1})
             for _ in range(2):

@@ -427,7 +427,7 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
 
 def answers(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=1).status_code == 200
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=3).status_code == 200
     except requests.RequestException:
         return False
 
@@ -454,7 +454,7 @@ def test_the_server_itself_prints_none_of_what_it_is_sent(tmp_path: Path) -> Non
     )
     said = Said()
     try:
-        wait_until("the server listens", lambda: answers(port), within=30)
+        wait_until("the server is ready", lambda: answers(port), within=30)
         for body in (alert(token=secret), alert(token=secret, action="HOLD"), f'{{"token": "{secret}", '.encode()):
             said.add(
                 "answers", requests.post(f"http://127.0.0.1:{port}/webhook?t={secret}", data=body, timeout=15).content

@@ -10,7 +10,7 @@ import pytest
 
 from app.simulator import Fault, FaultKind
 from app.web.health import REMEMBERED
-from tests.gateway import SECRET, Gateway, alert, gateway
+from tests.gateway import SECRET, Gateway, alert, closed_hours, gateway
 from tests.stopwatch import Stopwatch
 
 
@@ -154,9 +154,7 @@ def test_a_cover_may_be_older_than_an_entry(gate: Gateway) -> None:
 
 
 def test_outside_market_hours_nothing_is_sent(tmp_path: Path) -> None:
-    now = datetime.now(UTC) + timedelta(hours=5, minutes=30)
-    closed = "03:00-03:01" if now.hour > 4 else "12:00-12:01"
-    with gateway(tmp_path, MARKET_HOURS=closed) as gate:
+    with gateway(tmp_path, MARKET_HOURS=closed_hours()) as gate:
         assert answer(gate.send()) == (422, "DENIED", "MARKET_CLOSED")
 
 
