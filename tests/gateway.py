@@ -96,7 +96,7 @@ def closed_hours() -> str:
 def gateway(
     folder: Path, account: Simulator | None = None, clock: Clock | None = None, **settings: str
 ) -> Iterator[Gateway]:
-    """A gateway with its files in a folder; settings are environment variables, the clock is the real one by default."""
+    """A gateway with its files in a folder; settings are environment variables, the clock is the real one."""
     with ExitStack() as stack:
         if account is None:
             exchange = FixtureExchange(capital=Decimal(100_000_000))

@@ -12,11 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.ports import Clock
 from app.simulator import FixtureExchange, Simulator
 from app.simulator.server import Entry
 from tests.gateway import Gateway, gateway
-from tests.waiting import finish
 
 EXCHANGES = ("NSE", "BSE")
 
@@ -44,12 +42,10 @@ def _symbols() -> Path:
     return folder
 
 
-def house(
-    folder: Path, account: Simulator, clock: Clock | None = None, **settings: str
-) -> AbstractContextManager[Gateway]:
+def house(folder: Path, account: Simulator, **settings: str) -> AbstractContextManager[Gateway]:
     """A gateway for that account, with its ledger in the folder."""
     name = "with bands" if "json" in settings.get("SYMBOL_MASTER_URLS", "") else "plain"
-    return gateway(folder, account, clock, **{"SYMBOL_CACHE": str(_symbols() / name)} | settings)
+    return gateway(folder, account, **{"SYMBOL_CACHE": str(_symbols() / name)} | settings)
 
 
 @contextmanager
@@ -75,7 +71,8 @@ def at_once(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
     threads = [threading.Thread(target=run, args=(index,)) for index in range(len(jobs))]
     for thread in threads:
         thread.start()
-    finish(*threads, within=60)
+    for thread in threads:
+        thread.join(60)
     if problems:
         raise problems[0]
     return results
