@@ -11,12 +11,12 @@ _T = TypeVar("_T")
 
 
 def wait_until(what: str, holds: Callable[[], _T], within: float = 20.0) -> _T:
-    """The first true value of `holds`, asked every 5 ms. `within` is seconds; later the test fails and says `what`."""
+    """The first true value of `holds`, asked each millisecond. `within` is seconds; later the test fails and says `what`."""
     ends = time.monotonic() + within
     while not (value := holds()):
         if time.monotonic() > ends:
             pytest.fail(f"not within {within:g} s: {what}")
-        time.sleep(0.005)
+        time.sleep(0.001)
     return value
 
 
