@@ -21,11 +21,12 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from app.simulator import Exchange, Simulator
+from app.simulator import FixtureExchange, Simulator
 
 PLACE = b"POST /api/v3/orders/sync "
 PLACED = '{{"s": "ok", "code": 1101, "message": "Order submitted successfully. Your Order Ref. No. {0}", "id": "{0}"}}'
 FIRST_ID = 26112000000001
+PATIENCE = 5.0  # seconds for the rest of a request that has begun, and for a reply to be taken
 
 
 class Replayed:
@@ -57,6 +58,7 @@ class Replayed:
     def _accept(self) -> None:
         link, _ = self._door.accept()
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link.settimeout(PATIENCE)
         self._selector.register(link, selectors.EVENT_READ)
 
     def _answer(self, link: socket.socket) -> None:
@@ -117,9 +119,7 @@ def _http(body: bytes, status: int = 200) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.broker", description="A broker that answers from memory.")
     parser.add_argument("--latency", type=float, default=0.0)
-    exchange = Exchange()
-    exchange.freeze()
-    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
+    with Simulator(FixtureExchange(), accept_any_token=True, rate_limits=False) as account:
         broker = Replayed(account, parser.parse_args().latency)
         threading.Thread(target=broker.serve, daemon=True).start()
         gc.freeze()
