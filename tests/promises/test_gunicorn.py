@@ -13,7 +13,7 @@ from proof.processes.sender import an_alert, post
 from proof.processes.server import a_server
 from tests.emulators import firestore_emulator
 from tests.stopwatch import Stopwatch
-from tests.waiting import finish
+from tests.waiting import finish, wait_until_ready
 
 
 @pytest.mark.parametrize("kind", LedgerKind)
@@ -29,6 +29,7 @@ def server(tmp_path_factory):
     with an_account() as account:
         settings = lab.settings(account, lab.new_ledger())
         with a_server(settings, lab.new_file("output"), workers=1, config="app.server") as running:
+            wait_until_ready(running.port)
             yield running
 
 
