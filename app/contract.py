@@ -43,7 +43,8 @@ class Quote:
 class Position:
     """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees.
 
-    `bought` and `sold` are the units traded today, without carried ones; None where the broker does not say.
+    `bought` and `sold` are the units traded today, without carried ones; `unrealised` is the profit in rupees that
+    closing at the last price would bring. None where the broker does not say.
     """
 
     symbol: str
@@ -52,6 +53,7 @@ class Position:
     realised: Decimal = Decimal(0)
     bought: int | None = None
     sold: int | None = None
+    unrealised: Decimal | None = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

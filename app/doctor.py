@@ -40,9 +40,15 @@ def settings(config: Config) -> list[Check]:
 def _limits(config: Config) -> str:
     limits = config.limits
     loss = f"entries stop at ₹{plain(limits.daily_loss)} lost" if limits.daily_loss else "no limit of the day's loss"
-    return (
-        f"{limits.lots_per_order} lots an order, {limits.lots_open} open, {limits.orders_per_day} orders a day, {loss}"
-    )
+    counts = f"{limits.lots_per_order} lots an order, {limits.lots_open} open, {limits.orders_per_day} orders a day"
+    return f"{counts}, {loss}, {_worst_loss(config)}"
+
+
+def _worst_loss(config: Config) -> str:
+    worst = config.limits.worst_loss(config.tickets.prices.max_stop_percent)
+    if worst is None:
+        return "what a stolen secret can lose has no bound"
+    return f"a stolen secret can lose ₹{plain(worst)} a day, charges and gaps beyond a stop aside"
 
 
 def _app_id(config: Config) -> Check:
@@ -85,6 +91,10 @@ def _guards(config: Config) -> Check:
         loose.append("IP_ALLOWLIST is off (warn costs nothing)")
     if config.live and config.limits.daily_loss is None:
         loose.append("MAX_DAILY_LOSS is off")
+    if config.live and config.limits.premium_per_order is None:
+        loose.append("MAX_PREMIUM_PER_ORDER is off")
+    if config.live and not config.needs_timenow:
+        loose.append("REQUIRE_TIMENOW is off (an alert of any age is taken for a new one)")
     if config.live and config.calendar.session is None:
         loose.append("MARKET_HOURS=always")
     if loose:

@@ -232,7 +232,7 @@ def _received(alert: Alert, identity: Identity, desk: Desk, request_id: str) -> 
         day=str(ist_day(now)),
         asked=alert.asked(),
         received_at=now,
-        alert_at=alert.fired_at or now,
+        alert_at=alert.fired(now),
         request_id=request_id,
         strategy=alert.strategy,
     )

@@ -57,6 +57,16 @@ class Limits:
     def within_fyers_rate(self) -> bool:
         return self.orders_per_second is not None and self.orders_per_second <= FYERS_PER_SECOND
 
+    def worst_loss(self, max_stop_percent: Decimal) -> Decimal | None:
+        """The most, in rupees, that alerts with the right secret can lose in a day; None where no limit bounds it.
+
+        Entries stop at `daily_loss`. Whatever is open then, at most `lots_open` lots of at most `premium_per_order`
+        each, may still run to its stop-loss. Charges, and what a stop fills beyond its trigger, come on top.
+        """
+        if self.daily_loss is None or self.premium_per_order is None:
+            return None
+        return self.daily_loss + self.lots_open * self.premium_per_order * max_stop_percent / 100
+
     @property
     def remembered(self) -> int:
         """How many of the last orders any rule can ask for. A cooldown may ask for older ones, and makes them few."""
@@ -235,7 +245,7 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
         lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
         if exposure.book is None and lots_open + _may_rest(account, limits, unseen) + ticket.lots > limits.lots_open:
             raise NeedsBook
-        _check_entry(ticket, order.strategy, account, limits, lots_open, exposure.realised, now)
+        _check_entry(ticket, order.strategy, account, limits, lots_open, exposure, now)
 
 
 def entry_unseen(account: Account, symbol: str, exposure: Exposure, now: datetime) -> bool:
@@ -329,7 +339,7 @@ def _check_entry(
     account: Account,
     limits: Limits,
     lots_open: int,
-    realised: Decimal,
+    exposure: Exposure,
     now: datetime,
 ) -> None:
     if account.orders >= limits.orders_per_day:
@@ -342,14 +352,24 @@ def _check_entry(
         raise Denied(
             Reason.MAX_LOTS_OPEN, f"{lots_open} lots open and {ticket.lots} more; {limits.lots_open} are allowed"
         )
-    _check_money(ticket, account, limits, realised)
+    _check_loss(limits, exposure)
+    _check_premium(ticket, account, limits)
     _check_repeats(ticket, strategy, account, limits, now)
 
 
-def _check_money(ticket: Ticket, account: Account, limits: Limits, realised: Decimal) -> None:
-    if limits.daily_loss is not None and -realised >= limits.daily_loss:
-        lost, allowed = plain(-realised), plain(limits.daily_loss)
-        raise Denied(Reason.MAX_DAILY_LOSS, f"₹{lost} lost today; entries stop at ₹{allowed}")
+def _check_loss(limits: Limits, exposure: Exposure) -> None:
+    """What is open counts while it loses; a profit that is not realised yet makes no room for more losses."""
+    if limits.daily_loss is None:
+        return
+    if exposure.unrealised is None:
+        raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not say what is lost so far, and MAX_DAILY_LOSS is set")
+    lost = -exposure.realised - min(exposure.unrealised, Decimal(0))
+    if lost >= limits.daily_loss:
+        shown = f"₹{plain(lost)} lost today (realised ₹{plain(exposure.realised)}, open ₹{plain(exposure.unrealised)})"
+        raise Denied(Reason.MAX_DAILY_LOSS, f"{shown}; entries stop at ₹{plain(limits.daily_loss)}")
+
+
+def _check_premium(ticket: Ticket, account: Account, limits: Limits) -> None:
     if limits.premium_per_order is not None and ticket.premium > limits.premium_per_order:
         asked, allowed = plain(ticket.premium), plain(limits.premium_per_order)
         raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; one order may have ₹{allowed}")

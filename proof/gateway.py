@@ -41,6 +41,7 @@ _SETTINGS = {
     "MAX_ORDERS_PER_MINUTE": "0",
     "MAX_REPEATS": "0",
     "MAX_DAILY_LOSS": "0",
+    "MAX_PREMIUM_PER_ORDER": "0",
 }
 _numbers = itertools.count()
 _building = threading.Lock()  # routes are compiled, and the compiler of Python 3.11 minds being used by two at once

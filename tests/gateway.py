@@ -87,6 +87,11 @@ def gateway(folder: Path, account: Simulator | None = None, **settings: str) -> 
             "MAX_ORDERS_PER_SECOND": "0",
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",
+            "MAX_LOTS_OPEN": "20",
+            "MAX_ORDERS_PER_DAY": "200",
+            "MAX_PREMIUM_PER_ORDER": "0",
+            "MAX_DAILY_LOSS": "25000",
+            "ALLOWED_PRODUCTS": "INTRADAY,MARGIN",
         } | settings
         config = Config.from_env(environ)
         desk = bootstrap(config)

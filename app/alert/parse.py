@@ -32,6 +32,14 @@ _MONEYNESS = re.compile(r"(?a:(ITM|OTM)([1-9]|1\d|20))")
 _LEVEL = re.compile(rf"(?a:({_PLAIN}) ?(%|PTS?)?)")
 _DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 _MOMENT = re.compile(r"(?a:(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|[+-]\d{2}:\d{2}))")
+_INTERVAL = re.compile(r"(?a:([1-9]\d{0,3})?([SDWM]?))")
+_BARS = {
+    "S": timedelta(seconds=1),
+    "": timedelta(minutes=1),
+    "D": timedelta(days=1),
+    "W": timedelta(days=7),
+    "M": timedelta(days=31),
+}
 _EPOCH_MS = re.compile(r"(?a:\d{13})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -69,16 +77,24 @@ def authenticate(token: object, secrets: Iterable[bytes]) -> None:
         raise Unauthorized
 
 
-def parse(document: Mapping[str, object], idempotency_key: str | None = None) -> Alert:
+def underlying_of(symbol: str) -> str:
+    """The exchange's name of what an alert's `symbol` means: NIFTY of NIFTY50 or NIFTY1!. Raises Malformed."""
+    return _symbol(symbol)[2]
+
+
+def parse(document: Mapping[str, object], idempotency_key: str | None = None, needs_timenow: bool = False) -> Alert:
     """The alert that an authenticated document describes; `idempotency_key` is the header's, if one came.
 
-    Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense.
+    Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense, and for an alert
+    without `timenow` where it is needed.
     """
     _refuse_poison(document)
     _refuse_secret_elsewhere(document)
     fields = {name: value for name, value in document.items() if name in _KNOWN and value is not None}
     _refuse_placeholders(fields)
     exchange, delayed, underlying = _symbol(_required(fields, "symbol"))
+    if needs_timenow and "timenow" not in fields:
+        raise Malformed("timenow", 'is missing, so the alert\'s age cannot be told; add "timenow": "{{timenow}}"')
     quantity, lots = _whole(fields, "qty"), _whole(fields, "lots")
     if quantity is not None and lots is not None:
         raise Malformed("lots", "qty and lots are both given; send one of them")
@@ -97,6 +113,7 @@ def parse(document: Mapping[str, object], idempotency_key: str | None = None) ->
         client_id=_client_id(fields, idempotency_key),
         fired_at=_moment(fields, "timenow"),
         bar_time=_moment(fields, "time"),
+        bar=_bar(fields),
         order_id=_text(fields, "order_id", _MAX_TEXT),
         strategy=_text(fields, "strategy", _MAX_TEXT),
         delayed=delayed or _says_delayed(fields),
@@ -282,6 +299,15 @@ def _moment(fields: Mapping[str, object], name: str) -> datetime | None:
     except (ValueError, OverflowError):
         pass  # a 31st of February and the like: the same answer
     raise Malformed(name, f"{_shown(text)} is no time; send {{{{{name}}}}} or 2026-11-20T04:00:00Z")
+
+
+def _bar(fields: Mapping[str, object]) -> timedelta:
+    """How long a bar of the chart is, by TradingView's `{{interval}}`: "15" (minutes), "30S", "1D", "W", "3M".
+
+    A day where it does not say; a month's bar lasts 31 days at the most.
+    """
+    match = _INTERVAL.fullmatch(_upper(_text(fields, "interval", _MAX_CONTEXT) or "D"))
+    return int(match[1] or 1) * _BARS[match[2]] if match else _BARS["D"]
 
 
 def _upper(text: str) -> str:

@@ -75,6 +75,7 @@ class Config:
     tickets: TicketRules
     calendar: Calendar
     ages: AgeRules
+    needs_timenow: bool
     limits: Limits
     tradingview_ips: frozenset[str]
     ip_allowlist: AllowlistMode
@@ -113,6 +114,7 @@ class Config:
             tickets=_tickets(read),
             calendar=Calendar(read.market_hours(), HOLIDAYS | read.holidays(), read.extra_sessions()),
             ages=_ages(read),
+            needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
             tradingview_ips=read.addresses("TRADINGVIEW_IPS", TRADINGVIEW_IPS),
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
@@ -150,12 +152,18 @@ def _tickets(read: Reader) -> TicketRules:
         stop_loss_percent=read.decimal("STOP_LOSS_PERCENT", "15"),
         take_profit_percent=read.decimal("TAKE_PROFIT_PERCENT", "25"),
         max_spread_percent=read.optional_decimal("MAX_SPREAD_PERCENT", "10"),
+        max_stop_percent=read.decimal("MAX_STOP_PERCENT", "100"),
     )
     if prices.slippage_bps > 2000:
         read.fault("SLIPPAGE_BPS", "must be at most 2000 (20%); a limit further off protects from nothing")
     if prices.take_profit_percent >= 100 or prices.stop_loss_percent >= 100:
         read.fault("STOP_LOSS_PERCENT, TAKE_PROFIT_PERCENT", "must be below 100")
-    return TicketRules(prices, read.word("BUY_MODE", BuyMode, BuyMode.COVER))
+    if prices.stop_loss_percent > prices.max_stop_percent:
+        read.fault(
+            "STOP_LOSS_PERCENT, MAX_STOP_PERCENT", "deny every alert without an sl; set the first below the second"
+        )
+    buy_mode = read.word("BUY_MODE", BuyMode, BuyMode.COVER)
+    return TicketRules(prices, buy_mode, read.underlyings("ALLOWED_UNDERLYINGS"), read.products("ALLOWED_PRODUCTS"))
 
 
 def _ages(read: Reader) -> AgeRules:
@@ -170,13 +178,13 @@ def _limits(read: Reader) -> Limits:
     cooldown = read.optional_whole("COOLDOWN_SECONDS", 0)
     return Limits(
         lots_per_order=read.whole("WEBHOOK_MAX_QTY", 1),
-        lots_open=read.whole("MAX_LOTS_OPEN", 20),
-        orders_per_day=read.whole("MAX_ORDERS_PER_DAY", 200),
+        lots_open=read.whole("MAX_LOTS_OPEN", 2),
+        orders_per_day=read.whole("MAX_ORDERS_PER_DAY", 20),
         orders_per_second=read.optional_whole("MAX_ORDERS_PER_SECOND", 5),
         orders_per_minute=read.optional_whole("MAX_ORDERS_PER_MINUTE", 40),
-        premium_per_order=read.optional_decimal("MAX_PREMIUM_PER_ORDER", "0"),
+        premium_per_order=read.optional_decimal("MAX_PREMIUM_PER_ORDER", "25000"),
         premium_per_day=read.optional_decimal("MAX_PREMIUM_PER_DAY", "0"),
-        daily_loss=read.optional_decimal("MAX_DAILY_LOSS", "25000"),
+        daily_loss=read.optional_decimal("MAX_DAILY_LOSS", "5000"),
         repeats=read.optional_whole("MAX_REPEATS", 10),
         cooldown=timedelta(seconds=cooldown) if cooldown else None,
     )

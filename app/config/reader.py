@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from app.alert import Product
+from app.alert.parse import underlying_of
 from app.calendar import Session
+from app.errors import Malformed
 from app.secret import Secret
 
 MIN_SECRET = 16
@@ -157,6 +160,24 @@ class Reader:
 
     def seconds(self, name: str, default: int) -> timedelta:
         return timedelta(seconds=self.whole(name, default))
+
+    def yes_or_no(self, name: str, default: bool) -> bool:
+        return self.convert(name, default, lambda text: ("no", "yes").index(text.lower()) == 1, "yes or no")
+
+    def underlyings(self, name: str) -> frozenset[str]:
+        """The exchange's names of them; an alert's spellings are taken."""
+
+        try:
+            return frozenset(underlying_of(part) for part in self.listed(name, ""))
+        except Malformed:
+            self.fault(name, "must be underlyings such as NIFTY,BANKNIFTY")
+            return frozenset()
+
+    def products(self, name: str) -> frozenset[Product]:
+        def convert(text: str) -> frozenset[Product]:
+            return frozenset(Product(part.strip().upper()) for part in text.split(",") if part.strip())
+
+        return self.convert(name, frozenset({Product.INTRADAY}), convert, "INTRADAY, MARGIN, or both with a comma")
 
     def addresses(self, name: str, default: str) -> frozenset[str]:
         def convert(text: str) -> frozenset[str]:

@@ -98,7 +98,7 @@ class Webhook:
                 raise TooManyRequests from None
             raise
         try:
-            return parse(document, idempotency_key)
+            return parse(document, idempotency_key, self._config.needs_timenow)
         except Malformed as malformed:
             problem = self._fit_to_show(malformed)
             self._tell_refused(body, problem, deadline)

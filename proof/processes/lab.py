@@ -66,6 +66,7 @@ class Lab:
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",
             "MAX_DAILY_LOSS": "0",
+            "MAX_PREMIUM_PER_ORDER": "0",
         }
         if self.firestore is not None:
             settings["FIRESTORE_EMULATOR_HOST"] = self.firestore

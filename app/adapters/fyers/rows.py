@@ -89,7 +89,16 @@ def _position(row: Any) -> Position:
     realised = Decimal(0) if row.get("realized_profit") is None else amount(row["realized_profit"])
     if net is None or realised is None:
         raise Incomplete(f"the position in {symbol} has no quantity or no profit")
-    return Position(symbol, product, net, realised, _of_today(row, "Buy"), _of_today(row, "Sell"))
+    unrealised = _unrealised(row, realised) if net else Decimal(0)
+    return Position(symbol, product, net, realised, _of_today(row, "Buy"), _of_today(row, "Sell"), unrealised)
+
+
+def _unrealised(row: Body, realised: Decimal) -> Decimal | None:
+    """What the row says; else its whole profit less the realised one. None: a cover needs no profit, an entry does."""
+    unrealised, whole_profit = amount(row.get("unrealized_profit")), amount(row.get("pl"))
+    if unrealised is None and whole_profit is not None:
+        return whole_profit - realised
+    return unrealised
 
 
 def _of_today(row: Body, side: str) -> int | None:
