@@ -251,6 +251,8 @@ def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
         ({"WEBHOOK_SECRET_TOKEN": f"{SECRET},{SECRET}2"}, "guards", "warn"),
         ({"IP_ALLOWLIST": "off"}, "guards", "warn"),
         ({"MAX_DAILY_LOSS": "0"}, "guards", "warn"),
+        ({"MAX_PREMIUM_PER_ORDER": "0"}, "guards", "warn"),
+        ({"REQUIRE_TIMENOW": "no"}, "guards", "warn"),
         ({"MARKET_HOURS": "always"}, "guards", "warn"),
         ({"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn"}, "guards", "ok"),
         ({"NOTIFICATION_URL": "https://ntfy.sh/x,https://x.example"}, "notifications", "ok"),
@@ -261,7 +263,7 @@ def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
 def test_what_the_settings_alone_say_about_live_trading(
     gate: Gateway, changes: dict[str, str], name: str, mark: str
 ) -> None:
-    usual = {"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn"}
+    usual = {"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn", "MAX_PREMIUM_PER_ORDER": "25000"}
     config = Config.from_env(gate.settings | LIVE | usual | changes)
     [check] = [one for one in settings(config) if one.name == name]
     assert check.mark == mark

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.alert import Product
 from app.calendar import Session
 from app.config import AllowlistMode, BrokerKind, Config, ConfigFaults, is_loopback
 from app.order import OrderType
@@ -62,16 +63,43 @@ def test_with_a_secret_alone_it_trades_on_paper_within_small_limits() -> None:
     assert (plain.ages.entry, plain.ages.exit) == (timedelta(seconds=60), timedelta(seconds=300))
     assert plain.limits == Limits(
         lots_per_order=1,
-        lots_open=20,
-        orders_per_day=200,
+        lots_open=2,
+        orders_per_day=20,
         orders_per_second=5,
         orders_per_minute=40,
-        premium_per_order=None,
+        premium_per_order=Decimal(25_000),
         premium_per_day=None,
-        daily_loss=Decimal(25_000),
+        daily_loss=Decimal(5_000),
         repeats=10,
         cooldown=None,
     )
+
+
+def test_what_a_stolen_secret_can_lose_in_a_day_is_bounded_unless_a_limit_is_switched_off() -> None:
+    assert config().limits.worst_loss(Decimal(100)) == Decimal(55_000)
+    assert config().limits.worst_loss(Decimal(30)) == Decimal(20_000)
+    assert config(MAX_DAILY_LOSS="0").limits.worst_loss(Decimal(100)) is None
+    assert config(MAX_PREMIUM_PER_ORDER="0").limits.worst_loss(Decimal(100)) is None
+
+
+def test_entries_are_intraday_and_in_any_underlying_unless_told_otherwise() -> None:
+    assert (config().tickets.underlyings, config().tickets.products) == (frozenset(), {Product.INTRADAY})
+    narrow = config(ALLOWED_UNDERLYINGS="nifty50, NSE:BANKNIFTY", ALLOWED_PRODUCTS="MARGIN,intraday").tickets
+    assert (narrow.underlyings, narrow.products) == ({"NIFTY", "BANKNIFTY"}, {Product.MARGIN, Product.INTRADAY})
+    assert fault(ALLOWED_UNDERLYINGS="NIFTY,?").startswith("ALLOWED_UNDERLYINGS: must be underlyings such as")
+    assert fault(ALLOWED_PRODUCTS="CNC").startswith("ALLOWED_PRODUCTS: must be INTRADAY, MARGIN")
+
+
+@pytest.mark.parametrize(("said", "paper", "live"), [(" ", False, True), ("yes", True, True), ("NO", False, False)])
+def test_timenow_is_needed_where_money_is_at_stake_unless_told_otherwise(said: str, paper: bool, live: bool) -> None:
+    assert config(REQUIRE_TIMENOW=said).needs_timenow is paper
+    assert config(LIVE, REQUIRE_TIMENOW=said).needs_timenow is live
+    assert fault(REQUIRE_TIMENOW="maybe") == "REQUIRE_TIMENOW: must be yes or no"
+
+
+def test_a_default_stop_that_is_farther_than_a_stop_may_be_stops_the_start() -> None:
+    config(STOP_LOSS_PERCENT="15", MAX_STOP_PERCENT="15")
+    assert fault(STOP_LOSS_PERCENT="16", MAX_STOP_PERCENT="15").startswith("STOP_LOSS_PERCENT, MAX_STOP_PERCENT: ")
 
 
 def test_an_empty_environment_only_misses_the_secret() -> None:
@@ -204,7 +232,7 @@ def test_lots_and_orders_a_day_cannot_be_switched_off(name: str) -> None:
     assert "cannot be switched off" in fault(**{name: "0"})
 
 
-@pytest.mark.parametrize("name", ["SLIPPAGE_BPS", "STOP_LOSS_PERCENT", "TAKE_PROFIT_PERCENT"])
+@pytest.mark.parametrize("name", ["SLIPPAGE_BPS", "STOP_LOSS_PERCENT", "TAKE_PROFIT_PERCENT", "MAX_STOP_PERCENT"])
 def test_slippage_and_levels_are_above_nothing(name: str) -> None:
     assert fault(**{name: "0"}).startswith(f"{name}: must be")
 
