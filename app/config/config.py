@@ -158,7 +158,7 @@ def _tickets(read: Reader) -> TicketRules:
         read.fault("SLIPPAGE_BPS", "must be at most 2000 (20%); a limit further off protects from nothing")
     if prices.take_profit_percent >= 100 or prices.stop_loss_percent >= 100:
         read.fault("STOP_LOSS_PERCENT, TAKE_PROFIT_PERCENT", "must be below 100")
-    elif prices.stop_loss_percent > prices.max_stop_percent:
+    elif 0 < prices.max_stop_percent < prices.stop_loss_percent:
         read.fault(
             "STOP_LOSS_PERCENT, MAX_STOP_PERCENT", "deny every alert without an sl; set the first below the second"
         )

@@ -88,9 +88,8 @@ def test_what_a_thief_can_lose_at_the_most_is_what_the_readme_says(gates: Gates,
             for gate, call in zip(cycle(gates), dear, strict=False)
         ]
     )
-    opened = {
-        said["symbol"]: Decimal(said["stop_loss"]) for said in (one.json for one in answers) if one_accepted(said)
-    }
+    taken = [answer.json for answer in answers if answer.json["status"] == "ACCEPTED"]
+    opened = {said["symbol"]: Decimal(said["stop_loss"]) for said in taken}
     assert len(opened) == int(DEFAULTS["MAX_LOTS_OPEN"]) == 2
     assert set(reasons(answers)) == {None, "MAX_LOTS_OPEN"}
     for call in dear:
