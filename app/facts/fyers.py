@@ -1,5 +1,6 @@
 """What Fyers' API v3 is like: addresses, limits, codes. There is no sandbox at Fyers, so all of it was read."""
 
+from dataclasses import replace
 from datetime import date, time
 
 from app.facts.fact import Fact
@@ -39,7 +40,8 @@ MARKET_CLOSED = frozenset({"CLOSE", "CLOSED", "POSTCLOSE_START", "POSTCLOSE_CLOS
 
 _REVIEW = date(2027, 2, 28)
 _SDK = Source("the package fyers-apiv3 3.2.0", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
-_DOCS = Source("Fyers API v3 documentation of 29-Sep-2026", date(2026, 11, 30), Confidence.HIGH, _REVIEW)
+_DOCS = Source("Fyers API v3 documentation of 29-Sep-2026", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
+_DOCS_AGAIN = replace(_DOCS, seen=date(2026, 11, 30))
 _OLD_CODES = Source("Fyers' list of 2023, API Error Codes and Messages", date(2026, 11, 20), Confidence.MEDIUM, _REVIEW)
 _RULES = Source(
     "myapi.fyers.in/mandatory-regulatory-changes of 31-Aug-2026", date(2026, 11, 30), Confidence.HIGH, date(2027, 3, 15)
@@ -52,14 +54,14 @@ FACTS = (
     Fact("Fyers: address of orders and account", API_URL, "app/facts/fyers.py API_URL", _SDK),
     Fact("Fyers: address of market data", DATA_URL, "app/facts/fyers.py DATA_URL", _SDK),
     Fact("Fyers: addresses of the symbol masters", ", ".join(MASTERS), "app/facts/fyers.py MASTERS", _DOCS),
-    Fact("Fyers: calls a second", f"{CALLS_PER_SECOND} a user", "app/facts/fyers.py CALLS_PER_SECOND", _DOCS),
-    Fact("Fyers: calls a minute", f"{CALLS_PER_MINUTE} a user", "app/facts/fyers.py CALLS_PER_MINUTE", _DOCS),
-    Fact("Fyers: calls a day", f"{CALLS_PER_DAY:,} a user", "app/facts/fyers.py CALLS_PER_DAY", _DOCS),
+    Fact("Fyers: calls a second", f"{CALLS_PER_SECOND} a user", "app/facts/fyers.py CALLS_PER_SECOND", _DOCS_AGAIN),
+    Fact("Fyers: calls a minute", f"{CALLS_PER_MINUTE} a user", "app/facts/fyers.py CALLS_PER_MINUTE", _DOCS_AGAIN),
+    Fact("Fyers: calls a day", f"{CALLS_PER_DAY:,} a user", "app/facts/fyers.py CALLS_PER_DAY", _DOCS_AGAIN),
     Fact(
         "Fyers: block for the day",
         "after the minute's limit was exceeded more than 3 times in a day",
         "app/adapters/fyers/pace.py PER_MINUTE",
-        _DOCS,
+        _DOCS_AGAIN,
     ),
     Fact(
         "Fyers: orders a second",
@@ -68,7 +70,12 @@ FACTS = (
         _DOCS,
     ),
     Fact("Fyers: symbols of one quote request", str(QUOTES_AT_ONCE), "app/facts/fyers.py QUOTES_AT_ONCE", _DOCS),
-    Fact("Fyers: end of all tokens", f"{ALL_TOKENS_END:%H:%M} IST, daily", "app/facts/fyers.py ALL_TOKENS_END", _DOCS),
+    Fact(
+        "Fyers: end of all tokens",
+        f"{ALL_TOKENS_END:%H:%M} IST, daily",
+        "app/facts/fyers.py ALL_TOKENS_END",
+        _DOCS_AGAIN,
+    ),
     Fact(
         "Fyers: expiry in a token",
         f"{TOKEN_EXPIRES:%H:%M} IST of the next day",
@@ -91,7 +98,7 @@ FACTS = (
     ),
     Fact("Fyers: codes of an order's status", "1, 2, 4, 5, 6, 7", "app/adapters/fyers/rows.py _STATUS", _DOCS),
     Fact("Fyers: exchange and segment codes", "NSE 10, BSE 12, F&O 11", "app/facts/fyers.py EXCHANGES", _DOCS),
-    Fact("Fyers: market status", "OPEN; CLOSE, CLOSED, POSTCLOSE_…", "app/facts/fyers.py MARKET_OPEN", _DOCS),
+    Fact("Fyers: market status", "OPEN; CLOSE, CLOSED, POSTCLOSE_…", "app/facts/fyers.py MARKET_OPEN", _DOCS_AGAIN),
     Fact(
         "Fyers: an order's tag",
         "1-30 letters and digits (20 by one report), back as 1:TAG",

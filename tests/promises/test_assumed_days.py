@@ -90,7 +90,7 @@ CLOSED = (422, "DENIED", "MARKET_CLOSED")
 UNKNOWN = (503, "RECEIVED", "MARKET_STATUS_UNKNOWN")
 
 
-def test_on_the_last_known_day_nobody_is_asked(clock: Clock, tmp_path: Path) -> None:
+def test_on_the_last_known_day_the_broker_is_not_asked(clock: Clock, tmp_path: Path) -> None:
     with on(LAST_KNOWN, clock, tmp_path) as [gate]:
         assert said(send(gate)) == TAKEN
         assert asked(gate) == 0
