@@ -20,6 +20,7 @@ from app.config import Config
 from app.deadline import CONNECT, Deadline
 from app.desk import Desk
 from app.errors import NotNow
+from app.market_status import MarketStatus
 from app.notice import Notice, Severity
 from app.outbox import post
 from app.ports import Clock, Ledger, Notifier, SymbolMaster, TokenSource, TokenStore
@@ -69,14 +70,16 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
     symbols = _symbols(config, calendar, clock)
+    broker = FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers)
     return Desk(
         account=config.account,
-        broker=FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers),
+        broker=broker,
         ledger=ledger,
         symbols=symbols,
         notifier=notifier,
         clock=clock,
         calendar=calendar,
+        market_status=MarketStatus(broker, clock),
         tickets=config.tickets,
         limits=config.limits,
         ages=config.ages,

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
 _SATURDAY = 5
+_HOLIDAYS_IN_A_ROW = 2  # weekdays, as 14 and 15 April 2027 are expected to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the exchange is open. `session` None means always, for labs; `extra` are days with hours of their own."""
+    """When the exchange is open. `session` None means always, for labs; `extra` are days with hours of their own.
+
+    `known_until` is the last day that the list of holidays reaches.
+    """
 
     session: Session | None = field(default_factory=Session)
     holidays: frozenset[date] = frozenset()
     extra: Mapping[date, Session] = field(default_factory=dict)
+    known_until: date = date.max
 
     def session_on(self, day: date) -> Session | None:
         """That day's hours; None where the exchange is closed all day (and in labs, which have no hours)."""
@@ -34,6 +39,10 @@ class Calendar:
 
     def is_trading_day(self, day: date) -> bool:
         return self.session is None or self.session_on(day) is not None
+
+    def is_assumed(self, day: date) -> bool:
+        """True for a trading day that may be a holiday: no list reaches it, and no setting gives it hours."""
+        return day > self.known_until and day not in self.extra and self.session_on(day) is not None
 
     def is_open(self, now: datetime) -> bool:
         if self.session is None:
@@ -58,6 +67,15 @@ class Calendar:
     def latest_trading_day(self, day: date) -> date:
         """That day, or the last trading day before it where it is none."""
         return self.trading_day_before(day + timedelta(days=1))
+
+    def oldest_master(self, day: date) -> date:
+        """The earliest date of a good symbol master: of the trading day before; earlier where that is assumed."""
+        oldest = self.trading_day_before(day)
+        for _ in range(_HOLIDAYS_IN_A_ROW):
+            if not self.is_assumed(oldest):
+                break
+            oldest = self.trading_day_before(oldest)
+        return oldest
 
     def expiry_floor(self, now: datetime) -> date:
         """The first day whose expiry can still be traded: today until the session closes, then tomorrow."""

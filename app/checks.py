@@ -15,7 +15,6 @@ from app.calendar import IST, Calendar, ist_day
 from app.deadline import SEND_WINDOW, Deadline
 from app.desk import Desk
 from app.errors import AlertError
-from app.holidays import KNOWN_UNTIL
 from app.login.current import said
 from app.risk import Account, TradingState
 
@@ -25,6 +24,8 @@ _Result = TypeVar("_Result")
 SKEW_MATTERS = 2.0  # seconds between our clock and the broker's
 SKEW_STOPS = 10.0
 HOLIDAYS_NEEDED = timedelta(days=45)
+_LONGER_LIST = "take a later version, or put NSE's list of the next year into EXTRA_HOLIDAYS"
+_NAMED = 3  # of the facts that are due; `facts --due` has them all
 SLOW = 300.0  # milliseconds; the slices of an alert's time are little more (app/deadline.py)
 
 
@@ -172,13 +173,27 @@ def outbox(desk: Desk, deadline: Deadline) -> Check:
 
 def holidays(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
     today = ist_day(desk.clock.now())
-    until = KNOWN_UNTIL
-    if any(day > KNOWN_UNTIL for day in desk.calendar.holidays):
+    until = desk.calendar.known_until
+    if desk.calendar.is_assumed(today):
+        found = f"known until {until} only: today may be one, so entries need Fyers' word that the market is open"
+        return Check("holidays", Mark.WARN, found, _LONGER_LIST)
+    if any(day > until for day in desk.calendar.holidays):
         return Check("holidays", Mark.OK, f"known until {until}, and EXTRA_HOLIDAYS goes on")
     if until - today >= HOLIDAYS_NEEDED:
         return Check("holidays", Mark.OK, f"known until {until}")
-    advice = "take a later version, or put NSE's list of the next year into EXTRA_HOLIDAYS"
-    return Check("holidays", Mark.WARN, f"known until {until} only", advice)
+    return Check("holidays", Mark.WARN, f"known until {until} only", _LONGER_LIST)
+
+
+def facts(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
+    from app.facts.register import REGISTER, due
+
+    late = due(ist_day(desk.clock.now()))
+    if not late:
+        return Check("facts", Mark.OK, f"{len(REGISTER)} outside facts, none due for review")
+    names = ", ".join(dict.fromkeys(fact.name for fact in late[:_NAMED]))
+    more = ", …" if len(late) > _NAMED else ""
+    found = f"{len(late)} of {len(REGISTER)} outside facts are due for review: {names}{more}"
+    return Check("facts", Mark.WARN, found, "`facts --due` shows each with its source; take a later version")
 
 
 def _by(account: Account) -> str:

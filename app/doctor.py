@@ -5,6 +5,7 @@ from app.checks import Check, Look, Mark, look_at
 from app.config import AllowlistMode, Config
 from app.deadline import Deadline
 from app.desk import Desk
+from app.facts.fyers import ALGO_APP_ENDING
 from app.money import plain
 
 LOOKS: dict[str, Look] = {
@@ -17,6 +18,7 @@ LOOKS: dict[str, Look] = {
     "orders": checks.doubts,
     "outbox": checks.outbox,
     "holidays": checks.holidays,
+    "facts": checks.facts,
 }
 
 
@@ -55,10 +57,13 @@ def _app_id(config: Config) -> Check:
     """Apps with other endings may read and not trade (Fyers' announcement of April 2026)."""
     if not config.live:
         return Check("app id", Mark.OK, "paper trading needs none")
-    if config.fyers.app_id.endswith("-200"):
-        return Check("app id", Mark.OK, "ends in -200")
+    if config.fyers.app_id.endswith(ALGO_APP_ENDING):
+        return Check("app id", Mark.OK, f"ends in {ALGO_APP_ENDING}")
     return Check(
-        "app id", Mark.FAIL, "does not end in -200", "orders need an activated Algo trading app (myapi.fyers.in)"
+        "app id",
+        Mark.FAIL,
+        f"does not end in {ALGO_APP_ENDING}",
+        "orders need an activated Algo trading app (myapi.fyers.in)",
     )
 
 

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     LEDGER_CONTENDED = "LEDGER_CONTENDED"
     BROKER_DOWN = "BROKER_DOWN"
     BROKER_BUSY = "BROKER_BUSY"
+    MARKET_STATUS_UNKNOWN = "MARKET_STATUS_UNKNOWN"
     NO_QUOTE = "NO_QUOTE"
     POSITION_UNKNOWN = "POSITION_UNKNOWN"
     NEEDS_LOGIN = "NEEDS_LOGIN"
@@ -123,6 +124,8 @@ MEANING: dict[Reason, str] = {
     Reason.LEDGER_CONTENDED: "too many orders at once for the ledger; nothing was sent",
     Reason.BROKER_DOWN: "Fyers does not answer; nothing was sent",
     Reason.BROKER_BUSY: "Fyers asks to slow down; nothing was placed",
+    Reason.MARKET_STATUS_UNKNOWN: "no list of holidays reaches today, and Fyers does not say that the market is open; "
+    "nothing was sent",
     Reason.NO_QUOTE: "no quote could be had; nothing was sent",
     Reason.POSITION_UNKNOWN: "the open position could not be read; nothing was sent",
     Reason.NEEDS_LOGIN: "nobody has logged in at Fyers today; nothing was sent",

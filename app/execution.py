@@ -98,6 +98,8 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
     with step("price"):
         ticket = _ticket(alert, market, desk, deadline)
+    if not ticket.covers:
+        reads.require_open()
     _check_master(ticket, desk)
     receipt = Receipt(order.priced(ticket))
     for _ in range(ATTEMPTS):

@@ -35,12 +35,18 @@ def may_cover(alert: Alert, buy_mode: BuyMode) -> bool:
 
 
 class MarketReads:
-    """Started at once, waited for later. The order book is read for what may be a cover; an entry asks when it must."""
+    """Started at once, waited for later. The order book is read for what may be a cover; an entry asks when it must.
+
+    Where today may be a holiday, what may open a position asks for the market's status as well.
+    """
 
     def __init__(self, alert: Alert, desk: Desk, deadline: Deadline) -> None:
         self._desk = desk
         self._deadline = deadline
         self._covers = may_cover(alert, desk.tickets.buy_mode)
+        may_open = alert.side is Side.SELL or desk.tickets.buy_mode is BuyMode.OPEN
+        assumed = may_open and desk.calendar.is_assumed(ist_day(desk.clock.now()))
+        self._status = self._wait_for(desk.readers, lambda: self._check_open(alert)) if assumed else None
         self._book = self._wait_for(desk.readers, self._read_book) if self._covers else None
         self._priced = self._wait_for(desk.beside_claim, lambda: _priced(alert, desk, deadline))
         doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
@@ -50,9 +56,18 @@ class MarketReads:
 
     def result(self) -> Market:
         """Waits for all of them. Raises Denied or NotNow as the first that failed says, and OUT_OF_TIME."""
-        contract, quote, positions = self._priced()
+        try:
+            contract, quote, positions = self._priced()
+        finally:  # a closed market has no quotes of today; that it is closed is what is said then
+            if not self._covers:
+                self.require_open()
         book = self._book() if self._book is not None else None
         return Market(contract, quote, self._expose(positions, book, contract.symbol))
+
+    def require_open(self) -> None:
+        """For an entry: raises Denied(MARKET_CLOSED) or NotNow where no list knows today and the broker says no yes."""
+        if self._status is not None:
+            self._status()
 
     def with_book(self, market: Market) -> Market:
         """The same with the order book, read now, and positions that are no older than it."""
@@ -67,6 +82,10 @@ class MarketReads:
                     Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled"
                 )
         return expose(positions, book, self._unresolved(), self._desk.symbols.lookup_symbol)
+
+    def _check_open(self, alert: Alert) -> None:
+        exchange = self._desk.symbols.spot_symbol(alert.underlying, alert.exchange).partition(":")[0]
+        self._desk.market_status.require_open(exchange, self._deadline.within(MARKET_READ))
 
     def _read_positions(self) -> tuple[Position, ...]:
         with _or_position_unknown():

@@ -19,14 +19,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.deadline import Deadline
+from app.facts.services import GOOGLE_ISSUERS
 from app.secret import Secret
 
 log = logging.getLogger("gateway.operators")
 
 SHORTEST_TOKEN = 16
 _LONGEST_HEADER = 8192
-# https://developers.google.com/identity/openid-connect/openid-connect#validatinganidtoken
-_GOOGLE = frozenset({"https://accounts.google.com", "accounts.google.com"})
 
 
 class NotAnOperator(Exception):
@@ -102,7 +101,7 @@ class OperatorAuth:
 
     def _identified(self, claims: Mapping[str, Any], audience: str) -> Operator:
         """All of it is checked here once more: who verifies the signature need not be trusted for the rest."""
-        if claims.get("iss") not in _GOOGLE or claims.get("aud") != audience:
+        if claims.get("iss") not in GOOGLE_ISSUERS or claims.get("aud") != audience:
             raise NoCredentials
         email = claims.get("email")
         if email != self._service_account or claims.get("email_verified") is not True:

@@ -42,6 +42,9 @@ class Broker(Protocol):
     def place(self, order: Order, window: Deadline, deadline: Deadline) -> Outcome:
         """POSTs the order once. Never raises, and writes nothing once the send window is over."""
 
+    def market_status(self, deadline: Deadline) -> dict[str, bool]:
+        """Whether each exchange ("NSE", "BSE") trades derivatives now; one in doubt is left out. Raises NotNow."""
+
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
         """The day's whole order book. Raises NotNow for anything but a complete one."""
 

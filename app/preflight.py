@@ -96,8 +96,10 @@ def judge(desk: Desk, config: Config, deadline: Deadline) -> Preflight:
 
 
 def _text(checks: Sequence[Check], failing: Sequence[Check], desk: Desk) -> str:
-    hours = desk.calendar.session_on(ist_day(desk.clock.now()))
-    session = f"today's session ({hours.opens:%H:%M} to {hours.closes:%H:%M} IST)" if hours else "trading"
+    today = ist_day(desk.clock.now())
+    hours = desk.calendar.session_on(today)
+    assumed = ", an assumed trading day" if desk.calendar.is_assumed(today) else ""
+    session = f"today's session ({hours.opens:%H:%M} to {hours.closes:%H:%M} IST{assumed})" if hours else "trading"
     if failing:
         because = "; ".join(f"{check.name}: {check.found} ({check.advice})" for check in failing)
         return f"NOT ready for {session}, because: {because}."

@@ -14,6 +14,7 @@ from enum import StrEnum
 from app.calendar import ist_day, ist_time
 from app.errors import Denied, NotNow, Reason
 from app.exposure import Exposure, positions_ahead
+from app.facts.fyers import ORDERS_PER_SECOND
 from app.legs import units_of_legs
 from app.money import plain
 from app.order import Order, OrderStatus, Ticket
@@ -23,7 +24,6 @@ BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing 
 UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the line to the broker within a minute
 BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
-FYERS_PER_SECOND = 10  # orders; the exchange's own limit for orders by program as well
 EVERY_ONE = 1_000_000
 FYERS_IN_LAG = 128  # orders; an alert makes three calls at least, and Fyers takes 300 within BOOK_LAG
 SYSTEM = "gateway"
@@ -55,7 +55,7 @@ class Limits:
 
     @property
     def within_fyers_rate(self) -> bool:
-        return self.orders_per_second is not None and self.orders_per_second <= FYERS_PER_SECOND
+        return self.orders_per_second is not None and self.orders_per_second <= ORDERS_PER_SECOND
 
     def worst_loss(self, max_stop_percent: Decimal) -> Decimal | None:
         """The most, in rupees, that alerts with the right secret can lose in a day; None where no limit bounds it.

@@ -1,8 +1,8 @@
 """One day's access to Fyers, and how long it can be alive.
 
-Fyers ends all tokens daily at 06:30 IST (its documentation), and the `exp` of its JWTs is 06:00 IST of the next morning
-(observed). So a token is taken for dead at its own `exp`, and never later than the first 06:30 IST after it was issued.
-The JWT is only read here, never verified: whether a token is good, Fyers alone can say.
+Fyers ends all tokens daily at 06:30 IST, and the `exp` of its JWTs is 06:00 IST of the next morning
+(app/facts/fyers.py). So a token is taken for dead at its own `exp`, and never later than the first 06:30 IST after it
+was issued. The JWT is only read here, never verified: whether a token is good, Fyers alone can say.
 """
 
 import base64
@@ -13,9 +13,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from app.calendar import IST, utc_iso
+from app.facts.fyers import ALL_TOKENS_END, TOKEN_EXPIRES
 
-LOGIN_AGAIN_BY = time(6, 0)
-FYERS_ENDS_ALL_AT = time(6, 30)
 _LONGEST = 8192  # characters of an access token; those of Fyers have about 900
 
 
@@ -41,15 +40,15 @@ class Token:
         """When it is dead at the latest; None where neither its issue nor its expiry is known."""
         if self.issued_at is None:
             return self.expires_at
-        expires = self.expires_at or _coming(LOGIN_AGAIN_BY, self.issued_at)
-        return min(expires, _coming(FYERS_ENDS_ALL_AT, self.issued_at))
+        expires = self.expires_at or _coming(TOKEN_EXPIRES, self.issued_at)
+        return min(expires, _coming(ALL_TOKENS_END, self.issued_at))
 
     @property
     def ends_on_its_day(self) -> bool:
         """True for a token got before 06:30 IST: it is dead before the market opens."""
         if self.issued_at is None or self.ends_at is None:
             return False
-        return self.ends_at <= datetime.combine(self.issued_at.astimezone(IST), FYERS_ENDS_ALL_AT, IST)
+        return self.ends_at <= datetime.combine(self.issued_at.astimezone(IST), ALL_TOKENS_END, IST)
 
     def can_be_alive(self, now: datetime) -> bool:
         return self.ends_at is None or now < self.ends_at

@@ -19,6 +19,7 @@ MODULES = {
     "symbols": ("symbols",),
     "token": ("token",),
     "doctor": ("doctor",),
+    "facts": ("facts",),
     "replay": ("replay",),
 }
 

@@ -13,10 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.cli.settings import webhook_secret
+from app.facts.tradingview import HANGS_UP_AFTER, RESEND_AFTER, RESENDS
 
-HANGS_UP_AFTER = 3.0
-RESENDS = 3
-RESEND_AFTER = 5.0
 SAMPLE = {
     "symbol": "NIFTY",
     "strikeprice": "ATM",

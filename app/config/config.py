@@ -8,22 +8,17 @@ from enum import StrEnum
 from app.calendar import Calendar
 from app.config.reader import MIN_SECRET, Reader, is_loopback, split
 from app.desk import AgeRules
-from app.holidays import HOLIDAYS
+from app.facts.fyers import API_URL, DATA_URL, MASTERS
+from app.facts.holidays import HOLIDAYS, KNOWN_UNTIL
+from app.facts.tradingview import SENDERS
 from app.order import OrderType
 from app.pricing import PriceRules
 from app.risk import Limits
 from app.secret import Secret
 from app.ticket import BuyMode, TicketRules
 
-FYERS_HOST = "api-t1.fyers.in"
 LEAST_WINDOW = timedelta(seconds=30)
 LONGEST_AGE = timedelta(minutes=15)
-FYERS_MASTERS = (
-    "https://public.fyers.in/sym_details/NSE_FO.csv",
-    "https://public.fyers.in/sym_details/BSE_FO.csv",
-)
-# TradingView's published sources of webhooks; unchanged since 2020 and not promised (its support page 43000529348).
-TRADINGVIEW_IPS = "52.89.214.238,34.212.75.30,54.218.53.128,52.32.178.7"
 
 
 class BrokerKind(StrEnum):
@@ -101,7 +96,7 @@ class Config:
             broker=BrokerKind.FYERS if live else BrokerKind.PAPER,
             webhook_secrets=read.webhook_secrets(),
             fyers=_fyers(read, live),
-            symbol_master_urls=read.listed("SYMBOL_MASTER_URLS", ",".join(FYERS_MASTERS) if live else ""),
+            symbol_master_urls=read.listed("SYMBOL_MASTER_URLS", ",".join(MASTERS) if live else ""),
             symbol_cache=read.text("SYMBOL_CACHE") or f"data/symbols-{'live' if live else 'paper'}",
             ledger_url=read.ledger_url(),
             tokens_bucket=read.text("GCS_BUCKET_NAME"),
@@ -112,11 +107,13 @@ class Config:
             oidc_audience=read.text("OIDC_AUDIENCE"),
             oidc_service_account=read.text("OIDC_SERVICE_ACCOUNT"),
             tickets=_tickets(read),
-            calendar=Calendar(read.market_hours(), HOLIDAYS | read.holidays(), read.extra_sessions()),
+            calendar=Calendar(
+                read.market_hours(), HOLIDAYS | read.holidays(), read.extra_sessions(), known_until=KNOWN_UNTIL
+            ),
             ages=_ages(read),
             needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
-            tradingview_ips=read.addresses("TRADINGVIEW_IPS", TRADINGVIEW_IPS),
+            tradingview_ips=read.addresses("TRADINGVIEW_IPS", ",".join(SENDERS)),
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
             log_level=read.log_level(),
             project=read.text("GOOGLE_CLOUD_PROJECT"),
@@ -134,8 +131,8 @@ def _fyers(read: Reader, live: bool) -> FyersApp:
         secret_id=read.secret("FYERS_SECRET_ID"),
         redirect_uri=read.text("FYERS_REDIRECT_URI"),
         pin=read.secret("FYERS_PIN"),
-        api_url=read.url("FYERS_API_URL", "/api/v3") or (f"https://{FYERS_HOST}/api/v3" if live else None),
-        data_url=read.url("FYERS_DATA_URL", "/data") or (f"https://{FYERS_HOST}/data" if live else None),
+        api_url=read.url("FYERS_API_URL", "/api/v3") or (API_URL if live else None),
+        data_url=read.url("FYERS_DATA_URL", "/data") or (DATA_URL if live else None),
     )
     if live:
         named = {"FYERS_APP_ID": app.app_id, "FYERS_SECRET_ID": app.secret_id, "FYERS_REDIRECT_URI": app.redirect_uri}

@@ -79,6 +79,9 @@ class Market:
             self._quotes.clear()
         return self.listing.day, self._step, self._changes
 
+    def is_holiday(self, day: date) -> bool:
+        return day in self._holidays
+
     def find(self, symbol: str) -> Instrument | None:
         return self.listing.find(symbol)
 

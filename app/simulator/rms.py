@@ -65,10 +65,10 @@ class RiskSystem:
         return margin_per_unit(instrument, side, product, price, self._market.open_spot(instrument.underlying))
 
     def market_is_open(self) -> bool:
-        """Whether orders are taken now."""
+        """Whether orders are taken now: never on a holiday, and by the hours and days where the rules ask for them."""
         local = self._market.now().astimezone(IST)
         in_session = local.weekday() < 5 and SESSION_OPEN <= local.time() < SESSION_CLOSE
-        return self._rules.always_open or in_session
+        return not self._market.is_holiday(local.date()) and (self._rules.always_open or in_session)
 
     def _rejection(self, order: Order, ticket: Ticket, quote: Quote) -> str | None:
         """What the risk system or the exchange says no to, in their words; these rejections carry an order id."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app import checks, holidays
+from app import checks
 from app.adapters.tokens import FileTokens
 from app.calendar import Calendar
 from app.checks import Mark
@@ -65,7 +65,7 @@ def test_all_is_well_with_a_gateway_on_paper(gate: Gateway, capsys: pytest.Captu
     assert (code, said["ok"]) == (0, True)
     assert [one["check"] for one in said["checks"]] == [
         "settings", "app id", "notifications", "operators", "guards", "login", "ledger", "symbols", "broker", "clock",
-        "trading state", "orders", "outbox", "holidays", "egress address",
+        "trading state", "orders", "outbox", "holidays", "facts", "egress address",
     ]  # fmt: skip
     assert {one["result"] for one in said["checks"]} <= {"ok", "warn"}
     text = main_text(gate, capsys)
@@ -226,16 +226,28 @@ def test_holidays_that_run_out_within_45_days_warn(
 ) -> None:
     today = date(2026, 11, 20)
     until = today + timedelta(days=left)
-    monkeypatch.setattr(checks, "KNOWN_UNTIL", until)
     monkeypatch.setattr(gate.desk.clock, "now", lambda: datetime(2026, 11, 20, 5, tzinfo=UTC))
     named = frozenset(today + timedelta(days=days) for days in extra)
-    object.__setattr__(gate.desk, "calendar", Calendar(holidays=named))
+    object.__setattr__(gate.desk, "calendar", Calendar(holidays=named, known_until=until))
     check = checks.holidays(gate.desk, gate.deadline())
     assert check.mark == mark
 
 
-def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
-    assert max(holidays.HOLIDAYS) <= holidays.KNOWN_UNTIL
+@pytest.mark.parametrize(
+    ("day", "mark", "found"),
+    [
+        (date(2026, 12, 1), "ok", "none due for review"),
+        (date(2026, 12, 15), "warn", "due for review: Trading h"),
+        (date(2030, 1, 1), "warn", ", …"),
+    ],
+)
+def test_outside_facts_whose_review_date_has_come_warn(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch, day: date, mark: str, found: str
+) -> None:
+    monkeypatch.setattr(gate.desk.clock, "now", lambda: datetime(day.year, day.month, day.day, 5, tzinfo=UTC))
+    said = looked_at(gate, "facts")
+    assert said[0] == mark
+    assert found in said[1]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def reads(broker, action):
         symbols=symbols,
         ledger=SimpleNamespace(unresolved=lambda before, deadline: 0),
         clock=SimpleNamespace(now=lambda: NOW),
-        calendar=SimpleNamespace(expiry_floor=lambda now: NOW.date()),
+        calendar=SimpleNamespace(expiry_floor=lambda now: NOW.date(), is_assumed=lambda day: False),
         readers=AtOnce(),
         beside_claim=None,
         tickets=SimpleNamespace(buy_mode=BuyMode.COVER),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.calendar import IST, Calendar, Session, ist_day, utc_iso
-from app.holidays import HOLIDAYS
+from app.facts.holidays import HOLIDAYS
 
 FRIDAY, SATURDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 23)
 HOLIDAY = date(2026, 11, 24)
@@ -96,6 +96,29 @@ def test_the_trading_day_before_skips_weekends_and_holidays() -> None:
     assert USUAL.latest_trading_day(HOLIDAY) == MONDAY
     assert USUAL.latest_trading_day(FRIDAY) == FRIDAY
     assert LAB.latest_trading_day(SATURDAY) == FRIDAY
+
+
+def test_beyond_the_known_days_a_weekday_is_assumed_unless_it_is_named() -> None:
+    named = date(2026, 11, 26)
+    calendar = Calendar(known_until=FRIDAY, holidays=frozenset({HOLIDAY}), extra={named: Session()})
+    days = [FRIDAY + timedelta(days=days) for days in range(8)]
+    assert [day for day in days if calendar.is_assumed(day)] == [MONDAY, date(2026, 11, 25), date(2026, 11, 27)]
+    assert not any(USUAL.is_assumed(day) or LAB.is_assumed(day) for day in days)
+
+
+@pytest.mark.parametrize(
+    ("known_until", "oldest"),
+    [
+        (date.max, date(2026, 11, 25)),
+        (date(2026, 11, 25), date(2026, 11, 25)),
+        (HOLIDAY, MONDAY),  # the 25th may have been a holiday, and the 24th was one
+        (FRIDAY, FRIDAY),
+        (date(2026, 11, 1), FRIDAY),  # two in a row at the most
+    ],
+)
+def test_a_good_master_may_be_older_by_the_days_that_may_have_been_holidays(known_until: date, oldest: date) -> None:
+    calendar = Calendar(known_until=known_until, holidays=frozenset({HOLIDAY}))
+    assert calendar.oldest_master(date(2026, 11, 26)) == oldest
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.adapters.fyers.broker import API_URL
 from app.adapters.fyers.classify import TOKEN_CODES
 from app.adapters.fyers.json_text import Body, read_object, whole, write
 from app.adapters.fyers.sdk import HEADERS, Config, Model, SessionModel, Wire
@@ -13,6 +12,7 @@ from app.adapters.fyers.transport import CallFailed, Reply, Transport
 from app.adapters.fyers.words import clean
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
+from app.facts.fyers import API_URL
 from app.ports import LoginRefused
 from app.token import Token
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
 from app.calendar import IST
+from app.facts.fyers import DERIVATIVES, EXCHANGES
 
 if TYPE_CHECKING:
     import pandas
@@ -24,8 +25,8 @@ COLUMNS = 21
 
 _LOT, _TICK, _UPDATED, _EXPIRY, _TICKER = 3, 4, 7, 8, 9
 _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
-_DERIVATIVES = "11"
-_EXCHANGE_CODES = {"10": "NSE", "12": "BSE"}
+_DERIVATIVES = str(DERIVATIVES)
+_EXCHANGE_CODES = {str(code): exchange for code, exchange in EXCHANGES.items()}
 _DATE_CODE = 5  # characters between underlying and strike in a ticker: 26NOV, 26D01
 
 _Value = TypeVar("_Value")

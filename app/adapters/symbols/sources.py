@@ -12,8 +12,8 @@ from urllib3.exceptions import HTTPError
 
 from app.adapters.symbols.refused import Refused
 from app.deadline import Deadline
+from app.facts.fyers import MASTERS_HOST
 
-FYERS_HOST = "public.fyers.in"
 MAX_CSV_BYTES = 64 * 1024 * 1024  # NSE_FO.csv has about 12 MB
 MAX_JSON_BYTES = 256 * 1024 * 1024  # NSE_FO_sym_master.json has about 84 MB; it is streamed, never held
 
@@ -53,7 +53,7 @@ class Source:
 
     @property
     def is_fyers(self) -> bool:
-        return self.is_remote and urlsplit(self.url).hostname == FYERS_HOST
+        return self.is_remote and urlsplit(self.url).hostname == MASTERS_HOST
 
 
 class _Unavailable(Exception):
