@@ -9,9 +9,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 
-from app.facts import charges, fyers, holidays, regulation, services, tradingview
+from app.facts import charges, freeze, fyers, holidays, hours, regulation, services, tradingview
 from app.facts.fact import Fact
-from app.facts.source import Confidence, Source
+from app.facts.source import Source
 
 
 class Row(Protocol):
@@ -37,31 +37,10 @@ def _plain(value: object) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-_HOURS = Source(
-    "NSE's circular of May 2026; rows of the symbol master", date(2026, 11, 30), Confidence.HIGH, date(2026, 12, 7)
-)
-_NEW_HOURS = Source(
-    "SEBI HO/47/11/11(3)2025-MRD-POD2/I/23843/2026 of 15-Oct-2026, paras 4.2.4 and 4.2.5 (NSE/CMTR/76963)",
-    date(2026, 11, 30),
-    Confidence.MEDIUM,
-    date(2026, 12, 7),
-)
-_FREEZE = Source("NSE/FAOP/76693 of 1-Oct-2026; BSE by others", date(2026, 11, 30), Confidence.HIGH, date(2027, 1, 4))
-
 REGISTER: tuple[Fact, ...] = (
-    Fact("Trading hours of derivatives", "09:15-15:40 IST since 3-Aug-2026", "app/calendar.py Session", _HOURS),
-    Fact(
-        "Trading hours of derivatives",
-        "09:15-15:45 IST from 7-Dec-2026; index contracts stop at 15:30 on their expiry day",
-        "app/calendar.py Session",
-        _NEW_HOURS,
-    ),
-    Fact(
-        "Freeze quantities",
-        "NIFTY 3510, BANKNIFTY 1440, FINNIFTY 3240, MIDCPNIFTY 5760, NIFTYNXT50 1125, SENSEX 1000, BANKEX 900",
-        "app/adapters/symbols/json_master.py Extra",
-        _FREEZE,
-    ),
+    *dated("Trading hours of derivatives", "app/facts/hours.py DERIVATIVES", hours.DERIVATIVES),
+    *dated("Trading hours of shares, in the simulator", "app/facts/hours.py CASH", hours.CASH),
+    *dated("Freeze quantities", "app/facts/freeze.py INDICES", freeze.INDICES),
     Fact(
         "Trading holidays",
         f"{len(holidays.HOLIDAYS)} days, known until {holidays.KNOWN_UNTIL}",

@@ -18,7 +18,7 @@ from app.facts.charges import RATES, Rate
 from app.facts.register import REGISTER, dated, due
 
 ROOT = Path(__file__).parents[2]
-NO_TABLES = {"fact", "source", "register"}
+NO_TABLES = {"dated", "fact", "source", "register"}
 TABLES = [name for _, name, _ in pkgutil.iter_modules(app.facts.__path__) if name not in NO_TABLES]
 
 
