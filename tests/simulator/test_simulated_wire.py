@@ -151,7 +151,7 @@ def test_a_basket_answers_ok_even_if_a_child_fails(client, order):
 
 
 def test_slices_answer_without_s_and_without_an_id(client, order):
-    answer = client.place_order(order(qty=1820, isSliceOrder=True))
+    answer = client.place_order(order(qty=3575, isSliceOrder=True))
     assert (answer["code"], answer["message"]) == (1101, "Order Slice placed successfully")
     assert set(answer) == {"code", "message", "data"}
     assert [child["statusDescription"] for child in answer["data"]] == ["OK", "OK"]
@@ -310,7 +310,7 @@ def test_the_masters_are_served_without_a_token(ask, simulator):
     assert (status, headers["Content-Type"]) == (200, "text/csv")
     assert len(list(csv.reader(io.StringIO(text)))) > 3000
     assert ask("GET", "/sym_details/BSE_FO.csv", authorization="")[0] == 200
-    assert ask("GET", "/sym_details/NSE_FO_sym_master.json", authorization="")[2][CALL]["qtyFreeze"] == "1800"
+    assert ask("GET", "/sym_details/NSE_FO_sym_master.json", authorization="")[2][CALL]["qtyFreeze"] == "3510"
     assert [url.rpartition("/")[2] for url in simulator.master_urls] == ["NSE_FO.csv", "BSE_FO.csv"]
 
 
