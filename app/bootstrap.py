@@ -20,6 +20,7 @@ from app.config import Config
 from app.deadline import CONNECT, Deadline
 from app.desk import Desk
 from app.errors import NotNow
+from app.hours import notice_of_differences, stopped_by
 from app.market_status import MarketStatus
 from app.notice import Notice, Severity
 from app.outbox import post
@@ -70,6 +71,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
     symbols = _symbols(config, calendar, clock)
+    _mind_square_off(config, symbols, clock)
     broker = FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers)
     return Desk(
         account=config.account,
@@ -222,6 +224,19 @@ def _symbols(config: Config, calendar: Calendar, clock: Clock) -> "Symbols":
     return symbols
 
 
+def _mind_square_off(config: Config, symbols: SymbolMaster, clock: Clock) -> None:
+    """Warns of a time at which something has stopped trading already. What is open in it, doctor and preflight say."""
+    if config.square_off_at is None:
+        return
+    try:
+        late = stopped_by(config.square_off_at, symbols, config.calendar, ist_day(clock.now()))
+    except NotNow:
+        return
+    if late:
+        words = {"square_off_at": f"{config.square_off_at:%H:%M}", "why": "; ".join(late)}
+        log.warning("SQUARE_OFF_AT is too late to close what expires today", extra=words)
+
+
 def _refresh_symbols(
     config: Config,
     symbols: "Symbols",
@@ -240,6 +255,8 @@ def _refresh_symbols(
     )
     if report["accepted"]:
         symbols.reload()
+        if (notice := notice_of_differences(symbols, calendar, ist_day(now))) is not None:
+            post(notice, ledger, notifier, deadline)
     else:
         text = f"The new symbol master was refused: {report['reason']}. Kept: {report['kept'] or 'none'}."
         post(Notice(f"symbols:{ist_day(now)}", "symbols", Severity.CRITICAL, text), ledger, notifier, deadline)

@@ -7,14 +7,15 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
 from app.calendar import IST, Calendar, ist_day
 from app.deadline import SEND_WINDOW, Deadline
 from app.desk import Desk
-from app.errors import AlertError
+from app.errors import AlertError, NotNow
+from app.hours import ADVICE, RULE, differences, last_minute, stopped_by
 from app.login.current import said
 from app.risk import Account, TradingState
 
@@ -194,6 +195,55 @@ def facts(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are 
     more = ", …" if len(late) > _NAMED else ""
     found = f"{len(late)} of {len(REGISTER)} outside facts are due for review: {names}{more}"
     return Check("facts", Mark.WARN, found, "`facts --due` shows each with its source; take a later version")
+
+
+def hours(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
+    """Whether all that say when the exchange trades today say the same."""
+    calendar, today = desk.calendar, ist_day(desk.clock.now())
+    if calendar.always:
+        return Check("hours", Mark.OK, "MARKET_HOURS=always overrides the dated table: any hour counts as open")
+    if calendar.override is not None:
+        found = f"MARKET_HOURS ({calendar.override}) overrides the dated table and the symbol master"
+        return Check("hours", Mark.WARN, found, "leave MARKET_HOURS empty unless both are wrong")
+    session = calendar.session_on(today)
+    if session is None:
+        return Check("hours", Mark.OK, "no session today")
+    try:
+        found = "; ".join(differences(desk.symbols, calendar, today))
+    except NotNow as problem:
+        return Check("hours", Mark.WARN, f"{session} by the dated table alone: {problem.message}", _MEND["symbols"])
+    if found:
+        return Check("hours", Mark.WARN, f"{found}: {RULE}", ADVICE)
+    return Check("hours", Mark.OK, f"{session} today")
+
+
+def square_off(at: time | None, desk: Desk, deadline: Deadline) -> Check:
+    """Whether what expires today still trades at SQUARE_OFF_AT; names the open positions that do not."""
+    if at is None:
+        return Check("square-off", Mark.OK, "SQUARE_OFF_AT is not set")
+    try:
+        late = stopped_by(at, desk.symbols, desk.calendar, ist_day(desk.clock.now()))
+    except NotNow as problem:
+        return Check("square-off", Mark.WARN, f"not known: {problem.message}", _MEND["symbols"])
+    if not late:
+        return Check("square-off", Mark.OK, f"at {at:%H:%M} IST")
+    found = f"SQUARE_OFF_AT {at:%H:%M} is too late: {'; '.join(late)}"
+    if stays := _left_open(at, desk, deadline):
+        found = f"{found}; open now: {', '.join(stays)}"
+    return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT some minutes earlier, or close by hand before then")
+
+
+def _left_open(at: time, desk: Desk, deadline: Deadline) -> list[str]:
+    """The open positions that have stopped trading by that time; none where the broker does not say."""
+    if login(desk, deadline).mark is Mark.FAIL:
+        return []
+    try:
+        positions = desk.broker.positions(deadline)
+    except NotNow:
+        return []
+    today = ist_day(desk.clock.now())
+    listed = (desk.symbols.lookup_symbol(position.symbol) for position in positions if position.net_quantity)
+    return sorted({each.symbol for each in listed if each and at >= last_minute(each, desk.calendar, today)})
 
 
 def _by(account: Account) -> str:

@@ -1,5 +1,7 @@
 """Everything that is looked at before a day's trading: the settings, and each part that they name."""
 
+from functools import partial
+
 from app import checks
 from app.checks import Check, Look, Mark, look_at
 from app.config import AllowlistMode, Config
@@ -18,13 +20,15 @@ LOOKS: dict[str, Look] = {
     "orders": checks.doubts,
     "outbox": checks.outbox,
     "holidays": checks.holidays,
+    "hours": checks.hours,
     "facts": checks.facts,
 }
 
 
 def examine(desk: Desk, config: Config, deadline: Deadline) -> list[Check]:
     """One check a row, the settings first. Writes one name into the ledger and changes nothing else."""
-    return [*settings(config), *look_at(LOOKS, desk, deadline)]
+    looks = LOOKS | {"square-off": partial(checks.square_off, config.square_off_at)}
+    return [*settings(config), *look_at(looks, desk, deadline)]
 
 
 def settings(config: Config) -> list[Check]:
@@ -100,7 +104,7 @@ def _guards(config: Config) -> Check:
         loose.append("MAX_PREMIUM_PER_ORDER is off")
     if config.live and not config.needs_timenow:
         loose.append("REQUIRE_TIMENOW is off (an alert of any age is taken for a new one)")
-    if config.live and config.calendar.session is None:
+    if config.live and config.calendar.always:
         loose.append("MARKET_HOURS=always")
     if loose:
         return Check("guards", Mark.WARN, "; ".join(loose), "change these settings")

@@ -100,7 +100,7 @@ MEANING: dict[Reason, str] = {
     Reason.UNDERLYING_NOT_ALLOWED: "the underlying is not in ALLOWED_UNDERLYINGS; covers go on",
     Reason.PRODUCT_NOT_ALLOWED: "the product type is not in ALLOWED_PRODUCTS; covers go on",
     Reason.DELAYED_DATA: "the chart shows delayed data (_DL, _DLY); real-time data is needed to trade",
-    Reason.MARKET_CLOSED: "the exchange is closed (MARKET_HOURS, holidays)",
+    Reason.MARKET_CLOSED: "the exchange is closed, or the contract has stopped trading on its expiry day",
     Reason.TRADING_HALTED: "the trading state is HALTED",
     Reason.EXITS_ONLY: "the trading state is REDUCING: covers only",
     Reason.MAX_LOTS_PER_ORDER: "more lots than WEBHOOK_MAX_QTY",

@@ -1,13 +1,14 @@
 """What the core asks of the outside, on one page. Each call takes its deadline and names what it raises."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
 from app.alert import Expiry, OptionType, Strike
-from app.contract import BookRow, Contract, Position, Quote
+from app.calendar import Session
+from app.contract import BookRow, Contract, ListedKind, Position, Quote
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
 from app.notice import Notice
@@ -153,6 +154,19 @@ class SymbolMaster(Protocol):
     @property
     def problem(self) -> str | None:
         """Why the newest master could not be loaded from the cache; None where it could."""
+
+    @property
+    def session(self) -> Session | None:
+        """The widest hours that it says of any contract; None where it says none, or is not there."""
+
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:
+        """A contract of the underlying that expires that day, or None. Raises as `resolve` does."""
+
+    def kinds(self, day: date, *, expiring: bool = False) -> Mapping[ListedKind, int]:
+        """How many contracts trade at which hours: of all, or of those that expire that day.
+
+        Those of any other day stand together, under `date.max`. Raises NotNow(SYMBOLS_MISSING).
+        """
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
         """The symbol whose quote says where at-the-money is. Raises Denied(NO_SUCH_CONTRACT)."""

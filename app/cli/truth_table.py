@@ -16,6 +16,7 @@ from app.alert import ExpiryRule, OptionType, Product
 from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
 from app.config import Config, ConfigFaults
 from app.deadline import Deadline
+from app.hours import expiry_floor
 from app.risk import TradingState
 from app.simulator import Simulator
 from app.token import Token
@@ -76,9 +77,9 @@ def _outcome(stage: Stage, state: TradingState, action: str) -> str:
     deadline, now = Deadline(stage.clock.monotonic, 5.0), stage.clock.now()
     stage.desk.ledger.change_account(lambda account: account.switched(state, "a row", "the table", now), deadline)
     if action == "BUY":
-        contract = stage.desk.symbols.resolve(
-            "NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=stage.desk.calendar.expiry_floor(now)
-        )
+        symbols = stage.desk.symbols
+        on = expiry_floor(symbols, stage.desk.calendar, "NIFTY", None, now, entering=False)
+        contract = symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=on)
         stage.ensure_short(contract.symbol, contract.lot_size, Product.INTRADAY)
     before = len(stage.exchange.orders())
     said = outcome(stage.alert(ASKED | {"action": action}))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import StrEnum
 
 from app.calendar import Calendar
@@ -69,6 +69,7 @@ class Config:
     oidc_service_account: str | None
     tickets: TicketRules
     calendar: Calendar
+    square_off_at: time | None
     ages: AgeRules
     needs_timenow: bool
     limits: Limits
@@ -107,9 +108,8 @@ class Config:
             oidc_audience=read.text("OIDC_AUDIENCE"),
             oidc_service_account=read.text("OIDC_SERVICE_ACCOUNT"),
             tickets=_tickets(read),
-            calendar=Calendar(
-                read.market_hours(), HOLIDAYS | read.holidays(), read.extra_sessions(), known_until=KNOWN_UNTIL
-            ),
+            calendar=_calendar(read),
+            square_off_at=read.time_of_day("SQUARE_OFF_AT"),
             ages=_ages(read),
             needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
@@ -161,6 +161,16 @@ def _tickets(read: Reader) -> TicketRules:
         )
     buy_mode = read.word("BUY_MODE", BuyMode, BuyMode.COVER)
     return TicketRules(prices, buy_mode, read.underlyings("ALLOWED_UNDERLYINGS"), read.products("ALLOWED_PRODUCTS"))
+
+
+def _calendar(read: Reader) -> Calendar:
+    return Calendar(
+        override=read.market_hours(),
+        holidays=HOLIDAYS | read.holidays(),
+        extra=read.extra_sessions(),
+        always=read.text("MARKET_HOURS") == "always",
+        known_until=KNOWN_UNTIL,
+    )
 
 
 def _ages(read: Reader) -> AgeRules:
@@ -233,5 +243,5 @@ def _check_live(config: Config, read: Reader) -> None:
         )
     if at_fyers and not config.limits.within_fyers_rate:
         read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
-    if at_fyers and config.calendar.session is None:
+    if at_fyers and config.calendar.always:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")

@@ -110,14 +110,19 @@ class Reader:
         return text
 
     def market_hours(self) -> Session | None:
-        text = (self.text("MARKET_HOURS") or "09:15-15:40").removesuffix("IST").strip()
-        if text == "always":
+        """Hours that override the dated table; None where none are given, and for `always`."""
+        text = self.text("MARKET_HOURS")
+        if text is None or text == "always":
             return None
         try:
-            return _session(text)
+            return _session(text.removesuffix("IST").strip())
         except ValueError:
-            self.fault("MARKET_HOURS", "must be always, or two times IST such as 09:15-15:40")
-            return Session()
+            self.fault("MARKET_HOURS", "must be empty, always, or two times IST such as 09:15-15:40")
+            return None
+
+    def time_of_day(self, name: str) -> time | None:
+        """A minute of the day in India."""
+        return self.convert(name, None, _minute, "a time IST such as 15:20")
 
     def holidays(self) -> frozenset[date]:
         def convert(text: str) -> frozenset[date]:
@@ -212,12 +217,17 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _session(text: str) -> Session:
-    if re.fullmatch(r"\d\d:\d\d *- *\d\d:\d\d", text, re.ASCII) is None:
-        raise ValueError(text)  # seconds mean nothing here, and a zone would not be India's
-    opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
-    if opens >= closes:
+    opens, _, closes = text.partition("-")
+    session = Session(_minute(opens.strip()), _minute(closes.strip()))
+    if session.opens >= session.closes:
         raise ValueError("a session ends after it begins")
-    return Session(opens, closes)
+    return session
+
+
+def _minute(text: str) -> time:
+    if re.fullmatch(r"\d\d:\d\d", text, re.ASCII) is None:
+        raise ValueError(text)  # seconds mean nothing here, and a zone would not be India's
+    return time.fromisoformat(text)
 
 
 def _whole(text: str) -> int:

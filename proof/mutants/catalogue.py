@@ -242,9 +242,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "limits-outside-the-commit",
         "the limits are checked against an account document that was read before the commit",
         _FLOW,
-        "    return desk.ledger.submit(order, partial(_decide, order, exposure, desk), deadline)\n",
+        "    return desk.ledger.submit(order, partial(_decide, order, market, desk), deadline)\n",
         "    stale = desk.ledger.account(deadline)\n"
-        "    return desk.ledger.submit(order, lambda _: _decide(order, exposure, desk, stale), deadline)\n",
+        "    return desk.ledger.submit(order, lambda _: _decide(order, market, desk, stale), deadline)\n",
     ),
     _one(
         "counted-twice-is-once",

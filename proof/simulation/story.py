@@ -38,6 +38,10 @@ class Symbols:
     """Two contracts of one underlying. Implements `ports.SymbolMaster`."""
 
     as_of = EPOCH.date()
+    session = None
+
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:  # noqa: ARG002
+        return None
 
     def lookup_symbol(self, symbol: str) -> Contract | None:
         return _BY_SYMBOL.get(symbol)

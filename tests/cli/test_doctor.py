@@ -65,7 +65,7 @@ def test_all_is_well_with_a_gateway_on_paper(gate: Gateway, capsys: pytest.Captu
     assert (code, said["ok"]) == (0, True)
     assert [one["check"] for one in said["checks"]] == [
         "settings", "app id", "notifications", "operators", "guards", "login", "ledger", "symbols", "broker", "clock",
-        "trading state", "orders", "outbox", "holidays", "facts", "egress address",
+        "trading state", "orders", "outbox", "holidays", "hours", "facts", "square-off", "egress address",
     ]  # fmt: skip
     assert {one["result"] for one in said["checks"]} <= {"ok", "warn"}
     text = main_text(gate, capsys)
@@ -287,6 +287,28 @@ def test_on_paper_what_matters_for_money_alone_is_no_fault(gate: Gateway) -> Non
     loose = {"IP_ALLOWLIST": "off", "MAX_DAILY_LOSS": "0", "MARKET_HOURS": "always"}
     assert looked_at(gate, "guards", **loose)[0] == "ok"
     assert looked_at(gate, "app id") == ("ok", "paper trading needs none")
+
+
+@pytest.mark.parametrize(
+    ("hours", "mark", "found"),
+    [
+        ("always", "ok", "MARKET_HOURS=always overrides the dated table: any hour counts as open"),
+        ("09:15-15:40", "warn", "MARKET_HOURS (09:15-15:40) overrides the dated table and the symbol master"),
+        ("", "ok", "09:15-15:40 today"),
+    ],
+)
+def test_hours_that_override_the_table_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: str, mark: str, found: str
+) -> None:
+    then = ist(10)
+    with (
+        Simulator(Exchange(now=lambda: then), accept_any_token=True) as account,
+        gateway(tmp_path, account, MARKET_HOURS=hours) as gate,
+    ):
+        monkeypatch.setattr(gate.desk.clock, "now", lambda: then)
+        gate.operate("POST", "/tasks/refresh-symbols")
+        check = checks.hours(gate.desk, gate.deadline())
+    assert (check.mark, check.found) == (mark, found)
 
 
 # The login

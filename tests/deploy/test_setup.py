@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import time
 from itertools import product
 from pathlib import Path
 
@@ -104,6 +105,7 @@ def test_the_gateway_accepts_the_environment_that_a_revision_gets(
     assert config.symbol_cache == f"gs://my-project-gateway/symbols-{broker}"
     assert config.notification_topic == "projects/my-project/topics/gateway-notices"
     assert config.fyers.redirect_uri == f"{URL}/auth/callback"
+    assert config.square_off_at == (time(15, 20) if settings is LIVE else None)
 
 
 def test_a_secret_among_the_settings_is_refused(new: InProject) -> None:
@@ -282,6 +284,7 @@ def test_a_strategy_that_is_no_longer_waited_for_loses_its_policy_alone(copy: In
         {"NO_ALERT_BY": "('ORB 15m=9:30')"},
         {"NO_ALERT_BY": "('a\\\"b=11:00')"},
         {"GATEWAY": "('BROKER=paper|LIVE_TRADING=yes')"},
+        {"GATEWAY": "(BROKER=paper SQUARE_OFF_AT=15:20)"},
     ],
     ids=lambda wrong: next(iter(wrong)),
 )

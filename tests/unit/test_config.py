@@ -59,7 +59,7 @@ def test_with_a_secret_alone_it_trades_on_paper_within_small_limits() -> None:
     assert (plain.tickets.buy_mode, plain.tickets.prices.order_type) == (BuyMode.COVER, OrderType.LIMIT)
     assert (plain.operator_token, plain.notification_topic, plain.notification_urls) == (None, None, ())
     assert plain.ip_allowlist is AllowlistMode.WARN
-    assert plain.calendar.session == Session(time(9, 15), time(15, 40))
+    assert (plain.calendar.override, plain.calendar.always, plain.square_off_at) == (None, False, None)
     assert (plain.ages.entry, plain.ages.exit) == (timedelta(seconds=60), timedelta(seconds=300))
     assert plain.limits == Limits(
         lots_per_order=1,
@@ -287,7 +287,7 @@ def test_paper_never_talks_to_fyers() -> None:
 
 
 def test_the_lab_that_never_closes_is_not_for_fyers_own_host() -> None:
-    assert config(MARKET_HOURS="always").calendar.session is None
+    assert config(MARKET_HOURS="always").calendar.always
     assert fault(LIVE, MARKET_HOURS="always").startswith("MARKET_HOURS: always is for labs")
 
 
@@ -369,7 +369,7 @@ def test_addresses_of_senders_are_compared_in_one_spelling() -> None:
 
 @pytest.mark.parametrize("text", ["09:15-15:30", "09:15 - 15:30", "09:15-15:30 IST"])
 def test_market_hours_are_two_times(text: str) -> None:
-    assert config(MARKET_HOURS=text).calendar.session == Session(time(9, 15), time(15, 30))
+    assert config(MARKET_HOURS=text).calendar.override == Session(time(9, 15), time(15, 30))
 
 
 @pytest.mark.parametrize(
@@ -382,6 +382,16 @@ def test_market_hours_are_two_times(text: str) -> None:
 def test_market_hours_are_never_guessed_and_have_no_zone_but_indias(text: str) -> None:
     assert fault(MARKET_HOURS=text).startswith("MARKET_HOURS: must be")
     assert fault(EXTRA_SESSIONS=f"2026-11-08 {text}").startswith("EXTRA_SESSIONS: must be")
+
+
+@pytest.mark.parametrize("text", ["15:20", " 15:20 "])
+def test_the_square_off_has_a_time_of_day(text: str) -> None:
+    assert config(SQUARE_OFF_AT=text).square_off_at == time(15, 20)
+
+
+@pytest.mark.parametrize("text", ["1520", "15:20:30", "25:00", "15:20Z", "15:20 IST", "3pm", "15:20-15:30"])
+def test_the_time_of_the_square_off_is_never_guessed(text: str) -> None:
+    assert fault(SQUARE_OFF_AT=text).startswith("SQUARE_OFF_AT: must be a time IST such as 15:20")
 
 
 def test_further_holidays_and_sessions_are_added_to_the_known_ones() -> None:

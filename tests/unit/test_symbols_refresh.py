@@ -335,7 +335,7 @@ def test_the_simulators_masters_are_taken_as_they_are(cache):
     assert report["notes"] == []
     symbols = Symbols.open(cache)
     found = symbols.resolve("NIFTY", None, ExpiryRule.MONTHLY, Decimal(26000), OptionType.PE, on=FRIDAY)
-    assert (found.symbol, found.lot_size, found.freeze_quantity) == ("NSE:NIFTY26NOV26000PE", 65, 1800)
+    assert (found.symbol, found.lot_size, found.freeze_quantity) == ("NSE:NIFTY26NOV26000PE", 65, 3510)
     assert found.lower_band < found.upper_band
     assert symbols.spot_symbol("M_M", None) == "NSE:M&M-EQ"
     assert symbols.resolve("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE, on=FRIDAY).lot_size == 20
