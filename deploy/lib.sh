@@ -133,6 +133,7 @@ need_settings() {
       *" $name "*) die "$name is a secret; take it out of GATEWAY, deploy/setup secrets asks for it" ;;
     esac
     [[ $pair != *'|'* ]] || die "$name: a | cannot be handed to gcloud"
+    [ "$name" != SQUARE_OFF_AT ] || die "SQUARE_OFF_AT: take it out of GATEWAY; its own line tells schedule and gateway"
   done
   BROKER=$(gateway_setting BROKER paper)
   # Paper orders and live ones never share a ledger: limits count, and reconcile looks for every order at the broker.
@@ -191,6 +192,7 @@ revision_flags() {
     "FYERS_REDIRECT_URI=$URL/auth/callback"
     "${GATEWAY[@]}"
   )
+  if [ -n "${SQUARE_OFF_AT:-}" ]; then env+=("SQUARE_OFF_AT=$SQUARE_OFF_AT"); fi
   local joined secrets=() known name id version
   joined=$(
     IFS='|'
