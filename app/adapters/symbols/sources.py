@@ -108,6 +108,8 @@ def _download(source: Source, deadline: Deadline) -> Iterator[bytes]:
             timeout = max(0.001, deadline.cap(_CONNECT)), max(0.001, deadline.cap(_READ))
             with session.get(source.url, stream=True, timeout=timeout) as reply:
                 _check_status(source, reply.status_code)
+                if source.url.startswith("https:") and any(each.url.startswith("http:") for each in (*reply.history, reply)):
+                    raise Refused(f"{source.name} could not be read: its https address leads to a plain http one")
                 # read1 gives what has come; read would wait for a whole chunk, however slowly it drips in.
                 while chunk := reply.raw.read1(_CHUNK, decode_content=True):
                     yield chunk
