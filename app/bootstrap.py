@@ -179,9 +179,7 @@ def open_login(
     return current, Login(broker, store, current, links, clock, holder, fyers.app_id, fyers.pin)
 
 
-def open_token_store(
-    config: Config, resources: ExitStack, knows: Callable[[Token], bool]
-) -> "FileTokens | GcsTokens":
+def open_token_store(config: Config, resources: ExitStack, knows: Callable[[Token], bool]) -> "FileTokens | GcsTokens":
     """Where the day's token and the key of the login links are kept; `knows` tells the owner's tokens from others."""
     from app.adapters.tokens import FileTokens, GcsTokens
 

@@ -107,6 +107,6 @@ def _files(config: Config) -> Check:
     folders = sorted({Path(place).parent for place in kept})
     loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & 0o077]
     if loose:
-        advice = f"chmod 700 {' '.join(loose)}; where a folder holds more than the gateway's files, give these their own"
+        advice = f"chmod 700 {' '.join(loose)}; if a folder holds other files as well, give the gateway one of its own"
         return Check("files", Mark.WARN, f"others may look into {', '.join(loose)}", advice)
     return Check("files", Mark.OK, "ledger, token and symbols are the gateway's alone")

@@ -7,9 +7,9 @@
     ├── TasksOnly           the scheduler, at a route that is the operator's
     └── CannotVerify        Google's certificates cannot be had: refused for now
 
-Two proofs are taken: the bearer token of OPERATOR_TOKEN, which opens every route, and an OIDC token that Google signed for
-our audience and our service account, the scheduler's, which opens the tasks alone: it cannot read orders, trade, or
-throw the switch. The webhook secret proves nothing here: TradingView's servers know it. A refusal says no more than its
+Two proofs are taken: the bearer token of OPERATOR_TOKEN, which opens every route, and an OIDC token that Google signed
+for our audience and our service account, the scheduler's, which opens the tasks alone: it cannot read orders or throw
+the switch. The webhook secret proves nothing here: TradingView's servers know it. A refusal says no more than its
 class; the log says more.
 """
 

@@ -84,7 +84,7 @@ class CurrentToken:
         self._lock = threading.Lock()  # guards what follows; no call is made under it
         self._state = LoginState.UNKNOWN
         self._token: Token | None = None
-        self._judged: tuple[str, Token | ForeignToken] | None = None  # the last token that Fyers was asked about
+        self._judged: tuple[str, Token | str] | None = None  # the last one asked about: proved, or whose it is
         self._refused: dict[str, tuple[datetime, str]] = {}
         self._told: dict[str, str] = {}  # the last notice of each kind
 
@@ -135,19 +135,18 @@ class CurrentToken:
         """
         if self.problem_of(token) is not None or self._holder.knows(token):
             return token
-        if self._judged is not None and self._judged[0] == token.access_token:
-            judged = self._judged[1]
-        else:
+        if self._judged is None or self._judged[0] != token.access_token:
             try:
-                judged = self._holder.proved(token, deadline)
+                judged: Token | str = self._holder.proved(token, deadline)
             except OtherAccount as other:
-                judged = ForeignToken(other.account)
+                judged = other.account
             except LoginRefused as refusal:
                 self.refuse(token, refusal.message)
                 return token
             self._judged = token.access_token, judged
-        if isinstance(judged, ForeignToken):
-            raise judged
+        judged = self._judged[1]
+        if isinstance(judged, str):
+            raise ForeignToken(judged)
         return judged
 
     def adopt(self, token: Token) -> Token:
@@ -239,12 +238,11 @@ class CurrentToken:
         """A login that is not the owner's: told once an hour for each account, however often it is tried."""
         text = (
             f"A login of the Fyers account {account} came through {page} and was refused, since it is not "
-            "FYERS_CLIENT_ID. The former login stays in force. If you did not do this, a login link, the operator's token "
-            "or the token store is in other hands: check who can read the notices and the store, and change OPERATOR_TOKEN."
+            "FYERS_CLIENT_ID. The former login stays in force. If you did not do this, a login link, the operator's "
+            "token or the token store is in other hands: check who can read notices and store, change OPERATOR_TOKEN."
         )
         which = hashlib.sha256(f"{account} {page}".encode()).hexdigest()[:8]
-        notice_id = f"login:refused:{hour_of(self._clock.now())}:{which}"
-        log.critical("the login of another account was refused", extra={"account": account, "page": page})
+        notice_id = f"refused-login:{hour_of(self._clock.now())}:{which}"
         self.tell(Notice(notice_id, "login-refused", Severity.CRITICAL, text, {"page": page}), deadline)
 
     def way_in(self, deadline: Deadline) -> str:

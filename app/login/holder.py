@@ -48,16 +48,21 @@ class AccountHolder:
         if account is None:
             raise NotNow(Reason.NEEDS_LOGIN, "Fyers does not say whose login this is; nothing was sent")
         self._compare(account)
-        return replace(token, seal=self._seal(token))
+        return replace(token, seal=self._seal(token.access_token))
 
     def knows(self, token: Token) -> bool:
         """Whether it was proved before, here or on another instance. Asks nobody."""
-        return token.seal is not None and hmac.compare_digest(token.seal.encode(), self._seal(token).encode())
+        return token.seal is not None and hmac.compare_digest(token.seal, self._seal(token.access_token))
 
     def _compare(self, account: str | None) -> None:
         if account is not None and account.strip().upper() != self._client_id:
             raise OtherAccount(masked_account(account.strip()))
 
-    def _seal(self, token: Token) -> str:
-        text = f"token of an account, 1, {self._client_id}, {token.access_token}"
-        return hmac.digest(self._secret.reveal().encode(), text.encode(), "sha256").hex()
+    def _seal(self, access_token: str) -> str:
+        return seal_of(access_token, self._client_id, self._secret)
+
+
+def seal_of(access_token: str, client_id: str, secret: Secret) -> str:
+    """The seal of a token that was proved to be that account's; 64 hex digits."""
+    text = f"token of an account, 1, {client_id}, {access_token}"
+    return hmac.digest(secret.reveal().encode(), text.encode(), "sha256").hex()

@@ -216,6 +216,6 @@ class Login:
         self._links.end_all(deadline)
         kept = self._current.adopt(self._store.save(token, deadline))
         text = f"Logged in at Fyers as {self._holder.name} through {page}; it ends {said(kept.ends_at)}."
-        notice_id = f"login:done:{hashlib.sha256(token.access_token.encode()).hexdigest()[:16]}"
-        self._current.tell(Notice(notice_id, "login", Severity.INFO, text, {"page": page}), deadline)
+        notice_id = f"logged-in:{hashlib.sha256(token.access_token.encode()).hexdigest()[:16]}"
+        self._current.tell(Notice(notice_id, "logged-in", Severity.INFO, text, {"page": page}), deadline)
         return kept

@@ -29,7 +29,7 @@ class SharedReading:
         self._started = 0.0
 
     def latest(self, deadline: Deadline, fresh: bool = False) -> Token | None:
-        """What the store holds; `fresh` does without an answer of a moment ago. Raises NotNow as `load` and `owned` do."""
+        """What the store holds; `fresh` does without an answer of a moment ago. Raises NotNow, as `owned` does."""
         try:
             return self._answering(fresh).result(deadline.cap(READ))
         except TimeoutError:

@@ -144,9 +144,13 @@ def test_what_follows_a_body_is_bounded_as_its_head_is(endless: bytes) -> None:
     response = read(reply("Transfer-Encoding: chunked", body=endless))
     more = b"A: b\r\n" * 200 if endless == b"0\r\n" else b"y" * 1000
     with pytest.raises(TooLarge):
-        for _ in range(67):
-            response.feed(more)
+        feed_often(response, more)
     assert not response.complete
+
+
+def feed_often(response: Response, part: bytes) -> None:
+    for _ in range(67):
+        response.feed(part)
 
 
 def test_a_body_in_small_chunks_is_read_whole() -> None:

@@ -11,6 +11,7 @@ from app.adapters.tokens import FileTokens
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
 from app.login import AccountHolder, CurrentToken, Login, LoginLinks
+from app.login.holder import seal_of
 from app.ports import LoginRefused
 from app.secret import Secret
 from tests.tokens import APP_ID, CLIENT_ID, ist, token
@@ -168,7 +169,7 @@ class World:
 
     def put(self, token):
         """What a login of the owner's leaves in the store."""
-        token = replace(token, seal=self.holder._seal(token))
+        token = replace(token, seal=seal_of(token.access_token, CLIENT_ID, Secret(SECRET_ID)))
         self.store.file.save(token, self.soon())
         return token
 

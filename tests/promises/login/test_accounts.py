@@ -68,8 +68,8 @@ def test_every_login_is_told_with_the_masked_account_and_the_page(world, one, wa
     for number in range(1, 3):
         world.fyers.gives["code"] = token(world.clock.now())
         way(world, one)
-        notice = world.phone.of("login")[-1]
-        assert len(world.phone.of("login")) == number
+        notice = world.phone.of("logged-in")[-1]
+        assert len(world.phone.of("logged-in")) == number
         assert notice.text == f"Logged in at Fyers as XY***4 through {page}; it ends at 06:00 IST on 21-Nov-2026."
 
 
@@ -240,7 +240,7 @@ def test_a_login_ends_every_link_that_is_still_open_on_every_instance(world, one
     for state in open_links:
         for instance in (one, other):
             world.fyers.gives["code"] = token(ist(9))
-            with pytest.raises(LoginRefused, match="link of this service that is still open|ended by a later login"):
+            with pytest.raises(LoginRefused, match=r"still open|ended by a later login"):
                 instance.login.complete("code", state, PAGE, world.soon())
     world.fyers.gives["code"] = token(ist(9))
     assert by_link(world, other).state is LoginState.AUTHENTICATED
@@ -283,7 +283,7 @@ def test_a_link_that_is_made_while_a_login_ends_all_others_is_not_left_open(worl
     world.fyers.gives["code"] = token(ist(9))
     by_hand(world, one)
 
-    with pytest.raises(LoginRefused, match="still open|ended by a later login"):
+    with pytest.raises(LoginRefused, match=r"still open|ended by a later login"):
         other.login.complete("code", links[0], PAGE, world.soon())
 
 

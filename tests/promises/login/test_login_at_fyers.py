@@ -88,4 +88,4 @@ def test_a_refresh_token_that_the_rules_ended_is_tried_and_the_link_sent(world, 
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
 
     assert [entry.endpoint for entry in simulator.log] == ["validate-refresh-token"]
-    assert [notice.kind for notice in world.phone.rang] == ["login", "login-link"]
+    assert [notice.kind for notice in world.phone.rang] == ["logged-in", "login-link"]
