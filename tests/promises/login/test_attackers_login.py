@@ -45,7 +45,7 @@ class Scene:
         return {entry.account for entry in self.gate.account.log if entry.endpoint != "profile"} - {None}
 
     def notices(self, kind: str) -> list[str]:
-        found = [json.loads(one.body) for one in self.told.arrived]
+        found = self.told.told
         return [one["text"] for one in found if one["kind"] == kind]
 
 
