@@ -77,7 +77,7 @@ def _operators(config: Config) -> Check:
     if config.operator_token:
         return Check("operators", Mark.OK, " and ".join(ways))
     if ways:
-        advice = "set OPERATOR_TOKEN: without it nobody can halt trading by a call, see orders or ask for a login link"
+        advice = "set OPERATOR_TOKEN: no other identity may halt trading, see the orders or ask for a login link"
         return Check("operators", Mark.WARN, " and ".join(ways), advice)
     advice = "set OPERATOR_TOKEN, and for a scheduler of Google's OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT"
     return Check("operators", Mark.WARN, "nobody may call the operator's routes", advice)

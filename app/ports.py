@@ -207,7 +207,7 @@ class LinkKeys(Protocol):
     """
 
     def link_key(self, deadline: Deadline) -> str:
-        """The key as the store has it; where there is none it is made, once whoever asks at the same time."""
+        """The key as the store has it; where there is none it is made, one for all who ask at the same time."""
 
     def new_link_key(self, deadline: Deadline) -> str:
         """Replaces it by another one, which is returned."""

@@ -10,7 +10,7 @@ from app.token import Token
 
 APP_ID = "TESTAPP-200"
 CLIENT_ID = "XY01234"  # the owner's account
-OTHER_ID = "AB98765"  # somebody else's
+OTHER_ID = "AB98765"  # an attacker's
 _count = itertools.count()
 
 

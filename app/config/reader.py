@@ -195,7 +195,7 @@ def split(url: str) -> SplitResult:
 
 
 def is_safe(url: str) -> bool:
-    """Whether nobody on the way can read or change what goes there: https, this machine, or no address but a path."""
+    """Whether what goes there is safe on its way: by https, on this machine, or no address but a path."""
     parts = split(url)
     return parts.scheme != "http" or is_loopback(parts.hostname)
 

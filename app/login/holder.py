@@ -41,7 +41,7 @@ class AccountHolder:
         """The token with its seal, once Fyers has said that it is the owner's.
 
         Raises OtherAccount, LoginRefused where Fyers calls the token dead, and NotNow where it does not say whose it
-        is: then nobody may use it.
+        is: then it may not be used.
         """
         self._compare(token.claimed_account)
         account = self._broker.profile(token, deadline)
@@ -51,7 +51,7 @@ class AccountHolder:
         return replace(token, seal=self._seal(token.access_token))
 
     def knows(self, token: Token) -> bool:
-        """Whether it was proved before, here or on another instance. Asks nobody."""
+        """Whether it was proved before, here or on another instance. Makes no call."""
         return token.seal is not None and hmac.compare_digest(token.seal, self._seal(token.access_token))
 
     def _compare(self, account: str | None) -> None:

@@ -22,7 +22,7 @@ _ORDER_LIMITED = {"place", "modify", "cancel"}
 
 
 class Api:
-    """Answers requests for one exchange account, and for each other one that somebody logs in to: those start empty."""
+    """Answers requests for one exchange account, and for every other one that logs in: those start empty."""
 
     def __init__(
         self, exchange: Exchange, terms: Terms, limits: RateLimits | None, sessions: Sessions | None = None

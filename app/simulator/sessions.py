@@ -100,9 +100,9 @@ class Sessions:
         return Answer(200, {"s": "ok", "code": 200, "message": "you are successfully logged out"})
 
     def _generate_authcode(self, request: Request) -> Answer:
-        """The login page. Whoever opens it is the account holder, or whom `fy_id` names, which is the simulator's own.
+        """The login page, which sends the browser back at once.
 
-        The browser is sent back at once.
+        The account holder logs in, or the account that `fy_id` names; that parameter is the simulator's own.
         """
         query = request.query
         app_id, back = query.get("client_id", ""), query.get("redirect_uri", "")

@@ -75,7 +75,7 @@ class Mint:
         return claims if isinstance(claims, dict) else None
 
     def account_of(self, token: str) -> str:
-        """Whose token it is: by its claims, whoever signed it, and the simulated account's where it makes none."""
+        """Whose token it is by its claims, unverified; the simulated account's where it makes none."""
         try:
             claims = json.loads(_unpack(token.split(".")[1])) if token.count(".") == 2 else {}
         except (ValueError, binascii.Error):

@@ -64,7 +64,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 
 
 def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
-    """`strikes` counts who was wrong, together with the webhook's; it limits nobody who is right."""
+    """`strikes` counts wrong credentials, together with the webhook's; right ones are never limited."""
     routes = Blueprint("operator", __name__)
     auth = OperatorAuth(
         config.operator_token,

@@ -406,7 +406,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "any-seal-will-do",
-        "a token in the store that bears a seal is used, whoever made the seal",
+        "a token in the store that bears any seal is used",
         "app.login.holder",
         "return token.seal is not None and hmac.compare_digest(token.seal, self._seal(token.access_token))",
         "return token.seal is not None",

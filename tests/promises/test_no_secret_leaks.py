@@ -48,7 +48,7 @@ PLANTED = {
     "notification address": "canaryPath9d2e/bot77:canaryBotToken",
     "account": "XA48151",
 }
-MARGIN = "731946.25"  # rupees that the broker names; nobody's business but the owner's
+MARGIN = "731946.25"  # rupees that the broker names in a refusal
 STATE = re.compile(rb"(?!0{32})[0-9a-f]{32}\.[0-9]{10}\.[0-9a-f]{64}")  # of a login link; the forged one is all zeros
 FIRST, SECOND = PLANTED["webhook secret"], PLANTED["second webhook secret"]
 

@@ -292,7 +292,7 @@ def test_a_refresh_token_and_a_dead_token_stay_their_account_s(simulator, sdk_mo
     assert sdk(answer["access_token"]).funds()["s"] == "ok"
 
 
-def test_a_token_that_nobody_issued_opens_no_account(simulator, ask):
+def test_a_forged_token_opens_no_account(simulator, ask):
     forged = simulator.issue_token(client_id="G54321").rpartition(".")[0] + ".c2lnbmF0dXJl"
     assert ask("GET", "/api/v3/funds", authorization=f"{APP_ID}:{forged}")[0] == 401
     assert simulator.api._others == {}

@@ -287,7 +287,7 @@ def test_a_link_that_is_made_while_a_login_ends_all_others_is_not_left_open(worl
         other.login.complete("code", links[0], PAGE, world.soon())
 
 
-def test_nobody_makes_a_link_from_the_app_s_secret(world, one):
+def test_the_app_s_secret_is_not_enough_to_make_a_link(world, one):
     """The key is random and kept beside the token: two services with the same app and secret know different ones."""
     key = world.store.file.link_key(world.soon())
     state = state_of(one.begin(world))
