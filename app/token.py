@@ -77,6 +77,7 @@ class Token:
 
     def document(self) -> dict[str, str | None]:
         """The token object as it is stored. This has the secrets."""
+        seal = {} if self.seal is None else {"seal": self.seal}
         return {
             "access_token": self.access_token,
             "refresh_token": self.refresh_token,
@@ -84,7 +85,7 @@ class Token:
             "expires_at": _written(self.expires_at),
             "app_id": self.app_id,
             "last_validated_at": _written(self.last_validated_at),
-            "seal": self.seal,
+            **seal,
         }
 
 

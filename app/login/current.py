@@ -130,8 +130,8 @@ class CurrentToken:
     def _owned(self, token: Token, deadline: Deadline) -> Token:
         """The stored token, if it is the owner's. Raises ForeignToken, and NotNow where Fyers does not say whose it is.
 
-        Everyone who may write to the store can put any token there. One that no login here has sealed is asked about before
-        its first use, once; in one thread at a time (app/login/reading.py).
+        Everyone who may write to the store can put any token there. One that no login here has sealed is asked about
+        before its first use, once; in one thread at a time (app/login/reading.py).
         """
         if self.problem_of(token) is not None or self._holder.knows(token):
             return token

@@ -87,7 +87,7 @@ def test_the_object_has_the_documented_names_and_times_in_utc(place):
     stored = json.loads(place.text())
 
     assert list(stored) == [
-        "access_token", "refresh_token", "issued_at", "expires_at", "app_id", "last_validated_at", "seal",
+        "access_token", "refresh_token", "issued_at", "expires_at", "app_id", "last_validated_at",
     ]  # fmt: skip
     assert stored["expires_at"] == "2026-11-21T00:30:00+00:00"
 
