@@ -1,6 +1,8 @@
 """Everything that is looked at before a day's trading: the settings, and each part that they name."""
 
 from functools import partial
+from pathlib import Path
+from urllib.parse import unquote
 
 from app import checks
 from app.checks import Check, Look, Mark, look_at
@@ -40,6 +42,7 @@ def settings(config: Config) -> list[Check]:
         _sinks(config),
         _operators(config),
         _guards(config),
+        _files(config),
     ]
 
 
@@ -84,10 +87,13 @@ def _sinks(config: Config) -> Check:
 
 def _operators(config: Config) -> Check:
     ways = ["OPERATOR_TOKEN"] if config.operator_token else []
-    ways += [f"Google's tokens of {config.oidc_service_account}"] if config.oidc_service_account else []
-    if ways:
+    ways += [f"for the tasks Google's tokens of {config.oidc_service_account}"] if config.oidc_service_account else []
+    if config.operator_token:
         return Check("operators", Mark.OK, " and ".join(ways))
-    advice = "set OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT, or OPERATOR_TOKEN: the scheduler's tasks need one"
+    if ways:
+        advice = "set OPERATOR_TOKEN: no other identity may halt trading, see the orders or ask for a login link"
+        return Check("operators", Mark.WARN, " and ".join(ways), advice)
+    advice = "set OPERATOR_TOKEN, and for a scheduler of Google's OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT"
     return Check("operators", Mark.WARN, "nobody may call the operator's routes", advice)
 
 
@@ -109,3 +115,16 @@ def _guards(config: Config) -> Check:
     if loose:
         return Check("guards", Mark.WARN, "; ".join(loose), "change these settings")
     return Check("guards", Mark.OK, f"addresses: {config.ip_allowlist}; one webhook secret")
+
+
+def _files(config: Config) -> Check:
+    """Whether others on this machine may look into the folders of ledger, token and symbols."""
+    kept = [config.symbol_cache] if not config.symbol_cache.startswith("gs://") else []
+    kept += [config.tokens_file] if config.live and config.tokens_bucket is None else []
+    kept += [unquote(config.ledger_url.removeprefix("sqlite:///"))] if config.ledger_url.startswith("sqlite:") else []
+    folders = sorted({Path(place).parent for place in kept})
+    loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & 0o077]
+    if loose:
+        advice = f"chmod 700 {' '.join(loose)}; if a folder holds other files as well, give the gateway one of its own"
+        return Check("files", Mark.WARN, f"others may look into {', '.join(loose)}", advice)
+    return Check("files", Mark.OK, "ledger, token and symbols are the gateway's alone")

@@ -191,8 +191,16 @@ class SymbolMaster(Protocol):
 class TokenUnreadable(NotNow):
     """The token store holds something else than a token; the next login replaces it."""
 
-    def __init__(self) -> None:
-        super().__init__(Reason.NEEDS_LOGIN, "the stored Fyers token cannot be read: log in again; nothing was sent")
+    def __init__(self, problem: str = "cannot be read") -> None:
+        super().__init__(Reason.NEEDS_LOGIN, f"the stored Fyers token {problem}: log in again; nothing was sent")
+
+
+class ForeignToken(TokenUnreadable):
+    """The token store holds the token of another account (`account`, masked); the next login replaces it."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"belongs to the account {account}, which is not FYERS_CLIENT_ID")
+        self.account = account
 
 
 class TokenStore(Protocol):
@@ -204,8 +212,22 @@ class TokenStore(Protocol):
     def save(self, token: Token, deadline: Deadline) -> Token:
         """Replaces the stored token, wholly or not at all, unless that one was issued later: the newer login stays.
 
-        Returns what the store holds afterwards: this token, or the newer one.
+        A stored token that is not known to be the owner's is replaced however new it says it is. Returns what the
+        store holds afterwards: this token, or the newer one.
         """
+
+
+class LinkKeys(Protocol):
+    """The key that signs login links: 64 hex digits, kept beside the token, one for all instances.
+
+    Each call raises NotNow where the store does not answer in time.
+    """
+
+    def link_key(self, deadline: Deadline) -> str:
+        """The key as the store has it; where there is none it is made, one for all who ask at the same time."""
+
+    def new_link_key(self, deadline: Deadline) -> str:
+        """Replaces it by another one, which is returned."""
 
 
 class LoginRefused(Exception):
@@ -230,7 +252,7 @@ class BrokerLogin(Protocol):
         """A new token without a login, where Fyers still allows that."""
 
     def profile(self, token: Token, deadline: Deadline) -> str | None:
-        """Whose token it is, fit to be shown, asked of Fyers: proof that it is alive.
+        """The id of the account whose token it is, asked of Fyers: proof that it is alive. None where it says none.
 
         LoginRefused only where Fyers says that the token is dead; any other trouble is NotNow.
         """

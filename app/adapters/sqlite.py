@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.adapters import account_document
+from app.adapters.private_files import close_to_others, make_file
 from app.adapters.stored_text import read_notice, read_order, readable, to_text
 from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.errors import NotNow, Reason
@@ -65,7 +66,9 @@ class SqliteLedger:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_file(path)  # what SQLite puts beside it gets the file's mode
+        for beside in ("-wal", "-shm"):
+            close_to_others(path.with_name(path.name + beside))
         self._path = path
         self._local = threading.local()
         self._connections: list[_Connection] = []

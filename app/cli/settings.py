@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.adapters.private_files import make_file
 from app.config import Config
 
 LAB_SECRET = Path("data/webhook-secret")
@@ -16,8 +17,7 @@ def environment() -> dict[str, str]:
     environ = dict(os.environ)
     if _needs_lab_secret(environ):
         if not LAB_SECRET.exists():
-            LAB_SECRET.parent.mkdir(parents=True, exist_ok=True)
-            LAB_SECRET.touch(mode=0o600)
+            make_file(LAB_SECRET)
             LAB_SECRET.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
             print(f"made a webhook secret for paper trading: {LAB_SECRET}", file=sys.stderr)
         environ["WEBHOOK_SECRET_TOKEN_FILE"] = str(LAB_SECRET)

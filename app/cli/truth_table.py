@@ -102,6 +102,7 @@ def _environment(place: Path) -> dict[str, str]:
     return {
         "WEBHOOK_SECRET_TOKEN": "no-secret-of-anybody",
         "FYERS_APP_ID": "REHEARSAL-200",
+        "FYERS_CLIENT_ID": "F12345",  # the simulated account's
         "FYERS_SECRET_ID": "no-secret-of-anybody",
         "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
         "FYERS_API_URL": "http://127.0.0.1:9/api/v3",

@@ -6,7 +6,7 @@ from datetime import time, timedelta
 from enum import StrEnum
 
 from app.calendar import Calendar
-from app.config.reader import MIN_SECRET, Reader, is_loopback, split
+from app.config.reader import MIN_SECRET, Reader, is_loopback, is_safe, split
 from app.desk import AgeRules
 from app.facts.fyers import API_URL, DATA_URL, MASTERS
 from app.facts.holidays import HOLIDAYS, KNOWN_UNTIL
@@ -17,6 +17,7 @@ from app.risk import Limits
 from app.secret import Secret
 from app.ticket import BuyMode, TicketRules
 
+_FYERS_DOMAIN = ".fyers.in"
 LEAST_WINDOW = timedelta(seconds=30)
 LONGEST_AGE = timedelta(minutes=15)
 
@@ -42,9 +43,13 @@ class ConfigFaults(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FyersApp:
-    """`api_url` and `data_url` are None in paper mode without an address: then the simulator is started with us."""
+    """`api_url` and `data_url` are None in paper mode without an address: then the simulator is started with us.
+
+    `client_id` is the account that may log in; a live configuration has one.
+    """
 
     app_id: str
+    client_id: str | None
     secret_id: Secret | None
     redirect_uri: str | None
     pin: Secret | None
@@ -128,6 +133,7 @@ class Config:
 def _fyers(read: Reader, live: bool) -> FyersApp:
     app = FyersApp(
         app_id=read.text("FYERS_APP_ID") or ("" if live else "PAPER-200"),
+        client_id=read.client_id("FYERS_CLIENT_ID"),
         secret_id=read.secret("FYERS_SECRET_ID"),
         redirect_uri=read.text("FYERS_REDIRECT_URI"),
         pin=read.secret("FYERS_PIN"),
@@ -139,6 +145,8 @@ def _fyers(read: Reader, live: bool) -> FyersApp:
         for name, value in named.items():
             if not value:
                 read.fault(name, "is missing; live trading needs it (myapi.fyers.in shows it)")
+        if not app.client_id and not any(fault.startswith("FYERS_CLIENT_ID") for fault in read.faults):
+            read.fault("FYERS_CLIENT_ID", "is missing; only this account at Fyers may log in, such as XA12345")
     return app
 
 
@@ -199,12 +207,10 @@ def _limits(read: Reader) -> Limits:
 
 def _contradictions(config: Config, read: Reader) -> None:
     """Settings that are each right and together are not."""
-    promised = (read.text("LIVE_TRADING") or "no").lower()
-    if promised not in ("yes", "no"):
-        read.fault("LIVE_TRADING", "must be yes or no")
-    if config.live and promised != "yes":
+    promised = read.yes_or_no("LIVE_TRADING")
+    if config.live and not promised:
         read.fault("LIVE_TRADING", "BROKER=fyers trades real money and needs LIVE_TRADING=yes as well")
-    if not config.live and promised == "yes":
+    if not config.live and promised:
         read.fault("LIVE_TRADING", "is yes, but BROKER is paper; set BROKER=fyers or take LIVE_TRADING away")
     if not config.live:
         _check_paper(config, read)
@@ -230,8 +236,14 @@ def _check_paper(config: Config, read: Reader) -> None:
 
 def _check_live(config: Config, read: Reader) -> None:
     hosts = {split(url).hostname for url in (config.fyers.api_url, config.fyers.data_url) if url is not None}
-    if len(hosts) > 1 and not any(fault.startswith(("FYERS_API_URL", "FYERS_DATA_URL")) for fault in read.faults):
-        read.fault("FYERS_API_URL, FYERS_DATA_URL", "name two hosts; orders and prices must come from one place")
+    allowed = read.yes_or_no("FYERS_ALLOW_OTHER_HOST")
+    if not any(fault.startswith(("FYERS_API_URL", "FYERS_DATA_URL")) for fault in read.faults):
+        if len(hosts) > 1:
+            read.fault("FYERS_API_URL, FYERS_DATA_URL", "name two hosts; orders and prices must come from one place")
+        elif not allowed and not all(is_loopback(host) or _is_fyers(host) for host in hosts):
+            text = "name a host that is not Fyers' own, to which token and orders would go"
+            read.fault("FYERS_API_URL, FYERS_DATA_URL", f"{text}; FYERS_ALLOW_OTHER_HOST=yes allows it")
+    _check_addresses(config, read)
     at_fyers = not all(is_loopback(host) for host in hosts)
     if at_fyers and config.ages.dedupe_window < LEAST_WINDOW:
         seconds = int(LEAST_WINDOW.total_seconds())
@@ -245,3 +257,19 @@ def _check_live(config: Config, read: Reader) -> None:
         read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
     if at_fyers and config.calendar.always:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")
+
+
+def _is_fyers(host: str | None) -> bool:
+    return host is not None and f".{host}".endswith(_FYERS_DOMAIN)
+
+
+def _check_addresses(config: Config, read: Reader) -> None:
+    """Where real money is at stake nothing goes out in the clear. FYERS_API_URL and FYERS_DATA_URL never may."""
+    outside = {
+        "FYERS_REDIRECT_URI": [config.fyers.redirect_uri or ""],
+        "SYMBOL_MASTER_URLS": config.symbol_master_urls,
+        "NOTIFICATION_URL": [url.reveal() for url in config.notification_urls],
+    }
+    for name, urls in outside.items():
+        if not all(map(is_safe, urls)):
+            read.fault(name, "plain http is allowed to loopback only where BROKER=fyers; use https")

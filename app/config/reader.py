@@ -76,6 +76,13 @@ class Reader:
             self.fault("WEBHOOK_SECRET_TOKEN", f"each secret must have at least {MIN_SECRET} characters")
         return secrets
 
+    def client_id(self, name: str) -> str | None:
+        """An account's id as Fyers writes it, in capitals."""
+        text = self.text(name)
+        if text is not None and re.fullmatch(r"[A-Za-z0-9]{4,12}", text, re.ASCII) is None:
+            self.fault(name, "must be the account's own id at Fyers, such as XA12345")
+        return text.upper() if text else None
+
     def notification_urls(self) -> tuple[Secret, ...]:
         joined = self.secret("NOTIFICATION_URL")
         urls = [part.strip() for part in joined.reveal().split(",") if part.strip()] if joined else []
@@ -166,7 +173,7 @@ class Reader:
     def seconds(self, name: str, default: int) -> timedelta:
         return timedelta(seconds=self.whole(name, default))
 
-    def yes_or_no(self, name: str, default: bool) -> bool:
+    def yes_or_no(self, name: str, default: bool = False) -> bool:
         return self.convert(name, default, lambda text: ("no", "yes").index(text.lower()) == 1, "yes or no")
 
     def underlyings(self, name: str) -> frozenset[str]:
@@ -205,6 +212,12 @@ def split(url: str) -> SplitResult:
         return parts if parts.port != 0 else urlsplit("")
     except ValueError:
         return urlsplit("")
+
+
+def is_safe(url: str) -> bool:
+    """Whether what goes there is safe on its way: by https, on this machine, or no address but a path."""
+    parts = split(url)
+    return parts.scheme != "http" or is_loopback(parts.hostname)
 
 
 def is_loopback(host: str | None) -> bool:

@@ -30,11 +30,11 @@ BODY_ARRIVES = 2.0  # seconds
 
 
 class Webhook:
-    def __init__(self, desk: Desk, config: Config) -> None:
+    def __init__(self, desk: Desk, config: Config, strikes: Strikes) -> None:
         self._desk = desk
         self._config = config
         self._secrets: Sequence[bytes] = [secret.reveal().encode() for secret in config.webhook_secrets]
-        self._strikes = Strikes(desk.clock.monotonic)
+        self._strikes = strikes
         self.closing = False
 
     def answer(self, request: Request, request_id: str) -> Response:

@@ -3,7 +3,7 @@
 from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
-FIRESTORE = ("firestore contract",)
+FIRESTORE, LOGINS = ("firestore contract",), ("logins",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
@@ -130,7 +130,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "age-since-arrival",
         "the age of an alert counts from its arrival although it says when it fired",
         _FLOW,
-        "alert_at=alert.fired_at or now,",
+        "alert_at=alert.fired(now),",
         "alert_at=now,",
     ),
     # -- what came of it
@@ -386,6 +386,47 @@ MUTANTS: tuple[Mutant, ...] = (
         "            body = _body(request)\n",
         '            body = _body(request)\n            log.info("alert", extra={"body": repr(body)})\n',
         WIRE,
+    ),
+    # -- whose login it is
+    _one(
+        "any-account-may-log-in",
+        "the login of whatever account at Fyers is taken",
+        "app.login.holder",
+        "        if account is not None and account.strip().upper() != self._client_id:\n",
+        "        if False:\n",
+        LOGINS,
+    ),
+    _one(
+        "any-token-in-the-store",
+        "a token in the store is used without asking whose it is",
+        "app.login.current",
+        "        if self.problem_of(token) is not None or self._holder.knows(token):\n",
+        "        if True:\n",
+        LOGINS,
+    ),
+    _one(
+        "any-seal-will-do",
+        "a token in the store that bears any seal is used",
+        "app.login.holder",
+        "return token.seal is not None and hmac.compare_digest(token.seal, self._seal(token.access_token))",
+        "return token.seal is not None",
+        LOGINS,
+    ),
+    _one(
+        "links-outlive-a-login",
+        "a login leaves the links open that were issued before it",
+        "app.login.login",
+        "        self._links.end_all(deadline)\n",
+        "",
+        LOGINS,
+    ),
+    _one(
+        "another-s-newer-token-stays",
+        "a token of another account that says it is newer keeps the owner's login out",
+        "app.adapters.tokens",
+        "    return stored if token.is_older_than(stored) and knows(stored) else None\n",
+        "    return stored if token.is_older_than(stored) else None\n",
+        LOGINS,
     ),
     # -- the shared ledger
     _one(

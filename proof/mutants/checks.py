@@ -86,6 +86,13 @@ def send_window() -> str | None:
     return "an order left after its window"
 
 
+def logins() -> str | None:
+    """An attacker with an account of his own and a login link, auth code, or the token store."""
+    from proof.logins import violations
+
+    return next(iter(violations()), None)
+
+
 def firestore_contract() -> str | None:
     """The ledger's contract on Google's emulator, in this process: what the rivals of others do is not planted."""
     import pytest
@@ -116,5 +123,6 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "broker faults": broker_faults,
     "identity": identity,
     "send window": send_window,
+    "logins": logins,
     "firestore contract": firestore_contract,
 }

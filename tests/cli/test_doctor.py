@@ -32,6 +32,7 @@ LIVE = {
     "BROKER": "fyers",
     "LIVE_TRADING": "yes",
     "FYERS_APP_ID": "LIVE-200",
+    "FYERS_CLIENT_ID": "F12345",
     "FYERS_SECRET_ID": "app-secret-canary",
     "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
 }
@@ -64,8 +65,8 @@ def test_all_is_well_with_a_gateway_on_paper(gate: Gateway, capsys: pytest.Captu
     code, said = run(gate, capsys)
     assert (code, said["ok"]) == (0, True)
     assert [one["check"] for one in said["checks"]] == [
-        "settings", "app id", "notifications", "operators", "guards", "login", "ledger", "symbols", "broker", "clock",
-        "trading state", "orders", "outbox", "holidays", "hours", "facts", "square-off", "egress address",
+        "settings", "app id", "notifications", "operators", "guards", "files", "login", "ledger", "symbols", "broker",
+        "clock", "trading state", "orders", "outbox", "holidays", "hours", "facts", "square-off", "egress address",
     ]  # fmt: skip
     assert {one["result"] for one in said["checks"]} <= {"ok", "warn"}
     text = main_text(gate, capsys)
@@ -259,7 +260,7 @@ def test_outside_facts_whose_review_date_has_come_warn(
         ({"FYERS_APP_ID": "LIVE-100"}, "app id", "fail"),
         ({"FYERS_APP_ID": "LIVE"}, "app id", "fail"),
         ({"OPERATOR_TOKEN": ""}, "operators", "warn"),
-        ({"OIDC_AUDIENCE": "a", "OIDC_SERVICE_ACCOUNT": "b", "OPERATOR_TOKEN": ""}, "operators", "ok"),
+        ({"OIDC_AUDIENCE": "a", "OIDC_SERVICE_ACCOUNT": "b", "OPERATOR_TOKEN": ""}, "operators", "warn"),
         ({"WEBHOOK_SECRET_TOKEN": f"{SECRET},{SECRET}2"}, "guards", "warn"),
         ({"IP_ALLOWLIST": "off"}, "guards", "warn"),
         ({"MAX_DAILY_LOSS": "0"}, "guards", "warn"),

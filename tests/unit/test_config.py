@@ -22,6 +22,7 @@ LIVE = PAPER | {
     "BROKER": "fyers",
     "LIVE_TRADING": "yes",
     "FYERS_APP_ID": "AB12CD34EF-200",
+    "FYERS_CLIENT_ID": "XA12345",
     "FYERS_SECRET_ID": "fyers-app-secret",
     "FYERS_REDIRECT_URI": "https://gate.example/auth/callback",
 }
@@ -140,7 +141,7 @@ def test_live_trading_is_yes_or_no(promised: str) -> None:
     assert any("LIVE_TRADING: must be yes or no" in one for one in faults(LIVE, LIVE_TRADING=promised))
 
 
-@pytest.mark.parametrize("name", ["FYERS_APP_ID", "FYERS_SECRET_ID", "FYERS_REDIRECT_URI"])
+@pytest.mark.parametrize("name", ["FYERS_APP_ID", "FYERS_CLIENT_ID", "FYERS_SECRET_ID", "FYERS_REDIRECT_URI"])
 def test_live_trading_misses_each_part_of_the_app_by_name(name: str) -> None:
     assert fault(LIVE, **{name: ""}).startswith(f"{name}: is missing")
 
@@ -309,6 +310,41 @@ def test_plain_http_is_taken_to_loopback_in_live_mode_too(host: str) -> None:
 )  # fmt: skip
 def test_plain_http_leaves_the_machine_nowhere(host: str) -> None:
     assert "plain http" in fault(LIVE, FYERS_API_URL=f"http://{host}/api/v3")
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "fyers.in.example.com", "xfyers.in", "203.0.113.7"])
+def test_in_live_mode_a_broker_that_is_not_fyers_has_to_be_allowed(host: str) -> None:
+    urls = {"FYERS_API_URL": f"https://{host}/api/v3", "FYERS_DATA_URL": f"https://{host}/data"}
+    assert "FYERS_ALLOW_OTHER_HOST=yes allows it" in fault(LIVE, **urls)
+    assert config(LIVE, **urls, FYERS_ALLOW_OTHER_HOST="yes").fyers.api_url == f"https://{host}/api/v3"
+    assert "must be yes or no" in fault(LIVE, FYERS_ALLOW_OTHER_HOST="perhaps")
+
+
+def test_another_host_of_fyers_needs_no_permission() -> None:
+    urls = {"FYERS_API_URL": "https://api.fyers.in/api/v3", "FYERS_DATA_URL": "https://api.fyers.in/data"}
+    assert config(LIVE, **urls).fyers.data_url == "https://api.fyers.in/data"
+
+
+@pytest.mark.parametrize(
+    ("name", "outside", "here"),
+    [
+        ("NOTIFICATION_URL", "https://ntfy.example/a, http://ntfy.example/b", "http://127.0.0.1:9000/a"),
+        ("SYMBOL_MASTER_URLS", "http://masters.example/NSE_FO.csv", "http://localhost:9000/NSE_FO.csv,/tmp/BSE_FO.csv"),
+        ("FYERS_REDIRECT_URI", "http://gate.example/auth/callback", "http://127.0.0.1:8080/auth/callback"),
+    ],
+)
+def test_in_live_mode_nothing_goes_out_in_the_clear(name: str, outside: str, here: str) -> None:
+    assert fault(LIVE, **{name: outside}).startswith(f"{name}: plain http is allowed to loopback only")
+    config(LIVE, **{name: here})
+
+
+@pytest.mark.parametrize("client_id", ["XA 12345", "XA1", "XA12345678901", "XÄ12345", "XA12345-200"])
+def test_what_is_no_account_is_refused(client_id: str) -> None:
+    assert "such as XA12345" in fault(LIVE, FYERS_CLIENT_ID=client_id)
+
+
+def test_an_account_is_the_same_in_small_letters() -> None:
+    assert config(LIVE, FYERS_CLIENT_ID="xa12345").fyers.client_id == "XA12345"
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def test_the_code_uses_the_values_that_the_register_shows() -> None:
         "WEBHOOK_SECRET_TOKEN": "a-webhook-secret-for-tests",
         "FYERS_APP_ID": f"APP{fyers.ALGO_APP_ENDING}",
         "FYERS_SECRET_ID": "secret",
+        "FYERS_CLIENT_ID": "XA12345",
         "FYERS_REDIRECT_URI": "https://gateway.example/auth/callback",
     }
     config = Config.from_env(live)
