@@ -5,7 +5,6 @@ alerts that TradingView would, and holds every answer and the resulting order bo
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from typing import Any
 import requests
 
 from app.cli.table import table
-from app.simulator import Simulator
+from app.processes import bare_environment
+from app.simulator import FixtureContract, FixtureExchange, Simulator
 
 SECRET = "demo-secret-of-no-value"
 START_WITHIN = 30.0  # seconds
@@ -44,7 +44,10 @@ class Step:
 
 def main() -> int:
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder, Simulator(accept_any_token=True) as account:
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder,
+        Simulator(FixtureExchange(), accept_any_token=True) as account,
+    ):
         with _gateway(account, Path(folder)) as url:
             wrong = [problem for step in _steps() if (problem := _deliver(url, step))]
         book = _order_book(account)
@@ -58,29 +61,25 @@ def main() -> int:
 
 
 def _steps() -> list[Step]:
-    entry = _alert(action="SELL", sl="15%", tp="25%")
-    cover, late = (_alert(action="BUY", order_id=name) for name in ("cover", "late"))
+    contract = FixtureContract.of()
+    entry = _alert(contract, action="SELL", sl="15%", tp="25%")
+    cover, late = (_alert(contract, action="BUY", order_id=name) for name in ("cover", "late"))
     return [
         Step("an entry: SELL the at-the-money call", entry, 200, "ACCEPTED"),
         Step("the same alert delivered again", entry, 200, "ACCEPTED", duplicate=True),
         Step("a cover: BUY it back", cover, 200, "ACCEPTED", after=LATER),
         Step("a cover with no short left", late, 422, "DENIED", "NO_SHORT_TO_COVER", after=LATER),
-        Step("a field that makes no sense", _alert(action="HOLD"), 400, "ERROR", "MALFORMED"),
-        Step("a wrong secret", _alert(token="wrong-secret-0000", action="SELL"), 401, "ERROR", "UNAUTHORIZED"),
+        Step("a field that makes no sense", _alert(contract, action="HOLD"), 400, "ERROR", "MALFORMED"),
+        Step(
+            "a wrong secret", _alert(contract, token="wrong-secret-0000", action="SELL"), 401, "ERROR", "UNAUTHORIZED"
+        ),
     ]
 
 
-def _alert(**fields: str) -> bytes:
+def _alert(contract: FixtureContract, **fields: str) -> bytes:
     """What TradingView posts once its placeholders are filled in."""
     fired = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    alert = {
-        "token": SECRET,
-        "symbol": "NIFTY",
-        "strikeprice": "26000",
-        "optionType": "CE",
-        "expiry": "WEEKLY",
-        "timenow": fired,
-    }
+    alert = {"token": SECRET, "timenow": fired} | contract.fields()
     return json.dumps(alert | fields).encode()
 
 
@@ -139,7 +138,7 @@ def _gateway(account: Simulator, folder: Path) -> Iterator[str]:
     """The gateway as its own process, with nothing in its environment but what is said here."""
     port = _free_port()
     settings = {
-        "PATH": os.environ.get("PATH", ""),
+        **bare_environment(),
         "PORT": str(port),
         "BROKER": "paper",
         "WEBHOOK_SECRET_TOKEN": SECRET,

@@ -1,6 +1,9 @@
-"""What every test gets: the log as it was before. At the end of a run: which stand-in each cloud service had."""
+"""What every test gets: an end, and the log as it was before. At the end of a run: which stand-in each service had."""
 
+import faulthandler
 import logging
+import signal
+import sys
 from collections.abc import Iterator
 
 import fyers_apiv3.fyersModel  # noqa: F401 -- whole, before the gateway loads the part of it that it uses
@@ -10,6 +13,27 @@ from tests.emulators import BACKENDS
 
 # Those that the product sets up, and those that libraries set up by themselves.
 _LOGGERS = [logging.getLogger(name) for name in ("", "gateway", "urllib3", "google", "werkzeug", "gunicorn.error")]
+
+# Seconds until a test, set-up and all, has failed. Longer than any takes on a busy machine; where even the failure
+# hangs, pytest ends the process (faulthandler_timeout).
+LONGEST_TEST = 150
+LONGEST_EXIT = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that hangs fails, with the line at which it stood."""
+
+    def too_long(*_: object) -> None:
+        pytest.fail(f"it hangs: not at its end after {LONGEST_TEST} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LONGEST_TEST)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +62,8 @@ def pytest_testnodedown(node: object) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for service, backend in sorted(BACKENDS.items()):
         terminalreporter.write_line(f"{service}: {backend}")
+
+
+def pytest_unconfigure() -> None:
+    """A thread that a test left behind must not keep the process, and with it the whole run."""
+    faulthandler.dump_traceback_later(LONGEST_EXIT, file=sys.__stderr__, exit=True)

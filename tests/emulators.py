@@ -22,6 +22,8 @@ from uuid import uuid4
 import pytest
 import requests
 
+from app.processes import true_time
+
 BACKENDS: dict[str, str] = {}  # what stood in for each service in this run; printed at its end (conftest.py)
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -43,7 +45,7 @@ def fake_gcs() -> Iterator[str]:
     where = ["-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
     names = ["-public-host", f"127.0.0.1:{port}", "-external-url", url]
     server = subprocess.Popen(
-        [_fake_gcs_binary(), *where, *names], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [_fake_gcs_binary(), *where, *names], env=true_time(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         _wait_for(f"{url}/storage/v1/b?project=test", server)
@@ -96,6 +98,7 @@ def _google_emulator(service: str, component: str, jar: str, main: str) -> str:
     # The shell ends the emulator as soon as its standard input does, however this process may end.
     server = subprocess.Popen(
         ["sh", "-c", '"$@" & cat; kill -9 $!; wait', "sh", *java, "--host=127.0.0.1", f"--port={port}"],
+        env=true_time(),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,17 +12,33 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from app.adapters.clock import SystemClock
 from app.bootstrap import bootstrap
+from app.calendar import IST
 from app.config import Config
+from app.contract import Contract
 from app.deadline import Deadline
 from app.desk import Desk
-from app.simulator import Exchange, Simulator
+from app.ports import Clock
+from app.simulator import FixtureContract, FixtureExchange, Simulator
 from app.web import create_app
 
 SECRET = "a-webhook-secret-for-tests"
 OPERATOR = "an-operator-token-for-tests"
 
+CONTRACT = FixtureContract.of()  # what the usual alert asks for
+
 _fired = itertools.count()
+
+
+class Standing(SystemClock):
+    """A wall clock that stands at a moment until it is moved; monotonic time runs."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
 
 
 @dataclass(slots=True)
@@ -51,13 +67,10 @@ class Gateway:
 
 
 def alert(**changes: Any) -> bytes:
-    """An entry with an id of its own; a field set to None is left out."""
+    """An entry in the fixture market with an id of its own; a field set to None is left out."""
     fields: dict[str, Any] = {
         "token": SECRET,
-        "symbol": "NIFTY",
-        "strikeprice": 26000,
-        "optionType": "CE",
-        "expiry": "WEEKLY",
+        **CONTRACT.fields(),
         "action": "SELL",
         "alert_id": f"alert-{next(_fired)}",
         "timenow": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -66,13 +79,27 @@ def alert(**changes: Any) -> bytes:
     return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
 
+def listed(gate: Gateway, strike: int = 26000) -> Contract:
+    """The contract of the usual alert, or its neighbour at another strike, as the gateway knows it."""
+    contract = gate.desk.symbols.lookup_symbol(replace(CONTRACT, strike=Decimal(strike)).symbol)
+    assert contract is not None
+    return contract
+
+
+def closed_hours() -> str:
+    """MARKET_HOURS of one minute that is half a day away, whenever this runs."""
+    hour = (datetime.now(IST).hour + 12) % 24
+    return f"{hour:02}:00-{hour:02}:01"
+
+
 @contextmanager
-def gateway(folder: Path, account: Simulator | None = None, **settings: str) -> Iterator[Gateway]:
-    """A gateway with its files in a folder; settings are environment variables."""
+def gateway(
+    folder: Path, account: Simulator | None = None, clock: Clock | None = None, **settings: str
+) -> Iterator[Gateway]:
+    """A gateway with its files in a folder; settings are environment variables, the clock is the real one."""
     with ExitStack() as stack:
         if account is None:
-            exchange = Exchange(capital=Decimal(100_000_000))
-            exchange.freeze()
+            exchange = FixtureExchange(capital=Decimal(100_000_000))
             account = stack.enter_context(Simulator(exchange, accept_any_token=True, rate_limits=False))
         environ = {
             "WEBHOOK_SECRET_TOKEN": SECRET,
@@ -94,6 +121,6 @@ def gateway(folder: Path, account: Simulator | None = None, **settings: str) -> 
             "ALLOWED_PRODUCTS": "INTRADAY,MARGIN",
         } | settings
         config = Config.from_env(environ)
-        desk = bootstrap(config)
+        desk = bootstrap(config, clock)
         stack.enter_context(desk.resources)
         yield Gateway(desk, account, create_app(desk, config), environ)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.simulator import Exchange, Simulator
+from app.simulator import FixtureExchange, Simulator
 from app.simulator.server import Entry
 from tests.gateway import Gateway, gateway
 
@@ -21,9 +21,8 @@ EXCHANGES = ("NSE", "BSE")
 
 @contextmanager
 def simulated_account(**options: Any) -> Iterator[Simulator]:
-    """An account with much money, no rate limits and quotes that stand still where they opened, inside their bands."""
-    exchange = Exchange(**{"capital": Decimal(10_000_000_000), "volatile": False} | options)
-    exchange.freeze()
+    """An account in the fixture market with much money and no rate limits."""
+    exchange = FixtureExchange(**{"capital": Decimal(10_000_000_000)} | options)
     with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
         yield account
 

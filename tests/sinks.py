@@ -13,6 +13,8 @@ from typing import Any
 from unittest import mock
 from uuid import uuid4
 
+from tests.waiting import finish
+
 
 @dataclass(slots=True)
 class Arrived:
@@ -94,7 +96,7 @@ def phone(port: int = 0, known: Phone | None = None) -> Iterator[Phone]:
     finally:
         here.hung_up.set()
         server.shutdown()
-        thread.join()
+        finish(thread)
         server.server_close()
 
 

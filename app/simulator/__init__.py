@@ -6,9 +6,21 @@ exchange (app/facts) with the gateway and no other code, so that it can be its j
 
 from app.simulator.exchange import Exchange
 from app.simulator.faults import Fault, FaultKind
+from app.simulator.fixture import FixtureContract, FixtureExchange
 from app.simulator.limits import RateLimits
 from app.simulator.orders import Status
 from app.simulator.rules import Rules
 from app.simulator.server import Entry, Simulator
 
-__all__ = ["Entry", "Exchange", "Fault", "FaultKind", "RateLimits", "Rules", "Simulator", "Status"]
+__all__ = [
+    "Entry",
+    "Exchange",
+    "Fault",
+    "FaultKind",
+    "FixtureContract",
+    "FixtureExchange",
+    "RateLimits",
+    "Rules",
+    "Simulator",
+    "Status",
+]

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from app.simulator.instruments import Instrument, utc_now
 from app.simulator.market import Market, Quote
@@ -58,6 +58,8 @@ class Exchange:
     volatile=False holds the quotes still; client_id: the account's id.
     """
 
+    market_type: ClassVar[type[Market]] = Market
+
     def __init__(
         self,
         seed: int = 1,
@@ -74,7 +76,9 @@ class Exchange:
         self.client_id = client_id
         self.rules = rules or Rules()
         self.lock = threading.RLock()
-        self.market = Market(seed, now, volatile=volatile, holidays=holidays, strikes_each_side=strikes_each_side)
+        self.market = self.market_type(
+            seed, now, volatile=volatile, holidays=holidays, strikes_each_side=strikes_each_side
+        )
         self.desk = Matching(self.market, self.rules)
         self.rms = RiskSystem(self.market, self.desk, self.rules, client_id, capital)
         self._day = self.market.listing.day

@@ -289,12 +289,17 @@ def _future(underlying: Underlying, expiry: date, token: int, day: date) -> Inst
     )
 
 
+def option_symbol(underlying: Underlying, expiry: date, monthly: bool, strike: Decimal, option_type: str) -> str:
+    """The broker's name of an option: the month of a monthly expiry, month letter and day of a weekly one."""
+    when = f"{expiry:%y}{_month(expiry)}" if monthly else f"{expiry:%y}{MONTH_LETTER[expiry.month - 1]}{expiry:%d}"
+    return f"{underlying.exchange}:{underlying.name}{when}{plain(strike)}{option_type}"
+
+
 def _option(
     underlying: Underlying, expiry: date, monthly: bool, strike: Decimal, option_type: str, token: int, day: date
 ) -> Instrument:
-    when = f"{expiry:%y}{_month(expiry)}" if monthly else f"{expiry:%y}{MONTH_LETTER[expiry.month - 1]}{expiry:%d}"
     return Instrument(
-        symbol=f"{underlying.exchange}:{underlying.name}{when}{plain(strike)}{option_type}",
+        symbol=option_symbol(underlying, expiry, monthly, strike, option_type),
         fytoken=_fytoken(underlying, expiry, token),
         token=token,
         description=f"{underlying.name} {_day(expiry)} {plain(strike)} {option_type}",

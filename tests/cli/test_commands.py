@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,14 +15,16 @@ import pytest
 from app.cli import main, send
 from app.cli.ledger import reason_table
 from app.cli.reconcile import in_words
+from app.processes import bare_environment
 from app.reconcile import Report
 from tests.gateway import gateway
+from tests.waiting import finish
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def run(*argv: str, folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **settings}
+    environ = {**bare_environment(), "PYTHONPATH": str(REPOSITORY), **settings}
     return subprocess.run(
         [sys.executable, "-m", "app", *argv], cwd=folder, env=environ, capture_output=True, text=True, timeout=60
     )
@@ -54,7 +55,7 @@ def answering(*statuses: int) -> Iterator[ThreadingHTTPServer]:
         yield server
     finally:
         server.shutdown()
-        thread.join()
+        finish(thread)
         server.server_close()
 
 

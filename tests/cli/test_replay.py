@@ -9,7 +9,7 @@ import pytest
 
 from app.cli import main
 from app.simulator import Fault, FaultKind
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, closed_hours, gateway
 from tests.sinks import phone
 
 
@@ -79,7 +79,7 @@ def test_a_price_that_has_moved_since_is_no_difference(gate: Gateway, replayed: 
 
 def test_what_would_be_denied_today_says_why(gate: Gateway, replayed: Any) -> None:
     key = gate.send(productType="MARGIN").json["key"]
-    [differs] = replayed(key, EXTRA_HOLIDAYS="2026-11-20,2026-11-21,2026-11-22,2026-11-23", MARKET_HOURS="00:00-00:01")
+    [differs] = replayed(key, MARKET_HOURS=closed_hours())
     assert differs["outcome"][0] == "sent"
     assert differs["outcome"][1].startswith("denied MARKET_CLOSED: ")
 
@@ -124,7 +124,7 @@ def test_a_replay_has_no_effect_outside(gate: Gateway, replayed: Any, tmp_path: 
     before_it = came_to(gate)
     before = gate.operate("GET", f"/orders/{key}").json
     with phone() as ours:
-        replayed(key, MARKET_HOURS="00:00-00:01", NOTIFICATION_URL=ours.url)
+        replayed(key, MARKET_HOURS=closed_hours(), NOTIFICATION_URL=ours.url)
     assert ours.arrived == []
     assert came_to(gate) == before_it
     assert gate.operate("GET", f"/orders/{key}").json == before

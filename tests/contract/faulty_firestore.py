@@ -105,7 +105,7 @@ class FaultyFirestore:
         self.calls.clear()
 
     def close(self) -> None:
-        self._server.stop(0).wait()
+        assert self._server.stop(0).wait(20)
         self._threads.shutdown()
         self._upstream.close()
 

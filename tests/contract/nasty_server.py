@@ -4,7 +4,6 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 
 JSON = b'{"s":"ok","code":1101,"message":"","id":"26112000000001"}'
 
@@ -117,22 +116,6 @@ class NastyServer:
                     script(Peer(sock, self))
             except OSError:
                 pass  # the client went away, which is what many of these scripts are for
-
-
-class Stopwatch:
-    """Fails where the body took longer than `most` seconds."""
-
-    def __init__(self, most):
-        self._most = most
-
-    def __enter__(self):
-        self._started = time.monotonic()
-        return self
-
-    def __exit__(self, kind, *_):
-        self.seconds = time.monotonic() - self._started
-        if kind is None:
-            assert self.seconds < self._most, f"{self.seconds:.3f} s; {self._most:.3f} s were allowed"
 
 
 def closed_port():

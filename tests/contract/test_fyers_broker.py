@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from fyers_parts import APP_ID, TAG, Tokens, order_for, within
-from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply, swallowing_port
+from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
 from app.adapters.fyers import FyersBroker, Transport
 from app.adapters.fyers import broker as broker_module
@@ -20,22 +20,23 @@ from app.contract import Position
 from app.deadline import CONNECT, PLACE_TAIL, RECORD
 from app.errors import NotNow, Reason
 from app.order import Accepted, NotSent, OrderStatus, OrderType, Refusal, Rejected, Unresolved
-from app.simulator import Exchange, Fault, FaultKind, Simulator
+from app.simulator import Fault, FaultKind, FixtureContract, FixtureExchange, Simulator
+from tests.stopwatch import Stopwatch
 
 LTP, BID, ASK = Decimal("165.15"), Decimal("165.00"), Decimal("165.30")
 
 
 @pytest.fixture(scope="module")
 def exchange():
-    return Exchange(seed=7, volatile=False, capital=Decimal(10**12))
+    return FixtureExchange(seed=7, capital=Decimal(10**12))
 
 
 @pytest.fixture(scope="module")
 def call(exchange):
     """The symbol that most tests trade; its quote stands still."""
-    found = next(one for one in exchange.market.listing.exchange("NSE") if one.is_option and one.lot_size == 65)
-    exchange.set_quote(found.symbol, LTP, BID, ASK)
-    return found.symbol
+    symbol = FixtureContract.of().symbol
+    exchange.set_quote(symbol, LTP, BID, ASK)
+    return symbol
 
 
 @pytest.fixture(scope="module")
@@ -350,9 +351,8 @@ def test_no_symbols_cost_no_call_and_too_many_are_a_mistake(broker, simulator):
 
 
 def test_an_order_is_found_in_book_and_positions(transport):
-    exchange = Exchange(seed=11, volatile=False)
-    option = next(one for one in exchange.market.listing.exchange("NSE") if one.is_option and one.lot_size == 65)
-    exchange.set_quote(option.symbol, LTP, BID, ASK)
+    exchange = FixtureExchange(seed=11)
+    option = FixtureContract.of()
     with Simulator(exchange, rate_limits=False) as simulator:
         tokens = Tokens(simulator.issue_token(APP_ID))
         broker = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)

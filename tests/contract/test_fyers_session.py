@@ -9,13 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 from fyers_parts import APP_ID, within
-from nasty_server import NastyServer, Stopwatch, closed_port, reply
+from nasty_server import NastyServer, closed_port, reply
 
 from app.adapters.fyers import FyersLogin, Transport
 from app.errors import NotNow, Reason
 from app.ports import LoginRefused
 from app.simulator import Fault, FaultKind, Simulator
 from app.token import Token
+from tests.stopwatch import Stopwatch
 
 SECRET, BACK, PIN = "SECRETID99", "https://gateway.example/auth/callback", "4711"
 

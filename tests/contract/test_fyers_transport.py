@@ -12,11 +12,13 @@ import traceback
 import zlib
 
 import pytest
-from nasty_server import JSON, NastyServer, Stopwatch, closed_port, reply, swallowing_port
+from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
 from app.adapters.fyers import CallFailed, Transport
 from app.adapters.fyers import connections as connections_module
 from app.deadline import Deadline
+from tests.stopwatch import Stopwatch
+from tests.waiting import finish, wait_until
 
 TOTAL = 0.2
 MARGIN = 0.15
@@ -183,11 +185,10 @@ def test_waiting_for_a_free_connection_ends_with_the_connect_time_and_wrote_noth
     with NastyServer(AFTER_THE_FIRST_BYTE[HANG]) as server:
         first = threading.Thread(target=lambda: failure(transport, server.url, total=0.6))
         first.start()
-        while not server.requests:
-            time.sleep(0.005)
+        wait_until("the request is there", lambda: server.requests)
         with Stopwatch(0.1 + MARGIN), pytest.raises(CallFailed) as caught:
             post(transport, server.url, connect=0.1, total=2.0)
-        first.join()
+        finish(first)
         assert (caught.value.wrote, caught.value.why) == (False, "timed out while waiting for a free connection")
         assert failure(transport, server.url).wrote is True  # the connection that failed gave its place back
     transport.close()
@@ -313,8 +314,7 @@ def test_a_read_is_begun_on_an_open_connection_and_its_reply_taken_later(transpo
     with NastyServer(lambda peer: peer.keep_answering()) as server:
         transport.warm(server.url, 0.3)
         begun = begin(transport, f"{server.url}/quotes?symbols=A")
-        while not server.requests:
-            time.sleep(0.005)
+        wait_until("the request is there", lambda: server.requests)
         assert server.requests[0].startswith(b"GET /quotes?symbols=A HTTP/1.1\r\n")
         time.sleep(0.05)
         assert (begun.reply().body, server.connections) == (JSON, 1)
@@ -338,12 +338,13 @@ def test_a_read_is_not_begun_where_something_would_have_to_be_waited_for(transpo
 def test_a_begun_read_ends_with_its_total_counted_from_its_beginning(transport):
     with NastyServer(lambda peer: (peer.answer(reply()), peer.read_request(), peer.hang())) as server:
         post(transport, server.url)
-        began = time.monotonic()
+        watch = Stopwatch()
         begun = begin(transport, server.url, total=0.3)
         time.sleep(0.2)
         with pytest.raises(CallFailed) as caught:
             begun.reply()
-        assert 0.29 < time.monotonic() - began < 0.3 + MARGIN
+        assert watch.wall > 0.29
+        assert watch.seconds < 0.3 + MARGIN
         assert (caught.value.wrote, caught.value.why) == (True, "timed out while waiting for the reply")
 
 

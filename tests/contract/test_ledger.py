@@ -40,6 +40,7 @@ from tests.contract.ledgers import (
     submit_until_killed,
 )
 from tests.emulators import firestore_project  # noqa: F401
+from tests.waiting import wait_until
 
 S = OrderStatus
 
@@ -234,10 +235,9 @@ def test_a_halt_holds_for_every_submit_that_commits_after_it(store, ledger):
                 return S.RECEIVED
 
         running = [threads.submit(submit, number) for number in range(40)]
-        while ledger.account(patient()).orders < 3:
-            time.sleep(0.001)
+        wait_for_orders(ledger, 3)
         at_the_halt = halted(ledger)
-        came_to = Counter(each.result() for each in running)
+        came_to = Counter(each.result(60) for each in running)
     assert ledger.account(patient()).orders == at_the_halt.orders
     assert Counter(order.status for order in ledger.orders(patient()))[S.SUBMITTED] == at_the_halt.orders
     assert came_to[S.DENIED] > 0
@@ -452,10 +452,7 @@ def test_a_kill_between_two_steps_leaves_order_account_and_outbox_in_agreement(s
 
 
 def wait_for_orders(ledger, count):
-    ends = time.monotonic() + 20
-    while ledger.account(patient()).orders < count:
-        assert time.monotonic() < ends
-        time.sleep(0.005)
+    wait_until(f"{count} orders", lambda: ledger.account(patient()).orders >= count)
 
 
 def test_instances_that_start_together_on_a_new_store_all_serve(store, rivals):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.processes import bare_environment
 from tests.deploy.stand_in import Google, Project, flags
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,10 @@ class Cloud:
 
     def run(self, script: str, *words: str, typed: str = "", ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a script of deploy/; `typed` is what a person types. Raises where it fails, unless that is expected."""
-        environ = {"PATH": f"{self._home}:{os.environ['PATH']}", "SETTINGS": str(self._home / "settings")}
+        environ = bare_environment() | {
+            "PATH": f"{self._home}:{os.environ['PATH']}",
+            "SETTINGS": str(self._home / "settings"),
+        }
         environ |= {"HOME": str(self._home), "BIND_PAUSE": "0", "PATIENCE": "0", "LOG_PAUSE": "0"}
         command = [str(DEPLOY / script), *words]
         done = subprocess.run(command, env=environ, input=typed, capture_output=True, text=True, timeout=240)

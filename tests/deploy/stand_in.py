@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.waiting import finish
+
 ADDRESS = "203.0.113.7"
 NUMBER = "123456789012"
 VERBS = ("describe", "create", "delete", "update", "http")
@@ -205,5 +207,5 @@ class Google:
 
     def close(self) -> None:
         self._server.shutdown()
-        self._thread.join()
+        finish(self._thread)
         self._server.server_close()

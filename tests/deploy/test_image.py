@@ -3,14 +3,12 @@
 import contextlib
 import fnmatch
 import json
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +16,10 @@ import pytest
 import requests
 from ruamel.yaml import YAML
 
+from app.processes import bare_environment
 from tests.deploy.cloud import ROOT, tool
 from tests.emulators import free_port
+from tests.waiting import wait_until
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 INSTRUCTIONS = re.findall(
@@ -112,7 +112,7 @@ def served(image: Path, data: Path, port: int) -> Iterator[subprocess.Popen[byte
     """The image's command, in an environment with nothing but what the image and Docker set."""
     command = json.loads(said("CMD")[0])
     assert command[0] == "python"
-    environ = {"PATH": os.environ["PATH"], "PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(data)}
+    environ = {**bare_environment(), "PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(data)}
     environ |= {"LEDGER_URL": f"sqlite:///{data}/ledger.db", "SYMBOL_CACHE": f"{data}/symbols"}
     environ |= {"WEBHOOK_SECRET_TOKEN": "a-secret-for-the-image"}
     server = subprocess.Popen(
@@ -122,7 +122,7 @@ def served(image: Path, data: Path, port: int) -> Iterator[subprocess.Popen[byte
         yield server
     finally:
         server.kill()
-        server.communicate()
+        server.communicate(timeout=10)
 
 
 def listening(port: int) -> bool:
@@ -147,11 +147,9 @@ def test_the_image_s_files_and_command_serve_on_the_port_that_is_given(image: Pa
     port = free_port()
     assert not healthy(image, port)
     with served(image, tmp_path, port) as server:
-        ends = time.monotonic() + 60
-        while not (listening(port) and healthy(image, port)):  # the socket is there before the service is
-            assert server.poll() is None, server.stderr and server.stderr.read()
-            assert time.monotonic() < ends, "it does not become healthy"
-            time.sleep(0.1)
+        # The socket is there before the service is.
+        wait_until("the image is healthy", lambda: server.poll() or (listening(port) and healthy(image, port)), 60)
+        assert server.poll() is None, server.stderr and server.stderr.read()
         refused = requests.get(f"http://127.0.0.1:{port}/webhook", timeout=5)
         # What the uptime check of deploy/setup looks for.
         assert refused.status_code == 405

@@ -12,6 +12,7 @@ import pytest
 from deploy import readiness
 from tests.deploy.cloud import LIVE, TYPED, Cloud
 from tests.deploy.stand_in import ADDRESS, flags
+from tests.waiting import finish
 
 FINE = {"login": "ok", "ledger": "ok", "symbols": "ok", "broker": "ok"}
 LOGGED_OUT = FINE | {"login": "failing: nobody has logged in", "broker": "failing: nobody has logged in"}
@@ -47,7 +48,7 @@ class Revisions:
 
     def close(self) -> None:
         self.server.shutdown()
-        self.thread.join()
+        finish(self.thread)
         self.server.server_close()
 
 

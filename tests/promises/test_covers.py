@@ -31,7 +31,7 @@ from app.adapters.fyers import FyersBroker
 from app.adapters.fyers.transport import CallFailed, Reply
 from app.adapters.paper import PaperToken
 from app.adapters.sqlite import SqliteLedger
-from app.alert import ExpiryRule, OptionType, parse
+from app.alert import parse
 from app.alert.strict_json import decode
 from app.calendar import IST, ist_day
 from app.deadline import ANSWER_AT, Deadline
@@ -40,7 +40,7 @@ from app.errors import AlertError, NotNow
 from app.execution import execute
 from app.reconcile import reconcile
 from app.risk import TradingState
-from app.simulator import Exchange, Rules
+from app.simulator import Exchange, FixtureExchange, Rules
 from app.simulator.api import Api
 from app.simulator.matching import UNTAGGED
 from app.simulator.orders import BUY, SELL
@@ -48,7 +48,7 @@ from app.simulator.orders import Order as AtTheBroker
 from app.simulator.sessions import Terms
 from app.simulator.wire import Request
 from app.square_off import square_off
-from tests.gateway import Gateway, alert
+from tests.gateway import Gateway, alert, listed
 from tests.instances import house, simulated_account
 
 HISTORIES = int(os.environ.get("COVER_HISTORIES", "100"))
@@ -436,11 +436,9 @@ def history_of(seed: int, gate: Gateway, folder: Path) -> Iterator[History]:
     start = datetime.combine(ist_day(gate.desk.clock.now()), time(10), IST)
     clock = Clock(start)
     rules = replace(Rules(), price_bands=False)
-    exchange = Exchange(now=clock.now, volatile=False, capital=Decimal(10_000_000_000), rules=rules)
+    exchange = FixtureExchange(now=clock.now, capital=Decimal(10_000_000_000), rules=rules)
     api = Api(exchange, Terms(accept_any_token=True), None)
-    kinds = [(ExpiryRule.WEEKLY, Decimal(strike), OptionType.CE) for strike in STRIKES]
-    contracts = [gate.desk.symbols.resolve("NIFTY", None, *kind, on=start.date()) for kind in kinds]
-    world = World(dice, clock, exchange, api, tuple(contract.symbol for contract in contracts))
+    world = World(dice, clock, exchange, api, tuple(listed(gate, strike).symbol for strike in STRIKES))
     fill = exchange.desk.fill
 
     def filled(order: AtTheBroker, quantity: int, price: Decimal) -> None:

@@ -13,6 +13,7 @@ from proof.processes.nursery import Nursery
 from proof.processes.sender import Sender, an_alert
 from tests.emulators import firestore_emulator
 from tests.gateway import alert, gateway
+from tests.waiting import finish, wait_until
 
 
 def test_every_hang_of_every_call_is_answered_in_time_and_before_the_gate_asks_for_another_delivery():
@@ -48,10 +49,9 @@ def test_a_process_that_wakes_after_its_sender_hung_up_leaves_its_order_to_be_fo
             sender = Sender(proxied=False)
             delivering = threading.Thread(target=sender.deliver, args=(an_alert("alert"), lambda: paused.port))
             delivering.start()
-            while not any(entry.orders for entry in account.log):
-                time.sleep(0.01)
+            wait_until("the broker has the order", lambda: any(entry.orders for entry in account.log))
             paused.signal(signal.SIGSTOP)
-            delivering.join()
+            finish(delivering)
             assert [delivery.status for delivery in sender.deliveries] == [None]
             paused.signal(signal.SIGCONT)
             time.sleep(0.5)

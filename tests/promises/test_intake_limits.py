@@ -18,6 +18,7 @@ from proof.processes.lab import Lab, an_account
 from proof.processes.sender import an_alert
 from proof.processes.server import Server, a_server
 from tests.gateway import gateway
+from tests.waiting import finish, wait_until
 
 TRADINGVIEW, STRANGER = "52.89.214.238", "203.0.113.9"
 CAP = 65536
@@ -72,13 +73,11 @@ def test_a_flood_from_one_address_is_answered_429_and_the_alert_from_that_very_a
     for stranger in strangers:
         stranger.start()
     try:
-        while said.count(429) < 20:
-            time.sleep(0.01)
+        wait_until("twenty guesses are turned away", lambda: said.count(429) >= 20)
         answers = [ask(server, fresh(), X_Forwarded_For=STRANGER) for _ in range(10)]
     finally:
         done.set()
-        for stranger in strangers:
-            stranger.join()
+        finish(*strangers)
     assert [status for status, *_ in answers] == [200] * 10
     assert set(said) == {401, 429}
     assert said.count(401) >= STRIKES_PER_MINUTE  # more only where this took longer than the minute

@@ -27,6 +27,7 @@ from app.simulator import Fault, FaultKind, Simulator
 from tests.emulators import firestore_project  # noqa: F401
 from tests.gateway import Gateway, alert
 from tests.instances import at_once, insist, instances, posts, simulated_account
+from tests.waiting import finish
 
 SETTINGS = {
     "WEBHOOK_MAX_QTY": "5",
@@ -99,8 +100,7 @@ class Switches:
             at_once([lambda number=number: self._flip(number, flips // flippers) for number in range(flippers)])
         finally:
             self._done.set()
-            for sender in senders:
-                sender.join(60)
+            finish(*senders, within=60)
 
     def _send(self, gate: Gateway) -> None:
         number = 0
@@ -263,7 +263,7 @@ def test_a_halt_while_an_alert_reads_the_market_stops_it(tmp_path: Path, account
         sender.start()
         time.sleep(0.15)
         two.operate("POST", "/trading-state", {"state": "HALTED", "reason": "a test"})
-        sender.join()
+        finish(sender)
         assert answers[0].json["reason"] == "TRADING_HALTED"
         assert posts(account) == []
 

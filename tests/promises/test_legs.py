@@ -1,20 +1,22 @@
 """Protective legs at the broker: each entry has them or rings, and none of them outlives its position."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.simulator import Fault, FaultKind, Rules, Status
+from app.calendar import IST
+from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator, Status
 from app.simulator.orders import Order as AtTheBroker
-from tests.gateway import Gateway, alert
+from tests.gateway import Gateway, Standing, alert, gateway
 from tests.instances import house, simulated_account
+from tests.stopwatch import Stopwatch
+from tests.waiting import wait_until
 
 SETTLED = timedelta(seconds=6)  # a request that still lives looks after its own order
 
@@ -131,9 +133,9 @@ def test_an_order_without_legs_has_none_and_where_nobody_can_tell_it_says_so(gat
 def test_a_broker_that_hangs_does_not_hold_up_what_the_ledger_says(gate: Gateway) -> None:
     key = gate.send().json["key"]
     gate.account.fault("orders", Fault(FaultKind.HANG, times=None))
-    started = time.monotonic()
+    watch = Stopwatch()
     assert gate.operate("GET", f"/orders/{key}").json["legs"] is None
-    assert time.monotonic() - started < 2.5
+    assert watch.seconds < 2.5
 
 
 # -- without them somebody is told
@@ -198,10 +200,14 @@ def test_units_that_were_filled_without_a_leg_of_their_own_are_named(gate: Gatew
 
 
 def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day(tmp_path: Path) -> None:
-    ahead = timedelta()
-    with simulated_account(now=lambda: datetime.now(UTC) + ahead) as account, house(tmp_path, account) as gate:
-        said = gate.send(productType="MARGIN", expiry="MONTHLY").json
-        other = gate.send(productType="MARGIN", expiry="MONTHLY", optionType="PE").json
+    clock = Standing(datetime(2026, 11, 18, 10, tzinfo=IST))
+    exchange = Exchange(now=clock.now, volatile=False, capital=Decimal(10_000_000))
+    with (
+        Simulator(exchange, accept_any_token=True, rate_limits=False) as account,
+        gateway(tmp_path, account, clock) as gate,
+    ):
+        asked = {"productType": "MARGIN", "expiry": "MONTHLY", "timenow": None}
+        said, other = gate.send(**asked).json, gate.send(**asked, optionType="PE").json
         hand = gate.desk.symbols.lookup_symbol(said["symbol"].replace("26000CE", "26100CE"))
         assert hand is not None
         gate.account.exchange.fill(by_hand(gate, hand.symbol))
@@ -210,8 +216,7 @@ def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day
             gate.account.exchange.set_quote(symbol, quote.ltp, quote.bid, quote.ask)
         place = f"{other['symbol']}-MARGIN"
         for days in (1, 2):
-            ahead = timedelta(days=days)
-            later(gate, timedelta(days=1))
+            clock.moment += timedelta(days=1)
             assert net(gate) == -65
             gate.account.exchange.attach({"positionId": place, "stopLoss": 20, "takeProfit": 0, "legType": 1})
             for _ in range(2):
@@ -234,12 +239,10 @@ def test_a_cover_that_takes_a_moment_to_be_filled_frees_them_too(tmp_path: Path)
     with simulated_account(rules=rules) as account, house(tmp_path, account) as gate:
         gate.send()
         later(gate, timedelta())
-        while not legs(gate):
-            pass
+        wait_until("the legs are there", lambda: legs(gate))
         assert gate.send(action="BUY").json["status"] == "ACCEPTED"
         assert (net(gate), legs(gate)) == (-65, [])
-        while net(gate):
-            time.sleep(0.02)
+        wait_until("the cover is filled", lambda: not net(gate))
         assert legs(gate) == []
 
 

@@ -9,13 +9,11 @@ import base64
 import hashlib
 import io
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,11 +29,13 @@ import requests
 from app import log
 from app.adapters.tokens import FileTokens
 from app.errors import NotNow, Reason
-from app.simulator import Exchange, Fault, FaultKind, Simulator
+from app.processes import bare_environment
+from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from app.token import Token
 from tests.emulators import free_port, pubsub_emulator
 from tests.gateway import Gateway, alert, gateway
 from tests.sinks import phone, subscription
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 APP_ID = "LIVE-200"
@@ -157,7 +157,7 @@ def bearer(token: str) -> dict[str, str]:
 def driven(folder: Path, said: Said, stack: ExitStack, **settings: str) -> Iterator[Driven]:
     account = stack.enter_context(
         Simulator(
-            Exchange(capital=Decimal(10**9), client_id=PLANTED["account"]),
+            FixtureExchange(capital=Decimal(10**9), client_id=PLANTED["account"]),
             app_id=APP_ID,
             secret_id=PLANTED["app secret"],
             pin=PLANTED["PIN"],
@@ -446,11 +446,18 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
     assert spoken.leaks(shown_states) == []
 
 
+def answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=3).status_code == 200
+    except requests.RequestException:
+        return False
+
+
 def test_the_server_itself_prints_none_of_what_it_is_sent(tmp_path: Path) -> None:
     """gunicorn as in production, with requests that are no HTTP."""
     port, secret = free_port(), PLANTED["webhook secret"]
     environ = {
-        "PATH": os.environ["PATH"],
+        **bare_environment(),
         "PYTHONPATH": str(REPOSITORY),
         "PORT": str(port),
         "WEBHOOK_SECRET_TOKEN": secret,
@@ -468,13 +475,7 @@ def test_the_server_itself_prints_none_of_what_it_is_sent(tmp_path: Path) -> Non
     )
     said = Said()
     try:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            try:
-                requests.get(f"http://127.0.0.1:{port}/healthz", timeout=1)
-                break
-            except requests.RequestException:
-                time.sleep(0.1)
+        wait_until("the server is ready", lambda: answers(port), within=30)
         for body in (alert(token=secret), alert(token=secret, action="HOLD"), f'{{"token": "{secret}", '.encode()):
             said.add(
                 "answers", requests.post(f"http://127.0.0.1:{port}/webhook?t={secret}", data=body, timeout=15).content

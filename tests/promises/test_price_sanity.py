@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.adapters.fyers import rows
 from app.adapters.fyers.payload import order_payload
-from app.alert import ExpiryRule, OptionType, Side
+from app.alert import Side
 from app.calendar import ist_day
 from app.contract import Quote
 from app.errors import Denied
@@ -23,7 +23,7 @@ from app.order import OrderType
 from app.simulator import Fault, FaultKind
 from app.ticket import BuyMode, TicketRules, write_ticket
 from tests.builders import SYMBOL, a_contract, a_position, an_alert, an_order, price_rules
-from tests.gateway import Gateway
+from tests.gateway import Gateway, listed
 from tests.instances import house, posts, simulated_account, with_bands
 
 _strikes = iter(range(24800, 27200, 50))
@@ -53,10 +53,7 @@ class Option:
     def __init__(self, gate: Gateway) -> None:
         self.gate = gate
         self.strike = next(_strikes)
-        today = ist_day(gate.desk.clock.now())
-        self.contract = gate.desk.symbols.resolve(
-            "NIFTY", None, ExpiryRule.WEEKLY, Decimal(self.strike), OptionType.CE, on=today
-        )
+        self.contract = listed(gate, self.strike)
         assert self.contract.lower_band is not None
         assert self.contract.upper_band is not None
         self.low, self.high = self.contract.lower_band, self.contract.upper_band

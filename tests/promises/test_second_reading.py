@@ -14,7 +14,7 @@ import pytest
 from app.errors import NotNow, Reason
 from app.reconcile import SETTLE, reconcile
 from app.risk import Account, TradingState
-from app.simulator import Exchange, Fault, FaultKind, Simulator
+from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.gateway import Gateway, alert, gateway
 
 
@@ -30,10 +30,8 @@ def later(gate: Gateway, by: timedelta) -> None:
 
 
 def test_a_basket_of_four_at_once_never_ends_in_doubt_for_want_of_time(tmp_path: Path) -> None:
-    exchange = Exchange(capital=Decimal(100_000_000))
-    exchange.freeze()
     with (
-        Simulator(exchange, accept_any_token=True) as account,
+        Simulator(FixtureExchange(capital=Decimal(100_000_000)), accept_any_token=True) as account,
         gateway(tmp_path, account, MAX_ORDERS_PER_SECOND="5", MAX_ORDERS_PER_MINUTE="40") as gate,
     ):
         account.fault("place", Fault(FaultKind.LATENCY, times=None, seconds=0.25))

@@ -14,6 +14,8 @@ from app.simulator import Fault, FaultKind
 from proof.processes.lab import Lab, an_account, an_office
 from proof.processes.sender import an_alert, post
 from proof.processes.server import a_server
+from tests.stopwatch import Stopwatch
+from tests.waiting import finish, wait_until
 
 REPLY_TAKES = 1.0  # seconds that the broker leaves an order without a reply
 
@@ -30,9 +32,9 @@ class Machine:
         """In a thread of its own; `answers` has status and answer, and how long it took."""
 
         def deliver():
-            started = time.monotonic()
+            watch = Stopwatch()
             status, answer = post(self.server.port, an_alert(name).body, 10)
-            self.answers[name] = status, answer.get("reason"), time.monotonic() - started
+            self.answers[name] = status, answer.get("reason"), watch.seconds
 
         sender = threading.Thread(target=deliver)
         sender.start()
@@ -45,8 +47,7 @@ class Machine:
         self.server.arbiter.send_signal(number)
 
     def wait_for_answers(self):
-        for sender in self._senders:
-            sender.join()
+        finish(*self._senders)
 
     def ends_within(self, seconds):
         """Raises TimeoutExpired where it does not."""
@@ -67,9 +68,7 @@ def machine(folder, fault, workers=1):
             account.fault("place", fault)
             running = Machine(server, account, office)
             running.send("under way")
-            until = time.monotonic() + 5
-            while not running.sent() and time.monotonic() < until:
-                time.sleep(0.01)
+            wait_until("the broker has the order", running.sent)
             yield running
 
 
@@ -144,10 +143,7 @@ def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path)
         running.signal(signal.SIGKILL)
         running.ends_within(10)
         assert running.answers["under way"][0] == 200
-        until = time.monotonic() + 5
-        while alive(worker) and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not alive(worker)
+        wait_until("the worker has ended", lambda: not alive(worker))
 
 
 def alive(pid):

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from proof.processes.sender import an_alert, post
 from proof.processes.server import Server, a_server, health
 from tests.contract.nasty_server import NastyServer
 from tests.emulators import free_port
+from tests.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -35,7 +35,10 @@ def started(lab: Lab, ledger: str) -> Iterator[Server]:
 
 def test_an_alert_that_comes_at_once_is_an_order_as_soon_as_all_is_set_up(lab: Lab) -> None:
     with started(lab, lab.new_ledger()) as server:
-        status, answer = post(server.port, an_alert("early").body, 10)
+        answers = (
+            post(server.port, an_alert("early").body, 10) for _ in range(5)
+        )  # a sender comes again where told to
+        status, answer = next(one for one in answers if one[1].get("reason") != "STARTING")
         assert (status, answer["status"]) == (200, "ACCEPTED")
 
 
@@ -43,11 +46,11 @@ def test_while_the_ledger_keeps_the_start_waiting_an_alert_is_asked_for_again_in
     with NastyServer(lambda peer: peer.hang()) as silent:
         lab = replace(lab, firestore=f"127.0.0.1:{silent.port}")
         with started(lab, "firestore://silent/(default)") as server:
-            began = time.monotonic()
+            watch = Stopwatch()
             status, answer = post(server.port, an_alert("waiting").body, 10)
-            took = time.monotonic() - began
             assert (status, answer["reason"]) == (503, "STARTING")
-            assert 1.5 < took < 2.5
+            assert watch.wall > 1.5
+            assert watch.seconds < 2.5
             assert health(server.port)
             lines = [json.loads(line) for line in server.said().splitlines() if line.startswith("{")]
         assert "STARTING" in {line.get("reason") for line in lines}

@@ -14,7 +14,7 @@ FILES = [ROOT / "main.py", *sorted((ROOT / "app").rglob("*.py"))]
 # Rooms that are not core: they stand at an edge, or put the others together.
 EDGES = (
     "main", "app.adapters", "app.simulator", "app.web", "app.cli", "app.__main__", "app.demo", "app.bootstrap",
-    "app.server", "app.starting", "app.log",
+    "app.server", "app.starting", "app.log", "app.processes",
 )  # fmt: skip
 THE_OUTSIDE = (
     "os", "sys", "socket", "ssl", "http", "urllib.request", "subprocess", "signal", "time", "sqlite3", "asyncio",
@@ -48,7 +48,7 @@ ALONE = {
     "app.bootstrap": ("main", "app.cli"),
     "app.simulator": ("app.bootstrap", "app.cli", "app.demo"),
 }
-READS_THE_ENVIRONMENT = ("main", "app.cli", "app.demo", "app.__main__")
+READS_THE_ENVIRONMENT = ("main", "app.cli", "app.processes", "app.__main__")
 
 
 def name_of(path: Path) -> str:

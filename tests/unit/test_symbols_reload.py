@@ -17,6 +17,7 @@ from app.alert import ExpiryRule, Moneyness, OptionType
 from app.calendar import Calendar
 from app.errors import NotNow, Reason
 from tests.masters import Listed, chain, write
+from tests.waiting import finish
 
 FRIDAY = date(2026, 11, 20)
 MORNING = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
@@ -178,8 +179,7 @@ def test_readers_during_swaps_see_one_master_or_the_other_and_never_half(store, 
         assert symbols.reload_if_changed(swap * CHECK_EVERY) is True
         time.sleep(0.002)
     stop.set()
-    for reader in readers:
-        reader.join()
+    finish(*readers)
     assert seen == {("NSE:NIFTY26NOV25850PE", 75), ("NSE:NIFTY26NOV25860PE", 65)}
 
 
@@ -194,7 +194,7 @@ def test_while_one_request_reloads_the_others_do_not_wait(store, place):
     assert symbols.reload_if_changed(10_000.0) is False
     assert lot(symbols) == 75
     cache.gate.set()
-    slow.join()
+    finish(slow)
 
 
 def test_serving_imports_neither_pandas_nor_numpy_nor_a_google_client(store, place):

@@ -15,7 +15,7 @@ from app.adapters.oidc import GoogleIdTokens
 from app.adapters.symbols import refresh
 from app.calendar import ist_day
 from app.order import OrderStatus
-from app.simulator import Exchange, Fault, FaultKind, Simulator
+from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from app.web import operator as operator_module
 from app.web.intake import STRIKES_PER_MINUTE
 from tests.gateway import SECRET, Gateway, alert, gateway
@@ -247,9 +247,7 @@ def test_paper_trading_needs_no_login(gate: Gateway) -> None:
 
 @pytest.fixture
 def live_account() -> Iterator[Simulator]:
-    exchange = Exchange()
-    exchange.freeze()
-    with Simulator(exchange, app_id="LIVE-200", secret_id="app-secret-canary", rate_limits=False) as account:
+    with Simulator(FixtureExchange(), app_id="LIVE-200", secret_id="app-secret-canary", rate_limits=False) as account:
         yield account
 
 
