@@ -97,6 +97,8 @@ SHAPES: dict[str, Shape] = {
     "zeros": lambda size: b"\0" * size,
 }
 
+COSTLIEST = ("one name again and again", "objects with a name each", "digits", "small objects and then broken")
+
 
 class Scales:
     """Weighs bodies on a gateway in this process: seconds of this thread's processor time for one request."""

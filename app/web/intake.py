@@ -33,7 +33,7 @@ def _address(text: str) -> str:
 
 
 class Strikes:
-    """Counts bodies without the right secret, per address and altogether, in a sliding minute.
+    """Counts requests without the right secret, per address and altogether, in a sliding minute.
 
     Kept in this instance's memory: it only spares work; what trades is limited in the ledger.
     """

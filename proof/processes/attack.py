@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from proof.costly import SHAPES, SIZE
+from proof.costly import COSTLIEST, SHAPES, SIZE
 from proof.processes.lab import LedgerKind, a_lab, an_account, wait_for_a_quiet_day
 from proof.processes.sender import RESENDS, Text, an_alert, post
 from proof.processes.server import a_server
@@ -33,8 +33,6 @@ _AGAIN_AFTER = 1.0
 _GIVES_UP = 3.0  # seconds of an attacker for one body
 _SOURCES = 200  # addresses that an attacker has; this many are 127.0.1.1 and on
 _SENT_AT_LEAST = 0.9  # of what an attack means to send, or it was none
-
-COSTLIEST = ("one name again and again", "objects with a name each", "digits", "small objects and then broken")
 
 
 @dataclass(slots=True)
