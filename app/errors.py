@@ -153,7 +153,7 @@ class Malformed(AlertError):
     """The body is not an alert: names the field and what to change."""
 
     def __init__(self, field: str, problem: str) -> None:
-        self.field = field
+        self.field, self.problem = field, problem
         super().__init__(Reason.MALFORMED, f"{field}: {problem}")
 
 

@@ -102,7 +102,8 @@ class Gateway:
             with _building:
                 self._app = create_app(self.desk, self.config)
         sent_at = self.clock.now()
-        reply = self._app.test_client().post("/webhook", data=alert(name, **changes), headers=dict(headers or {}))
+        body = alert(name, **changes)
+        reply = self._app.test_client().post("/webhook", data=body, headers=dict(headers or {}), buffered=True)
         delivery = Delivery(name, sent_at, self.clock.now(), reply.status_code, reply.get_json() or {})
         self.deliveries.append(delivery)
         return delivery

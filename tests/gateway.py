@@ -51,7 +51,7 @@ class Gateway:
     def send(self, body: bytes | None = None, headers: dict[str, str] | None = None, **fields: Any) -> TestResponse:
         """Posts an alert: the one given as bytes, or the usual entry with some fields changed."""
         body = alert(**fields) if body is None else body
-        return self.app.test_client().post("/webhook", data=body, headers=headers or {})
+        return self.app.test_client().post("/webhook", data=body, headers=headers or {}, buffered=True)
 
     def operate(self, method: str, path: str, document: Any = None, token: str | None = OPERATOR) -> TestResponse:
         headers = {"Authorization": f"Bearer {token}"} if token else {}

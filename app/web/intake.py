@@ -45,6 +45,13 @@ class Strikes:
         self._all: deque[float] = deque(maxlen=10 * per_minute)
         self._lock = Lock()
 
+    def over(self, peer: str) -> bool:
+        """Whether the next one would be one too many."""
+        now = self._monotonic()
+        with self._lock:
+            mine = self._by_peer.get(peer)
+            return _full(self._all, now) or (mine is not None and _full(mine, now))
+
     def add(self, peer: str) -> bool:
         """Notes one more; True where it was one too many."""
         now = self._monotonic()
@@ -57,6 +64,13 @@ class Strikes:
             if not slow:  # one address that is slowed down already uses up nothing that the others share
                 self._all.append(now)
             return slow or over
+
+    def take_back(self, peer: str) -> None:
+        """One of the address's was none."""
+        with self._lock:
+            for times in (self._by_peer.get(peer), self._all):
+                if times:
+                    times.pop()
 
 
 def _full(times: deque[float], now: float) -> bool:

@@ -141,8 +141,8 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
     @operator(QUICK)
     def switch(deadline: Deadline) -> Response:
         wanted = decode(request.get_data(cache=False))
-        state, reason = _wanted_state(wanted), str(wanted.get("reason") or "").strip()
-        if not reason:
+        state, reason = _wanted_state(wanted), wanted.get("reason")
+        if not isinstance(reason, str) or not (reason := reason.strip()):
             raise Malformed("reason", "is missing; say why, so that others know")
         author, now = g.operator, desk.clock.now()
         return _state(
@@ -260,8 +260,9 @@ def _login(desk: Desk) -> Login:
 
 
 def _wanted_state(wanted: dict[str, object]) -> TradingState:
+    state = wanted.get("state")
     try:
-        return TradingState(str(wanted.get("state")).upper())
+        return TradingState(state.upper() if isinstance(state, str) else "")
     except ValueError:
         raise Malformed("state", f"is unknown; send {', '.join(TradingState)}") from None
 

@@ -7,6 +7,7 @@ FIRESTORE, LOGINS = ("firestore contract",), ("logins",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
+_WEBHOOK = "app.web.webhook"
 
 _GATE = "if stored != [OrderStatus.RECEIVED, order.sequence]:"
 _ANY_STEP = Edit(_SQLITE, " AND sequence = ?", " AND ? >= 0")
@@ -427,6 +428,39 @@ MUTANTS: tuple[Mutant, ...] = (
         "    return stored if token.is_older_than(stored) and knows(stored) else None\n",
         "    return stored if token.is_older_than(stored) else None\n",
         LOGINS,
+    ),
+    # -- strangers
+    _one(
+        "doubled-names-collected",
+        "every value of a name that stands thousands of times is kept, each time in a new list",
+        "app.alert.strict_json",
+        "        document[name] = _TWICE if name in document else value\n",
+        "        document[name] = [*document[name], value] if isinstance(document.get(name), list) else [value]\n",
+        ("costly bodies",),
+    ),
+    _one(
+        "told-before-the-answer",
+        "the operator is told of a refused body first, and its sender sees by the time that the secret was right",
+        _WEBHOOK,
+        "            response.call_on_close(partial(copy_context().run, _afterwards, work))\n",
+        "            work()\n",
+        ("refused bodies",),
+    ),
+    _one(
+        "broken-bodies-do-not-count",
+        "a body that is not JSON is no wrong secret, so any number of them is decoded",
+        _WEBHOOK,
+        "        except Malformed as malformed:\n            self._strikes.add(peer)\n",
+        "        except Malformed as malformed:\n",
+        ("refused bodies",),
+    ),
+    _one(
+        "count-not-looked-at",
+        "however often an address was wrong, its next body is decoded",
+        _WEBHOOK,
+        "        if self._strikes.over(peer) and not self._holds_secret(body):\n",
+        "        if False:\n",
+        ("refused bodies",),
     ),
     # -- the shared ledger
     _one(

@@ -93,6 +93,18 @@ def logins() -> str | None:
     return next(iter(violations()), None)
 
 
+def costly_bodies() -> str | None:
+    from proof import refusals
+
+    return refusals.dear()
+
+
+def refused_bodies() -> str | None:
+    from proof import refusals
+
+    return refusals.loose()
+
+
 def firestore_contract() -> str | None:
     """The ledger's contract on Google's emulator, in this process: what the rivals of others do is not planted."""
     import pytest
@@ -124,5 +136,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "identity": identity,
     "send window": send_window,
     "logins": logins,
+    "costly bodies": costly_bodies,
+    "refused bodies": refused_bodies,
     "firestore contract": firestore_contract,
 }

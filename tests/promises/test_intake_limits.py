@@ -32,6 +32,8 @@ def running(folder: Path, **settings: str) -> Iterator[Server]:
     with an_account() as account:
         environ = lab.settings(account, lab.new_ledger(), **settings)
         with a_server(environ, lab.new_file("output"), workers=1, config="app.server") as server:
+            # On a busy machine the start takes longer than an alert may; each request waits two seconds for it.
+            assert any(ask(server, None, "GET", "/started")[0] == 200 for _ in range(15)), server.said()
             yield server
 
 

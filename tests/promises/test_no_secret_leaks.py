@@ -109,7 +109,7 @@ class Driven:
         self.secrets = dict(PLANTED)
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
-        response = self.gate.app.test_client().open(path, method=method, **options)
+        response = self.gate.app.test_client().open(path, method=method, buffered=True, **options)
         self.said.add("answers", "\n".join(f"{name}: {value}" for name, value in response.headers.items()))
         self.said.add("answers", response.get_data())
         return response

@@ -44,40 +44,56 @@ def clock() -> Clock:
     return Clock()
 
 
+def wrong(strikes: Strikes, peer: str = STRANGER) -> bool:
+    """One more wrong secret; whether it was one too many."""
+    over = strikes.over(peer)
+    assert strikes.add(peer) is over
+    return over
+
+
 def test_an_address_may_be_wrong_so_often_in_a_minute_and_not_once_more(clock: Clock) -> None:
     strikes = Strikes(clock)
-    assert [strikes.add(STRANGER) for _ in range(STRIKES_PER_MINUTE + 2)] == [False] * STRIKES_PER_MINUTE + [True] * 2
+    assert [wrong(strikes) for _ in range(STRIKES_PER_MINUTE + 2)] == [False] * STRIKES_PER_MINUTE + [True] * 2
+
+
+def test_one_that_was_not_wrong_after_all_is_not_counted(clock: Clock) -> None:
+    strikes = Strikes(clock, per_minute=2)
+    strikes.take_back(STRANGER)  # there is none
+    for _ in range(30):
+        assert not wrong(strikes)
+        strikes.take_back(STRANGER)
+    assert [wrong(strikes) for _ in range(3)] == [False, False, True]
 
 
 def test_the_minute_slides(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=2)
-    strikes.add(STRANGER)
+    wrong(strikes)
     clock.now += 59
-    assert not strikes.add(STRANGER)
+    assert not wrong(strikes)
     clock.now += 0.999
-    assert strikes.add(STRANGER)
+    assert wrong(strikes)
     clock.now += 59  # the two last ones are within it still
-    assert strikes.add(STRANGER)
+    assert wrong(strikes)
     clock.now += 60
-    assert not strikes.add(STRANGER)
+    assert not wrong(strikes)
 
 
 def test_one_address_is_not_slowed_down_for_another(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=1)
-    strikes.add(STRANGER)
-    assert strikes.add(STRANGER)
-    assert not strikes.add(TRADINGVIEW)
+    wrong(strikes)
+    assert wrong(strikes)
+    assert not wrong(strikes, TRADINGVIEW)
 
 
 def test_a_flood_from_one_address_uses_up_nothing_of_what_all_others_share(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=2)
-    assert [strikes.add(STRANGER) for _ in range(100)] == [False] * 2 + [True] * 98
-    assert not strikes.add(TRADINGVIEW)
+    assert [wrong(strikes) for _ in range(100)] == [False] * 2 + [True] * 98
+    assert not wrong(strikes, TRADINGVIEW)
 
 
 def test_many_addresses_together_are_slowed_down_too(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=2)
-    over = [strikes.add(f"10.0.0.{number}") for number in range(25)]
+    over = [wrong(strikes, f"10.0.0.{number}") for number in range(25)]
     assert over == [False] * 20 + [True] * 5
 
 
