@@ -91,9 +91,14 @@ def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
     reason, request_id = Reason.STARTING, secrets.token_hex(8)
     said = {"http": 503, "reason": reason, "field": None, "why": MEANING[reason], "request_id": request_id}
     log.warning("alert refused" if request["PATH_INFO"] == "/webhook" else "a request was refused", extra=said)
-    body = {"status": "ERROR", **_NO_ORDER, "duplicate": False, "reason": reason, "message": MEANING[reason]}
     headers = [("Retry-After", RETRY_AFTER), ("X-Request-Id", request_id)]
-    return _answered(start_response, "503 Service Unavailable", body | {"request_id": request_id}, headers)
+    return _answered(start_response, "503 Service Unavailable", no_order(reason, request_id), headers)
+
+
+def no_order(reason: Reason, request_id: str, message: str | None = None) -> dict[str, Any]:
+    """The document of every error that comes before an order."""
+    said = {"reason": reason, "message": message or MEANING[reason], "request_id": request_id}
+    return {"status": "ERROR", **_NO_ORDER, "duplicate": False, **said}
 
 
 def _answered(

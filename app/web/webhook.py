@@ -1,7 +1,6 @@
 """POST /webhook: raw bytes in, one answer out."""
 
 import logging
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -24,8 +23,6 @@ from app.web.intake import Strikes, peer_of
 from app.web.refused import Refused
 
 log = logging.getLogger("gateway.webhook")
-
-BODY_ARRIVES = 2.0  # seconds
 
 Later = list[Callable[[], None]]  # what is done once the answer has left
 
@@ -152,19 +149,13 @@ class Webhook:
 
 
 def _body(request: Request) -> bytes:
-    """The whole body. Who sends half of one may not keep a thread: sixteen of them would be the whole instance."""
-    connection: socket.socket | None = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(BODY_ARRIVES)
+    """The whole body. It waits for nothing: a request gets its thread when all of it is here (app/worker.py)."""
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise too_large() from None
-    except (ClientDisconnected, OSError):
-        raise Malformed("body", f"did not arrive whole within {BODY_ARRIVES:.0f} s") from None
-    finally:
-        if connection is not None:
-            connection.settimeout(None)
+    except ClientDisconnected:
+        raise Malformed("body", "did not arrive whole") from None
     if len(body) > MAX_BODY_BYTES:
         raise too_large()
     return body
