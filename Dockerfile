@@ -22,6 +22,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1 \
+    HOST=0.0.0.0 \
     PORT=8080
 # pip and its like are of no use to a service, only to somebody who broke into it. data/ is where the defaults of a
 # self-hosted gateway keep things; on Cloud Run it stays empty.

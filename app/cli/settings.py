@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.adapters.private_files import make_file
 from app.config import Config
+from app.config.reader import DEFAULT_HOST
 
 LAB_SECRET = Path("data/webhook-secret")
 
@@ -26,6 +27,13 @@ def environment() -> dict[str, str]:
 
 def configured() -> Config:
     return Config.from_env(environment())
+
+
+def own_address(environ: Mapping[str, str]) -> str:
+    """Where the gateway is met from this machine; one that listens on every address is met on loopback."""
+    host = environ.get("HOST") or DEFAULT_HOST
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{environ.get('PORT') or 8080}"
 
 
 def webhook_secret(environ: Mapping[str, str]) -> str | None:

@@ -80,6 +80,8 @@ class Config:
     limits: Limits
     tradingview_ips: frozenset[str]
     ip_allowlist: AllowlistMode
+    trusted_proxies: int
+    host: str
     log_level: str
     project: str | None
     on_cloud_run: bool
@@ -120,6 +122,8 @@ class Config:
             limits=_limits(read),
             tradingview_ips=read.addresses("TRADINGVIEW_IPS", ",".join(SENDERS)),
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
+            trusted_proxies=read.hops(1 if read.text("K_SERVICE") else 0),
+            host=read.host(),
             log_level=read.log_level(),
             project=read.text("GOOGLE_CLOUD_PROJECT"),
             on_cloud_run=read.text("K_SERVICE") is not None,

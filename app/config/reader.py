@@ -17,6 +17,7 @@ from app.errors import Malformed
 from app.secret import Secret
 
 MIN_SECRET = 16
+DEFAULT_HOST = "127.0.0.1"
 
 _Value = TypeVar("_Value")
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -196,6 +197,18 @@ class Reader:
             return frozenset(str(ip_address(part.strip())) for part in text.split(",") if part.strip())
 
         return self.convert(name, convert(default), convert, "addresses separated by commas")
+
+    def hops(self, default: int) -> int:
+        """TRUSTED_PROXIES: how many proxies stand before the gateway. Each adds one entry to X-Forwarded-For."""
+        return self.convert("TRUSTED_PROXIES", default, _whole, "a whole number; 0 where senders connect directly")
+
+    def host(self) -> str:
+        """HOST: the address that the server listens on."""
+
+        def convert(text: str) -> str:
+            return text if text == "localhost" else str(ip_address(text))
+
+        return self.convert("HOST", DEFAULT_HOST, convert, "an address of this machine, such as 127.0.0.1 or ::1")
 
     def log_level(self) -> str:
         text = (self.text("LOG_LEVEL") or "INFO").upper()

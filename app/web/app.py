@@ -12,7 +12,7 @@ from app.alert import MAX_BODY_BYTES
 from app.config import Config
 from app.desk import Desk
 from app.web.health import Health
-from app.web.intake import Strikes
+from app.web.intake import Proxied, Strikes
 from app.web.operator import operator_routes
 from app.web.webhook import Webhook
 
@@ -39,6 +39,8 @@ def create_app(desk: Desk, config: Config) -> Flask:
     webhook = Webhook(desk, config, strikes)
     health = Health(desk)
     app.extensions["gateway"] = webhook
+    if config.trusted_proxies:
+        app.wsgi_app = Proxied(app.wsgi_app, config.trusted_proxies)  # type: ignore[method-assign, assignment]  # as Flask says
 
     @app.before_request
     def identify() -> None:

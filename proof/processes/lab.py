@@ -60,6 +60,7 @@ class Lab:
             "LEDGER_URL": ledger_url,
             "MARKET_HOURS": "always",
             "IP_ALLOWLIST": "off",
+            "TRUSTED_PROXIES": "1",
             "MAX_ORDERS_PER_DAY": "100000",
             "MAX_LOTS_OPEN": "100000",
             "MAX_ORDERS_PER_SECOND": "0",

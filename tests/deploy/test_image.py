@@ -56,6 +56,10 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     assert "--uid 10001" in said("RUN")[0]
 
 
+def test_the_image_listens_where_its_port_can_be_mapped() -> None:
+    assert "HOST=0.0.0.0" in said("ENV")[0].split()
+
+
 def test_both_stages_have_the_python_that_the_tests_run_on() -> None:
     bases = {said("FROM", stage)[0].split()[0] for stage in (0, 1)}
     assert bases == {"python:3.11-slim-bookworm"}
@@ -184,5 +188,7 @@ def test_a_self_hosted_gateway_listens_on_loopback_alone_and_keeps_its_ledger() 
     gateway = YAML(typ="safe").load(ROOT / "docker-compose.yaml")["services"]["gateway"]
     assert gateway["ports"] == ["127.0.0.1:8080:8080"]
     [volume] = gateway["volumes"]
+    assert gateway["environment"]["HOST"] == "0.0.0.0"  # of the container, whatever .env says for a machine
+    assert gateway["environment"]["TRUSTED_PROXIES"] == "1"  # the one with the certificate
     assert gateway["environment"]["LEDGER_URL"].startswith(f"sqlite:///{volume.split(':')[1]}/")
     assert gateway["read_only"] is True

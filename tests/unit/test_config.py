@@ -527,3 +527,32 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
     read = {name for name in environ.asked if not name.endswith("_FILE")} | {"GCS_TOKENS_FILE"}
     assert read - set(listed) == {"K_SERVICE"}  # Cloud Run sets it itself
     assert config(**{name: value for name, value in listed.items() if value}) == config()
+
+
+# Where it listens, and whose address counts.
+
+
+def test_it_listens_on_this_machine_alone_and_trusts_no_proxy_unless_it_is_told() -> None:
+    assert (config().host, config().trusted_proxies) == ("127.0.0.1", 0)
+
+
+def test_on_cloud_run_google_s_front_end_is_the_one_proxy_that_counts() -> None:
+    at_google = {"K_SERVICE": "gateway", "LEDGER_URL": "firestore://project/database"}
+    assert config(**at_google).trusted_proxies == 1
+    assert config(**at_google, TRUSTED_PROXIES="2").trusted_proxies == 2
+    assert config(**at_google, TRUSTED_PROXIES="0").trusted_proxies == 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "192.168.1.4", "localhost"])
+def test_any_address_of_the_machine_may_be_listened_on(host: str) -> None:
+    assert config(HOST=host).host == host
+
+
+@pytest.mark.parametrize("host", ["my-machine", "[::1]", "127.0.0.1:8080", "http://127.0.0.1", "256.0.0.1"])
+def test_what_is_no_address_is_named(host: str) -> None:
+    assert fault(HOST=host) == "HOST: must be an address of this machine, such as 127.0.0.1 or ::1"
+
+
+@pytest.mark.parametrize("hops", ["-1", "one", "1.0", "127.0.0.1"])
+def test_proxies_are_counted_in_whole_numbers(hops: str) -> None:
+    assert fault(TRUSTED_PROXIES=hops).startswith("TRUSTED_PROXIES: must be a whole number")

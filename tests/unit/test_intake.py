@@ -4,14 +4,16 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from app.web.intake import ADDRESSES_REMEMBERED, STRIKES_PER_MINUTE, Strikes, peer_of
+from app.web.intake import ADDRESSES_REMEMBERED, STRIKES_PER_MINUTE, UNKNOWN, Proxied, Strikes, peer_of
 
 TRADINGVIEW, STRANGER, PROXY = "52.89.214.238", "203.0.113.9", "169.254.1.1"
 
 
-def request(*forwarded: str) -> Request:
+def request(*forwarded: str, hops: int = 1, socket: str = PROXY) -> Request:
     headers = [("X-Forwarded-For", value) for value in forwarded]
-    return Request(EnvironBuilder(headers=headers, environ_base={"REMOTE_ADDR": PROXY}).get_environ())
+    environ = EnvironBuilder(headers=headers, environ_base={"REMOTE_ADDR": socket}).get_environ()
+    Proxied(lambda environ, start_response: [], hops)(environ, lambda *_: lambda _: None)
+    return Request(environ)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,32 @@ def request(*forwarded: str) -> Request:
 )
 def test_nobody_becomes_tradingview_by_writing_its_address_into_a_header(forwarded: tuple[str, ...], peer: str) -> None:
     assert peer_of(request(*forwarded)) == peer
+
+
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "peer"),
+    [
+        (2, f"{STRANGER}, {TRADINGVIEW}, 10.0.0.1", TRADINGVIEW),
+        (2, f"{TRADINGVIEW}, {STRANGER}, 10.0.0.1", STRANGER),
+        (2, TRADINGVIEW, PROXY),  # it came past one of the two
+        (3, f"{TRADINGVIEW}, 10.0.0.1", PROXY),
+        (2, f'{TRADINGVIEW}, "{STRANGER}, 10.0.0.1', UNKNOWN),  # an open quote hides no comma
+        (2, f"{TRADINGVIEW}, , 10.0.0.1", PROXY),
+        (1, f"{TRADINGVIEW}, ::ffff:{STRANGER}", STRANGER),
+        (1, "2001:DB8::0:1", "2001:db8::1"),
+        (1, "not-an-address", UNKNOWN),
+    ],
+)
+def test_of_several_proxies_the_outermost_says_who_it_was(hops: int, forwarded: str, peer: str) -> None:
+    assert peer_of(request(forwarded, hops=hops)) == peer
+
+
+@pytest.mark.parametrize(("socket", "peer"), [(STRANGER, STRANGER), (f"::ffff:{STRANGER}", STRANGER), ("::1", "::1")])
+def test_without_a_proxy_the_connection_s_own_address_counts_and_the_header_for_nothing(socket: str, peer: str) -> None:
+    bare = Request(
+        EnvironBuilder(headers={"X-Forwarded-For": TRADINGVIEW}, environ_base={"REMOTE_ADDR": socket}).get_environ()
+    )
+    assert peer_of(bare) == peer
 
 
 class Clock:
