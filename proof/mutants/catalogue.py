@@ -3,7 +3,7 @@
 from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
-FIRESTORE, LOGINS = ("firestore contract",), ("logins",)
+FIRESTORE, LOGINS, SENDERS = ("firestore contract",), ("logins",), ("slow senders",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
@@ -13,6 +13,11 @@ _GATE = "if stored != [OrderStatus.RECEIVED, order.sequence]:"
 _ANY_STEP = Edit(_SQLITE, " AND sequence = ?", " AND ? >= 0")
 _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen_before"
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
+_READS_ON = Edit(
+    "app.worker",
+    "        part = bytes(self.request.bytes[:size])\n",
+    "        part = bytes(self.request.bytes[:size]) or self.sock.recv(size)\n",
+)
 _SENT = "        return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
 
 
@@ -428,6 +433,26 @@ MUTANTS: tuple[Mutant, ...] = (
         "    return stored if token.is_older_than(stored) and knows(stored) else None\n",
         "    return stored if token.is_older_than(stored) else None\n",
         LOGINS,
+    ),
+    # -- who sends slowly
+    Mutant(
+        "head-read-in-a-thread",
+        "a request takes a thread as soon as its first byte is here, and the thread reads the rest",
+        (
+            Edit("app.worker", "return request.whole or request.broken or not said", "return True"),
+            Edit("app.worker", "        if conn.sock.request.whole:\n", "        if conn.sock.began is not None:\n"),
+            _READS_ON,
+        ),
+        SENDERS,
+    ),
+    Mutant(
+        "body-read-in-a-thread",
+        "a request takes a thread as soon as its head is here, and the thread reads the body",
+        (
+            Edit("app.arriving", "self.whole = self.whole or self._length > self._most_body", "self.whole = True"),
+            _READS_ON,
+        ),
+        SENDERS,
     ),
     # -- strangers
     _one(

@@ -93,6 +93,19 @@ def logins() -> str | None:
     return next(iter(violations()), None)
 
 
+def slow_senders() -> str | None:
+    """The server's worker, in a fork of this process, with an app that answers at once."""
+    from proof.mutants import serving
+    from proof.processes.slow_senders import slow_senders
+
+    with serving.forked() as port, slow_senders(port) as tally:
+        time.sleep(0.5)
+        answered = serving.answers(port, serving.ANSWER_BY)
+    if tally.wrong("slow senders") is not None:
+        raise RuntimeError("too few senders held a connection, so nothing was tried")
+    return None if answered else f"beside {tally.most} slow senders a request waits longer than {serving.ANSWER_BY} s"
+
+
 def costly_bodies() -> str | None:
     from proof import refusals
 
@@ -136,6 +149,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "identity": identity,
     "send window": send_window,
     "logins": logins,
+    "slow senders": slow_senders,
     "costly bodies": costly_bodies,
     "refused bodies": refused_bodies,
     "firestore contract": firestore_contract,
