@@ -20,6 +20,7 @@ from typing import Any
 
 import requests
 
+from app.cli.surroundings import settle
 from app.cli.table import table
 from app.simulator import Simulator
 
@@ -43,6 +44,7 @@ class Step:
 
 
 def main() -> int:
+    settle()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder, Simulator(accept_any_token=True) as account:
         with _gateway(account, Path(folder)) as url:
