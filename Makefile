@@ -29,6 +29,7 @@ test: setup-dev
 	@start=$$(date +%s) && $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && \
 	{ $(PY) -m pytest -n 2 || { echo "once more, alone: many tests are about time, and a busy machine decides none of them"; \
 	  $(PY) -m pytest --last-failed --last-failed-no-failures none; }; } && \
+	.ci/pythons 3.12 3.13 && \
 	echo "make test passed in $$(( $$(date +%s) - start )) s"
 
 bench: setup-dev

@@ -106,5 +106,5 @@ def documented() -> list[list[str]]:
     blocks = re.findall(r"```console\n(.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     text = re.sub(r"\$\{?\w+\}?", "my-project", "\n".join(blocks))
     found = [command for line in text.splitlines() for command in re.findall(r"gcloud [^|>)#;]+", line)]
-    assert len(found) == 5
+    assert len(found) == 6
     return [shlex.split(command)[1:] for command in found]
