@@ -46,7 +46,6 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (number) WHERE delivered = 0;
 CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY) WITHOUT ROWID;
-PRAGMA user_version=1;
 """
 _OPEN = "('RECEIVED', 'SUBMITTED', 'ACCEPTED', 'PARTIALLY_FILLED')"
 _LATEST = 500
@@ -111,7 +110,7 @@ class SqliteLedger:
                     raise NotNow(Reason.LEDGER_DOWN, _newer(version))
                 db.execute("PRAGMA journal_mode=WAL")
                 if version < _SCHEMA_VERSION:
-                    db.executescript(_SCHEMA)
+                    db.executescript(f"{_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}")
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
