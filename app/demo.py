@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+from app.cli.surroundings import settle
 from app.cli.table import table
 from app.processes import bare_environment
 from app.simulator import FixtureContract, FixtureExchange, Simulator
@@ -43,6 +44,7 @@ class Step:
 
 
 def main() -> int:
+    settle()
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder,

@@ -71,7 +71,7 @@ def _claim(received: Order, identity: Identity, desk: Desk, deadline: Deadline) 
     try:
         return desk.ledger.claim(received, _window(identity, desk), deadline)
     except NotNow as problem:
-        text = f"Not written down, {what(received)}: {problem.message} If its resends fail as well, the alert is lost."
+        text = f"Not written down, {what(received)}: {problem.message}. If its resends fail as well, the alert is lost."
         notice = Notice(f"unclaimed:{identity.digest}", "unclaimed", Severity.CRITICAL, text)
         desk.notifier.send(notice, deadline)
         raise

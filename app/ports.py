@@ -118,6 +118,12 @@ class Ledger(Protocol):
     def once(self, name: str, deadline: Deadline) -> bool:
         """True the first time anyone asks with this name; names are remembered for at least a week."""
 
+    def try_out(self, deadline: Deadline, whole: bool = False) -> None:
+        """Writes as much as an alert does and keeps none of it; `whole`: also looks for damage in all that is stored.
+
+        Raises NotNow where an alert would not be written down either, with the reason where the store gives one.
+        """
+
     def outbox(self, deadline: Deadline) -> list[Notice]:
         """Notices not delivered yet, oldest first, at most 100."""
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.errors import MEANING, Reason
+from app.errors import MEANING, AlertError, Reason
 
 log = logging.getLogger("gateway.starting")
 
@@ -75,8 +75,10 @@ class Starting:
             self._app = self._make()
             if self._closing:
                 self.stop_claiming()
-        except BaseException:
-            log.critical("the gateway cannot be set up, so it ends", exc_info=True)
+        except BaseException as problem:
+            # One of ours says what to mend and has no secret in it; of any other the trace is shown, without its words.
+            why = problem.message if isinstance(problem, AlertError) else None
+            log.critical("the gateway cannot be set up, so it ends", exc_info=why is None, extra={"why": why})
             self._decided.set()
             time.sleep(LAST_WORDS)
             self._give_up()

@@ -88,6 +88,7 @@ class GoogleIdTokens:
             raise CannotVerify
         try:
             with requests.Session() as session:
+                session.trust_env = False
                 time_out = (within.left(), within.left())
                 with session.get(self._certs_url, timeout=time_out, stream=True, allow_redirects=False) as reply:
                     by_key = json.loads(_read(reply.raw, within))

@@ -32,9 +32,10 @@ def make_file(path: Path) -> None:
 def close_to_others(path: Path) -> None:
     """Takes away what others may do with a file; nothing where there is none."""
     try:
-        if path.stat().st_mode & _OTHERS:
-            path.chmod(0o600)
-            log.warning("others could read %s; its mode is 600 now", path)
+        mode = path.stat().st_mode & 0o777
+        if mode & _OTHERS:
+            path.chmod(mode & ~_OTHERS)  # one that is read-only stays so: that is for its owner to say
+            log.warning("other users could open %s; its mode is %o now", path, mode & ~_OTHERS)
     except FileNotFoundError:
         return
     except OSError as problem:

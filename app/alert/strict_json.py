@@ -135,7 +135,7 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Malformed:
         hint = 'it has curly quotes; retype them as straight ones (")'
     elif here == "'":
         hint = 'JSON wants double quotes (") around names and texts'
-    elif here in ("}", "]"):
+    elif here in ("}", "]") or error.msg.startswith("Illegal trailing comma"):  # the latter from Python 3.13 on
         hint = "a value is missing here, or a comma is left over"
     elif before == "0" and here.isdigit():
         hint = "a number must not begin with a zero"

@@ -44,9 +44,17 @@ def test_a_ledger_that_others_could_read_is_closed_to_them_at_the_start(
     second = SqliteLedger(path)
 
     assert modes(tmp_path) == dict.fromkeys(("ledger.db", "ledger.db-wal", "ledger.db-shm"), 0o600)
-    assert "others could read" in caplog.text
+    assert "other users could open" in caplog.text
     first.close()
     second.close()
+
+
+def test_a_file_that_is_read_only_stays_so_when_it_is_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(0o444)
+
+    make_file(tmp_path / "file")
+
+    assert modes(tmp_path) == {"file": 0o400}
 
 
 def test_a_file_that_is_there_keeps_its_content(tmp_path: Path) -> None:
