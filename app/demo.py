@@ -5,7 +5,6 @@ alerts that TradingView would, and holds every answer and the resulting order bo
 """
 
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import requests
 
 from app.cli.surroundings import settle
 from app.cli.table import table
-from app.processes import bare_environment
+from app.processes import bare_environment, free_port
 from app.simulator import FixtureContract, FixtureExchange, Simulator
 
 SECRET = "demo-secret-of-no-value"
@@ -138,7 +137,7 @@ def _check_book(book: list[dict[str, str]]) -> list[str]:
 @contextmanager
 def _gateway(account: Simulator, folder: Path) -> Iterator[str]:
     """The gateway as its own process, with nothing in its environment but what is said here."""
-    port = _free_port()
+    port = free_port()
     settings = {
         **bare_environment(),
         "PORT": str(port),
@@ -176,13 +175,6 @@ def _ready(url: str, gateway: "subprocess.Popen[bytes]") -> str:
             pass  # it is still starting
         time.sleep(0.05)
     raise TimeoutError("the gateway did not become ready; its log stands above")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import functools
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,16 +21,10 @@ from uuid import uuid4
 import pytest
 import requests
 
-from app.processes import true_time
+from app.processes import free_port, true_time
 
 BACKENDS: dict[str, str] = {}  # what stood in for each service in this run; printed at its end (conftest.py)
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
+import requests
 
 _T = TypeVar("_T")
 
@@ -18,6 +19,18 @@ def wait_until(what: str, holds: Callable[[], _T], within: float = 20.0) -> _T:
             pytest.fail(f"not within {within:g} s: {what}")
         time.sleep(0.001)
     return value
+
+
+def wait_until_ready(port: int, within: float = 40.0) -> None:
+    """Until a gateway on loopback takes alerts: before, it answers them 503."""
+
+    def ready() -> bool:
+        try:
+            return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=3).status_code == 200
+        except requests.RequestException:
+            return False
+
+    wait_until("the gateway is ready", ready, within)
 
 
 def finish(*threads: threading.Thread, within: float = 30.0) -> None:

@@ -20,10 +20,10 @@ from app.cli.doctor import egress
 from app.config import Config
 from app.doctor import examine, settings
 from app.errors import NotNow, Reason
+from app.processes import free_port
 from app.risk import TradingState
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from app.token import Token
-from tests.emulators import free_port
 from tests.gateway import SECRET, Gateway, gateway
 from tests.sinks import phone
 from tests.stopwatch import Stopwatch

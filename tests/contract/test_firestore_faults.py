@@ -23,6 +23,7 @@ from app.errors import NotNow, Reason
 from app.notice import Notice, Severity
 from app.order import NotSent, OrderStatus
 from app.ports import Overtaken, Window
+from app.processes import free_port
 from app.risk import TradingState
 from tests.builders import NOW
 from tests.contract.faulty_firestore import (
@@ -37,7 +38,7 @@ from tests.contract.faulty_firestore import (
     slow,
 )
 from tests.contract.ledgers import check, instance, order_named, patient, soon
-from tests.emulators import firestore_emulator, firestore_project, free_port  # noqa: F401
+from tests.emulators import firestore_emulator, firestore_project  # noqa: F401
 from tests.stopwatch import Stopwatch
 
 S = OrderStatus

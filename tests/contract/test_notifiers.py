@@ -24,11 +24,12 @@ from app.adapters.sqlite import SqliteLedger
 from app.deadline import Deadline
 from app.notice import Notice, Severity
 from app.outbox import TOGETHER, drain
+from app.processes import free_port
 from app.secret import Secret
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.contract.faulty_firestore import Fault as GrpcFault
 from tests.contract.faulty_firestore import FaultyFirestore, Relay, refused, reply_lost, silent
-from tests.emulators import free_port, pubsub_emulator
+from tests.emulators import pubsub_emulator
 from tests.gateway import Gateway, gateway
 from tests.sinks import Phone, Subscription, phone, subscription
 from tests.stopwatch import Stopwatch

@@ -12,7 +12,7 @@ from app.adapters.symbols import sources
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.sources import Source, fetch
 from app.deadline import Deadline
-from tests.emulators import free_port
+from app.processes import free_port
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish
 

@@ -17,7 +17,8 @@ from app.adapters.tokens import FileTokens, GcsTokens
 from app.deadline import Deadline
 from app.errors import NotNow
 from app.ports import TokenUnreadable
-from tests.emulators import free_port, gcs_bucket, gcs_emulator  # noqa: F401
+from app.processes import free_port
+from tests.emulators import gcs_bucket, gcs_emulator  # noqa: F401
 from tests.stopwatch import Stopwatch
 from tests.tokens import ist, token
 from tests.waiting import finish

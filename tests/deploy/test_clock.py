@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from app.processes import free_port
 from deploy import clock
 from tests.deploy.cloud import DEPLOY
-from tests.emulators import free_port
 from tests.gateway import OPERATOR
 
 SCHEDULE = (DEPLOY / "schedule.txt").read_text(encoding="utf-8")

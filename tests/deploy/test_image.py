@@ -16,9 +16,8 @@ import pytest
 import requests
 from ruamel.yaml import YAML
 
-from app.processes import bare_environment
+from app.processes import bare_environment, free_port
 from tests.deploy.cloud import ROOT, tool
-from tests.emulators import free_port
 from tests.waiting import wait_until
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

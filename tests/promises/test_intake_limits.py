@@ -18,7 +18,7 @@ from proof.processes.lab import Lab, an_account
 from proof.processes.sender import an_alert
 from proof.processes.server import Server, a_server
 from tests.gateway import gateway
-from tests.waiting import finish, wait_until
+from tests.waiting import finish, wait_until, wait_until_ready
 
 TRADINGVIEW, STRANGER = "52.89.214.238", "203.0.113.9"
 CAP = 65536
@@ -32,8 +32,7 @@ def running(folder: Path, **settings: str) -> Iterator[Server]:
     with an_account() as account:
         environ = lab.settings(account, lab.new_ledger(), **settings)
         with a_server(environ, lab.new_file("output"), workers=1, config="app.server") as server:
-            # On a busy machine the start takes longer than an alert may; each request waits two seconds for it.
-            assert any(ask(server, None, "GET", "/started")[0] == 200 for _ in range(15)), server.said()
+            wait_until_ready(server.port)
             yield server
 
 

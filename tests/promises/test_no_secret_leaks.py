@@ -29,13 +29,13 @@ import requests
 from app import log
 from app.adapters.tokens import FileTokens
 from app.errors import NotNow, Reason
-from app.processes import bare_environment
+from app.processes import bare_environment, free_port
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from app.token import Token
-from tests.emulators import free_port, pubsub_emulator
+from tests.emulators import pubsub_emulator
 from tests.gateway import Gateway, alert, gateway
 from tests.sinks import phone, subscription
-from tests.waiting import wait_until
+from tests.waiting import wait_until_ready
 
 REPOSITORY = Path(__file__).parents[2]
 APP_ID = "LIVE-200"
@@ -446,13 +446,6 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
     assert spoken.leaks(shown_states) == []
 
 
-def answers(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=3).status_code == 200
-    except requests.RequestException:
-        return False
-
-
 def test_the_server_itself_prints_none_of_what_it_is_sent(tmp_path: Path) -> None:
     """gunicorn as in production, with requests that are no HTTP."""
     port, secret = free_port(), PLANTED["webhook secret"]
@@ -475,7 +468,7 @@ def test_the_server_itself_prints_none_of_what_it_is_sent(tmp_path: Path) -> Non
     )
     said = Said()
     try:
-        wait_until("the server is ready", lambda: answers(port), within=30)
+        wait_until_ready(port)
         for body in (alert(token=secret), alert(token=secret, action="HOLD"), f'{{"token": "{secret}", '.encode()):
             said.add(
                 "answers", requests.post(f"http://127.0.0.1:{port}/webhook?t={secret}", data=body, timeout=15).content

@@ -17,7 +17,7 @@ from proof.processes.lab import Lab, an_account, an_office
 from proof.processes.sender import an_alert, post
 from proof.processes.server import a_server
 from tests.stopwatch import Stopwatch
-from tests.waiting import finish, wait_until
+from tests.waiting import finish, wait_until, wait_until_ready
 
 REPLY_TAKES = 1.0  # seconds that the broker leaves an order without a reply
 
@@ -74,6 +74,7 @@ def machine(folder, fault, workers=1):
         settings = lab.settings(account, lab.new_ledger())
         output = lab.new_file("output")
         with an_office(settings) as office, a_server(settings, output, workers, "app.server") as server:
+            wait_until_ready(server.port)
             account.fault("place", fault)
             running = Machine(server, account, office)
             wait_until("the broker has the order", running.has_one_under_way)

@@ -12,7 +12,7 @@ import pytest
 
 from app.simulator import Fault, FaultKind, Simulator
 from tests.gateway import Gateway
-from tests.instances import at_once, house, instances, simulated_account
+from tests.instances import at_once, house, instances, simulated_account, sold
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def places(*said: Any) -> list[str]:
 
 
 def test_everything_of_ours_is_closed_with_its_legs_and_by_name(gate: Gateway, account: Simulator) -> None:
-    call, put = gate.send(lots=2).json, gate.send(optionType="PE").json
+    call, put = sold(gate, lots=2), sold(gate, optionType="PE")
     report = square_off(gate)
     assert sorted(report["closed"]) == sorted(places(call, put))
     assert (report["left"], report["legs_cancelled"]) == ({}, 4)
@@ -78,7 +78,7 @@ def test_everything_of_ours_is_closed_with_its_legs_and_by_name(gate: Gateway, a
 def test_no_exit_ever_asks_the_broker_for_more_than_one_named_position(gate: Gateway, account: Simulator) -> None:
     """The SDK turns an empty request into "exit everything"; so what leaves is looked at on the wire."""
     for kind in ("CE", "PE"):
-        gate.send(optionType=kind)
+        sold(gate, optionType=kind)
     for fault in (Fault(FaultKind.REFUSE), Fault(FaultKind.DROP), Fault(FaultKind.HTML, status=502)):
         account.fault("exit", fault)
         square_off(gate)
@@ -98,7 +98,7 @@ def test_an_exit_without_a_position_never_leaves(gate: Gateway, account: Simulat
 
 
 def test_a_second_run_closes_nothing_and_says_nothing(gate: Gateway, account: Simulator) -> None:
-    gate.send()
+    sold(gate)
     square_off(gate)
     told = len(gate.desk.ledger.outbox(gate.deadline()))
     assert square_off(gate) == {"closed": [], "left": {}, "entries_cancelled": 0, "legs_cancelled": 0}
@@ -107,7 +107,7 @@ def test_a_second_run_closes_nothing_and_says_nothing(gate: Gateway, account: Si
 
 
 def test_what_somebody_opened_himself_is_left_alone(gate: Gateway, account: Simulator) -> None:
-    ours = gate.send().json
+    ours = sold(gate)
     other = gate.desk.symbols.lookup_symbol(ours["symbol"].replace("CE", "PE"))
     assert other is not None
     by_hand(account, other.symbol, -1, 65)
@@ -118,7 +118,7 @@ def test_what_somebody_opened_himself_is_left_alone(gate: Gateway, account: Simu
 
 
 def test_a_position_mixed_with_somebodys_own_is_left_and_told_once(gate: Gateway, account: Simulator) -> None:
-    ours = gate.send().json
+    ours = sold(gate)
     by_hand(account, ours["symbol"], -1, 130)
     for _ in range(2):
         [(place, why)] = square_off(gate)["left"].items()
@@ -148,7 +148,7 @@ def _told(gate: Gateway) -> list[str]:
 def test_an_exit_in_doubt_is_settled_by_the_positions_and_not_repeated(
     gate: Gateway, account: Simulator, fault: Fault, closed: bool
 ) -> None:
-    ours = gate.send().json
+    ours = sold(gate)
     account.fault("exit", fault)
     report = square_off(gate)
     assert report["closed"] == (places(ours) if closed else [])
@@ -159,7 +159,7 @@ def test_an_exit_in_doubt_is_settled_by_the_positions_and_not_repeated(
 
 
 def test_an_exit_that_rests_in_the_book_is_not_sent_again(gate: Gateway, account: Simulator) -> None:
-    ours = gate.send().json
+    ours = sold(gate)
     account.exchange.set_liquidity(0)
     for _ in range(3):
         assert list(square_off(gate)["left"]) == places(ours)
@@ -172,7 +172,7 @@ def test_an_exit_that_rests_in_the_book_is_not_sent_again(gate: Gateway, account
 
 def test_no_leg_stands_beside_the_rest_of_an_exit_that_fills_in_part(gate: Gateway, account: Simulator) -> None:
     """The rest has no tag and waits in the book; a leg that was filled beside it would turn the account long."""
-    gate.send(lots=3)
+    sold(gate, lots=3)
     account.exchange.set_liquidity(65)
     square_off(gate)
     assert list(open_units(account).values()) == [-130]
@@ -184,7 +184,7 @@ def test_no_leg_stands_beside_the_rest_of_an_exit_that_fills_in_part(gate: Gatew
 
 
 def test_an_entry_waits_where_its_contract_is_being_squared_off(gate: Gateway, account: Simulator) -> None:
-    gate.send()
+    sold(gate)
     time.sleep(0.1)
     assert square_off(gate)["closed"]
     response = gate.send()
@@ -193,7 +193,7 @@ def test_an_entry_waits_where_its_contract_is_being_squared_off(gate: Gateway, a
 
 
 def test_an_exit_that_fyers_refused_is_tried_again_by_the_next_run(gate: Gateway, account: Simulator) -> None:
-    ours = gate.send().json
+    ours = sold(gate)
     account.fault("exit", Fault(FaultKind.REFUSE, message="Invalid input"))
     assert "Invalid input" in square_off(gate)["left"][places(ours)[0]]
     assert square_off(gate)["closed"] == places(ours)
@@ -201,7 +201,7 @@ def test_an_exit_that_fyers_refused_is_tried_again_by_the_next_run(gate: Gateway
 
 def test_an_entry_that_rests_cannot_open_again_what_was_closed(gate: Gateway, account: Simulator) -> None:
     account.exchange.set_liquidity(65)
-    gate.send(lots=3)
+    sold(gate, lots=3)
     report = square_off(gate)
     assert report["entries_cancelled"] == 1
     account.exchange.set_liquidity(None)
@@ -211,7 +211,7 @@ def test_an_entry_that_rests_cannot_open_again_what_was_closed(gate: Gateway, ac
 
 
 def test_a_cover_that_is_on_its_way_is_not_joined_by_an_exit(gate: Gateway, account: Simulator) -> None:
-    ours = gate.send().json
+    ours = sold(gate)
     time.sleep(0.8)  # the book shows the entry by now
     account.fault("place", Fault(FaultKind.DROP))
     account.fault("orders", Fault(FaultKind.LATE_BOOK, seconds=0.8, times=None))
@@ -224,7 +224,7 @@ def test_a_cover_that_is_on_its_way_is_not_joined_by_an_exit(gate: Gateway, acco
 
 
 def test_a_halt_does_not_keep_positions_open(gate: Gateway, account: Simulator) -> None:
-    gate.send()
+    sold(gate)
     gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": "flatten"})
     square_off(gate)
     assert open_units(account) == {}
@@ -232,7 +232,7 @@ def test_a_halt_does_not_keep_positions_open(gate: Gateway, account: Simulator) 
 
 @pytest.mark.parametrize("endpoint", ["orders", "positions"])
 def test_without_book_or_positions_nothing_is_closed(gate: Gateway, account: Simulator, endpoint: str) -> None:
-    gate.send()
+    sold(gate)
     account.fault(endpoint, Fault(FaultKind.HTML, status=502, times=None))
     response = gate.operate("POST", "/tasks/square-off")
     assert (response.status_code, response.json["reason"]) == (503, "BROKER_DOWN")
@@ -241,7 +241,7 @@ def test_without_book_or_positions_nothing_is_closed(gate: Gateway, account: Sim
 
 def test_two_instances_at_once_send_one_exit(tmp_path: Path, account: Simulator) -> None:
     with instances(tmp_path, account) as gates:
-        gates[0].send()
+        sold(gates[0])
         account.fault("exit", Fault(FaultKind.LATENCY, seconds=0.3, times=None))
         reports = at_once([lambda gate=gate: square_off(gate) for gate in gates * 3])
         assert sum(len(report["closed"]) for report in reports) == 1
@@ -252,7 +252,7 @@ def test_two_instances_at_once_send_one_exit(tmp_path: Path, account: Simulator)
 def test_covers_and_exits_at_once_never_buy_more_than_was_short(tmp_path: Path, account: Simulator) -> None:
     with instances(tmp_path, account, WEBHOOK_MAX_QTY="5") as gates:
         for _ in range(6):
-            gates[0].send(lots=2)
+            sold(gates[0], lots=2)
             jobs: list[Any] = [lambda gate=gate: square_off(gate) for gate in gates]
             jobs += [lambda gate=gate: gate.send(action="BUY", lots=2) for gate in gates * 2]
             at_once(jobs)
@@ -267,7 +267,7 @@ def _forget(gate: Gateway) -> None:
 
 
 def test_only_the_scheduler_and_the_operator_may_ask(gate: Gateway, account: Simulator) -> None:
-    gate.send()
+    sold(gate)
     assert gate.operate("POST", "/tasks/square-off", token=None).status_code == 401
     assert gate.operate("GET", "/tasks/square-off").status_code == 405
     assert exits(account) == []

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from app.processes import free_port
 from proof.processes.lab import ROOT, Lab, LedgerKind, a_lab, an_account
 from proof.processes.sender import an_alert, post
 from proof.processes.server import Server, a_server, health
 from tests.contract.nasty_server import NastyServer
-from tests.emulators import free_port
 from tests.stopwatch import Stopwatch
 
 
@@ -35,10 +35,9 @@ def started(lab: Lab, ledger: str) -> Iterator[Server]:
 
 def test_an_alert_that_comes_at_once_is_an_order_as_soon_as_all_is_set_up(lab: Lab) -> None:
     with started(lab, lab.new_ledger()) as server:
-        answers = (
-            post(server.port, an_alert("early").body, 10) for _ in range(5)
-        )  # a sender comes again where told to
-        status, answer = next(one for one in answers if one[1].get("reason") != "STARTING")
+        # A start on a busy machine may take longer than an alert waits; its sender comes again then.
+        answers = (post(server.port, an_alert("early").body, 10) for _ in range(5))
+        status, answer = next(one for one in answers if one[0] != 503)
         assert (status, answer["status"]) == (200, "ACCEPTED")
 
 
