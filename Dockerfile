@@ -22,6 +22,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1 \
+    HOST=0.0.0.0 \
     PORT=8080
 # pip and its like are of no use to a service, only to somebody who broke into it. data/ is where the defaults of a
 # self-hosted gateway keep things; on Cloud Run it stays empty.
@@ -35,6 +36,6 @@ USER 10001
 EXPOSE 8080
 # For Docker and Compose; Cloud Run has probes of its own (deploy/lib) and does not read this.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as http; http.urlopen('http://127.0.0.1:' + (os.environ.get('PORT') or '8080') + '/healthz', timeout=3)"]
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 8080), timeout=3); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
 # serve replaces itself by gunicorn, which then gets the platform's SIGTERM.
 CMD ["python", "-m", "app", "serve"]

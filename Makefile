@@ -27,6 +27,7 @@ run: setup
 
 test: setup-dev
 	@start=$$(date +%s) && $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && $(PY) -m pytest -n 2 && \
+	.ci/pythons 3.12 3.13 && \
 	echo "make test passed in $$(( $$(date +%s) - start )) s"
 
 bench: setup-dev

@@ -20,14 +20,17 @@ from app.config import Config
 from app.deadline import CONNECT, Deadline
 from app.desk import Desk
 from app.errors import NotNow
+from app.hours import notice_of_differences, stopped_by
+from app.market_status import MarketStatus
 from app.notice import Notice, Severity
 from app.outbox import post
-from app.ports import Clock, Ledger, Notifier, SymbolMaster, TokenSource, TokenStore
+from app.ports import Clock, Ledger, Notifier, SymbolMaster, Token, TokenSource
 
 if TYPE_CHECKING:
     from app.adapters.fyers import Transport
     from app.adapters.notify.pubsub import PubSubNotifier
     from app.adapters.symbols import Symbols
+    from app.adapters.tokens import FileTokens, GcsTokens
     from app.login import Login
 
 log = logging.getLogger("gateway.bootstrap")
@@ -53,7 +56,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
 
     calendar = config.calendar
     ledger = open_ledger(config, resources, beside)
-    notifier, relay = _open_notifiers(config, ledger, clock.monotonic, resources)
+    notifier, relay = open_notifiers(config, ledger, clock.monotonic, resources)
     # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.
     transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.limits.within_fyers_rate else Transport()
     resources.callback(transport.close)
@@ -69,14 +72,17 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
     symbols = _symbols(config, calendar, clock)
+    _mind_square_off(config, symbols, clock)
+    broker = FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers)
     return Desk(
         account=config.account,
-        broker=FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers),
+        broker=broker,
         ledger=ledger,
         symbols=symbols,
         notifier=notifier,
         clock=clock,
         calendar=calendar,
+        market_status=MarketStatus(broker, clock),
         tickets=config.tickets,
         limits=config.limits,
         ages=config.ages,
@@ -91,7 +97,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     )
 
 
-def _open_notifiers(
+def open_notifiers(
     config: Config, ledger: Ledger, monotonic: Callable[[], float], resources: ExitStack
 ) -> tuple[Fanout, Fanout | None]:
     """To every sink that is configured; and to the addresses alone, for what comes back from the topic.
@@ -165,25 +171,26 @@ def open_login(
 ) -> tuple[TokenSource, "Login"]:
     """Today's token, and how somebody logs in for it."""
     from app.adapters.fyers import FyersLogin
-    from app.login import CurrentToken, Login, LoginLinks
+    from app.login import AccountHolder, CurrentToken, Login, LoginLinks
 
     fyers = config.fyers
-    if fyers.secret_id is None or fyers.redirect_uri is None or fyers.api_url is None:
+    if fyers.secret_id is None or fyers.redirect_uri is None or fyers.api_url is None or fyers.client_id is None:
         raise ValueError("a live configuration has all of these")
     broker = FyersLogin(fyers.app_id, fyers.secret_id.reveal(), fyers.redirect_uri, transport, fyers.api_url)
-    store = open_token_store(config, resources)
-    links = LoginLinks(fyers.secret_id, fyers.app_id, broker.auth_url, ledger, clock)
-    current = CurrentToken(store, ledger, notifier, clock, links, fyers.app_id)
-    return current, Login(broker, store, current, links, clock, fyers.app_id, fyers.pin)
+    holder = AccountHolder(broker, fyers.client_id, fyers.secret_id)
+    store = open_token_store(config, resources, holder.knows)
+    links = LoginLinks(store, broker.auth_url, ledger, clock)
+    current = CurrentToken(store, ledger, notifier, clock, links, holder, fyers.app_id)
+    return current, Login(broker, store, current, links, clock, holder, fyers.app_id, fyers.pin)
 
 
-def open_token_store(config: Config, resources: ExitStack) -> TokenStore:
-    """Where the day's token is kept."""
+def open_token_store(config: Config, resources: ExitStack, knows: Callable[[Token], bool]) -> "FileTokens | GcsTokens":
+    """Where the day's token and the key of the login links are kept; `knows` tells the owner's tokens from others."""
     from app.adapters.tokens import FileTokens, GcsTokens
 
     if config.tokens_bucket is None:
-        return FileTokens(Path(config.tokens_file))
-    store = GcsTokens(config.tokens_bucket, config.tokens_file)
+        return FileTokens(Path(config.tokens_file), knows)
+    store = GcsTokens(config.tokens_bucket, config.tokens_file, knows)
     resources.callback(store.close)
     return store
 
@@ -219,6 +226,19 @@ def _symbols(config: Config, calendar: Calendar, clock: Clock) -> "Symbols":
     return symbols
 
 
+def _mind_square_off(config: Config, symbols: SymbolMaster, clock: Clock) -> None:
+    """Warns of a time at which something has stopped trading already. What is open in it, doctor and preflight say."""
+    if config.square_off_at is None:
+        return
+    try:
+        late = stopped_by(config.square_off_at, symbols, config.calendar, ist_day(clock.now()))
+    except NotNow:
+        return
+    if late:
+        words = {"square_off_at": f"{config.square_off_at:%H:%M}", "why": "; ".join(late)}
+        log.warning("SQUARE_OFF_AT is too late to close what expires today", extra=words)
+
+
 def _refresh_symbols(
     config: Config,
     symbols: "Symbols",
@@ -237,6 +257,8 @@ def _refresh_symbols(
     )
     if report["accepted"]:
         symbols.reload()
+        if (notice := notice_of_differences(symbols, calendar, ist_day(now))) is not None:
+            post(notice, ledger, notifier, deadline)
     else:
         text = f"The new symbol master was refused: {report['reason']}. Kept: {report['kept'] or 'none'}."
         post(Notice(f"symbols:{ist_day(now)}", "symbols", Severity.CRITICAL, text), ledger, notifier, deadline)

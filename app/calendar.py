@@ -1,52 +1,131 @@
-"""Indian trading time: IST days, the session, and which expiries still count."""
+"""Indian trading time: IST days, the session, the hours of a contract, and which expiries still count."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Protocol
+
+from app.facts.dated import in_force
+from app.facts.hours import DERIVATIVES
 
 # India has kept UTC+5:30 without daylight saving since 1945, so a fixed offset is enough.
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
 _SATURDAY = 5
+_HOLIDAYS_IN_A_ROW = 2  # weekdays, as 14 and 15 April 2027 are expected to be
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Opening and closing time, both IST. NSE's F&O session ends at 15:40 since 3 August 2026."""
+    """From `opens` to before `closes`, both IST."""
 
-    opens: time = time(9, 15)
-    closes: time = time(15, 40)
+    opens: time
+    closes: time
+
+    def __str__(self) -> str:
+        return f"{self.opens:%H:%M}-{self.closes:%H:%M}"
+
+    def holds(self, at: time) -> bool:
+        return self.opens <= at < self.closes
+
+    def narrower(self, other: "Session") -> "Session":
+        return Session(max(self.opens, other.opens), min(self.closes, other.closes))
+
+    def wider(self, other: "Session") -> "Session":
+        return Session(min(self.opens, other.opens), max(self.closes, other.closes))
+
+
+class Listed(Protocol):
+    """What a contract's hours depend on; `session` is the symbol master's word, None where it says nothing."""
+
+    @property
+    def expiry(self) -> date: ...
+
+    @property
+    def on_index(self) -> bool: ...
+
+    @property
+    def session(self) -> Session | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the exchange is open. `session` None means always, for labs; `extra` are days with hours of their own."""
+    """When the exchange is open: by the dated table, or by `override` on every day. `always` is for labs.
 
-    session: Session | None = field(default_factory=Session)
+    `extra` are days with hours of their own, which win over all else; `known_until` is the last day that the list of
+    holidays reaches.
+    """
+
+    override: Session | None = None
     holidays: frozenset[date] = frozenset()
     extra: Mapping[date, Session] = field(default_factory=dict)
+    always: bool = False
+    known_until: date = date.max
 
     def session_on(self, day: date) -> Session | None:
-        """That day's hours; None where the exchange is closed all day (and in labs, which have no hours)."""
+        """The hours of the market; None where it is closed all day (and in labs, which have no hours)."""
         if day in self.extra:
             return self.extra[day]
-        return self.session if day.weekday() < _SATURDAY and day not in self.holidays else None
+        if self.always or day.weekday() >= _SATURDAY or day in self.holidays:
+            return None
+        if self.override is not None:
+            return self.override
+        hours = in_force(DERIVATIVES, day)
+        return Session(hours.opens, hours.closes)
+
+    def goes_by_table(self, day: date) -> bool:
+        """Whether table and symbol master say the hours of that day, and not a setting."""
+        return not self.always and self.override is None and day not in self.extra
+
+    def table_hours(self, contract: Listed, day: date) -> Session | None:
+        """A contract's hours without the symbol master's word: on its expiry day it may stop before the market."""
+        market = self.session_on(day)
+        if market is None or day in self.extra or contract.expiry != day:
+            return market
+        stops = in_force(DERIVATIVES, day).until(on_index=contract.on_index, expires=True)
+        return Session(market.opens, min(market.closes, stops))
+
+    def hours_of(self, contract: Listed, day: date, *, entering: bool) -> Session | None:
+        """A contract's hours. Where table and symbol master differ: the narrower for entries, the wider for exits.
+
+        A setting's hours stand in the master's place. So on the contract's expiry day exits go on until they end.
+        """
+        market, table = self.session_on(day), self.table_hours(contract, day)
+        if market is None or table is None:
+            return None
+        said = (contract.session or table) if self.goes_by_table(day) else market
+        return table.narrower(said) if entering else table.wider(said)
 
     def is_trading_day(self, day: date) -> bool:
-        return self.session is None or self.session_on(day) is not None
+        return self.always or self.session_on(day) is not None
 
-    def is_open(self, now: datetime) -> bool:
-        if self.session is None:
+    def is_assumed(self, day: date) -> bool:
+        """True for a trading day that may be a holiday: no list reaches it, and no setting gives it hours."""
+        return day > self.known_until and day not in self.extra and self.session_on(day) is not None
+
+    def is_open(self, now: datetime, said: Session | None = None) -> bool:
+        """Whether anything may trade now. `said` are the widest hours that the symbol master has for any contract."""
+        if self.always:
             return True
         local = now.astimezone(IST)
-        hours = self.session_on(local.date())
-        return hours is not None and hours.opens <= local.time() < hours.closes
+        hours = self._widest(local.date(), said)
+        return hours is not None and hours.holds(local.time())
 
-    def is_over(self, now: datetime, after: timedelta = timedelta()) -> bool:
-        """True on a trading day once its session ended so long ago; never in labs, which have no end."""
+    def is_over(self, now: datetime, after: timedelta = timedelta(), said: Session | None = None) -> bool:
+        """True on a trading day once its last contract stopped so long ago; never in labs, which have no end."""
         local = now.astimezone(IST)
-        hours = self.session_on(local.date()) if self.session is not None else None
+        hours = None if self.always else self._widest(local.date(), said)
         return hours is not None and local - after >= datetime.combine(local.date(), hours.closes, IST)
+
+    def has_stopped(self, contract: Listed, now: datetime, *, entering: bool) -> bool:
+        """Whether the contract's hours of today are over; never in labs."""
+        local = now.astimezone(IST)
+        hours = None if self.always else self.hours_of(contract, local.date(), entering=entering)
+        return hours is not None and local.time() >= hours.closes
+
+    def _widest(self, day: date, said: Session | None) -> Session | None:
+        hours = self.session_on(day)
+        return hours.wider(said) if hours is not None and said is not None and self.goes_by_table(day) else hours
 
     def trading_day_before(self, day: date) -> date:
         """By weekends and holidays alone, in labs too: the exchange's files follow them there as well."""
@@ -59,10 +138,14 @@ class Calendar:
         """That day, or the last trading day before it where it is none."""
         return self.trading_day_before(day + timedelta(days=1))
 
-    def expiry_floor(self, now: datetime) -> date:
-        """The first day whose expiry can still be traded: today until the session closes, then tomorrow."""
-        today = ist_day(now)
-        return today + timedelta(days=1) if self.is_over(now) else today
+    def oldest_master(self, day: date) -> date:
+        """The earliest date of a good symbol master: of the trading day before; earlier where that is assumed."""
+        oldest = self.trading_day_before(day)
+        for _ in range(_HOLIDAYS_IN_A_ROW):
+            if not self.is_assumed(oldest):
+                break
+            oldest = self.trading_day_before(oldest)
+        return oldest
 
 
 def ist_day(moment: datetime) -> date:

@@ -7,15 +7,15 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
 from app.calendar import IST, Calendar, ist_day
 from app.deadline import SEND_WINDOW, Deadline
 from app.desk import Desk
-from app.errors import AlertError
-from app.holidays import KNOWN_UNTIL
+from app.errors import AlertError, NotNow
+from app.hours import ADVICE, RULE, differences, last_minute, stopped_by
 from app.login.current import said
 from app.risk import Account, TradingState
 
@@ -25,6 +25,8 @@ _Result = TypeVar("_Result")
 SKEW_MATTERS = 2.0  # seconds between our clock and the broker's
 SKEW_STOPS = 10.0
 HOLIDAYS_NEEDED = timedelta(days=45)
+_LONGER_LIST = "take a later version, or put NSE's list of the next year into EXTRA_HOLIDAYS"
+_NAMED = 3  # of the facts that are due; `facts --due` has them all
 SLOW = 300.0  # milliseconds; the slices of an alert's time are little more (app/deadline.py)
 
 
@@ -87,12 +89,14 @@ def login(desk: Desk, deadline: Deadline) -> Check:
 
 
 def ledger(desk: Desk, deadline: Deadline) -> Check:
-    """Read only: anybody may ask /readyz."""
+    """Anybody may ask /readyz, so what this writes is bounded by how long its answer is remembered."""
     desk.ledger.account(deadline)
-    return Check("ledger", Mark.OK, "it can be read")
+    desk.ledger.try_out(deadline)
+    return Check("ledger", Mark.OK, "it can be read and written")
 
 
 def ledger_round_trip(desk: Desk, deadline: Deadline) -> Check:
+    desk.ledger.try_out(deadline, whole=True)
     name = f"doctor:{desk.clock.now().isoformat()}"
     wrote, first = _timed(desk, lambda: desk.ledger.once(name, deadline))
     read, again = _timed(desk, lambda: desk.ledger.once(name, deadline))
@@ -172,13 +176,76 @@ def outbox(desk: Desk, deadline: Deadline) -> Check:
 
 def holidays(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
     today = ist_day(desk.clock.now())
-    until = KNOWN_UNTIL
-    if any(day > KNOWN_UNTIL for day in desk.calendar.holidays):
+    until = desk.calendar.known_until
+    if desk.calendar.is_assumed(today):
+        found = f"known until {until} only: today may be one, so entries need Fyers' word that the market is open"
+        return Check("holidays", Mark.WARN, found, _LONGER_LIST)
+    if any(day > until for day in desk.calendar.holidays):
         return Check("holidays", Mark.OK, f"known until {until}, and EXTRA_HOLIDAYS goes on")
     if until - today >= HOLIDAYS_NEEDED:
         return Check("holidays", Mark.OK, f"known until {until}")
-    advice = "take a later version, or put NSE's list of the next year into EXTRA_HOLIDAYS"
-    return Check("holidays", Mark.WARN, f"known until {until} only", advice)
+    return Check("holidays", Mark.WARN, f"known until {until} only", _LONGER_LIST)
+
+
+def facts(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
+    from app.facts.register import REGISTER, due
+
+    late = due(ist_day(desk.clock.now()))
+    if not late:
+        return Check("facts", Mark.OK, f"{len(REGISTER)} outside facts, none due for review")
+    names = ", ".join(dict.fromkeys(fact.name for fact in late[:_NAMED]))
+    more = ", …" if len(late) > _NAMED else ""
+    found = f"{len(late)} of {len(REGISTER)} outside facts are due for review: {names}{more}"
+    return Check("facts", Mark.WARN, found, "`facts --due` shows each with its source; take a later version")
+
+
+def hours(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
+    """Whether all that say when the exchange trades today say the same."""
+    calendar, today = desk.calendar, ist_day(desk.clock.now())
+    if calendar.always:
+        return Check("hours", Mark.OK, "MARKET_HOURS=always overrides the dated table: any hour counts as open")
+    if calendar.override is not None:
+        found = f"MARKET_HOURS ({calendar.override}) overrides the dated table and the symbol master"
+        return Check("hours", Mark.WARN, found, "leave MARKET_HOURS empty unless both are wrong")
+    session = calendar.session_on(today)
+    if session is None:
+        return Check("hours", Mark.OK, "no session today")
+    try:
+        found = "; ".join(differences(desk.symbols, calendar, today))
+    except NotNow as problem:
+        return Check("hours", Mark.WARN, f"{session} by the dated table alone: {problem.message}", _MEND["symbols"])
+    if found:
+        return Check("hours", Mark.WARN, f"{found}: {RULE}", ADVICE)
+    return Check("hours", Mark.OK, f"{session} today")
+
+
+def square_off(at: time | None, desk: Desk, deadline: Deadline) -> Check:
+    """Whether what expires today still trades at SQUARE_OFF_AT; names the open positions that do not."""
+    if at is None:
+        return Check("square-off", Mark.OK, "SQUARE_OFF_AT is not set")
+    try:
+        late = stopped_by(at, desk.symbols, desk.calendar, ist_day(desk.clock.now()))
+    except NotNow as problem:
+        return Check("square-off", Mark.WARN, f"not known: {problem.message}", _MEND["symbols"])
+    if not late:
+        return Check("square-off", Mark.OK, f"at {at:%H:%M} IST")
+    found = f"SQUARE_OFF_AT {at:%H:%M} is too late: {'; '.join(late)}"
+    if stays := _left_open(at, desk, deadline):
+        found = f"{found}; open now: {', '.join(stays)}"
+    return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT some minutes earlier, or close by hand before then")
+
+
+def _left_open(at: time, desk: Desk, deadline: Deadline) -> list[str]:
+    """The open positions that have stopped trading by that time; none where the broker does not say."""
+    if login(desk, deadline).mark is Mark.FAIL:
+        return []
+    try:
+        positions = desk.broker.positions(deadline)
+    except NotNow:
+        return []
+    today = ist_day(desk.clock.now())
+    listed = (desk.symbols.lookup_symbol(position.symbol) for position in positions if position.net_quantity)
+    return sorted({each.symbol for each in listed if each and at >= last_minute(each, desk.calendar, today)})
 
 
 def _by(account: Account) -> str:

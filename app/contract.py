@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from app.alert import TAG, OptionType
+from app.calendar import Session
 from app.order.status import FINAL, OrderStatus
 
 
@@ -13,7 +14,8 @@ class Contract:
     """One option series as the symbol master lists it. Nothing in it is ever made up by us.
 
     `lot_size` and `freeze_quantity` are units, `tick_size` and `strike` rupees; `lower_band` and `upper_band` are the
-    day's price band in rupees. What the master does not say is None (the CSV has neither freeze quantity nor bands).
+    day's price band in rupees; `session` are its hours. What the master does not say is None (the CSV has neither
+    freeze quantity nor bands).
     """
 
     symbol: str
@@ -26,6 +28,17 @@ class Contract:
     freeze_quantity: int | None = None
     lower_band: Decimal | None = None
     upper_band: Decimal | None = None
+    on_index: bool = True
+    session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKind:
+    """Contracts that trade at the same hours: those of one expiry, on an index or on stocks, of one session."""
+
+    expiry: date
+    on_index: bool
+    session: Session | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,8 @@ class Quote:
 class Position:
     """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees.
 
-    `bought` and `sold` are the units traded today, without carried ones; None where the broker does not say.
+    `bought` and `sold` are the units traded today, without carried ones; `unrealised` is the profit in rupees that
+    closing at the last price would bring. None where the broker does not say.
     """
 
     symbol: str
@@ -52,6 +66,7 @@ class Position:
     realised: Decimal = Decimal(0)
     bought: int | None = None
     sold: int | None = None
+    unrealised: Decimal | None = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import requests
 
+from app.cli.surroundings import settle
 from app.cli.table import table
 from app.processes import bare_environment, free_port
 from app.simulator import FixtureContract, FixtureExchange, Simulator
@@ -42,6 +43,7 @@ class Step:
 
 
 def main() -> int:
+    settle()
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder,

@@ -10,6 +10,7 @@ from typing import Any
 from app.calendar import Calendar
 from app.deadline import Deadline
 from app.login import Login
+from app.market_status import MarketStatus
 from app.ports import Broker, Clock, Ledger, Notifier, SymbolMaster, TokenSource
 from app.risk import Limits
 from app.ticket import TicketRules
@@ -46,6 +47,7 @@ class Desk:
     notifier: Notifier
     clock: Clock
     calendar: Calendar
+    market_status: MarketStatus
     tickets: TicketRules
     limits: Limits
     ages: AgeRules

@@ -36,7 +36,10 @@ class Reason(StrEnum):
     WRONG_SIDE_TAKE_PROFIT = "WRONG_SIDE_TAKE_PROFIT"
     BAD_QUOTE = "BAD_QUOTE"
     SPREAD_TOO_WIDE = "SPREAD_TOO_WIDE"
+    STOP_TOO_FAR = "STOP_TOO_FAR"
     OUTSIDE_PRICE_BAND = "OUTSIDE_PRICE_BAND"
+    UNDERLYING_NOT_ALLOWED = "UNDERLYING_NOT_ALLOWED"
+    PRODUCT_NOT_ALLOWED = "PRODUCT_NOT_ALLOWED"
     DELAYED_DATA = "DELAYED_DATA"
     MARKET_CLOSED = "MARKET_CLOSED"
     TRADING_HALTED = "TRADING_HALTED"
@@ -65,6 +68,7 @@ class Reason(StrEnum):
     LEDGER_CONTENDED = "LEDGER_CONTENDED"
     BROKER_DOWN = "BROKER_DOWN"
     BROKER_BUSY = "BROKER_BUSY"
+    MARKET_STATUS_UNKNOWN = "MARKET_STATUS_UNKNOWN"
     NO_QUOTE = "NO_QUOTE"
     POSITION_UNKNOWN = "POSITION_UNKNOWN"
     NEEDS_LOGIN = "NEEDS_LOGIN"
@@ -91,9 +95,12 @@ MEANING: dict[Reason, str] = {
     Reason.WRONG_SIDE_TAKE_PROFIT: "the take-profit is on the wrong side of the last traded price",
     Reason.BAD_QUOTE: "the quote makes no sense (crossed, or zero on the side it is needed)",
     Reason.SPREAD_TOO_WIDE: "bid and ask are further apart than MAX_SPREAD_PERCENT",
+    Reason.STOP_TOO_FAR: "the stop-loss is farther from the last price than MAX_STOP_PERCENT",
     Reason.OUTSIDE_PRICE_BAND: "the limit price is outside the exchange's band for the day",
+    Reason.UNDERLYING_NOT_ALLOWED: "the underlying is not in ALLOWED_UNDERLYINGS; covers go on",
+    Reason.PRODUCT_NOT_ALLOWED: "the product type is not in ALLOWED_PRODUCTS; covers go on",
     Reason.DELAYED_DATA: "the chart shows delayed data (_DL, _DLY); real-time data is needed to trade",
-    Reason.MARKET_CLOSED: "the exchange is closed (MARKET_HOURS, holidays)",
+    Reason.MARKET_CLOSED: "the exchange is closed, or the contract has stopped trading on its expiry day",
     Reason.TRADING_HALTED: "the trading state is HALTED",
     Reason.EXITS_ONLY: "the trading state is REDUCING: covers only",
     Reason.MAX_LOTS_PER_ORDER: "more lots than WEBHOOK_MAX_QTY",
@@ -103,7 +110,7 @@ MEANING: dict[Reason, str] = {
     Reason.MAX_ORDERS_PER_MINUTE: "more than MAX_ORDERS_PER_MINUTE",
     Reason.MAX_PREMIUM_PER_ORDER: "the order's premium is over MAX_PREMIUM_PER_ORDER",
     Reason.MAX_PREMIUM_PER_DAY: "the day's premium would be over MAX_PREMIUM_PER_DAY",
-    Reason.MAX_DAILY_LOSS: "the day's realised loss has reached MAX_DAILY_LOSS",
+    Reason.MAX_DAILY_LOSS: "the day's loss, realised and unrealised, has reached MAX_DAILY_LOSS",
     Reason.REPEATED_ORDER: "the same contract and side more than MAX_REPEATS times in a minute",
     Reason.COOLING_DOWN: "the same strategy or underlying again within COOLDOWN_SECONDS",
     Reason.SYMBOLS_STALE: "the symbol master is too old to open a position by",
@@ -117,6 +124,8 @@ MEANING: dict[Reason, str] = {
     Reason.LEDGER_CONTENDED: "too many orders at once for the ledger; nothing was sent",
     Reason.BROKER_DOWN: "Fyers does not answer; nothing was sent",
     Reason.BROKER_BUSY: "Fyers asks to slow down; nothing was placed",
+    Reason.MARKET_STATUS_UNKNOWN: "no list of holidays reaches today, and Fyers does not say that the market is open; "
+    "nothing was sent",
     Reason.NO_QUOTE: "no quote could be had; nothing was sent",
     Reason.POSITION_UNKNOWN: "the open position could not be read; nothing was sent",
     Reason.NEEDS_LOGIN: "nobody has logged in at Fyers today; nothing was sent",
@@ -144,7 +153,7 @@ class Malformed(AlertError):
     """The body is not an alert: names the field and what to change."""
 
     def __init__(self, field: str, problem: str) -> None:
-        self.field = field
+        self.field, self.problem = field, problem
         super().__init__(Reason.MALFORMED, f"{field}: {problem}")
 
 

@@ -18,6 +18,7 @@ from app.deadline import SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
 from app.desk import Desk
 from app.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.exposure import Exposure
+from app.hours import closed
 from app.market import Market, MarketReads
 from app.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
 from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
@@ -70,7 +71,7 @@ def _claim(received: Order, identity: Identity, desk: Desk, deadline: Deadline) 
     try:
         return desk.ledger.claim(received, _window(identity, desk), deadline)
     except NotNow as problem:
-        text = f"Not written down, {what(received)}: {problem.message} If its resends fail as well, the alert is lost."
+        text = f"Not written down, {what(received)}: {problem.message}. If its resends fail as well, the alert is lost."
         notice = Notice(f"unclaimed:{identity.digest}", "unclaimed", Severity.CRITICAL, text)
         desk.notifier.send(notice, deadline)
         raise
@@ -98,6 +99,8 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
     with step("price"):
         ticket = _ticket(alert, market, desk, deadline)
+    if not ticket.covers:
+        reads.require_open()
     _check_master(ticket, desk)
     receipt = Receipt(order.priced(ticket))
     for _ in range(ATTEMPTS):
@@ -121,12 +124,23 @@ def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Tic
     except Denied as denied:
         if denied.reason is not Reason.NO_SHORT_TO_COVER:
             raise
+        _check_not_stopped(market, desk)
         symbol, now = market.contract.symbol, desk.clock.now()
         if market.exposure.entries_working(symbol) or entry_unseen(
             desk.ledger.account(deadline), symbol, market.exposure, now
         ):
             raise NotNow(Reason.POSITION_UNKNOWN, f"an entry of {symbol} is on its way and not filled yet") from denied
         raise
+
+
+def _check_not_stopped(market: Market, desk: Desk) -> None:
+    """Says of the short that the cover was for, where there is one, that it can be covered no more."""
+    stopped = market.stopped
+    short = {position.symbol for position in market.exposure.positions if position.net_quantity < 0}
+    if stopped is None or stopped.symbol not in short:
+        return
+    if (denied := closed(stopped, desk.calendar, desk.clock.now(), entering=False)) is not None:
+        raise denied
 
 
 def _check_master(ticket: Ticket, desk: Desk) -> None:
@@ -142,22 +156,22 @@ def _check_master(ticket: Ticket, desk: Desk) -> None:
 def _submit(order: Order, market: Market, reads: MarketReads, desk: Desk, deadline: Deadline) -> Order:
     """Commits. Where the check asks for what it was not given, that is looked after, and it is asked once more."""
     try:
-        return _commit(order, market.exposure, desk, deadline)
+        return _commit(order, market, desk, deadline)
     except NeedsBook:
-        exposure = reads.with_book(market).exposure
+        market = reads.with_book(market)
     except NeedsRoom as room:
         _make_room(order, market.exposure, room.units, desk, deadline)
-        exposure = reads.with_book(market).exposure
+        market = reads.with_book(market)
     deadline.require(SUBMIT_NEEDS_LEFT)
     try:
-        return _commit(order, exposure, desk, deadline)
+        return _commit(order, market, desk, deadline)
     except NeedsRoom as room:
         why = f"the legs beside this cover may close {room.units} units, and could not be brought down to that yet"
         raise NotNow(Reason.POSITION_UNKNOWN, why) from None
 
 
-def _commit(order: Order, exposure: Exposure, desk: Desk, deadline: Deadline) -> Order:
-    return desk.ledger.submit(order, partial(_decide, order, exposure, desk), deadline)
+def _commit(order: Order, market: Market, desk: Desk, deadline: Deadline) -> Order:
+    return desk.ledger.submit(order, partial(_decide, order, market, desk), deadline)
 
 
 @step("legs")
@@ -168,9 +182,13 @@ def _make_room(order: Order, exposure: Exposure, units: int, desk: Desk, deadlin
         make_room(exposure.book or (), ticket, units, desk, deadline)
 
 
-def _decide(order: Order, exposure: Exposure, desk: Desk, account: Account) -> Decision:
-    """Runs inside the ledger's commit, and looks at the clock there: rates count from when orders really went out."""
-    return decide(order, account, desk.limits, exposure, desk.clock.now())
+def _decide(order: Order, market: Market, desk: Desk, account: Account) -> Decision:
+    """Runs inside the ledger's commit and looks at the clock there: rates and hours count from when orders go out."""
+    now = desk.clock.now()
+    entering = order.ticket is not None and not order.ticket.covers
+    if (denied := closed(market.contract, desk.calendar, now, entering=entering)) is not None:
+        return order.denied(now, denied.reason, denied.message), account
+    return decide(order, account, desk.limits, market.exposure, now)
 
 
 @step("place")
@@ -232,7 +250,7 @@ def _received(alert: Alert, identity: Identity, desk: Desk, request_id: str) -> 
         day=str(ist_day(now)),
         asked=alert.asked(),
         received_at=now,
-        alert_at=alert.fired_at or now,
+        alert_at=alert.fired(now),
         request_id=request_id,
         strategy=alert.strategy,
     )
@@ -257,7 +275,7 @@ def _refusal(alert: Alert, order: Order, desk: Desk) -> Denied | None:
         return Denied(Reason.TOO_OLD, "timenow lies in the future, so its age cannot be told and it was not sent")
     if alert.delayed:
         return Denied(Reason.DELAYED_DATA)
-    if not desk.calendar.is_open(now):
+    if not desk.calendar.is_open(now, desk.symbols.session):  # the contract's own hours count once it is known
         return Denied(Reason.MARKET_CLOSED)
     return None
 

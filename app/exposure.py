@@ -12,6 +12,7 @@ from app.contract import BookRow, Contract, Position
 class Exposure:
     """`lots_open` counts what is open and what orders in the book may still open; `realised` is in rupees.
 
+    `unrealised` is the profit of what is open, in rupees; None where the broker does not say it of some position.
     `book` is None where it was not read: an entry needs it only when it comes close to the limit of open lots.
     """
 
@@ -20,6 +21,7 @@ class Exposure:
     lots_open: int = 0
     realised: Decimal = Decimal(0)
     unresolved: int = 0
+    unrealised: Decimal | None = Decimal(0)
 
     @property
     def tags(self) -> frozenset[str]:
@@ -68,7 +70,13 @@ def expose(
         lots_open=_lots_open(positions, book or (), contract_of),
         realised=sum((row.realised for row in positions), Decimal(0)),
         unresolved=unresolved,
+        unrealised=_unrealised(positions),
     )
+
+
+def _unrealised(positions: Sequence[Position]) -> Decimal | None:
+    known = [row.unrealised for row in positions if row.unrealised is not None]
+    return sum(known, Decimal(0)) if len(known) == len(positions) else None
 
 
 def positions_lag(positions: Iterable[Position], book: Iterable[BookRow], symbol: str | None = None) -> bool:

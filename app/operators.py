@@ -4,10 +4,12 @@
     ├── NobodyIsOperator    neither OPERATOR_TOKEN nor the OIDC pair is configured: these routes are closed
     ├── NoCredentials       the Authorization header is missing, or what it holds proves nothing
     ├── OtherIdentity       a good Google token of somebody else
+    ├── TasksOnly           the scheduler, at a route that is the operator's
     └── CannotVerify        Google's certificates cannot be had: refused for now
 
-Two proofs are taken: the bearer token of OPERATOR_TOKEN, and an OIDC token that Google signed for our audience and our
-service account. The webhook secret proves nothing here: TradingView's servers know it. A refusal says no more than its
+Two proofs are taken: the bearer token of OPERATOR_TOKEN, which opens every route, and an OIDC token that Google signed
+for our audience and our service account, the scheduler's, which opens the tasks alone: it cannot read orders or throw
+the switch. The webhook secret proves nothing here: TradingView's servers know it. A refusal says no more than its
 class; the log says more.
 """
 
@@ -19,14 +21,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.deadline import Deadline
+from app.facts.services import GOOGLE_ISSUERS
 from app.secret import Secret
 
 log = logging.getLogger("gateway.operators")
 
 SHORTEST_TOKEN = 16
 _LONGEST_HEADER = 8192
-# https://developers.google.com/identity/openid-connect/openid-connect#validatinganidtoken
-_GOOGLE = frozenset({"https://accounts.google.com", "accounts.google.com"})
 
 
 class NotAnOperator(Exception):
@@ -34,7 +35,7 @@ class NotAnOperator(Exception):
 
 
 class NobodyIsOperator(NotAnOperator):
-    """Nobody may: set OPERATOR_TOKEN, or OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT."""
+    """Nobody may: set OPERATOR_TOKEN, or for the tasks alone OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT."""
 
 
 class NoCredentials(NotAnOperator):
@@ -42,7 +43,11 @@ class NoCredentials(NotAnOperator):
 
 
 class OtherIdentity(NotAnOperator):
-    """This identity is not the operator's."""
+    """This identity is neither the operator's nor the scheduler's."""
+
+
+class TasksOnly(NotAnOperator):
+    """This identity is the scheduler's: it may call /tasks/* and /refresh-token; anything else needs OPERATOR_TOKEN."""
 
 
 class CannotVerify(NotAnOperator):
@@ -59,9 +64,10 @@ class IdTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who called, for the log."""
+    """Who called, for the log; `tasks_only` for the scheduler."""
 
     name: str
+    tasks_only: bool = False
 
 
 class OperatorAuth:
@@ -85,8 +91,15 @@ class OperatorAuth:
         self._id_tokens = id_tokens
         self._webhook_secrets = [_digest(secret.reveal()) for secret in webhook_secrets]
 
-    def check(self, authorization: str | None, deadline: Deadline) -> Operator:
-        """Who sent this Authorization header. Raises NotAnOperator."""
+    def check(self, authorization: str | None, deadline: Deadline, task: bool = False) -> Operator:
+        """Who sent this Authorization header; `task` where the scheduler may come in as well. Raises NotAnOperator."""
+        caller = self._caller(authorization, deadline)
+        if caller.tasks_only and not task:
+            log.warning("the scheduler's identity was refused at a route of the operator's")
+            raise TasksOnly
+        return caller
+
+    def _caller(self, authorization: str | None, deadline: Deadline) -> Operator:
         if self._token is None and self._audience is None:
             raise NobodyIsOperator
         bearer = _bearer(authorization)
@@ -102,13 +115,13 @@ class OperatorAuth:
 
     def _identified(self, claims: Mapping[str, Any], audience: str) -> Operator:
         """All of it is checked here once more: who verifies the signature need not be trusted for the rest."""
-        if claims.get("iss") not in _GOOGLE or claims.get("aud") != audience:
+        if claims.get("iss") not in GOOGLE_ISSUERS or claims.get("aud") != audience:
             raise NoCredentials
         email = claims.get("email")
         if email != self._service_account or claims.get("email_verified") is not True:
             log.warning("a Google identity that is not OIDC_SERVICE_ACCOUNT was refused")
             raise OtherIdentity
-        return Operator(str(email))
+        return Operator(str(email), tasks_only=True)
 
 
 def _bearer(authorization: str | None) -> str:

@@ -17,8 +17,9 @@ def post(notice: Notice, ledger: Ledger, notifier: Notifier, deadline: Deadline)
     try:
         if not ledger.notify(notice, deadline):
             return  # told before
-    except NotNow:
-        log.critical("the ledger does not take a notice; it is sent directly", extra={"notice": notice.id})
+    except NotNow as problem:
+        said = {"notice": notice.id, "why": problem.message}
+        log.critical("the ledger does not take a notice; it is sent directly", extra=said)
         notifier.send(notice, deadline)
         return
     deliver(notice, ledger, notifier, deadline)

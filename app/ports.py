@@ -1,13 +1,14 @@
 """What the core asks of the outside, on one page. Each call takes its deadline and names what it raises."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
 from app.alert import Expiry, OptionType, Strike
-from app.contract import BookRow, Contract, Position, Quote
+from app.calendar import Session
+from app.contract import BookRow, Contract, ListedKind, Position, Quote
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
 from app.notice import Notice
@@ -41,6 +42,9 @@ class Broker(Protocol):
 
     def place(self, order: Order, window: Deadline, deadline: Deadline) -> Outcome:
         """POSTs the order once. Never raises, and writes nothing once the send window is over."""
+
+    def market_status(self, deadline: Deadline) -> dict[str, bool]:
+        """Whether each exchange ("NSE", "BSE") trades derivatives now; one in doubt is left out. Raises NotNow."""
 
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
         """The day's whole order book. Raises NotNow for anything but a complete one."""
@@ -114,6 +118,12 @@ class Ledger(Protocol):
     def once(self, name: str, deadline: Deadline) -> bool:
         """True the first time anyone asks with this name; names are remembered for at least a week."""
 
+    def try_out(self, deadline: Deadline, whole: bool = False) -> None:
+        """Writes as much as an alert does and keeps none of it; `whole`: also looks for damage in all that is stored.
+
+        Raises NotNow where an alert would not be written down either, with the reason where the store gives one.
+        """
+
     def outbox(self, deadline: Deadline) -> list[Notice]:
         """Notices not delivered yet, oldest first, at most 100."""
 
@@ -151,6 +161,19 @@ class SymbolMaster(Protocol):
     def problem(self) -> str | None:
         """Why the newest master could not be loaded from the cache; None where it could."""
 
+    @property
+    def session(self) -> Session | None:
+        """The widest hours that it says of any contract; None where it says none, or is not there."""
+
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:
+        """A contract of the underlying that expires that day, or None. Raises as `resolve` does."""
+
+    def kinds(self, day: date, *, expiring: bool = False) -> Mapping[ListedKind, int]:
+        """How many contracts trade at which hours: of all, or of those that expire that day.
+
+        Those of any other day stand together, under `date.max`. Raises NotNow(SYMBOLS_MISSING).
+        """
+
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
         """The symbol whose quote says where at-the-money is. Raises Denied(NO_SUCH_CONTRACT)."""
 
@@ -174,8 +197,16 @@ class SymbolMaster(Protocol):
 class TokenUnreadable(NotNow):
     """The token store holds something else than a token; the next login replaces it."""
 
-    def __init__(self) -> None:
-        super().__init__(Reason.NEEDS_LOGIN, "the stored Fyers token cannot be read: log in again; nothing was sent")
+    def __init__(self, problem: str = "cannot be read") -> None:
+        super().__init__(Reason.NEEDS_LOGIN, f"the stored Fyers token {problem}: log in again; nothing was sent")
+
+
+class ForeignToken(TokenUnreadable):
+    """The token store holds the token of another account (`account`, masked); the next login replaces it."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"belongs to the account {account}, which is not FYERS_CLIENT_ID")
+        self.account = account
 
 
 class TokenStore(Protocol):
@@ -187,8 +218,22 @@ class TokenStore(Protocol):
     def save(self, token: Token, deadline: Deadline) -> Token:
         """Replaces the stored token, wholly or not at all, unless that one was issued later: the newer login stays.
 
-        Returns what the store holds afterwards: this token, or the newer one.
+        A stored token that is not known to be the owner's is replaced however new it says it is. Returns what the
+        store holds afterwards: this token, or the newer one.
         """
+
+
+class LinkKeys(Protocol):
+    """The key that signs login links: 64 hex digits, kept beside the token, one for all instances.
+
+    Each call raises NotNow where the store does not answer in time.
+    """
+
+    def link_key(self, deadline: Deadline) -> str:
+        """The key as the store has it; where there is none it is made, one for all who ask at the same time."""
+
+    def new_link_key(self, deadline: Deadline) -> str:
+        """Replaces it by another one, which is returned."""
 
 
 class LoginRefused(Exception):
@@ -213,7 +258,7 @@ class BrokerLogin(Protocol):
         """A new token without a login, where Fyers still allows that."""
 
     def profile(self, token: Token, deadline: Deadline) -> str | None:
-        """Whose token it is, fit to be shown, asked of Fyers: proof that it is alive.
+        """The id of the account whose token it is, asked of Fyers: proof that it is alive. None where it says none.
 
         LoginRefused only where Fyers says that the token is dead; any other trouble is NotNow.
         """

@@ -6,6 +6,7 @@ The same verdict is told once a day, whoever asks again; another verdict is told
 import hashlib
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,8 @@ from app.config import Config
 from app.deadline import Deadline
 from app.desk import Desk
 from app.doctor import examine
+from app.errors import NotNow
+from app.hours import notice_of_differences
 from app.notice import Notice, Severity
 from app.outbox import post
 
@@ -59,7 +62,17 @@ class PreflightTask:
         notice = self._notice(preflight)
         if notice is not None:
             post(notice, self._desk.ledger, self._desk.notifier, deadline)
+        if preflight.verdict is not Verdict.CLOSED:
+            self._tell_of_hours(deadline)
         return preflight
+
+    def _tell_of_hours(self, deadline: Deadline) -> None:
+        """Once a day, whichever task is first: this one, or the one that brought the symbol master."""
+        desk = self._desk
+        with suppress(NotNow):
+            notice = notice_of_differences(desk.symbols, desk.calendar, ist_day(desk.clock.now()))
+            if notice is not None:
+                post(notice, desk.ledger, desk.notifier, deadline)
 
     def _notice(self, preflight: Preflight) -> Notice | None:
         today = ist_day(self._desk.clock.now())
@@ -96,8 +109,10 @@ def judge(desk: Desk, config: Config, deadline: Deadline) -> Preflight:
 
 
 def _text(checks: Sequence[Check], failing: Sequence[Check], desk: Desk) -> str:
-    hours = desk.calendar.session_on(ist_day(desk.clock.now()))
-    session = f"today's session ({hours.opens:%H:%M} to {hours.closes:%H:%M} IST)" if hours else "trading"
+    today = ist_day(desk.clock.now())
+    hours = desk.calendar.session_on(today)
+    assumed = ", an assumed trading day" if desk.calendar.is_assumed(today) else ""
+    session = f"today's session ({hours.opens:%H:%M} to {hours.closes:%H:%M} IST{assumed})" if hours else "trading"
     if failing:
         because = "; ".join(f"{check.name}: {check.found} ({check.advice})" for check in failing)
         return f"NOT ready for {session}, because: {because}."

@@ -15,13 +15,18 @@ _BASIS_POINTS = Decimal(10_000)
 
 @dataclass(frozen=True, slots=True)
 class PriceRules:
-    """Per cent of the LTP where an alert names no level; slippage in basis points beyond the touch; None: no limit."""
+    """Per cent of the LTP where an alert names no level; slippage in basis points beyond the touch; None: no limit.
+
+    `max_stop_percent` is how far a stop-loss may be from the LTP, in per cent of it: a short's stop at 100 stands at
+    twice the premium.
+    """
 
     order_type: OrderType
     slippage_bps: Decimal
     stop_loss_percent: Decimal
     take_profit_percent: Decimal
     max_spread_percent: Decimal | None
+    max_stop_percent: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ def check_quote(side: Side, quote: Quote, tick_size: Decimal, rules: PriceRules)
 def legs(alert: Alert, quote: Quote, contract: Contract, rules: PriceRules) -> Legs:
     """Stop-loss and take-profit of an entry: above and below the LTP for SELL, the other way round for BUY.
 
-    Rounded away from the LTP, so never on its wrong side. Raises Denied for a level asked for on the wrong side.
+    Rounded away from the LTP, so never on its wrong side. Raises Denied for a level asked for on the wrong side, and
+    for a stop-loss that is too far away to limit the loss.
     """
     stop = alert.stop_loss or Level(LevelKind.PERCENT, rules.stop_loss_percent)
     take = alert.take_profit or Level(LevelKind.PERCENT, rules.take_profit_percent)
@@ -89,6 +95,7 @@ def legs(alert: Alert, quote: Quote, contract: Contract, rules: PriceRules) -> L
     above, below = tick_up(_level(up, quote.ltp, 1), tick), tick_down(_level(down, quote.ltp, -1), tick)
     stop_price, take_price = (above, below) if alert.side is Side.SELL else (below, above)
     _check_sides(alert.side, stop_price, take_price, quote.ltp, tick)
+    _check_distance(_level(stop, quote.ltp, 1 if alert.side is Side.SELL else -1), quote.ltp, rules)
     protection = Legs(
         stop_loss=stop_price,
         take_profit=take_price,
@@ -118,6 +125,17 @@ def _check_sides(side: Side, stop: Decimal, take: Decimal, ltp: Decimal, tick: D
         if (level - ltp) * away < tick or level < tick:
             where = f"one tick or more {'above' if away > 0 else 'below'} the last price {plain(ltp)}"
             raise Denied(reason, f"{name} {plain(level)} of a {side} must be {where}, and not under one tick")
+
+
+def _check_distance(stop: Decimal, ltp: Decimal, rules: PriceRules) -> None:
+    """Raises Denied. Judged before the rounding, which adds less than a tick."""
+    if abs(stop - ltp) * _HUNDRED > ltp * rules.max_stop_percent:
+        percent, allowed = abs(stop - ltp) / ltp * _HUNDRED, plain(rules.max_stop_percent)
+        raise Denied(
+            Reason.STOP_TOO_FAR,
+            f"stop-loss {plain(stop)} is {percent:.2f}% from the last price {plain(ltp)}; MAX_STOP_PERCENT allows "
+            f"{allowed}%; send a nearer sl",
+        )
 
 
 def _check_room(side: Side, legs: Legs, quote: Quote, tick: Decimal) -> None:

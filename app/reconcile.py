@@ -84,13 +84,18 @@ def reconcile(desk: Desk, deadline: Deadline, after_close: bool = False) -> Repo
         run.reached()
         run.follow(book)
         run.audit(book)
-        run.absences(book, final=after_close or desk.calendar.is_over(desk.clock.now(), FINAL_AFTER))
+        run.absences(book, final=after_close or _is_final(desk))
         run.protect(book)
     run.lapse()
     run.unsent()
     run.doubts()
     run.report.notices_sent, run.report.notices_waiting = drain(desk.ledger, desk.notifier, deadline)
     return run.report
+
+
+def _is_final(desk: Desk) -> bool:
+    """Whether the day's book changes no more: so long after the last contract stopped, by whoever says it latest."""
+    return desk.calendar.is_over(desk.clock.now(), FINAL_AFTER, desk.symbols.session)
 
 
 def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from app.calendar import ist_day, ist_time
 from app.errors import Denied, NotNow, Reason
 from app.exposure import Exposure, positions_ahead
+from app.facts.fyers import ORDERS_PER_SECOND
 from app.legs import units_of_legs
 from app.money import plain
 from app.order import Order, OrderStatus, Ticket
@@ -23,7 +24,6 @@ BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing 
 UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the line to the broker within a minute
 BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
-FYERS_PER_SECOND = 10  # orders; the exchange's own limit for orders by program as well
 EVERY_ONE = 1_000_000
 FYERS_IN_LAG = 128  # orders; an alert makes three calls at least, and Fyers takes 300 within BOOK_LAG
 SYSTEM = "gateway"
@@ -55,7 +55,17 @@ class Limits:
 
     @property
     def within_fyers_rate(self) -> bool:
-        return self.orders_per_second is not None and self.orders_per_second <= FYERS_PER_SECOND
+        return self.orders_per_second is not None and self.orders_per_second <= ORDERS_PER_SECOND
+
+    def worst_loss(self, max_stop_percent: Decimal) -> Decimal | None:
+        """The most, in rupees, that alerts with the right secret can lose in a day; None where no limit bounds it.
+
+        Entries stop at `daily_loss`. Whatever is open then, at most `lots_open` lots of at most `premium_per_order`
+        each, may still run to its stop-loss. Charges, and what a stop fills beyond its trigger, come on top.
+        """
+        if self.daily_loss is None or self.premium_per_order is None:
+            return None
+        return self.daily_loss + self.lots_open * self.premium_per_order * max_stop_percent / 100
 
     @property
     def remembered(self) -> int:
@@ -235,7 +245,7 @@ def check(order: Order, account: Account, limits: Limits, exposure: Exposure, no
         lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
         if exposure.book is None and lots_open + _may_rest(account, limits, unseen) + ticket.lots > limits.lots_open:
             raise NeedsBook
-        _check_entry(ticket, order.strategy, account, limits, lots_open, exposure.realised, now)
+        _check_entry(ticket, order.strategy, account, limits, lots_open, exposure, now)
 
 
 def entry_unseen(account: Account, symbol: str, exposure: Exposure, now: datetime) -> bool:
@@ -329,7 +339,7 @@ def _check_entry(
     account: Account,
     limits: Limits,
     lots_open: int,
-    realised: Decimal,
+    exposure: Exposure,
     now: datetime,
 ) -> None:
     if account.orders >= limits.orders_per_day:
@@ -342,14 +352,24 @@ def _check_entry(
         raise Denied(
             Reason.MAX_LOTS_OPEN, f"{lots_open} lots open and {ticket.lots} more; {limits.lots_open} are allowed"
         )
-    _check_money(ticket, account, limits, realised)
+    _check_loss(limits, exposure)
+    _check_premium(ticket, account, limits)
     _check_repeats(ticket, strategy, account, limits, now)
 
 
-def _check_money(ticket: Ticket, account: Account, limits: Limits, realised: Decimal) -> None:
-    if limits.daily_loss is not None and -realised >= limits.daily_loss:
-        lost, allowed = plain(-realised), plain(limits.daily_loss)
-        raise Denied(Reason.MAX_DAILY_LOSS, f"₹{lost} lost today; entries stop at ₹{allowed}")
+def _check_loss(limits: Limits, exposure: Exposure) -> None:
+    """What is open counts while it loses; a profit that is not realised yet makes no room for more losses."""
+    if limits.daily_loss is None:
+        return
+    if exposure.unrealised is None:
+        raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not say what is lost so far, and MAX_DAILY_LOSS is set")
+    lost = -exposure.realised - min(exposure.unrealised, Decimal(0))
+    if lost >= limits.daily_loss:
+        shown = f"₹{plain(lost)} lost today (realised ₹{plain(exposure.realised)}, open ₹{plain(exposure.unrealised)})"
+        raise Denied(Reason.MAX_DAILY_LOSS, f"{shown}; entries stop at ₹{plain(limits.daily_loss)}")
+
+
+def _check_premium(ticket: Ticket, account: Account, limits: Limits) -> None:
     if limits.premium_per_order is not None and ticket.premium > limits.premium_per_order:
         asked, allowed = plain(ticket.premium), plain(limits.premium_per_order)
         raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; one order may have ₹{allowed}")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.errors import MEANING, Reason
+from app.errors import MEANING, AlertError, Reason
 
 log = logging.getLogger("gateway.starting")
 
@@ -75,8 +75,10 @@ class Starting:
             self._app = self._make()
             if self._closing:
                 self.stop_claiming()
-        except BaseException:
-            log.critical("the gateway cannot be set up, so it ends", exc_info=True)
+        except BaseException as problem:
+            # One of ours says what to mend and has no secret in it; of any other the trace is shown, without its words.
+            why = problem.message if isinstance(problem, AlertError) else None
+            log.critical("the gateway cannot be set up, so it ends", exc_info=why is None, extra={"why": why})
             self._decided.set()
             time.sleep(LAST_WORDS)
             self._give_up()
@@ -91,9 +93,14 @@ def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
     reason, request_id = Reason.STARTING, secrets.token_hex(8)
     said = {"http": 503, "reason": reason, "field": None, "why": MEANING[reason], "request_id": request_id}
     log.warning("alert refused" if request["PATH_INFO"] == "/webhook" else "a request was refused", extra=said)
-    body = {"status": "ERROR", **_NO_ORDER, "duplicate": False, "reason": reason, "message": MEANING[reason]}
     headers = [("Retry-After", RETRY_AFTER), ("X-Request-Id", request_id)]
-    return _answered(start_response, "503 Service Unavailable", body | {"request_id": request_id}, headers)
+    return _answered(start_response, "503 Service Unavailable", no_order(reason, request_id), headers)
+
+
+def no_order(reason: Reason, request_id: str, message: str | None = None) -> dict[str, Any]:
+    """The document of every error that comes before an order."""
+    said = {"reason": reason, "message": message or MEANING[reason], "request_id": request_id}
+    return {"status": "ERROR", **_NO_ORDER, "duplicate": False, **said}
 
 
 def _answered(

@@ -20,14 +20,20 @@ class BuyMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TicketRules:
+    """`underlyings` and `products` are what an entry may be in; an empty `underlyings` allows all. Covers go on."""
+
     prices: PriceRules
     buy_mode: BuyMode
+    underlyings: frozenset[str] = frozenset()
+    products: frozenset[Product] = frozenset(Product)
 
 
 def write_ticket(alert: Alert, contract: Contract, quote: Quote, exposure: Exposure, rules: TicketRules) -> Ticket:
     """The ticket for an alert. Raises Denied, saying why, where none can be written."""
     wanted = _quantity(alert, contract)
     product, quantity, covers = _intent(alert, contract, wanted, exposure, rules.buy_mode)
+    if not covers:
+        _check_allowed(contract.underlying, product, rules)
     _check_freeze(quantity, contract)
     price = limit_price(alert.side, quote, contract, rules.prices)
     protection = None if covers else legs(alert, quote, contract, rules.prices)
@@ -86,6 +92,17 @@ def _intent(
             f"the {units} {contract.symbol} that are open are being closed already by orders in the book",
         )
     return product, min(wanted, left), True
+
+
+def _check_allowed(underlying: str, product: Product, rules: TicketRules) -> None:
+    if rules.underlyings and underlying not in rules.underlyings:
+        allowed = ", ".join(sorted(rules.underlyings))
+        raise Denied(
+            Reason.UNDERLYING_NOT_ALLOWED, f"entries in {underlying} are not allowed; ALLOWED_UNDERLYINGS has {allowed}"
+        )
+    if product not in rules.products:
+        allowed = ", ".join(sorted(rules.products))
+        raise Denied(Reason.PRODUCT_NOT_ALLOWED, f"{product} entries are not allowed; ALLOWED_PRODUCTS has {allowed}")
 
 
 def _check_freeze(quantity: int, contract: Contract) -> None:

@@ -1,8 +1,8 @@
 """One day's access to Fyers, and how long it can be alive.
 
-Fyers ends all tokens daily at 06:30 IST (its documentation), and the `exp` of its JWTs is 06:00 IST of the next morning
-(observed). So a token is taken for dead at its own `exp`, and never later than the first 06:30 IST after it was issued.
-The JWT is only read here, never verified: whether a token is good, Fyers alone can say.
+Fyers ends all tokens daily at 06:30 IST, and the `exp` of its JWTs is 06:00 IST of the next morning
+(app/facts/fyers.py). So a token is taken for dead at its own `exp`, and never later than the first 06:30 IST after it
+was issued. The JWT is only read here, never verified: whether a token is good, Fyers alone can say.
 """
 
 import base64
@@ -13,9 +13,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from app.calendar import IST, utc_iso
+from app.facts.fyers import ALL_TOKENS_END, TOKEN_EXPIRES
 
-LOGIN_AGAIN_BY = time(6, 0)
-FYERS_ENDS_ALL_AT = time(6, 30)
 _LONGEST = 8192  # characters of an access token; those of Fyers have about 900
 
 
@@ -23,7 +22,8 @@ _LONGEST = 8192  # characters of an access token; those of Fyers have about 900
 class Token:
     """Times are UTC with their zone. Never shown: its repr has no secret.
 
-    `last_validated_at` is when Fyers last answered a request made with it.
+    `last_validated_at` is when Fyers last answered a request made with it; `seal` says that Fyers named the owner's
+    account as its holder (app/login/holder.py).
     """
 
     access_token: str
@@ -32,6 +32,7 @@ class Token:
     expires_at: datetime | None = None
     app_id: str | None = None
     last_validated_at: datetime | None = None
+    seal: str | None = None
 
     def __repr__(self) -> str:
         return f"Token(issued_at={self.issued_at}, expires_at={self.expires_at})"
@@ -41,15 +42,15 @@ class Token:
         """When it is dead at the latest; None where neither its issue nor its expiry is known."""
         if self.issued_at is None:
             return self.expires_at
-        expires = self.expires_at or _coming(LOGIN_AGAIN_BY, self.issued_at)
-        return min(expires, _coming(FYERS_ENDS_ALL_AT, self.issued_at))
+        expires = self.expires_at or _coming(TOKEN_EXPIRES, self.issued_at)
+        return min(expires, _coming(ALL_TOKENS_END, self.issued_at))
 
     @property
     def ends_on_its_day(self) -> bool:
         """True for a token got before 06:30 IST: it is dead before the market opens."""
         if self.issued_at is None or self.ends_at is None:
             return False
-        return self.ends_at <= datetime.combine(self.issued_at.astimezone(IST), FYERS_ENDS_ALL_AT, IST)
+        return self.ends_at <= datetime.combine(self.issued_at.astimezone(IST), ALL_TOKENS_END, IST)
 
     def can_be_alive(self, now: datetime) -> bool:
         return self.ends_at is None or now < self.ends_at
@@ -60,14 +61,22 @@ class Token:
             return False
         return self.issued_at is None or self.issued_at < other.issued_at
 
+    @property
+    def claimed_account(self) -> str | None:
+        """Whose it is by its JWT, which is not verified; None where it does not say."""
+        account = _jwt_claims(self.access_token).get("fy_id")
+        return account if isinstance(account, str) and account else None
+
     def dated(self) -> "Token":
         """With what its JWT says of its times: Fyers' clock goes before ours, the earlier end before the later."""
-        issued, expires = _jwt_times(self.access_token)
+        claims = _jwt_claims(self.access_token)
+        issued, expires = _from_seconds(claims.get("iat")), _from_seconds(claims.get("exp"))
         ends = [at for at in (self.expires_at, expires) if at is not None]
         return replace(self, issued_at=issued or self.issued_at, expires_at=min(ends, default=None))
 
     def document(self) -> dict[str, str | None]:
         """The token object as it is stored. This has the secrets."""
+        seal = {} if self.seal is None else {"seal": self.seal}
         return {
             "access_token": self.access_token,
             "refresh_token": self.refresh_token,
@@ -75,6 +84,7 @@ class Token:
             "expires_at": _written(self.expires_at),
             "app_id": self.app_id,
             "last_validated_at": _written(self.last_validated_at),
+            **seal,
         }
 
 
@@ -96,6 +106,7 @@ def parse(text: bytes) -> Token:
         expires_at=_moment(stored, "expires_at"),
         app_id=_secret(stored, "app_id"),
         last_validated_at=_moment(stored, "last_validated_at"),
+        seal=_secret(stored, "seal"),
     ).dated()
 
 
@@ -122,16 +133,14 @@ def _moment(stored: Mapping[str, Any], name: str) -> datetime | None:
     return moment.astimezone(UTC)
 
 
-def _jwt_times(access_token: str) -> tuple[datetime | None, datetime | None]:
-    """Issue and expiry as the JWT states them; None for each that it does not, or where this is no JWT."""
+def _jwt_claims(access_token: str) -> Mapping[str, Any]:
+    """What the JWT states; nothing where this is no JWT."""
     payload = access_token.split(".")[1] if access_token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(claims, dict):
-        return None, None
-    return _from_seconds(claims.get("iat")), _from_seconds(claims.get("exp"))
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _written(moment: datetime | None) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from app.cli.surroundings import settle
 from bench import lab, ledger, load, memory, service, start, symbols, trips
 from bench.cloud import NotInstalled, live_settings
 from bench.figures import Section, table, write_json
@@ -27,6 +28,7 @@ def main() -> int:
     parser.add_argument("--alerts", type=int, help="how many alerts the memory is looked at over")
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args()
+    settle()
     sizes = QUICK if asked.quick else FULL
     if asked.alerts:
         sizes = replace(sizes, memory=asked.alerts)

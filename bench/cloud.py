@@ -14,10 +14,12 @@ import requests
 
 from app.adapters.symbols import refresh
 from app.calendar import Calendar, ist_day
+from app.login.holder import seal_of
+from app.secret import Secret
 from bench import lab
 from tests.emulators import fake_gcs, firestore_emulator, pubsub_emulator
 from tests.masters import large_master, write
-from tests.tokens import jwt
+from tests.tokens import CLIENT_ID, jwt
 
 APP_ID = "BENCH-200"
 SLOWEST = 30  # seconds: an emulator that has just been started takes its time over a first call
@@ -53,6 +55,7 @@ def live_settings(account: lab.Account, rows: int) -> Iterator[dict[str, str]]:
             "BROKER": "fyers",
             "LIVE_TRADING": "yes",
             "FYERS_APP_ID": APP_ID,
+            "FYERS_CLIENT_ID": CLIENT_ID,
             "FYERS_SECRET_ID": "bench",
             "FYERS_REDIRECT_URI": "https://bench.invalid/auth/callback",
             "LEDGER_URL": f"firestore://{project}/(default)",
@@ -85,7 +88,9 @@ def _furnish(settings: dict[str, str]) -> None:
     requests.post(f"{storage}/storage/v1/b?project=bench", json={"name": bucket}, timeout=SLOWEST).raise_for_status()
     requests.put(f"http://{settings['PUBSUB_EMULATOR_HOST']}/v1/{topic}", json={}, timeout=SLOWEST).raise_for_status()
     now = datetime.now(UTC)
-    token = {"access_token": jwt(now, now + timedelta(hours=8)), "app_id": APP_ID}
+    access_token = jwt(now, now + timedelta(hours=8))
+    seal = seal_of(access_token, CLIENT_ID, Secret(settings["FYERS_SECRET_ID"]))  # as a login leaves it
+    token = {"access_token": access_token, "app_id": APP_ID, "seal": seal}
     where = f"{storage}/upload/storage/v1/b/{bucket}/o?uploadType=media&name=data/tokens.json"
     requests.post(where, json=token, timeout=SLOWEST).raise_for_status()
     with mock.patch.dict(os.environ, STORAGE_EMULATOR_HOST=storage):

@@ -88,7 +88,7 @@ def broker(latency: float = 0.0) -> Iterator[Account]:
 def settings_of(account: Account | None, folder: Path) -> dict[str, str]:
     """The gateway's whole environment: paper trading, files in the folder, every limit off or out of reach."""
     far = dict.fromkeys(("MAX_ORDERS_PER_DAY", "MAX_LOTS_OPEN"), "100000000")
-    off = ("MAX_ORDERS_PER_SECOND", "MAX_ORDERS_PER_MINUTE", "MAX_REPEATS", "MAX_DAILY_LOSS")
+    off = ("MAX_ORDERS_PER_SECOND", "MAX_ORDERS_PER_MINUTE", "MAX_REPEATS", "MAX_DAILY_LOSS", "MAX_PREMIUM_PER_ORDER")
     return {
         **bare_environment(),
         "WEBHOOK_SECRET_TOKEN": SECRET,

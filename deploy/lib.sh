@@ -104,9 +104,9 @@ begin() {
       *) ARGS+=("$word") ;;
     esac
   done
-  local file=${SETTINGS:-$HERE/settings}
+  SETTINGS=${SETTINGS:-$HERE/settings}
   # shellcheck source=settings.example
-  if [ -f "$file" ]; then . "$file"; fi
+  if [ -f "$SETTINGS" ]; then . "$SETTINGS"; fi
   [ -n "${PROJECT:-}" ] || die "PROJECT is empty; cp deploy/settings.example deploy/settings and fill it in"
   : "${REGION:=asia-south1}" "${SERVICE:=gateway}"
   derive
@@ -115,6 +115,7 @@ begin() {
 derive() {
   RUNTIME=$SERVICE-runtime@$PROJECT.iam.gserviceaccount.com
   SCHEDULER=$SERVICE-scheduler@$PROJECT.iam.gserviceaccount.com
+  TESTER=$SERVICE-tester@$PROJECT.iam.gserviceaccount.com
   BUILDER=$SERVICE-builder@$PROJECT.iam.gserviceaccount.com
   SCALER=$SERVICE-scaler@$PROJECT.iam.gserviceaccount.com
   IMAGES=$REGION-docker.pkg.dev/$PROJECT/$SERVICE/$SERVICE
@@ -133,10 +134,27 @@ need_settings() {
       *" $name "*) die "$name is a secret; take it out of GATEWAY, deploy/setup secrets asks for it" ;;
     esac
     [[ $pair != *'|'* ]] || die "$name: a | cannot be handed to gcloud"
+    [ "$name" != SQUARE_OFF_AT ] || die "SQUARE_OFF_AT: take it out of GATEWAY; its own line tells schedule and gateway"
   done
   BROKER=$(gateway_setting BROKER paper)
   # Paper orders and live ones never share a ledger: limits count, and reconcile looks for every order at the broker.
   DATABASE=$SERVICE-$BROKER
+}
+
+# Live trading takes the token of one Fyers account alone. Where the settings do not say which, it is asked for here,
+# before anything is released, and kept in the settings.
+need_client_id() {
+  FYERS_CLIENT_ID=$(gateway_setting FYERS_CLIENT_ID "${FYERS_CLIENT_ID:-}")
+  if [ "$BROKER" != fyers ] || [ -n "$FYERS_CLIENT_ID" ]; then return; fi
+  if [ "$DRY_RUN" = yes ]; then
+    FYERS_CLIENT_ID=XY01234
+    return
+  fi
+  read -rp "FYERS_CLIENT_ID (the account that may log in, as Fyers' login asks for it): " FYERS_CLIENT_ID || true
+  say ""
+  [[ $FYERS_CLIENT_ID =~ ^[A-Za-z0-9]{4,20}$ ]] ||
+    die "FYERS_CLIENT_ID: ${FYERS_CLIENT_ID:-nothing} is no client id of Fyers'; nothing was released"
+  printf '\n# The Fyers account that may log in.\nFYERS_CLIENT_ID=%s\n' "$FYERS_CLIENT_ID" >>"$SETTINGS"
 }
 
 # gateway_setting NAME DEFAULT
@@ -191,6 +209,10 @@ revision_flags() {
     "FYERS_REDIRECT_URI=$URL/auth/callback"
     "${GATEWAY[@]}"
   )
+  if [ -n "${SQUARE_OFF_AT:-}" ]; then env+=("SQUARE_OFF_AT=$SQUARE_OFF_AT"); fi
+  if [ -n "${FYERS_CLIENT_ID:-}" ] && [ -z "$(gateway_setting FYERS_CLIENT_ID "")" ]; then
+    env+=("FYERS_CLIENT_ID=$FYERS_CLIENT_ID")
+  fi
   local joined secrets=() known name id version
   joined=$(
     IFS='|'
@@ -260,6 +282,26 @@ serving_revision() {
   printf '%s\n' "$found"
 }
 
+# The settings of a revision and the versions of its secrets, to be compared with another's.
+environment_of() {
+  gc_ask FYERS_CLIENT_ID run revisions describe "$1" --region="$REGION" --format='value(spec.containers[0].env)'
+}
+
 image_of() {
   gc_ask "$IMAGES:first" run revisions describe "$1" --region="$REGION" --format='value(spec.containers[0].image)'
+}
+
+# --- builds -----------------------------------------------------------------------------------------------------------
+
+# build TAG RELEASE: uploads this folder, tests it as an account that can deploy nothing and read no secret, and builds
+# what was tested; RELEASE yes or no: whether it is given traffic as well.
+build() {
+  local tested
+  tested=$(gc builds submit "$ROOT" --config="$ROOT/cloudbuild.test.yaml" --suppress-logs \
+    --service-account="projects/$PROJECT/serviceAccounts/$TESTER" --gcs-source-staging-dir="gs://$SOURCES/source" \
+    --format='value[separator="/"](source.storageSource.bucket,source.storageSource.object)')
+  if [ "$DRY_RUN" = yes ]; then tested=$SOURCES/source/tested.tgz; fi
+  gc builds submit "gs://$tested" --config="$ROOT/cloudbuild.yaml" \
+    --service-account="projects/$PROJECT/serviceAccounts/$BUILDER" \
+    --substitutions="_REGION=$REGION,_SERVICE=$SERVICE,_TAG=$1,_RELEASE=$2"
 }

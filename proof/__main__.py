@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
+from app.cli.surroundings import settle
 from proof import processes, properties, rivals, simulation, store, wire
 from proof.mutants.__main__ import run as plant_all
 from proof.result import HEAD, Result
@@ -44,6 +45,7 @@ def main() -> int:
     parser.add_argument("--slice", action="store_true", help="the size of a push")
     parser.add_argument("--only", metavar="NAME", choices=PROOFS, help="one of: " + ", ".join(PROOFS))
     wanted = parser.parse_args()
+    settle()
     started = time.monotonic()
     results: list[Result] = []
     _say(HEAD)

@@ -13,7 +13,7 @@ from app.ports import Ledger, Overtaken, Window
 from app.risk import Account, Decide
 
 READ = 1.0
-WRITES = ("claim", "submit", "record", "notify", "once", "change_account", "taken", "delivered")
+WRITES = ("claim", "submit", "record", "notify", "once", "change_account", "taken", "delivered", "try_out")
 READS = ("get", "orders", "unresolved", "account", "outbox")
 
 
@@ -72,6 +72,9 @@ class FaultyLedger:
 
     def once(self, name: str, deadline: Deadline) -> bool:
         return self._call("once", RECORD, deadline, lambda: self.inner.once(name, deadline))
+
+    def try_out(self, deadline: Deadline, whole: bool = False) -> None:
+        self._call("try_out", RECORD, deadline, lambda: self.inner.try_out(deadline, whole))
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
         return self._call("get", READ, deadline, lambda: self.inner.get(key, deadline))

@@ -51,6 +51,7 @@ _SETTINGS = {
     "MAX_ORDERS_PER_MINUTE": "0",
     "MAX_REPEATS": "0",
     "MAX_DAILY_LOSS": "0",
+    "MAX_PREMIUM_PER_ORDER": "0",
 }
 CONTRACT = FixtureContract.of()
 _numbers = itertools.count()
@@ -112,7 +113,8 @@ class Gateway:
             with _building:
                 self._app = create_app(self.desk, self.config)
         sent_at = self.clock.now()
-        reply = self._app.test_client().post("/webhook", data=alert(name, **changes), headers=dict(headers or {}))
+        body = alert(name, **changes)
+        reply = self._app.test_client().post("/webhook", data=body, headers=dict(headers or {}), buffered=True)
         delivery = Delivery(name, sent_at, self.clock.now(), reply.status_code, reply.get_json() or {})
         self.deliveries.append(delivery)
         return delivery

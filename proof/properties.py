@@ -17,6 +17,7 @@ _FUZZ = (
     "tests/promises/test_fuzzed_replies.py",
     "tests/unit/test_alert_parsing.py",
     "tests/unit/test_strict_json.py",
+    "tests/promises/test_costly_bodies.py",
     "tests/unit/test_identity.py",
     "tests/unit/test_fyers_outcomes.py",
 )

@@ -66,6 +66,7 @@ def price_rules(**changes: Any) -> PriceRules:
         stop_loss_percent=Decimal(15),
         take_profit_percent=Decimal(25),
         max_spread_percent=Decimal(10),
+        max_stop_percent=Decimal(100),
     )
     return replace(rules, **changes)
 

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import fyers_apiv3.fyersModel  # noqa: F401 -- whole, before the gateway loads the part of it that it uses
 import pytest
 
+from app.cli.surroundings import settle
 from tests.emulators import BACKENDS
+
+settle()  # before any client is made: a shell's proxies are no part of a test
 
 # Those that the product sets up, and those that libraries set up by themselves.
 _LOGGERS = [logging.getLogger(name) for name in ("", "gateway", "urllib3", "google", "werkzeug", "gunicorn.error")]

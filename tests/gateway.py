@@ -51,7 +51,7 @@ class Gateway:
     def send(self, body: bytes | None = None, headers: dict[str, str] | None = None, **fields: Any) -> TestResponse:
         """Posts an alert: the one given as bytes, or the usual entry with some fields changed."""
         body = alert(**fields) if body is None else body
-        return self.app.test_client().post("/webhook", data=body, headers=headers or {})
+        return self.app.test_client().post("/webhook", data=body, headers=headers or {}, buffered=True)
 
     def operate(self, method: str, path: str, document: Any = None, token: str | None = OPERATOR) -> TestResponse:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -111,9 +111,15 @@ def gateway(
             "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
             "MARKET_HOURS": "always",
             "IP_ALLOWLIST": "off",
+            "TRUSTED_PROXIES": "1",  # a sender's address is the one that X-Forwarded-For ends in, as on Cloud Run
             "MAX_ORDERS_PER_SECOND": "0",
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",
+            "MAX_LOTS_OPEN": "20",
+            "MAX_ORDERS_PER_DAY": "200",
+            "MAX_PREMIUM_PER_ORDER": "0",
+            "MAX_DAILY_LOSS": "25000",
+            "ALLOWED_PRODUCTS": "INTRADAY,MARGIN",
         } | settings
         config = Config.from_env(environ)
         desk = bootstrap(config, clock)

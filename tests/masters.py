@@ -27,6 +27,7 @@ class Listed:
     monthly: bool = True
     ticker: str | None = None
     closes: time = time(15, 40)
+    session: str = "0915-1540|1815-1915:"
 
     @property
     def symbol(self) -> str:
@@ -40,7 +41,7 @@ class Listed:
         code = _CODES[self.exchange]
         return [
             f"{code}11{self.expiry:%y%m%d}35086", f"{self.underlying} {self.expiry:%d %b %y} {self.option_type}", "14",
-            self.lot, self.tick, "", "0915-1540|1815-1915:", self.updated, str(epoch), self.symbol, str(code), "11",
+            self.lot, self.tick, "", self.session, self.updated, str(epoch), self.symbol, str(code), "11",
             "35086", self.underlying, "26000", self.strike, self.option_type, "101000000026000", "None", "0", "0.0",
         ]  # fmt: skip
 

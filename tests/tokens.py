@@ -9,6 +9,8 @@ from app.calendar import IST
 from app.token import Token
 
 APP_ID = "TESTAPP-200"
+CLIENT_ID = "XY01234"  # the owner's account
+OTHER_ID = "AB98765"  # an attacker's
 _count = itertools.count()
 
 
@@ -17,14 +19,14 @@ def ist(hour, minute=0, day=20, second=0):
     return datetime(2026, 11, day, hour, minute, second, tzinfo=IST)
 
 
-def jwt(issued, expires=None):
+def jwt(issued, expires=None, account=CLIENT_ID):
     """An access token; each is another. Without an expiry it has the one that was observed: 06:00 IST next morning."""
     issued = issued.astimezone(UTC)
     if expires is None:
         local = issued.astimezone(IST)
         expires = datetime(local.year, local.month, local.day, 6, tzinfo=IST)
         expires += timedelta(days=0 if local < expires else 1)
-    claims = {"iat": int(issued.timestamp()), "exp": int(expires.timestamp()), "n": next(_count), "fy_id": "XY01234"}
+    claims = {"iat": int(issued.timestamp()), "exp": int(expires.timestamp()), "n": next(_count), "fy_id": account}
     return signed(claims)
 
 
@@ -35,4 +37,5 @@ def signed(claims):
 
 
 def token(issued, **fields):
-    return Token(jwt(issued), **{"app_id": APP_ID, **fields}).dated()
+    account = fields.pop("account", CLIENT_ID)
+    return Token(jwt(issued, account=account), **{"app_id": APP_ID, **fields}).dated()

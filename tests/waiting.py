@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 def wait_until(what: str, holds: Callable[[], _T], within: float = 20.0) -> _T:
-    """The first true value of `holds`, asked each millisecond. After `within` seconds the test fails, naming `what`."""
+    """The first true value of `holds`. `within` is seconds; later the test fails and says `what`."""
     ends = time.monotonic() + within
     while not (value := holds()):
         if time.monotonic() > ends:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.adapters import account_document
+from app.adapters.private_files import close_to_others, make_file
 from app.adapters.stored_text import read_notice, read_order, readable, to_text
 from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.errors import NotNow, Reason
@@ -28,6 +29,8 @@ from app.order.document import to_document
 from app.ports import Overtaken, Window
 from app.risk import Account, Decide, learned, teaches
 
+# Stands in the file (PRAGMA user_version). Files from before it was written say 0 and have the tables of 1.
+_SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
     key TEXT PRIMARY KEY, status TEXT NOT NULL, sequence INTEGER NOT NULL, day TEXT NOT NULL,
@@ -54,6 +57,22 @@ _INSERT = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE orders SET status = ?, sequence = ?, submitted_at = ?, document = ? WHERE key = ? AND sequence = ?"
 _BEFORE_SUBMIT = "SELECT status, sequence, (SELECT document FROM account WHERE one = 1) FROM orders WHERE key = ?"
 _WRITE_ACCOUNT = "INSERT INTO account VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET document = excluded.document"
+_AN_ALERT = 48 * 1024  # bytes; claim, submit and record together append 37 to 49 KB to the log of changes
+_OFTEN = 1_000  # of SQLite's own instructions, between two looks at the clock
+_SHOWN = 120  # characters of what a check of the whole file found
+_TRIED_OUT = "try out:" + "." * _AN_ALERT
+# What SQLite's primary result codes come to (sqlite.org/rescode.html), in the words of who has to mend it.
+_WHY = {
+    sqlite3.SQLITE_FULL: "its disk is full; free some space",
+    sqlite3.SQLITE_READONLY: "its file may not be written; look at its owner and mode, and how the disk is mounted",
+    sqlite3.SQLITE_PERM: "its file may not be used; look at its owner and mode",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened; look at the owner and mode of the file and its folder",
+    sqlite3.SQLITE_IOERR: "its disk does not take or give what it should; look for a limit on size, and at the disk",
+    sqlite3.SQLITE_CORRUPT: "its file is damaged; stop the gateway, keep the file, and go on with a copy that is whole",
+    sqlite3.SQLITE_NOTADB: "its file is none of SQLite's; see which file LEDGER_URL names",
+    sqlite3.SQLITE_BUSY: "another process keeps it busy",
+    sqlite3.SQLITE_INTERRUPT: "it could not be looked through in time",
+}
 _Found = TypeVar("_Found")
 
 
@@ -62,24 +81,39 @@ class SqliteLedger:
 
     `_writer` waits for the disk, `_quick` does not; it writes single statements. Writers of this process queue up at a
     lock of ours: at SQLite's own they would poll, and some would starve.
+
+    Raises NotNow with the reason where the file cannot be opened, or was written by a later version of the gateway.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_file(path)  # what SQLite puts beside it gets the file's mode
+        for beside in ("-wal", "-shm"):
+            close_to_others(path.with_name(path.name + beside))
         self._path = path
         self._local = threading.local()
         self._connections: list[_Connection] = []
         self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._writer = self._connect(prepare=True)
-        self._quick = self._connect("NORMAL")
+        try:
+            self._writer = self._connect(prepare=True)
+            self._quick = self._connect("NORMAL")
+        except BaseException as error:
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise _unusable(error) from error
+            raise
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """The change to WAL waits for nobody: of several that open a new file together, SQLite turns some away."""
         ends = time.monotonic() + _PREPARE
         while True:
             try:
-                db.executescript("PRAGMA journal_mode=WAL;" + _SCHEMA)
+                [version] = db.execute("PRAGMA user_version").fetchone()
+                if version > _SCHEMA_VERSION:
+                    raise NotNow(Reason.LEDGER_DOWN, _newer(version))
+                db.execute("PRAGMA journal_mode=WAL")
+                if version < _SCHEMA_VERSION:
+                    db.executescript(f"{_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}")
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
@@ -137,6 +171,25 @@ class SqliteLedger:
     def once(self, name: str, deadline: Deadline) -> bool:
         with self._writing(deadline.within(RECORD)) as db:
             return db.execute("INSERT OR IGNORE INTO names VALUES (?)", (name,)).rowcount == 1
+
+    def try_out(self, deadline: Deadline, whole: bool = False) -> None:
+        """Two commits: one that is taken back writes nothing to the disk, and so would not find a full one."""
+        with self._writing(deadline.within(RECORD)) as db:
+            db.execute("INSERT OR REPLACE INTO names VALUES (?)", (_TRIED_OUT,))
+        with self._writing(deadline.within(RECORD)) as db:
+            db.execute("DELETE FROM names WHERE name = ?", (_TRIED_OUT,))
+        if whole:
+            self._look_through(deadline)
+
+    def _look_through(self, deadline: Deadline) -> None:
+        with self._reading(deadline) as db:
+            db.set_progress_handler(lambda: deadline.left() <= 0, _OFTEN)
+            try:
+                [found] = db.execute("PRAGMA quick_check(1)").fetchone()
+            finally:
+                db.set_progress_handler(None, 0)
+        if found != "ok":
+            raise _down(" ".join(found.split())[:_SHOWN], _WHY[sqlite3.SQLITE_CORRUPT])
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
         with self._reading(deadline) as db:
@@ -229,7 +282,7 @@ class SqliteLedger:
             db.deadline = deadline
             yield db
         except sqlite3.Error as error:
-            raise NotNow(Reason.LEDGER_DOWN) from error
+            raise _unusable(error) from error
 
     @contextlib.contextmanager
     def _taking_turns(self, deadline: Deadline, db: "_Connection") -> Iterator["_Connection"]:
@@ -273,6 +326,23 @@ class _Connection(sqlite3.Connection):
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or self.deadline is None or self.deadline.left() <= 0:
                     raise
+
+
+def _unusable(error: sqlite3.Error) -> NotNow:
+    """SQLite's failure: its own name for it, and what to do. Errors of Python's module itself have neither."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return _down(getattr(error, "sqlite_errorname", type(error).__name__), _WHY.get(code, str(error)))
+
+
+def _down(named: str, why: str) -> NotNow:
+    return NotNow(Reason.LEDGER_DOWN, f"the ledger does not work ({named}): {why}")
+
+
+def _newer(version: int) -> str:
+    return (
+        f"the ledger's file is of a later version of the gateway (its schema is {version}, this version knows "
+        f"{_SCHEMA_VERSION}); run that version, or name another file in LEDGER_URL"
+    )
 
 
 def _stored(db: sqlite3.Connection, key: str) -> Order | None:

@@ -1,4 +1,4 @@
-"""Where the day's token is kept: a local file, or one object in a Google Cloud Storage bucket.
+"""Where the day's token and the key of login links are kept: two local files, or two objects in a bucket of Google's.
 
 Both keep the newer of two logins whoever writes last, and both are written wholly or not at all.
 """
@@ -9,76 +9,111 @@ import json
 import logging
 import os
 import random
+import re
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from app.adapters.private_files import make_folder
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
 from app.ports import TokenUnreadable
 from app.token import Token, parse
 
 log = logging.getLogger("gateway.tokens")
+_KEY = ".links"  # what the key's name has more than the token's
 _LARGEST = 65536  # bytes; the object of a real token has about 2,000
 _LOCK_PAUSE = 0.01
 _CONNECT = 1.0
 _TRIES = 5
+_IS_KEY = re.compile(rb"[0-9a-f]{64}")
 _PAUSE = 0.3  # seconds before the second try, doubled each time: Google allows one write a second per object
+
+Knows = Callable[[Token], bool]
+_Done = TypeVar("_Done")
+
+
+def _anyone(token: Token) -> bool:  # noqa: ARG001
+    return True
 
 
 class FileTokens:
-    """Implements `ports.TokenStore` in one file of mode 600, for one machine with several processes."""
+    """Implements `ports.TokenStore` and `ports.LinkKeys` in files of mode 600, for one machine with several processes.
 
-    def __init__(self, path: Path) -> None:
+    `knows` tells the owner's tokens from others; those do not count as a newer login.
+    """
+
+    def __init__(self, path: Path, knows: Knows = _anyone) -> None:
         self._path = path
+        self._knows = knows
+        self._key = path.with_name(f"{path.name}{_KEY}")
         self._lock = path.with_name(f"{path.name}.lock")
-        self._new = path.with_name(f"{path.name}.new")
 
     def load(self, deadline: Deadline) -> Token | None:  # noqa: ARG002 (a local file is read at once)
         try:
-            text = self._read()
+            text = self._read(self._path)
         except OSError as error:
             raise _down(f"{self._path}: {error.strerror}", "read") from None
         return None if text is None else _parsed(text)
 
     def save(self, token: Token, deadline: Deadline) -> Token:
         token = token.dated()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._locked(deadline):
-                text = self._read()
-                newer = _newer(text, token)
-                if newer is not None:
-                    return newer
-                self._replace(_written(token))
-        except OSError as error:
-            raise _down(f"{self._path}: {error.strerror}", "written") from None
+        with self._writing(deadline):
+            newer = _newer(self._read(self._path), token, self._knows)
+            if newer is not None:
+                return newer
+            self._replace(self._path, _written(token))
         return token
 
-    def _read(self) -> bytes | None:
+    def link_key(self, deadline: Deadline) -> str:
+        with self._writing(deadline):
+            key = _key_in(self._read(self._key))
+            if key is None:
+                self._replace(self._key, (key := _new_key()).encode())
+        return key
+
+    def new_link_key(self, deadline: Deadline) -> str:
+        with self._writing(deadline):
+            self._replace(self._key, (key := _new_key()).encode())
+        return key
+
+    def _read(self, path: Path) -> bytes | None:
         try:
-            with self._path.open("rb") as file:
+            with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_mode & 0o077:
-                    log.warning("others could read %s, which holds the Fyers token; its mode is 600 now", self._path)
+                    log.warning("others could read %s, which is a secret; its mode is 600 now", path)
                     os.fchmod(file.fileno(), 0o600)
                 return file.read(_LARGEST)
         except FileNotFoundError:
             return None
 
-    def _replace(self, text: bytes) -> None:
+    def _replace(self, path: Path, text: bytes) -> None:
         """A reader sees the old object or the new one, after a power cut too."""
+        new = path.with_name(f"{path.name}.new")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(self._new, flags, 0o600), "wb") as file:
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(self._new, self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
+        os.replace(new, path)
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    @contextlib.contextmanager
+    def _writing(self, deadline: Deadline) -> Iterator[None]:
+        """Alone among all processes. Raises NotNow for whatever the disk refuses."""
+        try:
+            make_folder(self._path.parent)
+            with self._locked(deadline):
+                yield
+        except OSError as error:
+            raise _down(f"{self._path}: {error.strerror}", "written") from None
 
     @contextlib.contextmanager
     def _locked(self, deadline: Deadline) -> Iterator[None]:
@@ -99,14 +134,15 @@ class FileTokens:
 
 
 class GcsTokens:
-    """Implements `ports.TokenStore` in one object, shared by all instances.
+    """Implements `ports.TokenStore` and `ports.LinkKeys` in two objects, shared by all instances.
 
     Each write is preconditioned on the generation that was read. The client's own retry is off: after a lost reply it
     would report our own write as somebody else's (412). Instead the object is read again and compared.
     STORAGE_EMULATOR_HOST is honoured, without credentials. Make it before serving: the SDK takes 0.2 s to load.
+    `knows` tells the owner's tokens from others; those do not count as a newer login.
     """
 
-    def __init__(self, bucket: str, object_name: str) -> None:
+    def __init__(self, bucket: str, object_name: str, knows: Knows = _anyone) -> None:
         from google.api_core.exceptions import GoogleAPIError, NotFound
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage import Client  # type: ignore[import-untyped]
@@ -116,6 +152,7 @@ class GcsTokens:
         self._client = Client(project=None)
         self._bucket = self._client.bucket(bucket)
         self._name = object_name
+        self._knows = knows
         self._place = f"gs://{bucket}/{object_name}"
         self._missing = NotFound
         # OSError has those of `requests` and of the sockets below it.
@@ -128,7 +165,7 @@ class GcsTokens:
         """Read twice at most: the first failure may be that of a kept connection that Google has closed."""
         for _ in range(2):
             try:
-                text, _generation = self._read(deadline)
+                text, _generation = self._read(self._name, deadline)
             except self._failures as error:
                 log.warning("reading %s failed: %s", self._place, _brief(error))
                 continue
@@ -137,35 +174,58 @@ class GcsTokens:
 
     def save(self, token: Token, deadline: Deadline) -> Token:
         token = token.dated()
+        return self._tried(lambda: self._saved(token, deadline), deadline)
+
+    def link_key(self, deadline: Deadline) -> str:
+        return self._tried(lambda: self._known_key(deadline), deadline)
+
+    def new_link_key(self, deadline: Deadline) -> str:
+        key = _new_key()
+        self._tried(lambda: self._write(self._name + _KEY, key.encode(), None, deadline), deadline)
+        return key
+
+    def _tried(self, step: Callable[[], _Done], deadline: Deadline) -> _Done:
+        """What the step brings. A conflict too may be our own write: each try reads before it writes."""
         for number in range(_TRIES):
             if number:
                 time.sleep(deadline.cap(_PAUSE * 2 ** (number - 1) * random.uniform(0.5, 1.5)))  # noqa: S311 (jitter)
             try:
-                return self._saved(token, deadline)
-            except self._failures as error:  # a conflict too may be our own write: that is read before another try
+                return step()
+            except self._failures as error:
                 log.warning("writing %s failed: %s", self._place, _brief(error))
         raise _down(f"{self._place}, {_TRIES} times", "written")
 
     def _saved(self, token: Token, deadline: Deadline) -> Token:
         """One try: what the store holds then."""
-        text, generation = self._read(deadline)
+        text, generation = self._read(self._name, deadline)
         if text == _written(token):
             return token
-        newer = _newer(text, token)
+        newer = _newer(text, token, self._knows)
         if newer is not None:
             return newer
-        self._bucket.blob(self._name).upload_from_string(
-            _written(token),
+        self._write(self._name, _written(token), generation, deadline)
+        return token
+
+    def _known_key(self, deadline: Deadline) -> str:
+        text, generation = self._read(self._name + _KEY, deadline)
+        key = _key_in(text)
+        if key is None:
+            self._write(self._name + _KEY, (key := _new_key()).encode(), generation, deadline)
+        return key
+
+    def _write(self, name: str, text: bytes, generation: int | None, deadline: Deadline) -> None:
+        """Over that generation only (0: where there is none); over any where it is None."""
+        self._bucket.blob(name).upload_from_string(
+            text,
             content_type="application/json",
             if_generation_match=generation,
             timeout=self._time_out(deadline),
             retry=None,
         )
-        return token
 
-    def _read(self, deadline: Deadline) -> tuple[bytes | None, int]:
+    def _read(self, name: str, deadline: Deadline) -> tuple[bytes | None, int]:
         """The object and its generation; None and 0 where there is none."""
-        blob = self._bucket.blob(self._name)
+        blob = self._bucket.blob(name)
         try:
             text: bytes = blob.download_as_bytes(timeout=self._time_out(deadline), retry=None)
         except self._missing:
@@ -191,15 +251,24 @@ def _parsed(text: bytes) -> Token:
         raise TokenUnreadable from None
 
 
-def _newer(text: bytes | None, token: Token) -> Token | None:
-    """The stored token where it must not be overwritten. Nonsense may be: a login is how it is repaired."""
+def _key_in(text: bytes | None) -> str | None:
+    """The stored key; None where there is none, or nonsense, which is replaced."""
+    return text.decode() if text is not None and _IS_KEY.fullmatch(text) else None
+
+
+def _new_key() -> str:
+    return secrets.token_hex(32)
+
+
+def _newer(text: bytes | None, token: Token, knows: Knows) -> Token | None:
+    """The stored token where it must not be overwritten. Nonsense may be, and a token that is not the owner's."""
     if text is None:
         return None
     try:
         stored = _parsed(text)
     except TokenUnreadable:
         return None
-    return stored if token.is_older_than(stored) else None
+    return stored if token.is_older_than(stored) and knows(stored) else None
 
 
 def _brief(error: Exception) -> str:

@@ -14,9 +14,10 @@ from app.alert.alert import (
     Strike,
 )
 from app.alert.identity import TAG, Identity, identify, tag_of
-from app.alert.parse import authenticate, parse
+from app.alert.parse import FIELDS, authenticate, parse
 
 __all__ = [
+    "FIELDS",
     "MAX_BODY_BYTES",
     "TAG",
     "Alert",

@@ -1,7 +1,7 @@
 """The Alert and the words it is made of."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -85,6 +85,7 @@ class Alert:
     """One alert, checked. `quantity` is in units, `lots` in lots; at most one of them is set.
 
     `exchange` is NSE or BSE where the symbol said so and it matters; `delayed` says that the chart's data was.
+    `bar` is how long a bar of the chart is; `bar_time` is when the one that fired opened.
     """
 
     underlying: str
@@ -101,11 +102,20 @@ class Alert:
     client_id: str | None = None
     fired_at: datetime | None = None
     bar_time: datetime | None = None
+    bar: timedelta = timedelta(days=1)
     order_id: str | None = None
     strategy: str | None = None
     delayed: bool = False
     context: tuple[tuple[str, str], ...] = ()
     unknown: tuple[str, ...] = ()
+
+    def fired(self, arrived: datetime) -> datetime:
+        """When it fired: what it says, else when it arrived, but no later than the bar closed that it names."""
+        if self.fired_at is not None:
+            return self.fired_at
+        if self.bar_time is None or arrived - self.bar_time <= self.bar:
+            return arrived
+        return self.bar_time + self.bar
 
     def asked(self) -> dict[str, str]:
         """The order that was asked for, under the webhook's own names and in one canonical form.

@@ -12,14 +12,14 @@ from decimal import Decimal
 from typing import TypeVar
 
 from app.alert.alert import Alert, Expiry, ExpiryRule, Level, LevelKind, Moneyness, OptionType, Product, Side, Strike
-from app.alert.strict_json import Number, Poison, poison_in
+from app.alert.strict_json import Number, poison_in
 from app.errors import Malformed, Unauthorized
 
 _ID_FIELDS = ("alert_id", "id", "idempotency_key")
 _CONTEXT = ("strategy", "ticker", "exchange", "interval", "price", "comment")
 _ORDER_FIELDS = ("symbol", "strikeprice", "optionType", "expiry", "action", "qty", "lots", "sl", "tp", "productType")
 _NUMBERS = ("strikeprice", "qty", "lots", "sl", "tp")
-_KNOWN = frozenset(("token", *_ORDER_FIELDS, *_ID_FIELDS, "timenow", "time", "order_id", *_CONTEXT))
+FIELDS = frozenset(("token", *_ORDER_FIELDS, *_ID_FIELDS, "timenow", "time", "order_id", *_CONTEXT))
 _Word = TypeVar("_Word", OptionType, Side)
 
 _MAX_TEXT = 128
@@ -32,6 +32,14 @@ _MONEYNESS = re.compile(r"(?a:(ITM|OTM)([1-9]|1\d|20))")
 _LEVEL = re.compile(rf"(?a:({_PLAIN}) ?(%|PTS?)?)")
 _DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 _MOMENT = re.compile(r"(?a:(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|[+-]\d{2}:\d{2}))")
+_INTERVAL = re.compile(r"(?a:([1-9]\d{0,3})?([SDWM]?))")
+_BARS = {
+    "S": timedelta(seconds=1),
+    "": timedelta(minutes=1),
+    "D": timedelta(days=1),
+    "W": timedelta(days=7),
+    "M": timedelta(days=31),
+}
 _EPOCH_MS = re.compile(r"(?a:\d{13})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,29 +64,40 @@ _INDICES = {
 def authenticate(token: object, secrets: Iterable[bytes]) -> None:
     """Compares the body's token with each secret in constant time, on digests of bytes.
 
-    Raises Unauthorized, with the same words whatever was wrong. A token that stands twice must be right both times.
+    Raises Unauthorized, with the same words whatever was wrong. A token that stands twice is wrong, whatever it says.
     """
-    given = token.values if isinstance(token, Poison) and token.values else (token,)
+    text = token if isinstance(token, str) and not isinstance(token, Number) else ""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     known = [hashlib.sha256(secret).digest() for secret in secrets]
-    right = True
-    for value in given:
-        text = value if isinstance(value, str) and not isinstance(value, Number) else ""
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        right &= sum(hmac.compare_digest(digest, secret) for secret in known) > 0  # a sum looks at every one
-    if not right:
+    if not sum(hmac.compare_digest(digest, secret) for secret in known):  # a sum looks at every one
         raise Unauthorized
 
 
-def parse(document: Mapping[str, object], idempotency_key: str | None = None) -> Alert:
+def underlying_of(symbol: str) -> str:
+    """The exchange's name of what an alert's `symbol` means: NIFTY of NIFTY50 or NIFTY1!. Raises Malformed."""
+    return _symbol(symbol)[2]
+
+
+def parse(
+    document: Mapping[str, object],
+    idempotency_key: str | None = None,
+    needs_timenow: bool = False,
+    secrets: Iterable[str] = (),
+) -> Alert:
     """The alert that an authenticated document describes; `idempotency_key` is the header's, if one came.
 
-    Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense.
+    `secrets` are all that are in force: none of them may stand in a field but token, and neither may the token itself.
+    Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense, and for an alert
+    without `timenow` where it is needed.
     """
+    token = document.get("token")
+    _refuse_secret_elsewhere(document, {*secrets, token} if isinstance(token, str) and token else secrets)
     _refuse_poison(document)
-    _refuse_secret_elsewhere(document)
-    fields = {name: value for name, value in document.items() if name in _KNOWN and value is not None}
+    fields = {name: value for name, value in document.items() if name in FIELDS and value is not None}
     _refuse_placeholders(fields)
     exchange, delayed, underlying = _symbol(_required(fields, "symbol"))
+    if needs_timenow and "timenow" not in fields:
+        raise Malformed("timenow", 'is missing, so the alert\'s age cannot be told; add "timenow": "{{timenow}}"')
     quantity, lots = _whole(fields, "qty"), _whole(fields, "lots")
     if quantity is not None and lots is not None:
         raise Malformed("lots", "qty and lots are both given; send one of them")
@@ -97,11 +116,12 @@ def parse(document: Mapping[str, object], idempotency_key: str | None = None) ->
         client_id=_client_id(fields, idempotency_key),
         fired_at=_moment(fields, "timenow"),
         bar_time=_moment(fields, "time"),
+        bar=_bar(fields),
         order_id=_text(fields, "order_id", _MAX_TEXT),
         strategy=_text(fields, "strategy", _MAX_TEXT),
         delayed=delayed or _says_delayed(fields),
         context=tuple((name, text) for name in _CONTEXT if (text := _text(fields, name, _MAX_CONTEXT))),
-        unknown=tuple(sorted(name[:64] for name in document if name not in _KNOWN)),
+        unknown=tuple(sorted(name[:64] for name in document if name not in FIELDS)),
     )
 
 
@@ -113,16 +133,15 @@ def _refuse_poison(document: Mapping[str, object]) -> None:
             raise Malformed(name[:64], problem)
 
 
-def _refuse_secret_elsewhere(document: Mapping[str, object]) -> None:
+def _refuse_secret_elsewhere(document: Mapping[str, object], secrets: Iterable[str]) -> None:
     """Every other field may end in an answer, a log line, the ledger or a notification."""
-    token = document.get("token")
-    if not isinstance(token, str) or not token:
-        return
-    for name, value in document.items():
-        if token in name:
-            raise Malformed("body", "a field's name holds the secret; it belongs in token alone")
-        if name != "token" and isinstance(value, str) and token in value:
-            raise Malformed(name, "holds the secret; it belongs in token alone")
+    for secret in secrets:
+        for name, value in document.items():
+            if secret in name:
+                raise Malformed("body", "a field's name holds the secret; it belongs in token alone")
+            if name != "token" and isinstance(value, str) and secret in value:
+                shown = "body" if poison_in(name) else name[:64]
+                raise Malformed(shown, "holds the secret; it belongs in token alone")
 
 
 def _refuse_placeholders(fields: Mapping[str, object]) -> None:
@@ -282,6 +301,15 @@ def _moment(fields: Mapping[str, object], name: str) -> datetime | None:
     except (ValueError, OverflowError):
         pass  # a 31st of February and the like: the same answer
     raise Malformed(name, f"{_shown(text)} is no time; send {{{{{name}}}}} or 2026-11-20T04:00:00Z")
+
+
+def _bar(fields: Mapping[str, object]) -> timedelta:
+    """How long a bar of the chart is, by TradingView's `{{interval}}`: "15" (minutes), "30S", "1D", "W", "3M".
+
+    A day where it does not say; a month's bar lasts 31 days at the most.
+    """
+    match = _INTERVAL.fullmatch(_upper(_text(fields, "interval", _MAX_CONTEXT) or "D"))
+    return int(match[1] or 1) * _BARS[match[2]] if match else _BARS["D"]
 
 
 def _upper(text: str) -> str:

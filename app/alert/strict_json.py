@@ -4,6 +4,8 @@ TradingView substitutes placeholders into the text without escaping and sends `t
 broken in many ways (Pine FAQ on alerts). Python's own reader takes several of them for good: the last of two equal
 keys, NaN, 1e999 as infinity. Here every such thing becomes `Poison` in its place, so that the sender's secret can be
 judged first and the rest be reported by the name of its field.
+
+Whoever sends a body, what is done here costs no more than its length times a constant: no alert may wait for it.
 """
 
 import json
@@ -16,9 +18,8 @@ MAX_DEPTH = 16
 BODY = "body"
 
 _LAST_KEY = re.compile(r'"([A-Za-z_][A-Za-z0-9_]{0,63})"\s*:')
-# A text that never ends is taken up to the end, so that the whole search stays linear in the body's length.
-_TEXTS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
-_TOKENS = re.compile(r'"token"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
+# Nothing is tried twice (possessive), and a text ends where the next `"token"` does: linear in the body's length.
+_TOKEN = re.compile(rb'"token"\s*+:\s*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _CURLY_QUOTES = "“”„‟‘’"
 
 
@@ -30,68 +31,88 @@ class Number(str):
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A value that JSON does not allow or that means two things; `values` are what stood there."""
+    """A value that JSON does not allow or that means two things."""
 
     problem: str
-    values: tuple[object, ...] = ()
+
+
+# Made once: a body may hold thousands of them.
+_TWICE = Poison("stands twice in the message; send it once")
+_NO_NUMBERS = {
+    name: Poison(f"{name} is not a number in JSON; send a number or leave the field out")
+    for name in ("NaN", "Infinity", "-Infinity")
+}
+_TOO_DEEP = "is nested too deeply; send a plain value"
 
 
 def decode(body: bytes) -> dict[str, object]:
     """The body's top-level object.
 
-    Raises Malformed, naming the field where it can be told, for a body that is not UTF-8, not JSON, too deep or not
-    an object. Values that are no good stay in it as Poison.
+    Raises Malformed, naming the field where it can be told, for a body that is not UTF-8, not JSON, too deep to be
+    read or not an object. Values that are no good stay in it: see `poison_in`.
     """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Malformed(BODY, f"byte {error.start} is not UTF-8; send the message as UTF-8 text") from None
-    _refuse_depth(text)
     try:
         document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise _not_json(text, error) from None
+    except RecursionError:  # Python's reader counts its depth and stops before its stack ends
+        raise Malformed(BODY, _TOO_DEEP) from None
     if not isinstance(document, dict):
         raise Malformed(BODY, 'the message must be one JSON object: {"token": "…", "symbol": "NIFTY", …}')
     return document
 
 
-def tokens_in_broken(body: bytes) -> list[str]:
-    """What looks like the `token` in a body that is not JSON, so that its owner can be told about it."""
-    return _TOKENS.findall(body[:65536].decode("utf-8", "replace"))
+def token_in(body: bytes) -> str | None:
+    """The first thing that looks like the `token` in a body that was not decoded, or that cannot be; one, not more."""
+    found = _TOKEN.search(body)
+    if found is None:
+        return None
+    try:
+        text: str = json.loads(b'"%b"' % found[1])
+    except ValueError:  # no text of JSON's: what stands there is taken as it is
+        text = found[1].decode("utf-8", "replace")
+    return text
 
 
-def poison_in(value: object) -> str | None:
-    """What is wrong anywhere inside a value: poison or a lone surrogate; None when nothing is."""
+def poison_in(value: object, depth: int = 1) -> str | None:
+    """What is wrong anywhere inside a value: poison, a lone surrogate, or deep nesting; None when nothing is.
+
+    `depth` is how many objects and lists the value lies in.
+    """
     match value:
         case Poison():
             return value.problem
         case str():
             return None if _encodes(value) else "has half of a character (a lone surrogate); send whole characters"
+        case list() | dict() if depth >= MAX_DEPTH:
+            return _TOO_DEEP
         case list():
-            return next((found for item in value if (found := poison_in(item))), None)
+            return next((found for item in value if (found := poison_in(item, depth + 1))), None)
         case dict():
-            parts = (poison_in(part) for pair in value.items() for part in pair)
+            parts = (poison_in(part, depth + 1) for pair in value.items() for part in pair)
             return next((found for found in parts if found), None)
         case _:
             return None
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document: dict[str, object] = {}
+    document = dict(pairs)
+    if len(document) == len(pairs):
+        return document
+    document.clear()
     for name, value in pairs:
-        if name in document:
-            first = document[name]
-            seen = first.values if isinstance(first, Poison) and first.values else (first,)
-            value = Poison("stands twice in the message; send it once", (*seen, value))
-        document[name] = value
+        document[name] = _TWICE if name in document else value
     return document
 
 
 _DECODER = json.JSONDecoder(
     parse_int=Number,
     parse_float=Number,
-    parse_constant=lambda name: Poison(f"{name} is not a number in JSON; send a number or leave the field out"),
+    parse_constant=_NO_NUMBERS.__getitem__,
     object_pairs_hook=_object,
 )
 
@@ -104,18 +125,6 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _refuse_depth(text: str) -> None:
-    """Deep nesting exhausts the reader's stack; no alert needs it. Braces inside strings do not count."""
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return
-    depth = 0
-    for match in _TEXTS_AND_BRACKETS.finditer(text):
-        mark = match.group()
-        depth += (mark in "[{") - (mark in "]}")
-        if depth > MAX_DEPTH:
-            raise Malformed(_last_key(text[: match.start()]), "is nested too deeply; send a plain value")
-
-
 def _not_json(text: str, error: json.JSONDecodeError) -> Malformed:
     field = _last_key(text[: error.pos])
     where = f"line {error.lineno}, column {error.colno}"
@@ -126,7 +135,7 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Malformed:
         hint = 'it has curly quotes; retype them as straight ones (")'
     elif here == "'":
         hint = 'JSON wants double quotes (") around names and texts'
-    elif here in ("}", "]"):
+    elif here in ("}", "]") or error.msg.startswith("Illegal trailing comma"):  # the latter from Python 3.13 on
         hint = "a value is missing here, or a comma is left over"
     elif before == "0" and here.isdigit():
         hint = "a number must not begin with a zero"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from app.cli.surroundings import settle
 from app.config import ConfigFaults
 from app.errors import AlertError
 
@@ -19,12 +20,14 @@ MODULES = {
     "symbols": ("symbols",),
     "token": ("token",),
     "doctor": ("doctor",),
+    "facts": ("facts",),
     "replay": ("replay",),
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command. What a user can mend is one line on standard error, never a stack trace."""
+    settle()
     args = read(argv)
     run: Command = args.run
     try:

@@ -18,6 +18,7 @@ from app.config import Config, ConfigFaults
 from app.deadline import Deadline
 from app.desk import Desk
 from app.doctor import examine
+from app.errors import AlertError
 from app.notice import Notice, Severity
 
 _PATIENCE = 20.0  # seconds
@@ -53,6 +54,8 @@ def _checks(args: argparse.Namespace) -> Sequence[Check]:
         desk = bootstrap(config)
     except ConfigFaults as faults:
         return [Check("settings", Mark.FAIL, fault, ".env.example explains each setting") for fault in faults.faults]
+    except AlertError as problem:
+        return [Check("start", Mark.FAIL, problem.message, "the gateway cannot start like this")]
     except Exception as problem:  # noqa: BLE001 -- whatever keeps the gateway from starting is what is asked for
         return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start like this")]
     with desk.resources:

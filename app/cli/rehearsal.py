@@ -98,7 +98,7 @@ def on_paper(config: Config, at: datetime, place: Path) -> Iterator[Stage]:
     """The rules of these settings, on paper, at that moment; its ledger is empty and its account has no position."""
     clock = Then(at)
     with simulated(config, clock) as account:
-        fyers = FyersApp("PAPER-200", None, None, None, account.api_url, account.data_url)
+        fyers = FyersApp("PAPER-200", None, None, None, None, account.api_url, account.data_url)
         paper = replace(config, broker=BrokerKind.PAPER, fyers=fyers)
         with staged(paper, account, clock, place) as stage:
             yield stage

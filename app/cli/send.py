@@ -12,11 +12,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.cli.settings import webhook_secret
+from app.cli.settings import own_address, webhook_secret
+from app.facts.tradingview import HANGS_UP_AFTER, RESEND_AFTER, RESENDS
 
-HANGS_UP_AFTER = 3.0
-RESENDS = 3
-RESEND_AFTER = 5.0
 SAMPLE = {
     "symbol": "NIFTY",
     "strikeprice": "ATM",
@@ -29,14 +27,14 @@ SAMPLE = {
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     send = commands.add_parser("send", help="post an alert as TradingView would")
-    send.add_argument("--to", default=None, metavar="URL", help="default: http://127.0.0.1:$PORT/webhook")
+    send.add_argument("--to", default=None, metavar="URL", help="default: http://$HOST:$PORT/webhook")
     send.add_argument("--file", type=Path, default=None, help="the alert's message; default: a sample; - reads stdin")
     send.add_argument("--resend", action="store_true", help="deliver the same alert once more after its answer")
     send.set_defaults(run=_send)
 
 
 def _send(args: argparse.Namespace) -> int:
-    url = args.to or f"http://127.0.0.1:{os.environ.get('PORT') or 8080}/webhook"
+    url = args.to or f"{own_address(os.environ)}/webhook"
     body = rendered(_message(args.file))
     status = _deliver(url, body)
     if args.resend and status is not None and not _sends_again(status):

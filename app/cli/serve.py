@@ -4,12 +4,13 @@ import argparse
 import os
 import sys
 
-from app.cli.settings import environment
+from app.cli.settings import environment, own_address
 from app.config import Config
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = commands.add_parser("serve", help="serve the gateway with gunicorn's production settings")
+    serve.add_argument("--host", default=None, help="default: $HOST, else 127.0.0.1")
     serve.add_argument("--port", type=int, default=None, help="default: $PORT, else 8080")
     serve.set_defaults(run=_serve)
     simulate = commands.add_parser("simulate", help="serve a simulated Fyers account", add_help=False)
@@ -19,10 +20,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _serve(args: argparse.Namespace) -> int:
     """Becomes gunicorn in this very process: what is loaded by now need not be loaded again."""
     environ = environment()
+    environ["HOST"] = args.host or environ.get("HOST") or ""
     config = Config.from_env(environ)  # every fault is named here, before a worker starts
     environ["PORT"] = str(args.port or environ.get("PORT") or 8080)
     kind = "LIVE orders at Fyers" if config.live else "paper trading"
-    print(f"{kind}; alerts go to http://127.0.0.1:{environ['PORT']}/webhook", file=sys.stderr, flush=True)
+    environ["HOST"] = config.host
+    print(f"{kind}; alerts go to {own_address(environ)}/webhook", file=sys.stderr, flush=True)
     os.environ.update(environ)  # where gunicorn and the app will look
     sys.argv = ["gunicorn", "-c", "python:app.server", "main:app"]
     from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # gunicorn ships no types

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.adapters.private_files import make_file
 from app.config import Config
+from app.config.reader import DEFAULT_HOST
 
 LAB_SECRET = Path("data/webhook-secret")
 
@@ -16,8 +18,7 @@ def environment() -> dict[str, str]:
     environ = dict(os.environ)
     if _needs_lab_secret(environ):
         if not LAB_SECRET.exists():
-            LAB_SECRET.parent.mkdir(parents=True, exist_ok=True)
-            LAB_SECRET.touch(mode=0o600)
+            make_file(LAB_SECRET)
             LAB_SECRET.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
             print(f"made a webhook secret for paper trading: {LAB_SECRET}", file=sys.stderr)
         environ["WEBHOOK_SECRET_TOKEN_FILE"] = str(LAB_SECRET)
@@ -26,6 +27,13 @@ def environment() -> dict[str, str]:
 
 def configured() -> Config:
     return Config.from_env(environment())
+
+
+def own_address(environ: Mapping[str, str]) -> str:
+    """Where the gateway is met from this machine; one that listens on every address is met on loopback."""
+    host = environ.get("HOST") or DEFAULT_HOST
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{environ.get('PORT') or 8080}"
 
 
 def webhook_secret(environ: Mapping[str, str]) -> str | None:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from app.adapters.symbols import Symbols, find_batch, find_one, refresh
 from app.bootstrap import with_simulator
+from app.calendar import Calendar
 from app.cli.settings import configured
 from app.config import Config
+from app.hours import expiry_floor
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,8 +45,8 @@ def _refresh(args: argparse.Namespace) -> int:
 
 def _find(args: argparse.Namespace) -> int:
     config = configured()
-    on = args.on or config.calendar.expiry_floor(datetime.now(UTC))
     master = _master(config)
+    on = args.on or partial(_expiry_floor, master, config.calendar)
     if args.batch is not None:
         with args.batch.open("rb") as lines:
             answers = list(find_batch(master, lines, on, args.spot))
@@ -56,6 +59,11 @@ def _find(args: argparse.Namespace) -> int:
     answer = find_one(master, row, on, args.spot)
     print(json.dumps(answer) if args.json else _sentence(answer))
     return 0 if "error" not in answer else 1
+
+
+def _expiry_floor(master: Symbols, calendar: Calendar, underlying: str, exchange: str | None) -> date:
+    """As for an entry now."""
+    return expiry_floor(master, calendar, underlying, exchange, datetime.now(UTC), entering=True)
 
 
 def _master(config: Config) -> Symbols:

@@ -7,8 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from app.adapters.clock import SystemClock
 from app.adapters.fyers import Transport
-from app.adapters.notify import Fanout
-from app.bootstrap import open_ledger, open_login, open_token_store
+from app.bootstrap import open_ledger, open_login, open_notifiers, open_token_store
 from app.cli.settings import configured
 from app.config import Config
 from app.deadline import Deadline
@@ -33,7 +32,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _url(args: argparse.Namespace) -> int:  # noqa: ARG001 -- it has no arguments
     with ExitStack() as resources:
-        print(_opened(resources).begin())
+        print(_opened(resources).begin(_deadline()))
     return 0
 
 
@@ -42,18 +41,18 @@ def _login(args: argparse.Namespace) -> int:
     auth_code = parse_qs(urlsplit(given).query).get("auth_code", [given])[0].strip()
     with ExitStack() as resources:
         try:
-            result = _opened(resources).exchange(auth_code, _deadline())
+            result = _opened(resources).exchange(auth_code, "the command `token login`", _deadline())
         except LoginRefused as refusal:
             raise SystemExit(f"error: {refusal.message}") from None
     for warning in result.warnings:
         print(f"note: {warning}")
-    print(f"logged in; the token ends {result.ends_at or 'at a time it does not say'}")
+    print(f"logged in as {result.account}; the token ends {result.ends_at or 'at a time it does not say'}")
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:  # noqa: ARG001
     with ExitStack() as resources:
-        token = open_token_store(configured(), resources).load(_deadline())
+        token = open_token_store(configured(), resources, lambda _: True).load(_deadline())
     if token is None:
         print("no token is stored: log in")
         return 1
@@ -71,7 +70,8 @@ def _opened(resources: ExitStack) -> Login:
         raise SystemExit("error: paper trading needs no login; it is for BROKER=fyers")
     ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
     resources.callback(transport.close)
-    _, login = open_login(config, ledger, Fanout((), clock.monotonic), clock, transport, resources)
+    notifier, _ = open_notifiers(config, ledger, clock.monotonic, resources)
+    _, login = open_login(config, ledger, notifier, clock, transport, resources)
     return login
 
 

@@ -16,6 +16,7 @@ from app.alert import ExpiryRule, OptionType, Product
 from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
 from app.config import Config, ConfigFaults
 from app.deadline import Deadline
+from app.hours import expiry_floor
 from app.risk import TradingState
 from app.simulator import Simulator
 from app.token import Token
@@ -76,9 +77,9 @@ def _outcome(stage: Stage, state: TradingState, action: str) -> str:
     deadline, now = Deadline(stage.clock.monotonic, 5.0), stage.clock.now()
     stage.desk.ledger.change_account(lambda account: account.switched(state, "a row", "the table", now), deadline)
     if action == "BUY":
-        contract = stage.desk.symbols.resolve(
-            "NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=stage.desk.calendar.expiry_floor(now)
-        )
+        symbols = stage.desk.symbols
+        on = expiry_floor(symbols, stage.desk.calendar, "NIFTY", None, now, entering=False)
+        contract = symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=on)
         stage.ensure_short(contract.symbol, contract.lot_size, Product.INTRADAY)
     before = len(stage.exchange.orders())
     said = outcome(stage.alert(ASKED | {"action": action}))
@@ -101,6 +102,7 @@ def _environment(place: Path) -> dict[str, str]:
     return {
         "WEBHOOK_SECRET_TOKEN": "no-secret-of-anybody",
         "FYERS_APP_ID": "REHEARSAL-200",
+        "FYERS_CLIENT_ID": "F12345",  # the simulated account's
         "FYERS_SECRET_ID": "no-secret-of-anybody",
         "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
         "FYERS_API_URL": "http://127.0.0.1:9/api/v3",

@@ -2,28 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import StrEnum
 
 from app.calendar import Calendar
-from app.config.reader import MIN_SECRET, Reader, is_loopback, split
+from app.config.reader import MIN_SECRET, Reader, is_loopback, is_safe, split
 from app.desk import AgeRules
-from app.holidays import HOLIDAYS
+from app.facts.fyers import API_URL, DATA_URL, MASTERS
+from app.facts.holidays import HOLIDAYS, KNOWN_UNTIL
+from app.facts.tradingview import SENDERS
 from app.order import OrderType
 from app.pricing import PriceRules
 from app.risk import Limits
 from app.secret import Secret
 from app.ticket import BuyMode, TicketRules
 
-FYERS_HOST = "api-t1.fyers.in"
+_FYERS_DOMAIN = ".fyers.in"
 LEAST_WINDOW = timedelta(seconds=30)
 LONGEST_AGE = timedelta(minutes=15)
-FYERS_MASTERS = (
-    "https://public.fyers.in/sym_details/NSE_FO.csv",
-    "https://public.fyers.in/sym_details/BSE_FO.csv",
-)
-# TradingView's published sources of webhooks; unchanged since 2020 and not promised (its support page 43000529348).
-TRADINGVIEW_IPS = "52.89.214.238,34.212.75.30,54.218.53.128,52.32.178.7"
 
 
 class BrokerKind(StrEnum):
@@ -47,9 +43,13 @@ class ConfigFaults(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FyersApp:
-    """`api_url` and `data_url` are None in paper mode without an address: then the simulator is started with us."""
+    """`api_url` and `data_url` are None in paper mode without an address: then the simulator is started with us.
+
+    `client_id` is the account that may log in; a live configuration has one.
+    """
 
     app_id: str
+    client_id: str | None
     secret_id: Secret | None
     redirect_uri: str | None
     pin: Secret | None
@@ -74,10 +74,14 @@ class Config:
     oidc_service_account: str | None
     tickets: TicketRules
     calendar: Calendar
+    square_off_at: time | None
     ages: AgeRules
+    needs_timenow: bool
     limits: Limits
     tradingview_ips: frozenset[str]
     ip_allowlist: AllowlistMode
+    trusted_proxies: int
+    host: str
     log_level: str
     project: str | None
     on_cloud_run: bool
@@ -100,7 +104,7 @@ class Config:
             broker=BrokerKind.FYERS if live else BrokerKind.PAPER,
             webhook_secrets=read.webhook_secrets(),
             fyers=_fyers(read, live),
-            symbol_master_urls=read.listed("SYMBOL_MASTER_URLS", ",".join(FYERS_MASTERS) if live else ""),
+            symbol_master_urls=read.listed("SYMBOL_MASTER_URLS", ",".join(MASTERS) if live else ""),
             symbol_cache=read.text("SYMBOL_CACHE") or f"data/symbols-{'live' if live else 'paper'}",
             ledger_url=read.ledger_url(),
             tokens_bucket=read.text("GCS_BUCKET_NAME"),
@@ -111,11 +115,15 @@ class Config:
             oidc_audience=read.text("OIDC_AUDIENCE"),
             oidc_service_account=read.text("OIDC_SERVICE_ACCOUNT"),
             tickets=_tickets(read),
-            calendar=Calendar(read.market_hours(), HOLIDAYS | read.holidays(), read.extra_sessions()),
+            calendar=_calendar(read),
+            square_off_at=read.time_of_day("SQUARE_OFF_AT"),
             ages=_ages(read),
+            needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
-            tradingview_ips=read.addresses("TRADINGVIEW_IPS", TRADINGVIEW_IPS),
+            tradingview_ips=read.addresses("TRADINGVIEW_IPS", ",".join(SENDERS)),
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
+            trusted_proxies=read.hops(1 if read.text("K_SERVICE") else 0),
+            host=read.host(),
             log_level=read.log_level(),
             project=read.text("GOOGLE_CLOUD_PROJECT"),
             on_cloud_run=read.text("K_SERVICE") is not None,
@@ -129,17 +137,20 @@ class Config:
 def _fyers(read: Reader, live: bool) -> FyersApp:
     app = FyersApp(
         app_id=read.text("FYERS_APP_ID") or ("" if live else "PAPER-200"),
+        client_id=read.client_id("FYERS_CLIENT_ID"),
         secret_id=read.secret("FYERS_SECRET_ID"),
         redirect_uri=read.text("FYERS_REDIRECT_URI"),
         pin=read.secret("FYERS_PIN"),
-        api_url=read.url("FYERS_API_URL", "/api/v3") or (f"https://{FYERS_HOST}/api/v3" if live else None),
-        data_url=read.url("FYERS_DATA_URL", "/data") or (f"https://{FYERS_HOST}/data" if live else None),
+        api_url=read.url("FYERS_API_URL", "/api/v3") or (API_URL if live else None),
+        data_url=read.url("FYERS_DATA_URL", "/data") or (DATA_URL if live else None),
     )
     if live:
         named = {"FYERS_APP_ID": app.app_id, "FYERS_SECRET_ID": app.secret_id, "FYERS_REDIRECT_URI": app.redirect_uri}
         for name, value in named.items():
             if not value:
                 read.fault(name, "is missing; live trading needs it (myapi.fyers.in shows it)")
+        if not app.client_id and not any(fault.startswith("FYERS_CLIENT_ID") for fault in read.faults):
+            read.fault("FYERS_CLIENT_ID", "is missing; only this account at Fyers may log in, such as XA12345")
     return app
 
 
@@ -150,12 +161,28 @@ def _tickets(read: Reader) -> TicketRules:
         stop_loss_percent=read.decimal("STOP_LOSS_PERCENT", "15"),
         take_profit_percent=read.decimal("TAKE_PROFIT_PERCENT", "25"),
         max_spread_percent=read.optional_decimal("MAX_SPREAD_PERCENT", "10"),
+        max_stop_percent=read.decimal("MAX_STOP_PERCENT", "100"),
     )
     if prices.slippage_bps > 2000:
         read.fault("SLIPPAGE_BPS", "must be at most 2000 (20%); a limit further off protects from nothing")
     if prices.take_profit_percent >= 100 or prices.stop_loss_percent >= 100:
         read.fault("STOP_LOSS_PERCENT, TAKE_PROFIT_PERCENT", "must be below 100")
-    return TicketRules(prices, read.word("BUY_MODE", BuyMode, BuyMode.COVER))
+    elif 0 < prices.max_stop_percent < prices.stop_loss_percent:
+        read.fault(
+            "STOP_LOSS_PERCENT, MAX_STOP_PERCENT", "deny every alert without an sl; set the first below the second"
+        )
+    buy_mode = read.word("BUY_MODE", BuyMode, BuyMode.COVER)
+    return TicketRules(prices, buy_mode, read.underlyings("ALLOWED_UNDERLYINGS"), read.products("ALLOWED_PRODUCTS"))
+
+
+def _calendar(read: Reader) -> Calendar:
+    return Calendar(
+        override=read.market_hours(),
+        holidays=HOLIDAYS | read.holidays(),
+        extra=read.extra_sessions(),
+        always=read.text("MARKET_HOURS") == "always",
+        known_until=KNOWN_UNTIL,
+    )
 
 
 def _ages(read: Reader) -> AgeRules:
@@ -170,13 +197,13 @@ def _limits(read: Reader) -> Limits:
     cooldown = read.optional_whole("COOLDOWN_SECONDS", 0)
     return Limits(
         lots_per_order=read.whole("WEBHOOK_MAX_QTY", 1),
-        lots_open=read.whole("MAX_LOTS_OPEN", 20),
-        orders_per_day=read.whole("MAX_ORDERS_PER_DAY", 200),
+        lots_open=read.whole("MAX_LOTS_OPEN", 2),
+        orders_per_day=read.whole("MAX_ORDERS_PER_DAY", 20),
         orders_per_second=read.optional_whole("MAX_ORDERS_PER_SECOND", 5),
         orders_per_minute=read.optional_whole("MAX_ORDERS_PER_MINUTE", 40),
-        premium_per_order=read.optional_decimal("MAX_PREMIUM_PER_ORDER", "0"),
+        premium_per_order=read.optional_decimal("MAX_PREMIUM_PER_ORDER", "25000"),
         premium_per_day=read.optional_decimal("MAX_PREMIUM_PER_DAY", "0"),
-        daily_loss=read.optional_decimal("MAX_DAILY_LOSS", "25000"),
+        daily_loss=read.optional_decimal("MAX_DAILY_LOSS", "5000"),
         repeats=read.optional_whole("MAX_REPEATS", 10),
         cooldown=timedelta(seconds=cooldown) if cooldown else None,
     )
@@ -184,12 +211,10 @@ def _limits(read: Reader) -> Limits:
 
 def _contradictions(config: Config, read: Reader) -> None:
     """Settings that are each right and together are not."""
-    promised = (read.text("LIVE_TRADING") or "no").lower()
-    if promised not in ("yes", "no"):
-        read.fault("LIVE_TRADING", "must be yes or no")
-    if config.live and promised != "yes":
+    promised = read.yes_or_no("LIVE_TRADING")
+    if config.live and not promised:
         read.fault("LIVE_TRADING", "BROKER=fyers trades real money and needs LIVE_TRADING=yes as well")
-    if not config.live and promised == "yes":
+    if not config.live and promised:
         read.fault("LIVE_TRADING", "is yes, but BROKER is paper; set BROKER=fyers or take LIVE_TRADING away")
     if not config.live:
         _check_paper(config, read)
@@ -215,8 +240,14 @@ def _check_paper(config: Config, read: Reader) -> None:
 
 def _check_live(config: Config, read: Reader) -> None:
     hosts = {split(url).hostname for url in (config.fyers.api_url, config.fyers.data_url) if url is not None}
-    if len(hosts) > 1 and not any(fault.startswith(("FYERS_API_URL", "FYERS_DATA_URL")) for fault in read.faults):
-        read.fault("FYERS_API_URL, FYERS_DATA_URL", "name two hosts; orders and prices must come from one place")
+    allowed = read.yes_or_no("FYERS_ALLOW_OTHER_HOST")
+    if not any(fault.startswith(("FYERS_API_URL", "FYERS_DATA_URL")) for fault in read.faults):
+        if len(hosts) > 1:
+            read.fault("FYERS_API_URL, FYERS_DATA_URL", "name two hosts; orders and prices must come from one place")
+        elif not allowed and not all(is_loopback(host) or _is_fyers(host) for host in hosts):
+            text = "name a host that is not Fyers' own, to which token and orders would go"
+            read.fault("FYERS_API_URL, FYERS_DATA_URL", f"{text}; FYERS_ALLOW_OTHER_HOST=yes allows it")
+    _check_addresses(config, read)
     at_fyers = not all(is_loopback(host) for host in hosts)
     if at_fyers and config.ages.dedupe_window < LEAST_WINDOW:
         seconds = int(LEAST_WINDOW.total_seconds())
@@ -228,5 +259,21 @@ def _check_live(config: Config, read: Reader) -> None:
         )
     if at_fyers and not config.limits.within_fyers_rate:
         read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
-    if at_fyers and config.calendar.session is None:
+    if at_fyers and config.calendar.always:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")
+
+
+def _is_fyers(host: str | None) -> bool:
+    return host is not None and f".{host}".endswith(_FYERS_DOMAIN)
+
+
+def _check_addresses(config: Config, read: Reader) -> None:
+    """Where real money is at stake nothing goes out in the clear. FYERS_API_URL and FYERS_DATA_URL never may."""
+    outside = {
+        "FYERS_REDIRECT_URI": [config.fyers.redirect_uri or ""],
+        "SYMBOL_MASTER_URLS": config.symbol_master_urls,
+        "NOTIFICATION_URL": [url.reveal() for url in config.notification_urls],
+    }
+    for name, urls in outside.items():
+        if not all(map(is_safe, urls)):
+            read.fault(name, "plain http is allowed to loopback only where BROKER=fyers; use https")

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from app.alert import Product
+from app.alert.parse import underlying_of
 from app.calendar import Session
+from app.errors import Malformed
 from app.secret import Secret
 
 MIN_SECRET = 16
+DEFAULT_HOST = "127.0.0.1"
 
 _Value = TypeVar("_Value")
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -73,6 +77,13 @@ class Reader:
             self.fault("WEBHOOK_SECRET_TOKEN", f"each secret must have at least {MIN_SECRET} characters")
         return secrets
 
+    def client_id(self, name: str) -> str | None:
+        """An account's id as Fyers writes it, in capitals."""
+        text = self.text(name)
+        if text is not None and re.fullmatch(r"[A-Za-z0-9]{4,12}", text, re.ASCII) is None:
+            self.fault(name, "must be the account's own id at Fyers, such as XA12345")
+        return text.upper() if text else None
+
     def notification_urls(self) -> tuple[Secret, ...]:
         joined = self.secret("NOTIFICATION_URL")
         urls = [part.strip() for part in joined.reveal().split(",") if part.strip()] if joined else []
@@ -107,14 +118,19 @@ class Reader:
         return text
 
     def market_hours(self) -> Session | None:
-        text = (self.text("MARKET_HOURS") or "09:15-15:40").removesuffix("IST").strip()
-        if text == "always":
+        """Hours that override the dated table; None where none are given, and for `always`."""
+        text = self.text("MARKET_HOURS")
+        if text is None or text == "always":
             return None
         try:
-            return _session(text)
+            return _session(text.removesuffix("IST").strip())
         except ValueError:
-            self.fault("MARKET_HOURS", "must be always, or two times IST such as 09:15-15:40")
-            return Session()
+            self.fault("MARKET_HOURS", "must be empty, always, or two times IST such as 09:15-15:40")
+            return None
+
+    def time_of_day(self, name: str) -> time | None:
+        """A minute of the day in India."""
+        return self.convert(name, None, _minute, "a time IST such as 15:20")
 
     def holidays(self) -> frozenset[date]:
         def convert(text: str) -> frozenset[date]:
@@ -158,11 +174,41 @@ class Reader:
     def seconds(self, name: str, default: int) -> timedelta:
         return timedelta(seconds=self.whole(name, default))
 
+    def yes_or_no(self, name: str, default: bool = False) -> bool:
+        return self.convert(name, default, lambda text: ("no", "yes").index(text.lower()) == 1, "yes or no")
+
+    def underlyings(self, name: str) -> frozenset[str]:
+        """The exchange's names of them; an alert's spellings are taken."""
+
+        try:
+            return frozenset(underlying_of(part) for part in self.listed(name, ""))
+        except Malformed:
+            self.fault(name, "must be underlyings such as NIFTY,BANKNIFTY")
+            return frozenset()
+
+    def products(self, name: str) -> frozenset[Product]:
+        def convert(text: str) -> frozenset[Product]:
+            return frozenset(Product(part.strip().upper()) for part in text.split(",") if part.strip())
+
+        return self.convert(name, frozenset({Product.INTRADAY}), convert, "INTRADAY, MARGIN, or both with a comma")
+
     def addresses(self, name: str, default: str) -> frozenset[str]:
         def convert(text: str) -> frozenset[str]:
             return frozenset(str(ip_address(part.strip())) for part in text.split(",") if part.strip())
 
         return self.convert(name, convert(default), convert, "addresses separated by commas")
+
+    def hops(self, default: int) -> int:
+        """TRUSTED_PROXIES: how many proxies stand before the gateway. Each adds one entry to X-Forwarded-For."""
+        return self.convert("TRUSTED_PROXIES", default, _whole, "a whole number; 0 where senders connect directly")
+
+    def host(self) -> str:
+        """HOST: the address that the server listens on."""
+
+        def convert(text: str) -> str:
+            return text if text == "localhost" else str(ip_address(text))
+
+        return self.convert("HOST", DEFAULT_HOST, convert, "an address of this machine, such as 127.0.0.1 or ::1")
 
     def log_level(self) -> str:
         text = (self.text("LOG_LEVEL") or "INFO").upper()
@@ -181,6 +227,12 @@ def split(url: str) -> SplitResult:
         return urlsplit("")
 
 
+def is_safe(url: str) -> bool:
+    """Whether what goes there is safe on its way: by https, on this machine, or no address but a path."""
+    parts = split(url)
+    return parts.scheme != "http" or is_loopback(parts.hostname)
+
+
 def is_loopback(host: str | None) -> bool:
     if host == "localhost":
         return True
@@ -191,12 +243,17 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _session(text: str) -> Session:
-    if re.fullmatch(r"\d\d:\d\d *- *\d\d:\d\d", text, re.ASCII) is None:
-        raise ValueError(text)  # seconds mean nothing here, and a zone would not be India's
-    opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
-    if opens >= closes:
+    opens, _, closes = text.partition("-")
+    session = Session(_minute(opens.strip()), _minute(closes.strip()))
+    if session.opens >= session.closes:
         raise ValueError("a session ends after it begins")
-    return Session(opens, closes)
+    return session
+
+
+def _minute(text: str) -> time:
+    if re.fullmatch(r"\d\d:\d\d", text, re.ASCII) is None:
+        raise ValueError(text)  # seconds mean nothing here, and a zone would not be India's
+    return time.fromisoformat(text)
 
 
 def _whole(text: str) -> int:

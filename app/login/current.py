@@ -2,7 +2,8 @@
 
     UNKNOWN        nothing is known yet: the store was not read, or did not answer
     AUTHENTICATED  there is a token that can be alive
-    NEEDS_LOGIN    there is none: nobody logged in, it has ended, Fyers refused it, or it belongs to another app
+    NEEDS_LOGIN    there is none: nobody logged in, it has ended, Fyers refused it, or it belongs to another app or
+                   another account
 
 A token that is known to have ended is never tried at Fyers. One that Fyers refuses is looked up in the store once more,
 since another instance may have today's; if that one is no other, somebody is told, once a day for each dead token,
@@ -20,17 +21,19 @@ from enum import StrEnum
 from app.calendar import IST, ist_day
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
+from app.login.holder import AccountHolder, OtherAccount
 from app.login.links import PHONE_LINK_LASTS, LoginLinks
 from app.login.reading import SharedReading
-from app.notice import Notice, Severity
+from app.notice import Notice, Severity, hour_of
 from app.outbox import deliver
-from app.ports import Clock, Ledger, Notifier, TokenStore, TokenUnreadable
+from app.ports import Clock, ForeignToken, Ledger, LoginRefused, Notifier, TokenStore, TokenUnreadable
 from app.risk import SYSTEM, Account, TradingState
 from app.token import Token
 
 log = logging.getLogger("gateway.login")
 
 TELLING = 1.0  # seconds that a notice may cost
+MAKING_A_LINK = 0.5  # seconds of an alert that is put off anyway
 _LOGIN_DAY_BEGINS = timedelta(hours=6)  # IST: tokens end then, so it is then that the next login is missing
 _REMEMBERED = 8
 
@@ -62,9 +65,17 @@ class CurrentToken:
     """Implements `ports.TokenSource`; one for the process, used by all its threads."""
 
     def __init__(
-        self, store: TokenStore, ledger: Ledger, notifier: Notifier, clock: Clock, links: LoginLinks, app_id: str
+        self,
+        store: TokenStore,
+        ledger: Ledger,
+        notifier: Notifier,
+        clock: Clock,
+        links: LoginLinks,
+        holder: AccountHolder,
+        app_id: str,
     ) -> None:
-        self._reading = SharedReading(store, clock)
+        self._reading = SharedReading(store, self._owned, clock)
+        self._holder = holder
         self._ledger = ledger
         self._notifier = notifier
         self._clock = clock
@@ -73,6 +84,7 @@ class CurrentToken:
         self._lock = threading.Lock()  # guards what follows; no call is made under it
         self._state = LoginState.UNKNOWN
         self._token: Token | None = None
+        self._judged: tuple[str, Token | str] | None = None  # the last one asked about: proved, or whose it is
         self._refused: dict[str, tuple[datetime, str]] = {}
         self._told: dict[str, str] = {}  # the last notice of each kind
 
@@ -92,6 +104,8 @@ class CurrentToken:
         try:
             stored = self.stored(deadline, fresh)
         except TokenUnreadable as unreadable:
+            if tell and isinstance(unreadable, ForeignToken):
+                self.tell_refused(unreadable.account, "the token store", deadline)
             return self._without(None, unreadable.message, deadline, tell)
         except NotNow as down:
             problem = self._token and self.problem_of(self._token)
@@ -104,8 +118,36 @@ class CurrentToken:
         return self.adopt(stored)
 
     def stored(self, deadline: Deadline, fresh: bool = True) -> Token | None:
-        """What the store holds, dead or alive. Raises NotNow."""
+        """What the store holds, dead or alive; one that can be alive is the owner's. Raises NotNow."""
         return self._reading.latest(deadline, fresh)
+
+    @property
+    def alive(self) -> Token | None:
+        """The one in use, where it can be alive."""
+        token = self._token
+        return None if self.problem_of(token) is not None else token
+
+    def _owned(self, token: Token, deadline: Deadline) -> Token:
+        """The stored token, if it is the owner's. Raises ForeignToken, and NotNow where Fyers does not say whose it is.
+
+        Everyone who may write to the store can put any token there. One that no login here has sealed is asked about
+        before its first use, once; in one thread at a time (app/login/reading.py).
+        """
+        if self.problem_of(token) is not None or self._holder.knows(token):
+            return token
+        if self._judged is None or self._judged[0] != token.access_token:
+            try:
+                judged: Token | str = self._holder.proved(token, deadline)
+            except OtherAccount as other:
+                judged = other.account
+            except LoginRefused as refusal:
+                self.refuse(token, refusal.message)
+                return token
+            self._judged = token.access_token, judged
+        judged = self._judged[1]
+        if isinstance(judged, str):
+            raise ForeignToken(judged)
+        return judged
 
     def adopt(self, token: Token) -> Token:
         """Takes a token that can be alive into use, unless the one in use is newer. Returns the one in use."""
@@ -192,6 +234,25 @@ class CurrentToken:
                 log.critical("nobody could be told", extra={"notice": notice.id})  # its text may hold a login link
                 self._told.pop(notice.kind, None)
 
+    def tell_refused(self, account: str, page: str, deadline: Deadline) -> None:
+        """A login that is not the owner's: told once an hour for each account, however often it is tried."""
+        text = (
+            f"A login of the Fyers account {account} came through {page} and was refused, since it is not "
+            "FYERS_CLIENT_ID. The former login stays in force. If you did not do this, a login link, the operator's "
+            "token or the token store is in other hands: check who can read notices and store, change OPERATOR_TOKEN."
+        )
+        which = hashlib.sha256(f"{account} {page}".encode()).hexdigest()[:8]
+        notice_id = f"refused-login:{hour_of(self._clock.now())}:{which}"
+        self.tell(Notice(notice_id, "login-refused", Severity.CRITICAL, text, {"page": page}), deadline)
+
+    def way_in(self, deadline: Deadline) -> str:
+        """Where the owner logs in, for a notice; where no link can be made, why not."""
+        try:
+            link = self._links.new(PHONE_LINK_LASTS, deadline.within(MAKING_A_LINK))
+        except NotNow as problem:
+            return f"ask for a link (GET /auth-url); there is none here, since {problem.message}."
+        return f"{link} The link works once, for {PHONE_LINK_LASTS.seconds // 60} minutes."
+
     def _without(self, stored: Token | None, problem: str, deadline: Deadline, tell: bool) -> Token:
         """There is no token that can be alive. Returns the one of a login that came in between; else raises."""
         with self._lock:
@@ -201,17 +262,16 @@ class CurrentToken:
             self._token = None
             self._move(LoginState.NEEDS_LOGIN, problem)
         if tell:
-            self.tell(self._needed(stored, problem), deadline)
+            self._tell_needed(stored, problem, deadline)
         raise NotNow(Reason.NEEDS_LOGIN, problem)
 
-    def _needed(self, stored: Token | None, problem: str) -> Notice:
+    def _tell_needed(self, stored: Token | None, problem: str, deadline: Deadline) -> None:
         day = ist_day(self._clock.now() - _LOGIN_DAY_BEGINS)
         which = "none" if stored is None else hashlib.sha256(stored.access_token.encode()).hexdigest()[:8]
-        text = (
-            f"Alerts are not traded: {problem}. Log in (after 06:30 IST): {self._links.new(PHONE_LINK_LASTS)} "
-            f"The link works once, for {PHONE_LINK_LASTS.seconds // 60} minutes."
-        )
-        return Notice(f"login:needed:{day}:{which}", "login-needed", Severity.CRITICAL, text)
+        notice_id, kind = f"login:needed:{day}:{which}", "login-needed"
+        if self._told.get(kind) != notice_id:  # a link costs a look into the store, and most alerts tell nothing new
+            text = f"Alerts are not traded: {problem}. Log in (after 06:30 IST): {self.way_in(deadline)}"
+            self.tell(Notice(notice_id, kind, Severity.CRITICAL, text), deadline)
 
     def _move(self, to: LoginState, why: str) -> None:
         if to is self._state:

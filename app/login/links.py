@@ -1,24 +1,31 @@
-"""Login links: Fyers' login page with a state that only we can make, that ends, and that works once.
+"""Login links: Fyers' login page with a state that only the gateway can make, that ends, and that works once.
 
-The state comes back with the auth code, through the owner's browser. Without it anybody could hand the service an auth
-code of his own account. It is `nonce.expiry.mac`; the key is derived from the app's secret and is not the secret.
+The state comes back with the auth code, through the owner's browser. It is `nonce.expiry.mac`. The key is random and
+kept beside the token, for all instances. Each login replaces it, which makes every link issued before it void.
 """
 
 import hmac
 import re
 import secrets
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from app.deadline import Deadline
-from app.ports import Clock, Ledger, LoginRefused
-from app.secret import Secret
+from app.errors import NotNow, Reason
+from app.ports import Clock, Ledger, LinkKeys, LoginRefused
 
 LINK_LASTS = timedelta(minutes=10)
 PHONE_LINK_LASTS = timedelta(minutes=20)  # one is sent each quarter of an hour, and the last sent has to work
 
 _STATE = re.compile(r"([0-9a-f]{32})\.([0-9]{10})\.([0-9a-f]{64})", re.ASCII)
 _AGAIN = "ask for a new one (GET /auth-url, or POST /refresh-token)"
+_READ = 2.0  # seconds
+_AGAIN_AFTER = 0.2  # so long a reading of the key stands, a failed one too
+
+
+class LinkRefused(LoginRefused):
+    """A state that the gateway did not issue, or that is over, used, or void."""
 
 
 def _nonce() -> str:
@@ -28,34 +35,77 @@ def _nonce() -> str:
 class LoginLinks:
     def __init__(
         self,
-        secret: Secret,
-        app_id: str,
+        keys: LinkKeys,
         auth_url: Callable[[str], str],
         ledger: Ledger,
         clock: Clock,
         nonce: Callable[[], str] = _nonce,
     ) -> None:
         """`nonce` gives 32 hex digits, each time others."""
-        self._key = hmac.digest(secret.reveal().encode(), f"state of a login link, 1, {app_id}".encode(), "sha256")
+        self._keys = keys
         self._auth_url = auth_url
         self._ledger = ledger
         self._clock = clock
         self._nonce = nonce
+        self._reading = threading.Lock()
+        self._known: tuple[str | None, float] | None = None  # the key, None after a failure, and when it was read
 
-    def new(self, lasts: timedelta) -> str:
-        """A link for one login."""
+    def new(self, lasts: timedelta, deadline: Deadline) -> str:
+        """A link for one login. Raises NotNow where the key cannot be had."""
         signed = f"{self._nonce()}.{int((self._clock.now() + lasts).timestamp())}"
-        return self._auth_url(f"{signed}.{self._mac(signed)}")
+        return self._auth_url(f"{signed}.{_mac(self._read(deadline), signed)}")
 
     def use(self, state: str, deadline: Deadline) -> None:
-        """Uses up the state of a link of ours. Raises LoginRefused, and NotNow where the ledger does not answer."""
+        """Uses up the state of a link. Raises LinkRefused, and NotNow where key or ledger cannot be had."""
         parts = _STATE.fullmatch(state)
-        if parts is None or not hmac.compare_digest(parts[3], self._mac(f"{parts[1]}.{parts[2]}")):
-            raise LoginRefused(f"this login does not come from a link of this service; {_AGAIN}")
+        if parts is None or not self._is_signed(parts, self._lately_read(deadline)):
+            raise LinkRefused(f"this login does not come from a link of this service that is still open; {_AGAIN}")
         if datetime.fromtimestamp(int(parts[2]), UTC) <= self._clock.now():
-            raise LoginRefused(f"this login link has expired; {_AGAIN}")
+            raise LinkRefused(f"this login link has expired; {_AGAIN}")
+        if not self._is_signed(parts, self._read(deadline)):
+            raise LinkRefused(f"this login link was ended by a later login; {_AGAIN}")
         if not self._ledger.once(f"login-link:{parts[1]}", deadline):
-            raise LoginRefused(f"this login link was used before; {_AGAIN}")
+            raise LinkRefused(f"this login link was used before; {_AGAIN}")
 
-    def _mac(self, signed: str) -> str:
-        return hmac.digest(self._key, signed.encode(), "sha256").hex()
+    def end_all(self, deadline: Deadline) -> None:
+        """No link issued until now works any more, on whatever instance. Raises NotNow."""
+        self._known = self._keys.new_link_key(deadline), self._clock.monotonic()
+
+    def _lately_read(self, deadline: Deadline) -> str:
+        """The key as of a moment ago. Raises NotNow.
+
+        Anyone may send a state, so a wrong one costs the store no call of its own, and no more than one thread waits.
+        """
+        known = self._known
+        if known is not None and self._clock.monotonic() - known[1] < _AGAIN_AFTER:
+            if known[0] is None:
+                raise _unreadable()
+            return known[0]
+        if not self._reading.acquire(blocking=False):
+            raise _unreadable()
+        try:
+            return self._read(deadline)
+        finally:
+            self._reading.release()
+
+    def _read(self, deadline: Deadline) -> str:
+        """The key as the store has it now. Raises NotNow."""
+        try:
+            key = self._keys.link_key(deadline.within(_READ))
+        except NotNow:
+            self._known = None, self._clock.monotonic()
+            raise _unreadable() from None
+        self._known = key, self._clock.monotonic()
+        return key
+
+    def _is_signed(self, parts: "re.Match[str]", key: str) -> bool:
+        return hmac.compare_digest(parts[3], _mac(key, f"{parts[1]}.{parts[2]}"))
+
+
+def _mac(key: str, signed: str) -> str:
+    return hmac.digest(bytes.fromhex(key), signed.encode(), "sha256").hex()
+
+
+def _unreadable() -> NotNow:
+    text = "login links can neither be made nor checked: their key in the token store cannot be read; try again"
+    return NotNow(Reason.NEEDS_LOGIN, text)

@@ -4,17 +4,19 @@ SEBI's rules ended Fyers' refresh tokens in April 2026: somebody logs in once a 
 token is still used where there is one, the PIN is set and Fyers takes it; whatever comes of it has to pass `/profile`.
 """
 
+import hashlib
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.calendar import IST
 from app.deadline import Deadline
-from app.errors import NotNow
+from app.errors import NotNow, Reason
 from app.login.current import CurrentToken, LoginState, LoginStatus, said
-from app.login.links import LINK_LASTS, PHONE_LINK_LASTS, LoginLinks
+from app.login.holder import AccountHolder, OtherAccount
+from app.login.links import LINK_LASTS, LoginLinks
 from app.notice import Notice, Severity
-from app.ports import BrokerLogin, Clock, LoginRefused, TokenStore, TokenUnreadable
+from app.ports import BrokerLogin, Clock, ForeignToken, LoginRefused, TokenStore, TokenUnreadable
 from app.secret import Secret
 from app.token import Token
 
@@ -24,15 +26,15 @@ CALL = 5.0  # seconds for one call to Fyers; a login has 15 in all
 STORE = 4.0  # of these, kept back for storing the token
 _VALIDATED_ANEW = timedelta(minutes=10)  # a validation is worth a write to the store no more often
 _LONGEST_CODE = 8192
+_RENEWAL, _STORE = "the refresh token", "the token store"  # in the place of a page
 
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
-    """`account` is whose token Fyers says it is, where it says so; `warnings` are for a person."""
+    """`account` is whose token it is, masked; `warnings` are for a person."""
 
     state: LoginState
-    validated: bool
-    account: str | None
+    account: str
     ends_at: datetime | None
     warnings: tuple[str, ...] = ()
 
@@ -45,6 +47,7 @@ class Login:
         current: CurrentToken,
         links: LoginLinks,
         clock: Clock,
+        holder: AccountHolder,
         app_id: str,
         pin: Secret | None,
     ) -> None:
@@ -53,44 +56,46 @@ class Login:
         self._current = current
         self._links = links
         self._clock = clock
+        self._holder = holder
         self._app_id = app_id
         self._pin = pin
 
-    def begin(self) -> str:
-        """The Fyers login page, for a person who opens it now."""
-        return self._links.new(LINK_LASTS)
+    def begin(self, deadline: Deadline) -> str:
+        """The Fyers login page, for a person who opens it now. Raises NotNow where no link can be made."""
+        return self._links.new(LINK_LASTS, deadline)
 
     def status(self, deadline: Deadline, needed_until: datetime | None = None) -> LoginStatus:
         """What can be said without asking Fyers; tells nobody, never raises."""
         return self._current.status(deadline, needed_until)
 
-    def complete(self, auth_code: str | None, state: str | None, deadline: Deadline) -> LoginResult:
+    def complete(self, auth_code: str | None, state: str | None, page: str, deadline: Deadline) -> LoginResult:
         """The end of a login by link. Raises LoginRefused, and NotNow where it cannot be told or stored."""
         self._links.use(state or "", deadline)
-        return self.exchange(auth_code, deadline)
+        return self.exchange(auth_code, page, deadline)
 
-    def exchange(self, auth_code: str | None, deadline: Deadline) -> LoginResult:
-        """The same for an auth code that the operator brings. The token is stored only if Fyers does not refuse it."""
+    def exchange(self, auth_code: str | None, page: str, deadline: Deadline) -> LoginResult:
+        """The same for an auth code that the operator brings; `page` names where, for the notice.
+
+        The token is stored only once Fyers has said that it is the owner's; until then the former one stays.
+        """
         if not auth_code or len(auth_code) > _LONGEST_CODE or not auth_code.isascii() or not auth_code.isprintable():
             raise LoginRefused(
                 "there is no auth_code; Fyers hands it over in the parameter of that name, not in `code`"
             )
         token = self._checked(self._broker.exchange(auth_code, deadline.within(CALL, tail=STORE)))
-        account: str | None = None
-        warnings: list[str] = []
         try:
-            token, account = self._validated(token, deadline.within(CALL, tail=STORE))
-        except NotNow:
-            warnings.append("Fyers did not answer when the new token was tried; it is stored all the same")
-        kept = self._store.save(token, deadline)
+            token = self._proved(token, deadline)
+        except OtherAccount as other:
+            self._current.tell_refused(other.account, page, deadline)
+            raise
+        kept = self._kept(token, page, deadline)
+        warnings: list[str] = []
         if kept.access_token != token.access_token:
             warnings.append("somebody logged in after this login began; that newer token stays in use")
         if kept.ends_on_its_day:
             warnings.append(f"got before 06:30 IST, this token ends {said(kept.ends_at)}: log in again after 06:30")
-        self._current.adopt(kept)
         log.warning("logged in at Fyers", extra={"ends_at": str(kept.ends_at), "warnings": warnings})
-        validated = token.last_validated_at is not None
-        return LoginResult(self._current.state, validated, account, kept.ends_at, tuple(warnings))
+        return LoginResult(self._current.state, self._holder.name, kept.ends_at, tuple(warnings))
 
     def refresh(self, deadline: Deadline) -> LoginState:
         """Brings the state up to date, and sends the login link to the phone where a login is needed.
@@ -109,8 +114,16 @@ class Login:
     def _stored(self, deadline: Deadline) -> Token | None:
         try:
             return self._current.stored(deadline)
+        except ForeignToken as foreign:
+            self._current.tell_refused(foreign.account, _STORE, deadline)
+            return self._put_back(deadline)
         except TokenUnreadable:
             return None
+
+    def _put_back(self, deadline: Deadline) -> Token | None:
+        """The owner's token, which this process still has, in the place of another account's."""
+        token = self._current.alive
+        return None if token is None else self._store.save(token, deadline)
 
     def _is_alive(self, token: Token, deadline: Deadline) -> bool:
         """Asks Fyers, also about a token that it refused before. Raises NotNow where Fyers does not answer."""
@@ -118,7 +131,11 @@ class Login:
         if not token.can_be_alive(now) or token.app_id not in (None, self._app_id):
             return False
         try:
-            validated, _ = self._validated(token, deadline.within(CALL, tail=STORE))
+            validated = self._validated(token, deadline.within(CALL, tail=STORE))
+        except OtherAccount as other:
+            self._current.tell_refused(other.account, _STORE, deadline)
+            self._current.refuse(token, other.message)
+            return False
         except LoginRefused as refusal:
             self._current.refuse(token, refusal.message)
             return False
@@ -141,8 +158,10 @@ class Login:
         try:
             renewed = self._broker.refresh(token.refresh_token, self._pin.reveal(), deadline.within(CALL, tail=STORE))
             renewed = self._checked(replace(renewed, refresh_token=renewed.refresh_token or token.refresh_token))
-            renewed, _ = self._validated(renewed, deadline.within(CALL, tail=STORE))
-            self._current.adopt(self._store.save(renewed, deadline))
+            self._kept(self._validated(renewed, deadline.within(CALL, tail=STORE)), _RENEWAL, deadline)
+        except OtherAccount as other:
+            self._current.tell_refused(other.account, _RENEWAL, deadline)
+            return False
         except (LoginRefused, NotNow) as problem:
             log.warning("the refresh token is of no use", extra={"why": problem.message})
             return False
@@ -156,10 +175,7 @@ class Login:
             pass  # as expected
         local = self._clock.now().astimezone(IST)
         quarter = local.replace(minute=local.minute // 15 * 15)
-        text = (
-            f"Log in at Fyers for today (after 06:30 IST): {self._links.new(PHONE_LINK_LASTS)} "
-            f"The link works once, for {PHONE_LINK_LASTS.seconds // 60} minutes."
-        )
+        text = f"Log in at Fyers for today (after 06:30 IST): {self._current.way_in(deadline)}"
         notice = Notice(f"login:link:{quarter:%Y-%m-%dT%H:%M}", "login-link", Severity.WARNING, text)
         self._current.tell(notice, deadline)
         return LoginState.NEEDS_LOGIN
@@ -177,6 +193,29 @@ class Login:
             )
         return token
 
-    def _validated(self, token: Token, deadline: Deadline) -> tuple[Token, str | None]:
-        account = self._broker.profile(token, deadline)
-        return replace(token, last_validated_at=self._clock.now()), account
+    def _proved(self, token: Token, deadline: Deadline) -> Token:
+        """As `_validated`; asked twice, since the auth code is used up and would have to be got anew."""
+        try:
+            return self._validated(token, deadline.within(CALL, tail=STORE))
+        except NotNow as problem:
+            log.warning("Fyers did not say whose login this is", extra={"why": problem.message})
+        try:
+            return self._validated(token, deadline.within(CALL, tail=STORE))
+        except NotNow:
+            text = "Fyers did not say whose login this is, so it was not taken: log in again"
+            raise NotNow(Reason.BROKER_DOWN, text) from None
+
+    def _validated(self, token: Token, deadline: Deadline) -> Token:
+        return replace(self._holder.proved(token, deadline), last_validated_at=self._clock.now())
+
+    def _kept(self, token: Token, page: str, deadline: Deadline) -> Token:
+        """Stores and uses a proved token, and says so. Every link that is still open ends first, whatever comes next.
+
+        Returns what the store holds then.
+        """
+        self._links.end_all(deadline)
+        kept = self._current.adopt(self._store.save(token, deadline))
+        text = f"Logged in at Fyers as {self._holder.name} through {page}; it ends {said(kept.ends_at)}."
+        notice_id = f"logged-in:{hashlib.sha256(token.access_token.encode()).hexdigest()[:16]}"
+        self._current.tell(Notice(notice_id, "logged-in", Severity.INFO, text, {"page": page}), deadline)
+        return kept

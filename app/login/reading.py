@@ -1,6 +1,7 @@
 """One read of the token store at a time, whoever asks."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from app.deadline import Deadline
@@ -15,18 +16,20 @@ AGAIN_AFTER = 1.0  # so long an answer stands, the failure of a store too; then 
 class SharedReading:
     """The read runs in a thread of its own, with its own deadline; each asker waits no longer than he has time.
 
-    So a store that hangs costs nobody more than that, and hundred alerts at once are one request.
+    So a store that hangs costs nobody more than that, and hundred alerts at once are one request. `owned` says in the
+    same thread whether what was read may be used: it gives the token back, or raises.
     """
 
-    def __init__(self, store: TokenStore, clock: Clock) -> None:
+    def __init__(self, store: TokenStore, owned: Callable[[Token, Deadline], Token], clock: Clock) -> None:
         self._store = store
+        self._owned = owned
         self._clock = clock
         self._lock = threading.Lock()
         self._answer: Future[Token | None] | None = None
         self._started = 0.0
 
     def latest(self, deadline: Deadline, fresh: bool = False) -> Token | None:
-        """What the store holds; `fresh` does without an answer of a moment ago. Raises NotNow as `load` does."""
+        """What the store holds; `fresh` does without an answer of a moment ago. Raises NotNow, as `owned` does."""
         try:
             return self._answering(fresh).result(deadline.cap(READ))
         except TimeoutError:
@@ -43,7 +46,9 @@ class SharedReading:
             return answer
 
     def _read(self, answer: "Future[Token | None]") -> None:
+        deadline = Deadline(self._clock.monotonic, READ)
         try:
-            answer.set_result(self._store.load(Deadline(self._clock.monotonic, READ)))
+            token = self._store.load(deadline)
+            answer.set_result(None if token is None else self._owned(token, deadline))
         except Exception as error:  # noqa: BLE001 (it is raised to whoever waits)
             answer.set_exception(error)

@@ -1,7 +1,7 @@
 """A Fyers account on loopback: instruments, moving quotes, orders, positions, money, and faults on demand.
 
-Paper trading, the demo and the tests talk to it over HTTP as they would to the broker. It shares no code with the
-gateway, so that it can be its judge.
+Paper trading, the demo and the tests talk to it over HTTP as they would to the broker. It shares the dated facts of the
+exchange (app/facts) with the gateway and no other code, so that it can be its judge.
 """
 
 from app.simulator.exchange import Exchange

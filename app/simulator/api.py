@@ -22,12 +22,16 @@ _ORDER_LIMITED = {"place", "modify", "cancel"}
 
 
 class Api:
-    """Answers requests for one exchange account."""
+    """Answers requests for one exchange account, and for every other one that logs in: those start empty."""
 
-    def __init__(self, exchange: Exchange, terms: Terms, limits: RateLimits | None) -> None:
+    def __init__(
+        self, exchange: Exchange, terms: Terms, limits: RateLimits | None, sessions: Sessions | None = None
+    ) -> None:
         self.exchange = exchange
         self.terms = terms
-        self.sessions = Sessions(terms, Mint(exchange.seed, exchange.client_id), exchange.market.now)
+        self.sessions = sessions or Sessions(terms, Mint(exchange.seed, exchange.client_id), exchange.market.now)
+        self._limits = limits
+        self._others: dict[str, Api] = {}
         self._limiter = RateLimiter(limits) if limits else None
         self._routes: dict[str, Callable[[Request], Answer]] = {
             "place": self._place,
@@ -55,21 +59,26 @@ class Api:
             # A POST to the bare path met the proxy's page in July 2026; what other unknown paths get is not recorded.
             return page(403) if request.method == "POST" else error(-50, "Not found", 404)
         if endpoint not in _OPEN:
-            stopped = (
-                self.sessions.unauthorised(request)
-                or self._over_limit(endpoint)
-                or self._app_refused(request, endpoint)
-            )
-            if stopped:
+            if unauthorised := self.sessions.unauthorised(request):
+                return unauthorised
+            if (who := self.sessions.account_of(request)) != self.exchange.client_id:
+                return self.of(who).respond(request)
+            if stopped := self._over_limit(endpoint) or self._app_refused(request, endpoint):
                 return stopped
         try:
             return self._routes[endpoint](request)
         except Refused as refused:
             return error(refused.code, refused.message, refused.status)
 
-    def _stopped(self, request: Request, endpoint: str) -> Answer | None:
-        unauthorised = self.sessions.unauthorised(request)
-        return unauthorised or self._over_limit(endpoint) or self._app_refused(request, endpoint)
+    def of(self, client_id: str) -> Api:
+        """That account's side; this one's for its own."""
+        if client_id == self.exchange.client_id:
+            return self
+        if client_id not in self._others:
+            mine = self.exchange
+            beside = Exchange(mine.seed, mine.market.now, client_id=client_id)
+            self._others.setdefault(client_id, Api(beside, self.terms, self._limits, self.sessions))
+        return self._others[client_id]
 
     def _over_limit(self, endpoint: str) -> Answer | None:
         wait = self._limiter.wait(is_order=endpoint in _ORDER_LIMITED) if self._limiter else 0.0

@@ -13,7 +13,16 @@ from decimal import Decimal
 from typing import Any
 
 from app.simulator.exchange import Exchange
-from app.simulator.instruments import IST, UNDERLYINGS, Underlying, monthly_expiries, option_symbol, plain, utc_now
+from app.simulator.instruments import (
+    IST,
+    UNDERLYINGS,
+    Instrument,
+    Underlying,
+    monthly_expiries,
+    option_symbol,
+    plain,
+    utc_now,
+)
 from app.simulator.market import Market
 
 _NIFTY = next(underlying for underlying in UNDERLYINGS if underlying.name == "NIFTY")
@@ -32,7 +41,7 @@ class FixtureMarket(Market):
     def _spot(self, underlying: Underlying, step: int) -> float:  # noqa: ARG002 -- at every step
         return float(underlying.spot)
 
-    def _years_left(self, expiry: date, step: int) -> float:  # noqa: ARG002 -- for every expiry
+    def _years_left(self, instrument: Instrument, step: int) -> float:  # noqa: ARG002 -- for every expiry
         return _YEARS_LEFT
 
 

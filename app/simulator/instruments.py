@@ -1,7 +1,8 @@
 """What is listed: underlyings, their futures and options, as the exchanges list them on one IST day.
 
 Everything here is a pure function of the day and the holidays passed in. Contract sizes, expiry weekdays and ticker
-grammar are those of NSE and BSE in November 2026 (NSE/FAOP/70616; rows of the broker's symbol master).
+grammar are those of NSE and BSE in November 2026 (NSE/FAOP/70616; rows of the broker's symbol master). Hours and freeze
+quantities are those of the day (app/facts).
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache
 
+from app.facts import hours
+from app.facts.dated import in_force
+from app.facts.freeze import freeze_on
+
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
-SESSION_OPEN = time(9, 15)
-SESSION_CLOSE = time(15, 40)  # derivatives close ten minutes later since 3-Aug-2026
 
 TUESDAY, THURSDAY = 1, 3
 EXCHANGE_CODE = {"NSE": 10, "BSE": 12}
@@ -34,7 +37,6 @@ class Underlying:
     quote_symbol: str
     token: int
     lot_size: int
-    freeze_quantity: int
     spot: Decimal
     strike_step: Decimal
     volatility: float
@@ -50,9 +52,13 @@ class Underlying:
     def expiry_weekday(self) -> int:
         return TUESDAY if self.exchange == "NSE" else THURSDAY
 
+    def freeze_on(self, day: date) -> int:
+        """Units of one order. The exchange sets those of each stock by itself; here forty lots stand for them."""
+        return freeze_on(self.name, day) or self.lot_size * 40
+
 
 def _index(
-    name: str, exchange: str, quote: str, token: int, lot: int, freeze: int, spot: int, step: int, **more: bool
+    name: str, exchange: str, quote: str, token: int, lot: int, spot: int, step: int, **more: bool
 ) -> Underlying:
     tick = Decimal("0.20") if name == "BANKNIFTY" else Decimal("0.10") if exchange == "NSE" else Decimal("0.05")
     return Underlying(
@@ -61,7 +67,6 @@ def _index(
         f"{exchange}:{quote}-INDEX",
         token,
         lot,
-        freeze,
         Decimal(spot),
         Decimal(step),
         0.13,
@@ -77,7 +82,6 @@ def _stock(name: str, token: int, lot: int, spot: str, step: str) -> Underlying:
         f"NSE:{name}-EQ",
         token,
         lot,
-        lot * 40,
         Decimal(spot),
         Decimal(step),
         0.24,
@@ -87,13 +91,13 @@ def _stock(name: str, token: int, lot: int, spot: str, step: str) -> Underlying:
 
 
 UNDERLYINGS: tuple[Underlying, ...] = (
-    _index("NIFTY", "NSE", "NIFTY50", 26000, 65, 1800, 26000, 50, weekly=True),
-    _index("BANKNIFTY", "NSE", "NIFTYBANK", 26009, 30, 600, 48400, 100),
-    _index("FINNIFTY", "NSE", "FINNIFTY", 26037, 60, 1800, 27500, 50),
-    _index("MIDCPNIFTY", "NSE", "MIDCPNIFTY", 26074, 120, 2800, 14000, 25),
-    _index("NIFTYNXT50", "NSE", "NIFTYNXT50", 26013, 25, 600, 70000, 100),
-    _index("SENSEX", "BSE", "SENSEX", 1, 20, 1000, 85000, 100, weekly=True),
-    _index("BANKEX", "BSE", "BANKEX", 12, 30, 900, 65000, 100),
+    _index("NIFTY", "NSE", "NIFTY50", 26000, 65, 26000, 50, weekly=True),
+    _index("BANKNIFTY", "NSE", "NIFTYBANK", 26009, 30, 48400, 100),
+    _index("FINNIFTY", "NSE", "FINNIFTY", 26037, 60, 27500, 50),
+    _index("MIDCPNIFTY", "NSE", "MIDCPNIFTY", 26074, 120, 14000, 25),
+    _index("NIFTYNXT50", "NSE", "NIFTYNXT50", 26013, 25, 70000, 100),
+    _index("SENSEX", "BSE", "SENSEX", 1, 20, 85000, 100, weekly=True),
+    _index("BANKEX", "BSE", "BANKEX", 12, 30, 65000, 100),
     _stock("RELIANCE", 2885, 500, "1500", "10"),
     _stock("M&M", 2031, 200, "3700", "20"),
     _stock("BAJAJ-AUTO", 16669, 75, "9000", "50"),
@@ -133,12 +137,17 @@ class Instrument:
     def is_derivative(self) -> bool:
         return self.expiry is not None
 
+    def session_on(self, day: date) -> tuple[time, time]:
+        """When it opens and when it stops on a trading day, IST."""
+        row = in_force(hours.CASH if self.segment == CASH else hours.DERIVATIVES, day)
+        return row.opens, row.until(on_index=not self.underlying.stock, expires=self.expiry == day)
+
     @property
     def expiry_epoch(self) -> int:
-        """Seconds since 1970, UTC, of the close on the expiry day."""
+        """Seconds since 1970, UTC, of the last moment of a contract's life."""
         if self.expiry is None:
             raise ValueError(f"{self.symbol} does not expire")
-        return int(datetime.combine(self.expiry, SESSION_CLOSE, IST).timestamp())
+        return int(datetime.combine(self.expiry, self.session_on(self.expiry)[1], IST).timestamp())
 
 
 @dataclass(slots=True)
@@ -193,12 +202,12 @@ class Listing:
         token = 30000 + 5000 * UNDERLYINGS.index(underlying)
         for expiry in months:
             token += 1
-            yield _future(underlying, expiry, token)
+            yield _future(underlying, expiry, token, self.day)
         for expiry in sorted({*months, *weeks}):
             for strike in _ladder(underlying, self.strikes_each_side):
                 for option_type in ("CE", "PE"):
                     token += 1
-                    yield _option(underlying, expiry, expiry in months, strike, option_type, token)
+                    yield _option(underlying, expiry, expiry in months, strike, option_type, token, self.day)
 
 
 @lru_cache(maxsize=16)
@@ -261,7 +270,7 @@ def _cash(underlying: Underlying) -> Instrument:
     )
 
 
-def _future(underlying: Underlying, expiry: date, token: int) -> Instrument:
+def _future(underlying: Underlying, expiry: date, token: int, day: date) -> Instrument:
     return Instrument(
         symbol=f"{underlying.exchange}:{underlying.name}{expiry:%y}{_month(expiry)}FUT",
         fytoken=_fytoken(underlying, expiry, token),
@@ -273,7 +282,7 @@ def _future(underlying: Underlying, expiry: date, token: int) -> Instrument:
         underlying=underlying,
         lot_size=underlying.lot_size,
         tick_size=underlying.future_tick,
-        freeze_quantity=underlying.freeze_quantity,
+        freeze_quantity=underlying.freeze_on(day),
         expiry=expiry,
         option_type="" if underlying.name == "BANKEX" else "XX",  # BSE rows come with a blank at times
         expiry_flag="M",
@@ -287,7 +296,7 @@ def option_symbol(underlying: Underlying, expiry: date, monthly: bool, strike: D
 
 
 def _option(
-    underlying: Underlying, expiry: date, monthly: bool, strike: Decimal, option_type: str, token: int
+    underlying: Underlying, expiry: date, monthly: bool, strike: Decimal, option_type: str, token: int, day: date
 ) -> Instrument:
     return Instrument(
         symbol=option_symbol(underlying, expiry, monthly, strike, option_type),
@@ -300,7 +309,7 @@ def _option(
         underlying=underlying,
         lot_size=underlying.lot_size,
         tick_size=Decimal("0.05"),
-        freeze_quantity=underlying.freeze_quantity,
+        freeze_quantity=underlying.freeze_on(day),
         expiry=expiry,
         strike=strike,
         option_type=option_type,

@@ -12,8 +12,6 @@ from decimal import Decimal
 
 from app.simulator.instruments import (
     IST,
-    SESSION_CLOSE,
-    SESSION_OPEN,
     UNDERLYINGS,
     Instrument,
     Underlying,
@@ -78,6 +76,9 @@ class Market:
             self._step = step
             self._quotes.clear()
         return self.listing.day, self._step, self._changes
+
+    def is_holiday(self, day: date) -> bool:
+        return day in self._holidays
 
     def find(self, symbol: str) -> Instrument | None:
         return self.listing.find(symbol)
@@ -160,7 +161,7 @@ class Market:
         spot = float(pin.ltp) if pin else self._spot(instrument.underlying, step)
         if instrument.expiry is None:
             return _on_tick(spot, instrument.tick_size)
-        years = self._years_left(instrument.expiry, step)
+        years = self._years_left(instrument, step)
         if instrument.strike is None:
             return _on_tick(spot * (1 + _CARRY * years), instrument.tick_size)
         premium = _premium(
@@ -180,11 +181,10 @@ class Market:
         )
         return level * (1 + sum(waves))
 
-    def _years_left(self, expiry: date, step: int) -> float:
-        opening = SESSION_OPEN.hour * 3600 + SESSION_OPEN.minute * 60
-        seconds_today = step * self._step_seconds if step != OPENING else opening
-        closing = SESSION_CLOSE.hour * 3600 + SESSION_CLOSE.minute * 60
-        left = (expiry - self.listing.day).days * 86400 + closing - seconds_today
+    def _years_left(self, instrument: Instrument, step: int) -> float:
+        opens, _ = instrument.session_on(self.listing.day)
+        seconds_today = step * self._step_seconds if step != OPENING else opens.hour * 3600 + opens.minute * 60
+        left = instrument.expiry_epoch - self._midnight - seconds_today
         return max(left, _ONE_HOUR) / _YEAR
 
 

@@ -10,15 +10,13 @@ from app.simulator.instruments import EXCHANGE_CODE, Instrument
 from app.simulator.market import Market
 from app.simulator.orders import price_band
 
-SESSION = "0915-1540|1815-1915:"
-
 
 def csv_master(market: Market, exchange: str) -> bytes:
     """NSE_FO.csv or BSE_FO.csv as of the market's day; made once a day, since it holds no price."""
     listing = market.listing
     if exchange not in listing.masters:
         today = listing.day.isoformat()
-        rows = (_csv_row(instrument, today) for instrument in listing.exchange(exchange))
+        rows = (_csv_row(instrument, today, _session(instrument, market)) for instrument in listing.exchange(exchange))
         listing.masters[exchange] = "".join(rows).encode()
     return listing.masters[exchange]
 
@@ -37,11 +35,17 @@ MASTERS: dict[str, Callable[[Market], bytes]] = {
 }
 
 
-def _csv_row(instrument: Instrument, today: str) -> str:
+def _session(instrument: Instrument, market: Market) -> str:
+    """The contract's hours of the day, and after the bar those of an evening session."""
+    opens, closes = instrument.session_on(market.listing.day)
+    return f"{opens:%H%M}-{closes:%H%M}|1815-1915:"
+
+
+def _csv_row(instrument: Instrument, today: str, session: str) -> str:
     underlying = instrument.underlying
     return (
         f"{instrument.fytoken},{instrument.description},{instrument.instrument_type},{instrument.lot_size},"
-        f"{float(instrument.tick_size)},,{SESSION},{today},{instrument.expiry_epoch},{instrument.symbol},"
+        f"{float(instrument.tick_size)},,{session},{today},{instrument.expiry_epoch},{instrument.symbol},"
         f"{EXCHANGE_CODE[instrument.exchange]},{instrument.segment},{instrument.token},{underlying.name},"
         f"{underlying.token},{_strike(instrument.strike)},{instrument.option_type},{underlying.fytoken},None,0,0.0\n"
     )
@@ -68,7 +72,7 @@ def _json_row(instrument: Instrument, market: Market) -> dict[str, object]:
         "exInstType": instrument.instrument_type,
         "minLotSize": instrument.lot_size,
         "tickSize": float(instrument.tick_size),
-        "tradingSession": SESSION,
+        "tradingSession": _session(instrument, market),
         "lastUpdate": market.listing.day.isoformat(),
         "expiryDate": str(instrument.expiry_epoch),
         "strikePrice": _strike(instrument.strike),

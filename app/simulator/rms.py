@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from app.simulator.instruments import IST, SESSION_CLOSE, SESSION_OPEN, Instrument
+from app.facts.dated import in_force
+from app.facts.hours import DERIVATIVES
+from app.simulator.instruments import IST, Instrument
 from app.simulator.market import Market, Quote
 from app.simulator.matching import Matching
 from app.simulator.orders import (
@@ -64,11 +66,16 @@ class RiskSystem:
         """Rupees for each unit that opens exposure, against the day's opening level of the underlying."""
         return margin_per_unit(instrument, side, product, price, self._market.open_spot(instrument.underlying))
 
-    def market_is_open(self) -> bool:
-        """Whether orders are taken now."""
+    def market_is_open(self, instrument: Instrument | None = None) -> bool:
+        """Whether orders are taken now: of that instrument, or of derivatives that do not expire today.
+
+        Never on a holiday, and by the hours and days where the rules ask for them.
+        """
         local = self._market.now().astimezone(IST)
-        in_session = local.weekday() < 5 and SESSION_OPEN <= local.time() < SESSION_CLOSE
-        return self._rules.always_open or in_session
+        hours = in_force(DERIVATIVES, local.date())
+        opens, stops = instrument.session_on(local.date()) if instrument else (hours.opens, hours.closes)
+        in_session = local.weekday() < 5 and opens <= local.time() < stops
+        return not self._market.is_holiday(local.date()) and (self._rules.always_open or in_session)
 
     def _rejection(self, order: Order, ticket: Ticket, quote: Quote) -> str | None:
         """What the risk system or the exchange says no to, in their words; these rejections carry an order id."""
@@ -79,6 +86,8 @@ class RiskSystem:
             return "ORA:AMO is stopped"
         if not self.market_is_open():
             return "16447 : Order entry not allowed in Pre-open"
+        if not self.market_is_open(instrument):
+            return "Trading in this symbol has stopped"  # wording not recorded
         if instrument.freeze_quantity is not None and order.quantity > instrument.freeze_quantity:
             return f"RED:RULE:{{Check Freeze qty}}Current:{order.quantity} Set:{instrument.freeze_quantity + 1}"
         if order.waits_for_trigger and (quote.ltp - order.stop_price) * order.side > 0:

@@ -50,7 +50,7 @@ class Rules:
     price_bands: bool = True  # limits beyond the operating band are rejected, with an id
     freeze_has_id: bool = False  # a too large quantity: refused without an id, or rejected with one
     modify_needs_all: bool = False  # one report: a modification without limitPrice is read as limitPrice 0
-    always_open: bool = True  # False: orders outside 09:15-15:40 IST are rejected
+    always_open: bool = True  # but for holidays; False: orders outside the instrument's hours of the day are rejected
     transit_seconds: float = 0.0  # how long an order shows status 4 before the exchange takes it
 
 

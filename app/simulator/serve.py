@@ -11,15 +11,14 @@ from pathlib import Path
 
 from app.simulator.exchange import Exchange
 from app.simulator.faults import Fault, read_faults
+from app.simulator.rules import Rules
 from app.simulator.server import Simulator
 
 
 def main(argv: Sequence[str]) -> int:
     """Serve until SIGINT or SIGTERM. Returns 0, or 2 when the faults make no sense or the port is taken."""
-    wanted = _parser().parse_args(argv)
-    simulator = Simulator(
-        Exchange(seed=wanted.seed), host=wanted.host, port=wanted.port, accept_any_token=not wanted.check_tokens
-    )
+    wanted = parser().parse_args(argv)
+    simulator = Simulator(account(wanted), host=wanted.host, port=wanted.port, accept_any_token=not wanted.check_tokens)
     try:
         for endpoint, fault in _read(wanted.faults):
             simulator.fault(endpoint, fault)
@@ -38,7 +37,12 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def account(wanted: argparse.Namespace) -> Exchange:
+    """The account that the arguments ask for."""
+    return Exchange(seed=wanted.seed, rules=Rules(always_open=not wanted.hours))
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simulate", description="A Fyers account on loopback.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090, help="8090; 0 picks a free one")
@@ -46,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--faults", default="", metavar="FILE|JSON", help='such as {"endpoint": "place", "kind": "hang"}'
     )
+    parser.add_argument("--hours", action="store_true", help="reject orders outside the exchange's hours of the day")
     parser.add_argument("--check-tokens", action="store_true", help="take only tokens that its own login gave out")
     return parser
 

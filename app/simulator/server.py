@@ -31,6 +31,7 @@ class Entry:
     """Ground truth about one request. Times are UTC. Tokens, and what login calls carry, are never kept.
 
     orders: ids that the request brought into the book; live: one of them was taken by the exchange.
+    account: whose token the request bore, None where it bore none.
     status and answer stay None where nothing was answered; `fault` is the kind that hit.
     """
 
@@ -41,6 +42,7 @@ class Entry:
     path: str
     query: dict[str, str]
     body: Any
+    account: str | None = None
     fault: str | None = None
     orders: tuple[str, ...] = ()
     live: bool = False
@@ -156,13 +158,13 @@ class Simulator:
 
     # -- by hand
 
-    def issue_token(self, app_id: str | None = None) -> str:
-        """An access token for this app, as a login would give."""
-        return self.api.sessions.issue_token(app_id)
+    def issue_token(self, app_id: str | None = None, client_id: str | None = None) -> str:
+        """An access token for this app, as a login would give: the account holder's, or that of another account."""
+        return self.api.sessions.issue_token(app_id, client_id)
 
-    def issue_auth_code(self, app_id: str | None = None) -> str:
-        """An auth code for this app, as the login page would hand back."""
-        return self.api.sessions.issue_auth_code(app_id)
+    def issue_auth_code(self, app_id: str | None = None, client_id: str | None = None) -> str:
+        """An auth code for this app, as the login page would hand back, likewise."""
+        return self.api.sessions.issue_auth_code(app_id, client_id)
 
     def kill_token(self, token: str | None = None, code: int = -16) -> None:
         """Every token known so far, or this one, answers 401 with `code` from now on."""
@@ -192,7 +194,8 @@ class Simulator:
             self._requests += 1
             secret = endpoint in _LOGIN
             body, query = (None, {}) if secret else (_readable(request.body), request.query)
-            entry = Entry(self._requests, utc_now(), endpoint, request.method, request.path, query, body)
+            who = self.api.sessions.account_of(request) if request.authorization else None
+            entry = Entry(self._requests, utc_now(), endpoint, request.method, request.path, query, body, who)
             self._log.append(entry)
             return entry
 

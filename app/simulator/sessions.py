@@ -59,15 +59,19 @@ class Sessions:
             "validate-refresh-token": self._validate_refresh_token,
         }
 
-    def issue_token(self, app_id: str | None = None) -> str:
-        """An access token valid until the coming 06:00 IST."""
-        token = self._mint.access_token(app_id or self.terms.app_id or ANY_APP, self._now())
+    def issue_token(self, app_id: str | None = None, client_id: str | None = None) -> str:
+        """An access token valid until the coming 06:00 IST; of another account where `client_id` names one."""
+        token = self._mint.access_token(app_id or self.terms.app_id or ANY_APP, self._now(), client_id)
         self._known.add(token)
         return token
 
-    def issue_auth_code(self, app_id: str | None = None) -> str:
-        """What the login page hands back; good once."""
-        return self._mint.auth_code(app_id or self.terms.app_id or ANY_APP, self._now())
+    def issue_auth_code(self, app_id: str | None = None, client_id: str | None = None) -> str:
+        """What the login page hands back; good once. Of another account where `client_id` names one."""
+        return self._mint.auth_code(app_id or self.terms.app_id or ANY_APP, self._now(), client_id)
+
+    def account_of(self, request: Request) -> str:
+        """Whose request it is, by its token."""
+        return self._mint.account_of(request.authorization.partition(":")[2])
 
     def kill_token(self, token: str | None = None, code: int = -16) -> None:
         """Make one token, or all known so far, dead: calls with it answer 401 with this code."""
@@ -96,14 +100,17 @@ class Sessions:
         return Answer(200, {"s": "ok", "code": 200, "message": "you are successfully logged out"})
 
     def _generate_authcode(self, request: Request) -> Answer:
-        """The login page. Whoever opens it is the account holder: it sends the browser back at once."""
+        """The login page, which sends the browser back at once.
+
+        The account holder logs in, or the account that `fy_id` names; that parameter is the simulator's own.
+        """
         query = request.query
         app_id, back = query.get("client_id", ""), query.get("redirect_uri", "")
         if not _APP_ID.fullmatch(app_id) or self.terms.app_id not in (None, app_id):
             return error(-352, "invalid app id")
         if not back or self.terms.redirect_uri not in (None, back):
             return error(-50, "invalid redirect uri")
-        answered = {"s": "ok", "code": "200", "auth_code": self.issue_auth_code(app_id)}
+        answered = {"s": "ok", "code": "200", "auth_code": self.issue_auth_code(app_id, query.get("fy_id"))}
         if "state" in query:
             answered["state"] = query["state"]
         location = f"{back}{'&' if '?' in back else '?'}{urlencode(answered)}"
@@ -122,8 +129,9 @@ class Sessions:
             if not claims or not fresh or claims["exp"] <= now.timestamp():
                 raise Refused("invalid auth code", -437)
             self._used_codes.add(code)
-        app_id = str(claims["app_id"])
-        return ok(access_token=self.issue_token(app_id), refresh_token=self._mint.refresh_token(app_id, now))
+        app_id, who = str(claims["app_id"]), str(claims["fy_id"])
+        refresh_token = self._mint.refresh_token(app_id, now, who)
+        return ok(access_token=self.issue_token(app_id, who), refresh_token=refresh_token)
 
     def _validate_refresh_token(self, request: Request) -> Answer:
         payload = json_object(request)
@@ -133,7 +141,7 @@ class Sessions:
         if not alive or not payload.get("pin") or self.terms.pin not in (None, payload["pin"]):
             raise Refused("Please provide valid refresh token", -501)
         self._check_hash(payload, "refresh_token")
-        return ok(access_token=self.issue_token())
+        return ok(access_token=self.issue_token(client_id=str(claims["fy_id"]) if claims else None))
 
     def _check_hash(self, payload: Mapping[str, Any], grant: str) -> None:
         if payload.get("grant_type") != grant:

@@ -31,18 +31,22 @@ class Mint:
         self._client_id = client_id
         self._serials = itertools.count(1)
 
-    def access_token(self, app_id: str, now: datetime) -> str:
-        """With the claims of a real one; the data socket's client needs `hsm_key`, a gateway needs `exp`."""
+    def access_token(self, app_id: str, now: datetime, client_id: str | None = None) -> str:
+        """With the claims of a real one; the data socket's client needs `hsm_key`, a gateway needs `exp`.
+
+        Here and below: `client_id` is whose it is, the simulated account's where it is left out.
+        """
+        client_id = client_id or self._client_id
         return self._sign(
             {
                 "aud": ["d:1", "d:2", "x:0", "x:1", "x:2"],
                 "at_hash": self.app_hash(app_id),
                 "display_name": "SIMULATED ACCOUNT",
                 "oms": "K1",
-                "hsm_key": hashlib.sha256(f"{self._client_id}{app_id}".encode()).hexdigest()[:56],
+                "hsm_key": hashlib.sha256(f"{client_id}{app_id}".encode()).hexdigest()[:56],
                 "isDdpiEnabled": "N",
                 "isMtfEnabled": "N",
-                "fy_id": self._client_id,
+                "fy_id": client_id,
                 "appType": 200 if app_id.endswith("-200") else 100,
                 "sub": "access_token",
             },
@@ -50,13 +54,13 @@ class Mint:
             next_expiry(now),
         )
 
-    def refresh_token(self, app_id: str, now: datetime) -> str:
-        claims = {"sub": "refresh_token", "fy_id": self._client_id, "at_hash": self.app_hash(app_id)}
+    def refresh_token(self, app_id: str, now: datetime, client_id: str | None = None) -> str:
+        claims = {"sub": "refresh_token", "fy_id": client_id or self._client_id, "at_hash": self.app_hash(app_id)}
         return self._sign(claims, now, now + timedelta(days=15))
 
-    def auth_code(self, app_id: str, now: datetime) -> str:
+    def auth_code(self, app_id: str, now: datetime, client_id: str | None = None) -> str:
         """Lives about an hour."""
-        claims = {"sub": "auth_code", "app_id": app_id, "fy_id": self._client_id}
+        claims = {"sub": "auth_code", "app_id": app_id, "fy_id": client_id or self._client_id}
         return self._sign(claims, now, now + timedelta(hours=1))
 
     def read(self, token: str) -> dict[str, Any] | None:
@@ -69,6 +73,15 @@ class Mint:
         except (ValueError, binascii.Error):
             return None
         return claims if isinstance(claims, dict) else None
+
+    def account_of(self, token: str) -> str:
+        """Whose token it is by its claims, unverified; the simulated account's where it makes none."""
+        try:
+            claims = json.loads(_unpack(token.split(".")[1])) if token.count(".") == 2 else {}
+        except (ValueError, binascii.Error):
+            claims = {}
+        account = claims.get("fy_id") if isinstance(claims, dict) else None
+        return account if isinstance(account, str) and account else self._client_id
 
     def app_hash(self, app_id: str) -> str:
         return _pack(hashlib.sha256(app_id.encode()).digest())[:22]

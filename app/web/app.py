@@ -12,6 +12,7 @@ from app.alert import MAX_BODY_BYTES
 from app.config import Config
 from app.desk import Desk
 from app.web.health import Health
+from app.web.intake import Proxied, Strikes
 from app.web.operator import operator_routes
 from app.web.webhook import Webhook
 
@@ -33,10 +34,13 @@ def create_app(desk: Desk, config: Config) -> Flask:
     # One byte more than is taken: a body that does not say its length is cut there without a word, and seen to be over.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the documentation
-    app.register_blueprint(operator_routes(desk, config))
-    webhook = Webhook(desk, config)
+    strikes = Strikes(desk.clock.monotonic)
+    app.register_blueprint(operator_routes(desk, config, strikes))
+    webhook = Webhook(desk, config, strikes)
     health = Health(desk)
     app.extensions["gateway"] = webhook
+    if config.trusted_proxies:
+        app.wsgi_app = Proxied(app.wsgi_app, config.trusted_proxies)  # type: ignore[method-assign, assignment]  # as Flask says
 
     @app.before_request
     def identify() -> None:

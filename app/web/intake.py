@@ -1,10 +1,11 @@
 """Who is asking: the sender's address, and how often strangers may be wrong."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from threading import Lock
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Request
 
@@ -15,21 +16,39 @@ UNKNOWN = "unknown"
 
 
 def peer_of(request: Request) -> str:
-    """The address that spoke to Google's front end: the right-most of X-Forwarded-For, or the socket's own.
-
-    Everything further left in that header is the sender's own word (Cloud Run appends the peer it saw).
-    """
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    text = forwarded or request.remote_addr or ""
+    """The address that the request came from, behind the proxies that are trusted (see `Proxied`)."""
+    text = request.remote_addr or ""
     return _address(text) if len(text) <= LONGEST_ADDRESS else UNKNOWN
+
+
+class Proxied:
+    """A WSGI app behind `hops` proxies, each of which appends the address that spoke to it to X-Forwarded-For.
+
+    REMOTE_ADDR becomes the entry that the outermost of them wrote: the `hops`-th from the right. What stands further
+    left is the sender's own word. With fewer entries the request took another way, and the socket's own address stays.
+    The header is split at every comma: whoever reads quotes in it lets a sender hide commas from the count.
+    """
+
+    def __init__(self, app: WSGIApplication, hops: int) -> None:
+        self._app = app
+        self._hops = hops
+
+    def __call__(self, request: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        entries = request.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", self._hops)
+        entry = entries[-self._hops].strip() if len(entries) >= self._hops else ""
+        if entry:
+            request["REMOTE_ADDR"] = entry
+        return self._app(request, start_response)
 
 
 @lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def _address(text: str) -> str:
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         return UNKNOWN  # no address, so nobody knows what it is; it is not repeated
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None  # as a socket on :: shows IPv4
+    return str(mapped or address)
 
 
 class Strikes:
@@ -45,6 +64,13 @@ class Strikes:
         self._all: deque[float] = deque(maxlen=10 * per_minute)
         self._lock = Lock()
 
+    def over(self, peer: str) -> bool:
+        """Whether the next one would be one too many."""
+        now = self._monotonic()
+        with self._lock:
+            mine = self._by_peer.get(peer)
+            return _full(self._all, now) or (mine is not None and _full(mine, now))
+
     def add(self, peer: str) -> bool:
         """Notes one more; True where it was one too many."""
         now = self._monotonic()
@@ -57,6 +83,13 @@ class Strikes:
             if not slow:  # one address that is slowed down already uses up nothing that the others share
                 self._all.append(now)
             return slow or over
+
+    def take_back(self, peer: str) -> None:
+        """One of the address's was none."""
+        with self._lock:
+            for times in (self._by_peer.get(peer), self._all):
+                if times:
+                    times.pop()
 
 
 def _full(times: deque[float], now: float) -> bool:

@@ -16,10 +16,19 @@ from app.config import Config
 from app.contract import BookRow
 from app.deadline import Deadline
 from app.desk import Desk
-from app.errors import AlertError, Malformed, NotNow
+from app.errors import AlertError, Malformed, NotNow, TooManyRequests
 from app.legs import legs_of
-from app.login import Login, LoginState
-from app.operators import CannotVerify, NobodyIsOperator, NoCredentials, NotAnOperator, OperatorAuth, OtherIdentity
+from app.login import LinkRefused, Login, LoginState
+from app.operators import (
+    CannotVerify,
+    NobodyIsOperator,
+    NoCredentials,
+    NotAnOperator,
+    Operator,
+    OperatorAuth,
+    OtherIdentity,
+    TasksOnly,
+)
 from app.order import Order
 from app.ports import LoginRefused
 from app.preflight import PreflightTask
@@ -27,6 +36,7 @@ from app.reconcile import reconcile
 from app.risk import Account, TradingState
 from app.square_off import square_off
 from app.web.answers import detailed, has_legs, http_of, shown_leg
+from app.web.intake import Strikes, peer_of
 from app.web.push import notice_of_push
 
 log = logging.getLogger("gateway.operator")
@@ -43,6 +53,7 @@ HTTP_OF_REFUSAL: dict[type[NotAnOperator], int] = {
     NobodyIsOperator: 403,
     NoCredentials: 401,
     OtherIdentity: 403,
+    TasksOnly: 403,
     CannotVerify: 503,
 }
 
@@ -52,7 +63,8 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <h1>{{ title }}</h1>{% for line in lines %}<p>{{ line }}</p>{% endfor %}</html>"""
 
 
-def operator_routes(desk: Desk, config: Config) -> Blueprint:
+def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
+    """`strikes` counts wrong credentials, together with the webhook's; right ones are never limited."""
     routes = Blueprint("operator", __name__)
     auth = OperatorAuth(
         config.operator_token,
@@ -64,20 +76,32 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
 
     preflight = PreflightTask(desk, config)
 
-    def operator(seconds: float) -> Callable[[View], View]:
-        """Only for operators, with so many seconds; the view gets its deadline first."""
+    def operator(seconds: float, task: bool = False) -> Callable[[View], View]:
+        """Only for the operator (and for the scheduler, a `task`), with so many seconds, which the view gets first."""
 
         def guard(view: View) -> View:
             @functools.wraps(view)
             def guarded(**values: str) -> Response:
                 deadline = Deadline(desk.clock.monotonic, seconds)
-                g.operator = auth.check(request.headers.get("Authorization"), deadline).name
+                g.operator = proved(deadline, task).name
                 return view(deadline, **values)
 
             guarded.for_operators = True  # type: ignore[attr-defined]  # what the test over the URL map looks for
             return guarded
 
         return guard
+
+    def proved(deadline: Deadline, task: bool) -> Operator:
+        try:
+            return auth.check(request.headers.get("Authorization"), deadline, task)
+        except (NoCredentials, OtherIdentity):
+            strike()
+            raise
+
+    def strike() -> None:
+        """Counts wrong credentials. Raises TooManyRequests where they are too many from one address."""
+        if strikes.add(peer_of(request)):
+            raise TooManyRequests from None
 
     @routes.errorhandler(NotAnOperator)
     def refuse(refusal: NotAnOperator) -> Response:
@@ -117,8 +141,8 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
     @operator(QUICK)
     def switch(deadline: Deadline) -> Response:
         wanted = decode(request.get_data(cache=False))
-        state, reason = _wanted_state(wanted), str(wanted.get("reason") or "").strip()
-        if not reason:
+        state, reason = _wanted_state(wanted), wanted.get("reason")
+        if not isinstance(reason, str) or not (reason := reason.strip()):
             raise Malformed("reason", "is missing; say why, so that others know")
         author, now = g.operator, desk.clock.now()
         return _state(
@@ -127,8 +151,8 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
 
     @routes.get("/auth-url")
     @operator(LOGIN)
-    def auth_url(deadline: Deadline) -> Response:  # noqa: ARG001 -- no call is made
-        return jsonify({"auth_url": _login(desk).begin()})
+    def auth_url(deadline: Deadline) -> Response:
+        return jsonify({"auth_url": _login(desk).begin(deadline)})
 
     @routes.post("/generate-token")
     @operator(LOGIN)
@@ -136,23 +160,29 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
         auth_code = decode(request.get_data(cache=False)).get("auth_code")
         if not isinstance(auth_code, str):
             raise Malformed("auth_code", "is missing; it stands in the address that Fyers' login ends on")
-        result = _login(desk).exchange(auth_code, deadline)
+        result = _login(desk).exchange(auth_code, request.path, deadline)
         ends_at = result.ends_at.isoformat() if result.ends_at else None
-        return jsonify({"login": result.state, "ends_at": ends_at, "warnings": list(result.warnings)})
+        said = {"login": result.state, "account": result.account, "ends_at": ends_at}
+        return jsonify(said | {"warnings": list(result.warnings)})
 
     @routes.get("/auth/callback")
     def callback() -> tuple[str, int]:
         """Where Fyers' login sends the owner's browser; its proof is the signed, single-use state."""
         deadline = Deadline(desk.clock.monotonic, LOGIN)
+        code, state = request.args.get("auth_code"), request.args.get("state")
         try:
-            result = _login(desk).complete(request.args.get("auth_code"), request.args.get("state"), deadline)
+            result = _login(desk).complete(code, state, request.path, deadline)
+        except LinkRefused as problem:
+            strike()
+            return _page("Not logged in", problem.message), 422
         except (LoginRefused, AlertError) as problem:
             return _page("Not logged in", problem.message), 503 if isinstance(problem, NotNow) else 422
         ends_at = f"The login ends {result.ends_at:%d %B %H:%M} UTC." if result.ends_at else ""
-        return _page("Logged in", "Alerts are traded again. This page can be closed.", ends_at, *result.warnings), 200
+        said = f"The account {result.account} is logged in: alerts are traded again. This page can be closed."
+        return _page("Logged in", said, ends_at, *result.warnings), 200
 
     @routes.post("/refresh-token")
-    @operator(LOGIN)
+    @operator(LOGIN, task=True)
     def refresh_token(deadline: Deadline) -> Response:
         state = desk.login.refresh(deadline) if desk.login else LoginState.AUTHENTICATED
         if state is LoginState.UNKNOWN:
@@ -160,7 +190,7 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
         return jsonify({"login": state})
 
     @routes.post("/tasks/reconcile")
-    @operator(TASK)
+    @operator(TASK, task=True)
     def task_reconcile(deadline: Deadline) -> Response:
         desk.symbols.reload_if_changed(desk.clock.monotonic())  # so that no alert has to be the day's first to look
         report = reconcile(desk, deadline)
@@ -170,20 +200,20 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
         return jsonify(report.document())
 
     @routes.post("/tasks/square-off")
-    @operator(TASK)
+    @operator(TASK, task=True)
     def task_square_off(deadline: Deadline) -> Response:
         report = asdict(square_off(desk, deadline))
         log.warning("squared off", extra={"report": report})
         return jsonify(report)
 
     @routes.post("/tasks/preflight")
-    @operator(TASK)
+    @operator(TASK, task=True)
     def task_preflight(deadline: Deadline) -> Response:
         desk.symbols.reload_if_changed(desk.clock.monotonic())
         return jsonify(preflight.run(deadline).document())
 
     @routes.post("/tasks/relay")
-    @operator(RELAY)
+    @operator(RELAY, task=True)
     def task_relay(deadline: Deadline) -> Response:
         """A push subscription's message. Any answer but 2xx makes Pub/Sub bring it again."""
         notice = notice_of_push(request.get_data(cache=False))
@@ -194,7 +224,7 @@ def operator_routes(desk: Desk, config: Config) -> Blueprint:
         return jsonify({"relayed": notice.id})
 
     @routes.post("/tasks/refresh-symbols")
-    @operator(TASK)
+    @operator(TASK, task=True)
     def task_refresh_symbols(deadline: Deadline) -> Response:
         report = desk.refresh_symbols(deadline)
         response = jsonify(report)
@@ -230,8 +260,9 @@ def _login(desk: Desk) -> Login:
 
 
 def _wanted_state(wanted: dict[str, object]) -> TradingState:
+    state = wanted.get("state")
     try:
-        return TradingState(str(wanted.get("state")).upper())
+        return TradingState(state.upper() if isinstance(state, str) else "")
     except ValueError:
         raise Malformed("state", f"is unknown; send {', '.join(TradingState)}") from None
 

@@ -1,48 +1,49 @@
 """POST /webhook: raw bytes in, one answer out."""
 
-import hashlib
 import logging
-import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from flask import Request, Response
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from app.alert import MAX_BODY_BYTES, Alert, authenticate, parse
-from app.alert.strict_json import decode, tokens_in_broken
+from app.alert import FIELDS, MAX_BODY_BYTES, Alert, authenticate, parse
+from app.alert.strict_json import BODY, Poison, decode, token_in
 from app.config import AllowlistMode, Config
-from app.config.reader import MIN_SECRET
 from app.deadline import ANSWER_AT, CLAIM, Deadline
 from app.desk import Desk
 from app.errors import AddressNotAllowed, AlertError, Malformed, NotNow, Reason, TooManyRequests, Unauthorized
 from app.execution import Receipt, execute
-from app.notice import Notice, Severity, hour_of
-from app.outbox import post
 from app.steps import Steps, begin, step
 from app.web.answers import answer_error, answer_receipt, too_large
 from app.web.intake import Strikes, peer_of
+from app.web.refused import Refused
 
 log = logging.getLogger("gateway.webhook")
 
-BODY_ARRIVES = 2.0  # seconds
+Later = list[Callable[[], None]]  # what is done once the answer has left
 
 
 class Webhook:
-    def __init__(self, desk: Desk, config: Config) -> None:
+    def __init__(self, desk: Desk, config: Config, strikes: Strikes) -> None:
         self._desk = desk
         self._config = config
         self._secrets: Sequence[bytes] = [secret.reveal().encode() for secret in config.webhook_secrets]
-        self._strikes = Strikes(desk.clock.monotonic)
+        self._secret_texts = [secret.reveal() for secret in config.webhook_secrets]
+        self._strikes = strikes
+        self._refused = Refused(desk, self._secret_texts)
         self.closing = False
 
     def answer(self, request: Request, request_id: str) -> Response:
         started = time.perf_counter()
         steps = begin(self._desk.clock.monotonic)
         deadline = Deadline(self._desk.clock.monotonic, ANSWER_AT - self._waited(request))
+        later: Later = []
         try:
-            receipt = self._execute(request, deadline, request_id)
+            receipt = self._execute(request, deadline, request_id, later)
             with step("answer"):
                 response = answer_receipt(receipt, request_id)
             _log_receipt(receipt, _served(request, response, steps, started))
@@ -55,6 +56,8 @@ class Webhook:
             problem = NotNow(Reason.INTERNAL)
             response = answer_error(problem, request_id)
             _log_error(problem, _served(request, response, steps, started))
+        for work in later:
+            response.call_on_close(partial(copy_context().run, _afterwards, work))
         return response
 
     def _waited(self, request: Request) -> float:
@@ -66,15 +69,16 @@ class Webhook:
         waited = 0.0 if arrived is None else self._desk.clock.monotonic() - arrived
         return min(max(0.0, waited), ANSWER_AT - CLAIM)
 
-    def _execute(self, request: Request, deadline: Deadline, request_id: str) -> Receipt:
+    def _execute(self, request: Request, deadline: Deadline, request_id: str, later: Later) -> Receipt:
         with step("parse"):
             peer = peer_of(request)
             body = _body(request)
-            self._check_address(peer, body, deadline)
-            alert = self._authentic_alert(body, request.headers.get("Idempotency-Key"), peer, deadline)
+            self._check_address(peer, body, later)
+            alert = self._authentic_alert(body, request.headers.get("Idempotency-Key"), peer, later)
         self._warn_of_stranger(peer)
         if alert.unknown:
-            log.info("fields that the gateway does not know were ignored", extra={"fields": list(alert.unknown)})
+            named = [name for name in alert.unknown if not self._refused.shows_secret(name)]
+            log.info("fields that the gateway does not know were ignored", extra={"fields": named})
         if self.closing:
             raise NotNow(Reason.SHUTTING_DOWN)
         desk, now = self._desk, self._desk.clock.monotonic()
@@ -82,59 +86,62 @@ class Webhook:
             desk.readers.submit(desk.symbols.reload_if_changed, now)  # for the next alert, not for this
         return execute(alert, self._desk, deadline, request_id)
 
-    def _authentic_alert(self, body: bytes, idempotency_key: str | None, peer: str, deadline: Deadline) -> Alert:
-        """The alert, if its secret is right. The owner is told of one of his own that makes no sense."""
+    def _authentic_alert(self, body: bytes, idempotency_key: str | None, peer: str, later: Later) -> Alert:
+        """The alert, if its secret is right.
+
+        Up to the answer nothing depends on the secret but whether it is right: not the way through here, not a word
+        of the message. What a body that cannot be read holds is looked at when its answer has left.
+        """
+        if self._strikes.over(peer) and not self._holds_secret(body):
+            self._strikes.add(peer)
+            raise TooManyRequests
         try:
             document = decode(body)
+            if isinstance(token := document.get("token"), Poison):
+                raise Malformed("token", token.problem)
         except Malformed as malformed:
-            problem = self._fit_to_show(malformed)
-            if any(self._is_right(token) for token in tokens_in_broken(body)):
-                self._tell_refused(body, problem, deadline)
+            self._strikes.add(peer)
+            problem = malformed if malformed.field in FIELDS else Malformed(BODY, malformed.problem)
+            later.append(partial(self._look_into_unreadable, body, problem, peer))
             raise problem from None
-        try:
-            authenticate(document.get("token"), self._secrets)
-        except Unauthorized:
-            if self._strikes.add(peer):
-                raise TooManyRequests from None
-            raise
-        try:
-            return parse(document, idempotency_key)
-        except Malformed as malformed:
-            problem = self._fit_to_show(malformed)
-            self._tell_refused(body, problem, deadline)
-            raise problem from None
-
-    def _fit_to_show(self, malformed: Malformed) -> Malformed:
-        """A field may be named by the secret itself, whole or cut off: then nothing of it is repeated."""
-        if any(secret.decode()[:MIN_SECRET] in malformed.message for secret in self._secrets):
-            return Malformed("body", "has the secret in another place than token; it belongs in token alone")
-        return malformed
-
-    def _is_right(self, token: str) -> bool:
         try:
             authenticate(token, self._secrets)
         except Unauthorized:
-            return False
-        return True
+            self._strikes.add(peer)
+            raise
+        try:
+            return parse(document, idempotency_key, self._config.needs_timenow, self._secret_texts)
+        except Malformed as malformed:
+            problem = self._refused.fit_to_show(malformed)
+            later.append(partial(self._refused.tell_of_alert, body, problem))
+            raise problem from None
 
-    def _tell_refused(self, body: bytes, malformed: Malformed, deadline: Deadline) -> None:
-        hour = hour_of(self._desk.clock.now())
-        notice_id = f"refused:{hashlib.sha256(body).hexdigest()[:32]}:{hour}"
-        text = f"An alert was refused, because it cannot be read: {malformed.message}. No order was sent."
-        notice = Notice(notice_id, "refused", Severity.WARNING, text, {"field": malformed.field})
-        post(notice, self._desk.ledger, self._desk.notifier, deadline)
+    def _look_into_unreadable(self, body: bytes, problem: Malformed, peer: str) -> None:
+        right = self._holds_secret(body)
+        if right:
+            self._strikes.take_back(peer)
+        if right or peer in self._config.tradingview_ips:
+            self._refused.tell_of_unreadable(problem, peer, right)
 
-    def _check_address(self, peer: str, body: bytes, deadline: Deadline) -> None:
+    def _check_address(self, peer: str, body: bytes, later: Later) -> None:
         """TradingView does not promise its addresses: the owner is told where one with his secret is turned away."""
         if self._config.ip_allowlist is not AllowlistMode.ENFORCE or peer in self._config.tradingview_ips:
             return
         log.warning("an address that is not on the list was turned away", extra={"peer": peer})
-        if any(self._is_right(token) for token in tokens_in_broken(body)):
-            text = f"An alert with the right secret came from {peer}, which is not in TRADINGVIEW_IPS, and was refused."
-            notice_id = f"address:{peer}:{hour_of(self._desk.clock.now())}"
-            notice = Notice(notice_id, "address", Severity.CRITICAL, text, {"peer": peer})
-            post(notice, self._desk.ledger, self._desk.notifier, deadline)
+        later.append(partial(self._look_into_stranger, body, peer))
         raise AddressNotAllowed
+
+    def _look_into_stranger(self, body: bytes, peer: str) -> None:
+        if self._holds_secret(body):
+            self._refused.tell_of_stranger(peer)
+
+    def _holds_secret(self, body: bytes) -> bool:
+        """In the first thing in it that looks like the token: one is judged, however many there are."""
+        try:
+            authenticate(token_in(body), self._secrets)
+        except Unauthorized:
+            return False
+        return True
 
     def _warn_of_stranger(self, peer: str) -> None:
         if self._config.ip_allowlist is AllowlistMode.WARN and peer not in self._config.tradingview_ips:
@@ -142,19 +149,13 @@ class Webhook:
 
 
 def _body(request: Request) -> bytes:
-    """The whole body. Who sends half of one may not keep a thread: sixteen of them would be the whole instance."""
-    connection: socket.socket | None = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(BODY_ARRIVES)
+    """The whole body. It waits for nothing: a request gets its thread when all of it is here (app/worker.py)."""
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise too_large() from None
-    except (ClientDisconnected, OSError):
-        raise Malformed("body", f"did not arrive whole within {BODY_ARRIVES:.0f} s") from None
-    finally:
-        if connection is not None:
-            connection.settimeout(None)
+    except ClientDisconnected:
+        raise Malformed("body", "did not arrive whole") from None
     if len(body) > MAX_BODY_BYTES:
         raise too_large()
     return body
@@ -174,6 +175,14 @@ def _served(request: Request, response: Response, steps: Steps, started: float) 
         "broker_calls": steps.broker_calls,
         "httpRequest": {**seen, "remoteIp": peer_of(request), "latency": f"{took / 1000:.3f}s"},
     }
+
+
+def _afterwards(work: Callable[[], None]) -> None:
+    """The answer has left: whatever goes wrong now, its sender has it, and its line is in the log."""
+    try:
+        work()
+    except Exception:
+        log.exception("the operator could not be told of a refused body")
 
 
 # Alerts and metrics are made of these two lines (deploy/): their messages and the names of their fields stay.

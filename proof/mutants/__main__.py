@@ -18,10 +18,18 @@ from tests.emulators import firestore_emulator
 
 _FOUND, _MISSED, _WITHERED = 0, 1, 2
 _PATIENCE = 600.0  # seconds for one bug
-NOTHING = tuple(
-    Mutant(f"nothing, {name}", "nothing is planted", (), (name,))
-    for name in ("rivals", "broker faults", "identity", "send window", "firestore contract")
+_BY_THE_CLOCK_ON_THE_WALL = (
+    "rivals",
+    "broker faults",
+    "identity",
+    "send window",
+    "logins",
+    "slow senders",
+    "costly bodies",
+    "refused bodies",
+    "firestore contract",
 )
+NOTHING = tuple(Mutant(f"nothing, {name}", "nothing is planted", (), (name,)) for name in _BY_THE_CLOCK_ON_THE_WALL)
 
 
 def run(mutants: tuple[Mutant, ...] = (*NOTHING, *MUTANTS), show: bool = False) -> Result:

@@ -3,15 +3,21 @@
 from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
-FIRESTORE = ("firestore contract",)
+FIRESTORE, LOGINS, SENDERS = ("firestore contract",), ("logins",), ("slow senders",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
+_WEBHOOK = "app.web.webhook"
 
 _GATE = "if stored != [OrderStatus.RECEIVED, order.sequence]:"
 _ANY_STEP = Edit(_SQLITE, " AND sequence = ?", " AND ? >= 0")
 _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen_before"
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
+_READS_ON = Edit(
+    "app.worker",
+    "        part = bytes(self.request.bytes[:size])\n",
+    "        part = bytes(self.request.bytes[:size]) or self.sock.recv(size)\n",
+)
 _SENT = "        return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
 
 
@@ -130,7 +136,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "age-since-arrival",
         "the age of an alert counts from its arrival although it says when it fired",
         _FLOW,
-        "alert_at=alert.fired_at or now,",
+        "alert_at=alert.fired(now),",
         "alert_at=now,",
     ),
     # -- what came of it
@@ -242,9 +248,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "limits-outside-the-commit",
         "the limits are checked against an account document that was read before the commit",
         _FLOW,
-        "    return desk.ledger.submit(order, partial(_decide, order, exposure, desk), deadline)\n",
+        "    return desk.ledger.submit(order, partial(_decide, order, market, desk), deadline)\n",
         "    stale = desk.ledger.account(deadline)\n"
-        "    return desk.ledger.submit(order, lambda _: _decide(order, exposure, desk, stale), deadline)\n",
+        "    return desk.ledger.submit(order, lambda _: _decide(order, market, desk, stale), deadline)\n",
     ),
     _one(
         "counted-twice-is-once",
@@ -386,6 +392,100 @@ MUTANTS: tuple[Mutant, ...] = (
         "            body = _body(request)\n",
         '            body = _body(request)\n            log.info("alert", extra={"body": repr(body)})\n',
         WIRE,
+    ),
+    # -- whose login it is
+    _one(
+        "any-account-may-log-in",
+        "the login of whatever account at Fyers is taken",
+        "app.login.holder",
+        "        if account is not None and account.strip().upper() != self._client_id:\n",
+        "        if False:\n",
+        LOGINS,
+    ),
+    _one(
+        "any-token-in-the-store",
+        "a token in the store is used without asking whose it is",
+        "app.login.current",
+        "        if self.problem_of(token) is not None or self._holder.knows(token):\n",
+        "        if True:\n",
+        LOGINS,
+    ),
+    _one(
+        "any-seal-will-do",
+        "a token in the store that bears any seal is used",
+        "app.login.holder",
+        "return token.seal is not None and hmac.compare_digest(token.seal, self._seal(token.access_token))",
+        "return token.seal is not None",
+        LOGINS,
+    ),
+    _one(
+        "links-outlive-a-login",
+        "a login leaves the links open that were issued before it",
+        "app.login.login",
+        "        self._links.end_all(deadline)\n",
+        "",
+        LOGINS,
+    ),
+    _one(
+        "another-s-newer-token-stays",
+        "a token of another account that says it is newer keeps the owner's login out",
+        "app.adapters.tokens",
+        "    return stored if token.is_older_than(stored) and knows(stored) else None\n",
+        "    return stored if token.is_older_than(stored) else None\n",
+        LOGINS,
+    ),
+    # -- who sends slowly
+    Mutant(
+        "head-read-in-a-thread",
+        "a request takes a thread as soon as its first byte is here, and the thread reads the rest",
+        (
+            Edit("app.worker", "return request.whole or request.broken or not said", "return True"),
+            Edit("app.worker", "        if conn.sock.request.whole:\n", "        if conn.sock.began is not None:\n"),
+            _READS_ON,
+        ),
+        SENDERS,
+    ),
+    Mutant(
+        "body-read-in-a-thread",
+        "a request takes a thread as soon as its head is here, and the thread reads the body",
+        (
+            Edit("app.arriving", "self.whole = self.whole or self._length > self._most_body", "self.whole = True"),
+            _READS_ON,
+        ),
+        SENDERS,
+    ),
+    # -- strangers
+    _one(
+        "doubled-names-collected",
+        "every value of a name that stands thousands of times is kept, each time in a new list",
+        "app.alert.strict_json",
+        "        document[name] = _TWICE if name in document else value\n",
+        "        document[name] = [*document[name], value] if isinstance(document.get(name), list) else [value]\n",
+        ("costly bodies",),
+    ),
+    _one(
+        "told-before-the-answer",
+        "the operator is told of a refused body first, and its sender sees by the time that the secret was right",
+        _WEBHOOK,
+        "            response.call_on_close(partial(copy_context().run, _afterwards, work))\n",
+        "            work()\n",
+        ("refused bodies",),
+    ),
+    _one(
+        "broken-bodies-do-not-count",
+        "a body that is not JSON is no wrong secret, so any number of them is decoded",
+        _WEBHOOK,
+        "        except Malformed as malformed:\n            self._strikes.add(peer)\n",
+        "        except Malformed as malformed:\n",
+        ("refused bodies",),
+    ),
+    _one(
+        "count-not-looked-at",
+        "however often an address was wrong, its next body is decoded",
+        _WEBHOOK,
+        "        if self._strikes.over(peer) and not self._holds_secret(body):\n",
+        "        if False:\n",
+        ("refused bodies",),
     ),
     # -- the shared ledger
     _one(

@@ -86,6 +86,38 @@ def send_window() -> str | None:
     return "an order left after its window"
 
 
+def logins() -> str | None:
+    """An attacker with an account of his own and a login link, auth code, or the token store."""
+    from proof.logins import violations
+
+    return next(iter(violations()), None)
+
+
+def slow_senders() -> str | None:
+    """The server's worker, in a fork of this process, with an app that answers at once."""
+    from proof.mutants import serving
+    from proof.processes.slow_senders import slow_senders
+
+    with serving.forked() as port, slow_senders(port) as tally:
+        time.sleep(0.5)
+        answered = serving.answers(port, serving.ANSWER_BY)
+    if tally.wrong("slow senders") is not None:
+        raise RuntimeError("too few senders held a connection, so nothing was tried")
+    return None if answered else f"beside {tally.most} slow senders a request waits longer than {serving.ANSWER_BY} s"
+
+
+def costly_bodies() -> str | None:
+    from proof import refusals
+
+    return refusals.dear()
+
+
+def refused_bodies() -> str | None:
+    from proof import refusals
+
+    return refusals.loose()
+
+
 def firestore_contract() -> str | None:
     """The ledger's contract on Google's emulator, in this process: what the rivals of others do is not planted."""
     import pytest
@@ -116,5 +148,9 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "broker faults": broker_faults,
     "identity": identity,
     "send window": send_window,
+    "logins": logins,
+    "slow senders": slow_senders,
+    "costly bodies": costly_bodies,
+    "refused bodies": refused_bodies,
     "firestore contract": firestore_contract,
 }

@@ -39,7 +39,10 @@ def every_deadline(slice_only: bool) -> Iterator[Result]:
         cells = [cell for cell in deadlines.CELLS if not ledger_only or cell.ledger_from is not None]
         yield deadlines.prove(kind, cells, firestore)
 
-    return _on_each("deadlines", on)
+    yield from _on_each("deadlines", on)
+    from proof.processes import attack  # a command of its own too, which is not to be imported before it is run
+
+    yield from attack.every(attack.COVERS_OF_A_SLICE if slice_only else attack.COVERS)
 
 
 def under_load(slice_only: bool) -> Iterator[Result]:

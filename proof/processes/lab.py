@@ -58,12 +58,14 @@ class Lab:
             "LEDGER_URL": ledger_url,
             "MARKET_HOURS": "always",
             "IP_ALLOWLIST": "off",
+            "TRUSTED_PROXIES": "1",
             "MAX_ORDERS_PER_DAY": "100000",
             "MAX_LOTS_OPEN": "100000",
             "MAX_ORDERS_PER_SECOND": "0",
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",
             "MAX_DAILY_LOSS": "0",
+            "MAX_PREMIUM_PER_ORDER": "0",
         }
         if self.firestore is not None:
             settings["FIRESTORE_EMULATOR_HOST"] = self.firestore

@@ -39,12 +39,18 @@ class Server:
 
 @contextmanager
 def a_server(
-    settings: Mapping[str, str], output: Path, workers: int = 2, config: str = "proof.processes.warm_settings"
+    settings: Mapping[str, str],
+    output: Path,
+    workers: int = 2,
+    config: str = "proof.processes.warm_settings",
+    descriptors: int | None = None,
 ) -> Iterator[Server]:
-    """Ready when it answers. In the end it is killed, whatever state it is in."""
+    """Ready when it answers. In the end it is killed, whatever state it is in. `descriptors`: how many it may have."""
     port = _free_port()
     environ = {**settings, "PORT": str(port), "WEB_CONCURRENCY": str(workers)}
     command = [sys.executable, "-m", "gunicorn", "-c", f"python:{config}", "main:app"]
+    if descriptors is not None:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     with output.open("ab") as log:
         arbiter = subprocess.Popen(  # noqa: S603 - ours
             command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True

@@ -54,6 +54,9 @@ class MemoryLedger:
     def once(self, name: str, deadline: Deadline) -> bool:  # noqa: ARG002
         return self._first(f"once {name}")
 
+    def try_out(self, deadline: Deadline, whole: bool = False) -> None:
+        """Memory can always be written."""
+
     def get(self, key: str, deadline: Deadline) -> Order | None:  # noqa: ARG002
         return self._orders.get(key)
 

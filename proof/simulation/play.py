@@ -15,6 +15,7 @@ from app.deadline import ANSWER_AT, Deadline
 from app.desk import Desk
 from app.errors import AlertError, NotNow
 from app.execution import execute
+from app.market_status import MarketStatus
 from app.order import Order
 from app.ports import Ledger
 from app.reconcile import reconcile
@@ -311,6 +312,7 @@ class Play:
             notifier=Sink(self),
             clock=self.world,
             calendar=Calendar(),
+            market_status=MarketStatus(broker, self.world),
             tickets=TICKETS,
             limits=self.story.limits,
             ages=AGES,

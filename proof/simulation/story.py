@@ -22,7 +22,8 @@ ACCOUNT = "SIMULATED"
 ENTRY_AGE, EXIT_AGE, WINDOW = 60.0, 120.0, 60.0
 STRIKES = (Decimal(26000), Decimal(26100))
 
-TICKETS = TicketRules(PriceRules(OrderType.LIMIT, Decimal(200), Decimal(15), Decimal(25), Decimal(10)), BuyMode.COVER)
+_PRICES = PriceRules(OrderType.LIMIT, Decimal(200), Decimal(15), Decimal(25), Decimal(10), Decimal(100))
+TICKETS = TicketRules(_PRICES, BuyMode.COVER)
 AGES = AgeRules(timedelta(seconds=ENTRY_AGE), timedelta(seconds=EXIT_AGE), timedelta(seconds=WINDOW))
 CONTRACTS = {
     strike: Contract(symbol, "NIFTY", date(2026, 11, 26), strike, OptionType.CE, LOT, Decimal("0.05"))
@@ -37,6 +38,10 @@ class Symbols:
     """Two contracts of one underlying. Implements `ports.SymbolMaster`."""
 
     as_of = EPOCH.date()
+    session = None
+
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:  # noqa: ARG002
+        return None
 
     def lookup_symbol(self, symbol: str) -> Contract | None:
         return _BY_SYMBOL.get(symbol)

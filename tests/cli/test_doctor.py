@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app import checks, holidays
+from app import checks
 from app.adapters.tokens import FileTokens
 from app.calendar import IST, Calendar
 from app.checks import Mark
@@ -33,6 +33,7 @@ LIVE = {
     "BROKER": "fyers",
     "LIVE_TRADING": "yes",
     "FYERS_APP_ID": "LIVE-200",
+    "FYERS_CLIENT_ID": "F12345",
     "FYERS_SECRET_ID": "app-secret-canary",
     "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
 }
@@ -65,8 +66,8 @@ def test_all_is_well_with_a_gateway_on_paper(gate: Gateway, capsys: pytest.Captu
     code, said = run(gate, capsys)
     assert (code, said["ok"]) == (0, True)
     assert [one["check"] for one in said["checks"]] == [
-        "settings", "app id", "notifications", "operators", "guards", "login", "ledger", "symbols", "broker", "clock",
-        "trading state", "orders", "outbox", "holidays", "egress address",
+        "settings", "app id", "notifications", "operators", "guards", "files", "login", "ledger", "symbols", "broker",
+        "clock", "trading state", "orders", "outbox", "holidays", "hours", "facts", "square-off", "egress address",
     ]  # fmt: skip
     assert {one["result"] for one in said["checks"]} <= {"ok", "warn"}
     text = main_text(gate, capsys)
@@ -229,16 +230,28 @@ def test_holidays_that_run_out_within_45_days_warn(
 ) -> None:
     today = date(2026, 11, 20)
     until = today + timedelta(days=left)
-    monkeypatch.setattr(checks, "KNOWN_UNTIL", until)
     monkeypatch.setattr(gate.desk.clock, "now", lambda: datetime(2026, 11, 20, 5, tzinfo=UTC))
     named = frozenset(today + timedelta(days=days) for days in extra)
-    object.__setattr__(gate.desk, "calendar", Calendar(holidays=named))
+    object.__setattr__(gate.desk, "calendar", Calendar(holidays=named, known_until=until))
     check = checks.holidays(gate.desk, gate.deadline())
     assert check.mark == mark
 
 
-def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
-    assert max(holidays.HOLIDAYS) <= holidays.KNOWN_UNTIL
+@pytest.mark.parametrize(
+    ("day", "mark", "found"),
+    [
+        (date(2026, 12, 1), "ok", "none due for review"),
+        (date(2026, 12, 15), "warn", "due for review: Trading h"),
+        (date(2030, 1, 1), "warn", ", …"),
+    ],
+)
+def test_outside_facts_whose_review_date_has_come_warn(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch, day: date, mark: str, found: str
+) -> None:
+    monkeypatch.setattr(gate.desk.clock, "now", lambda: datetime(day.year, day.month, day.day, 5, tzinfo=UTC))
+    said = looked_at(gate, "facts")
+    assert said[0] == mark
+    assert found in said[1]
 
 
 @pytest.mark.parametrize(
@@ -250,10 +263,12 @@ def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
         ({"FYERS_APP_ID": "LIVE-100"}, "app id", "fail"),
         ({"FYERS_APP_ID": "LIVE"}, "app id", "fail"),
         ({"OPERATOR_TOKEN": ""}, "operators", "warn"),
-        ({"OIDC_AUDIENCE": "a", "OIDC_SERVICE_ACCOUNT": "b", "OPERATOR_TOKEN": ""}, "operators", "ok"),
+        ({"OIDC_AUDIENCE": "a", "OIDC_SERVICE_ACCOUNT": "b", "OPERATOR_TOKEN": ""}, "operators", "warn"),
         ({"WEBHOOK_SECRET_TOKEN": f"{SECRET},{SECRET}2"}, "guards", "warn"),
         ({"IP_ALLOWLIST": "off"}, "guards", "warn"),
         ({"MAX_DAILY_LOSS": "0"}, "guards", "warn"),
+        ({"MAX_PREMIUM_PER_ORDER": "0"}, "guards", "warn"),
+        ({"REQUIRE_TIMENOW": "no"}, "guards", "warn"),
         ({"MARKET_HOURS": "always"}, "guards", "warn"),
         ({"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn"}, "guards", "ok"),
         ({"NOTIFICATION_URL": "https://ntfy.sh/x,https://x.example"}, "notifications", "ok"),
@@ -264,7 +279,7 @@ def test_the_holidays_of_the_program_reach_to_the_end_of_what_it_says() -> None:
 def test_what_the_settings_alone_say_about_live_trading(
     gate: Gateway, changes: dict[str, str], name: str, mark: str
 ) -> None:
-    usual = {"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn"}
+    usual = {"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn", "MAX_PREMIUM_PER_ORDER": "25000"}
     config = Config.from_env(gate.settings | LIVE | usual | changes)
     [check] = [one for one in settings(config) if one.name == name]
     assert check.mark == mark
@@ -276,6 +291,28 @@ def test_on_paper_what_matters_for_money_alone_is_no_fault(gate: Gateway) -> Non
     loose = {"IP_ALLOWLIST": "off", "MAX_DAILY_LOSS": "0", "MARKET_HOURS": "always"}
     assert looked_at(gate, "guards", **loose)[0] == "ok"
     assert looked_at(gate, "app id") == ("ok", "paper trading needs none")
+
+
+@pytest.mark.parametrize(
+    ("hours", "mark", "found"),
+    [
+        ("always", "ok", "MARKET_HOURS=always overrides the dated table: any hour counts as open"),
+        ("09:15-15:40", "warn", "MARKET_HOURS (09:15-15:40) overrides the dated table and the symbol master"),
+        ("", "ok", "09:15-15:40 today"),
+    ],
+)
+def test_hours_that_override_the_table_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: str, mark: str, found: str
+) -> None:
+    then = ist(10)
+    with (
+        Simulator(Exchange(now=lambda: then), accept_any_token=True) as account,
+        gateway(tmp_path, account, MARKET_HOURS=hours) as gate,
+    ):
+        monkeypatch.setattr(gate.desk.clock, "now", lambda: then)
+        gate.operate("POST", "/tasks/refresh-symbols")
+        check = checks.hours(gate.desk, gate.deadline())
+    assert (check.mark, check.found) == (mark, found)
 
 
 # The login

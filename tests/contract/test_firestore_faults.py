@@ -106,6 +106,7 @@ CALLS = {
     "record and give back": (submitted_already, lambda ledger, by: ledger.record(REJECTED, by), RECORD),
     "notify": (nothing, lambda ledger, by: ledger.notify(NOTICE, by), RECORD),
     "once": (nothing, lambda ledger, by: ledger.once("a name", by), RECORD),
+    "try out": (nothing, lambda ledger, by: ledger.try_out(by), RECORD),
     "change the account": (nothing, lambda ledger, by: ledger.change_account(halt, by), SWITCH),
     "taken": (
         lambda ledger: ledger.notify(NOTICE, patient()),

@@ -90,6 +90,58 @@ def hang(peer):
     peer.hang()
 
 
+# -- the market's status
+
+
+def segment(exchange, status, segment=11, market_type="NORMAL"):
+    return {"exchange": exchange, "segment": segment, "market_type": market_type, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        # the sample of Fyers' documents, of an evening
+        (
+            [segment(10, "CLOSED"), segment(11, "OPEN", 20), segment(12, "POSTCLOSE_CLOSED")],
+            {"NSE": False, "BSE": False},
+        ),
+        ([segment(10, "OPEN"), segment(12, "CLOSE")], {"NSE": True, "BSE": False}),
+        ([segment(10, "OPEN", segment=10), segment(10, "CLOSED")], {"NSE": False}),
+        ([segment(10, "OPEN", market_type="SPECIAL"), segment(12, "OPEN")], {"BSE": True}),
+        ([segment(10, status) for status in ("PREOPEN", "PREOPEN_CLOSED", "CAS_START", "", None, 1, [])], {}),
+        ([segment("10", "OPEN"), segment(True, "OPEN"), segment(13, "OPEN"), "OPEN", None, {}], {}),
+        ([], {}),
+    ],
+)
+def test_an_exchange_is_open_closed_or_left_out(broker, simulator, rows, said):
+    simulator.fault("marketStatus", Fault(FaultKind.ANSWER, body={"s": "ok", "code": 200, "marketStatus": rows}))
+    assert broker.market_status(within(1.0)) == said
+
+
+def test_the_status_is_one_read_of_the_account_holder(broker, simulator):
+    assert broker.market_status(within(1.0)) == {"NSE": True, "BSE": True}
+    (entry,) = simulator.log
+    assert (entry.method, entry.path, entry.query) == ("GET", "/data/marketStatus", {})
+
+
+def test_the_status_waits_for_its_turn_like_any_read(simulator, tokens):
+    transport = PacedTransport(Pace(per_second=1))
+    paced = FyersBroker(APP_ID, tokens, transport, simulator.api_url, simulator.data_url)
+    paced.market_status(within(1.0))
+    with pytest.raises(NotNow) as raised:
+        paced.market_status(within(0.5))
+    transport.close()
+    assert raised.value.reason is Reason.BROKER_BUSY
+    assert len(simulator.log) == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"marketStatus": None}, {"marketStatus": {"10": "OPEN"}}])
+def test_a_status_that_is_no_list_is_not_read(broker, simulator, body):
+    simulator.fault("marketStatus", Fault(FaultKind.ANSWER, times=None, body={"s": "ok", "code": 200} | body))
+    with pytest.raises(NotNow):
+        broker.market_status(within(1.0))
+
+
 # -- what is sent
 
 

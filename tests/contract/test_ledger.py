@@ -610,3 +610,11 @@ def test_an_order_is_unresolved_once_it_was_submitted_before_the_moment(ledger):
     brought_to(ledger, S.ACCEPTED, name="accepted")
     assert ledger.unresolved(NOW, patient()) == 0
     assert ledger.unresolved(NOW + timedelta(seconds=1), patient()) == 1
+
+
+def test_trying_out_the_ledger_leaves_nothing_behind(ledger):
+    for whole in (False, True):
+        ledger.try_out(patient(), whole)
+    assert ledger.orders(patient()) == []
+    assert ledger.outbox(patient()) == []
+    assert ledger.account(patient()) == Account()

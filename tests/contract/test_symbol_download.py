@@ -185,3 +185,14 @@ def test_what_may_be_secret_in_a_url_is_in_no_name_of_it():
     assert source.name == "NSE_FO.csv"
     assert source.is_fyers
     assert not Source("https://public.fyers.in.example.com/NSE_FO.csv").is_fyers
+
+
+@pytest.mark.parametrize("last", ["http://masters.example/x.csv", "HTTP://masters.example/x.csv", "ftp://x/x.csv"])
+def test_a_file_asked_for_by_https_is_not_taken_from_an_address_in_the_clear(last):
+    first = "https://masters.example/x.csv"
+    with pytest.raises(Refused, match=r"x\.csv could not be read: its https address leads to a plain http one"):
+        sources._check_way(Source(first), [first, last])
+    with pytest.raises(Refused, match="plain http"):
+        sources._check_way(Source(first), [first, last, first])
+    sources._check_way(Source(first), [first, "https://elsewhere.example/x.csv"])
+    sources._check_way(Source("http://127.0.0.1:9/x.csv"), [last])

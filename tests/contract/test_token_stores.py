@@ -32,12 +32,12 @@ class InFile:
     def __init__(self, path):
         self.path = path
 
-    def open(self):
-        return FileTokens(self.path)
+    def open(self, **options):
+        return FileTokens(self.path, **options)
 
-    def put(self, text):
+    def put(self, text, more=""):
         self.path.parent.mkdir(exist_ok=True)
-        self.path.write_bytes(text)
+        self.path.with_name(self.path.name + more).write_bytes(text)
 
     def text(self):
         return self.path.read_bytes()
@@ -48,12 +48,12 @@ class InBucket:
         self.url, self.bucket = url, bucket
         self.opened = []
 
-    def open(self):
-        self.opened.append(GcsTokens(self.bucket, "fyers/tokens.json"))
+    def open(self, **options):
+        self.opened.append(GcsTokens(self.bucket, "fyers/tokens.json", **options))
         return self.opened[-1]
 
-    def put(self, text):
-        where = f"{self.url}/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name=fyers%2Ftokens.json"
+    def put(self, text, more=""):
+        where = f"{self.url}/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name=fyers%2Ftokens.json{more}"
         requests.post(where, data=text, timeout=5).raise_for_status()
 
     def text(self):
@@ -168,6 +168,60 @@ def test_an_object_written_by_hand_needs_only_the_access_token(place):
     assert place.open().load(soon()).ends_at == ist(6, day=21)
 
 
+def test_a_newer_token_that_is_not_the_owner_s_gives_way_and_one_that_is_does_not(place):
+    newer, today = token(ist(9)), token(ist(8))
+    place.put(json.dumps(newer.document()).encode())
+
+    assert place.open(knows=lambda stored: stored == newer).save(today, soon()) == newer
+    assert place.open(knows=lambda stored: stored != newer).save(today, soon()) == today
+
+    assert place.open().load(soon()) == today
+
+
+# --- the key of the login links
+
+
+def test_the_key_is_made_once_and_is_the_same_for_all(place):
+    stores = [place.open() for _ in range(6)]
+
+    with ThreadPoolExecutor(6) as pool:
+        keys = list(pool.map(lambda store: store.link_key(soon(10)), stores))
+
+    assert len(set(keys)) == 1
+    assert len(bytes.fromhex(keys[0])) == 32
+    assert place.open().link_key(soon()) == keys[0]
+
+
+def test_a_new_key_is_the_key_of_all_and_the_token_beside_it_stays(place):
+    today = place.open().save(token(ist(8)), soon())
+    first = place.open().link_key(soon())
+
+    second = place.open().new_link_key(soon())
+
+    assert second != first
+    assert place.open().link_key(soon()) == second
+    assert place.open().load(soon()) == today
+
+
+def test_of_many_that_replace_the_key_at_once_one_key_stays(place):
+    stores = [place.open() for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        keys = list(pool.map(lambda store: store.new_link_key(soon(20)), stores))
+
+    assert place.open().link_key(soon()) in keys
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"short", b"G" * 64, b"a" * 65, b"\xff" * 64])
+def test_a_key_that_is_none_is_replaced(place, nonsense):
+    place.put(nonsense, more=".links")
+
+    key = place.open().link_key(soon())
+
+    assert len(bytes.fromhex(key)) == 32
+    assert place.open().link_key(soon()) == key
+
+
 # --- the file alone
 
 
@@ -237,7 +291,23 @@ def test_a_path_that_cannot_be_used_is_a_named_problem(tmp_path, caplog):
         store.load(soon())
     with pytest.raises(NotNow, match="cannot be written"):
         store.save(token(ist(8)), soon())
+    with pytest.raises(NotNow, match="cannot be written"):
+        store.link_key(soon())
     assert "Not a directory" in caplog.text
+
+
+def test_folder_and_files_are_the_gateway_s_alone_whatever_the_umask(tmp_path):
+    umask = os.umask(0)
+    try:
+        store = FileTokens(tmp_path / "data" / "tokens.json")
+        store.save(token(ist(8)), soon())
+        store.link_key(soon())
+    finally:
+        os.umask(umask)
+
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "data").iterdir()}
+    assert modes == dict.fromkeys(("tokens.json", "tokens.json.links", "tokens.json.lock"), 0o600)
 
 
 # --- the bucket alone, with faults between it and us
@@ -344,6 +414,24 @@ def test_a_lost_reply_never_takes_a_newer_login_back(
     assert bucket_store.save(token(ist(8)), soon()) == newer
 
     assert bucket_store.load(soon()) == newer
+    rival.close()
+
+
+def test_a_key_whose_reply_is_lost_is_read_back_and_is_the_one_that_others_read(
+    bucket_store,
+    between,
+    gcs_bucket,  # noqa: F811
+    gcs_emulator,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
+    rival = GcsTokens(gcs_bucket, "tokens.json")
+    between.plan, renewed = ["reply lost", "reply lost"], []
+    between.meanwhile = lambda: renewed.append(rival.new_link_key(soon()))
+
+    assert bucket_store.link_key(soon()) == renewed[0]
+
+    assert rival.link_key(soon()) == renewed[0]
     rival.close()
 
 

@@ -15,6 +15,7 @@ DEPLOY = ROOT / "deploy"
 PAPER = {"PROJECT": "my-project", "ALERT_EMAIL": "owner@example.com"}
 LIVE = PAPER | {
     "SQUARE_OFF_AT": "15:20",
+    "FYERS_CLIENT_ID": "XY01234",
     "NO_ALERT_BY": "(11:00 'ORB 15m=10:30')",
     "GATEWAY": "(BROKER=fyers LIVE_TRADING=yes FYERS_APP_ID=ABCD1234-200 TRADINGVIEW_IPS=52.89.214.238,34.212.75.30)",
 }

@@ -27,7 +27,7 @@ def live(google: Google, tmp_path_factory: pytest.TempPathFactory) -> Cloud:
 def again(google: Google, live: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Cloud:
     """The same project after a second run over everything but the service, which test_release.py is about."""
     cloud = Cloud(google, tmp_path_factory.mktemp("again"), LIVE, copied(live))
-    parts = "apis accounts registry ledger bucket secrets topic network image schedule monitoring"
+    parts = "apis logs accounts registry ledger bucket secrets topic network image schedule monitoring"
     cloud.run("setup", *parts.split())
     return cloud
 

@@ -50,6 +50,7 @@ class Project:
     secrets: dict[str, list[str | None]] = field(default_factory=dict)
     service: dict[str, Any] | None = None
     urls: dict[str, str] = field(default_factory=dict)
+    excluded: dict[str, str] = field(default_factory=dict)  # filters by the name of their exclusion
     failing: list[str] | None = None  # the first words of commands that fail, whatever they ask for
 
     def answer(self, argv: list[str], fed: str) -> str | None:
@@ -66,8 +67,9 @@ class Project:
         if words[:2] in (["run", "deploy"], ["run", "services"], ["run", "revisions"]):
             return self._of_run(words, given)
         if words[0] == "builds":
-            self.things.append("image " + given["substitutions"].split("_TAG=")[1].split(",")[0])
-            return ""
+            return self._of_builds(given)
+        if words[:2] == ["logging", "sinks"]:
+            return self._of_sinks(given)
         if words[:3] == ["artifacts", "docker", "images"]:
             return self._described("image " + words[-1].rpartition(":")[2])
         if {"policies", "channels", "uptime"} & set(words):
@@ -75,6 +77,22 @@ class Project:
         if given.get("format") == "value(address)":
             return f"{ADDRESS}\n"
         return self._of_things(words, given)
+
+    def _of_builds(self, given: dict[str, str]) -> str:
+        if "substitutions" in given:
+            self.things.append("image " + given["substitutions"].split("_TAG=")[1].split(",")[0])
+            return ""
+        return given["gcs-source-staging-dir"].removeprefix("gs://") + "/tested.tgz\n"
+
+    def _of_sinks(self, given: dict[str, str]) -> str | None:
+        for change, there in (("add-exclusion", False), ("update-exclusion", True)):
+            if change in given:
+                name, _, filtered = given[change].removeprefix("name=").partition(",filter=")
+                if (name in self.excluded) is not there:
+                    return None
+                self.excluded[name] = filtered
+                return ""
+        return "".join(f"{name}\n" for name in self.excluded)
 
     def _described(self, thing: str) -> str | None:
         return "" if thing in self.things else None
@@ -132,18 +150,22 @@ class Project:
         elif words[1:3] == ["services", "update-traffic"]:
             return self._update_traffic(self.service, given)
         elif words[1:3] == ["revisions", "describe"]:
-            return next(f"{found['image']}\n" for found in self.service["revisions"] if found["name"] == words[3])
+            [found] = [found for found in self.service["revisions"] if found["name"] == words[3]]
+            environment = [found["flags"].get(name, "") for name in ("set-env-vars", "set-secrets")]
+            return f"{environment if given['format'].endswith('.env)') else found['image']}\n"
         elif given.get("format") == "json":
             return json.dumps(self._status(self.service))
         elif "flatten" in given:
-            tagged = "".join(f",{revision}\n" for revision in self.service["tags"].values())
-            return f"{tagged}100,{self.service['serving']}\n"
+            by_tag = ".tag," in given["format"]
+            tagged = "".join(f"{tag if by_tag else ''},{of}\n" for tag, of in self.service["tags"].items())
+            return f"{tagged}{'' if by_tag else 100},{self.service['serving']}\n"
         return ""
 
     def _deploy(self, name: str, given: dict[str, str]) -> None:
         self.service = self.service or {"revisions": [], "serving": None, "tags": {}}
+        kept = self.service["revisions"][-1]["flags"] if self.service["revisions"] else {}  # what is not said stays
         revision = f"{name}-{len(self.service['revisions']) + 1:05}-abc"
-        self.service["revisions"].append({"name": revision, "image": given["image"], "flags": given})
+        self.service["revisions"].append({"name": revision, "image": given["image"], "flags": kept | given})
         if "no-traffic" not in given:
             self.service["serving"] = revision
         if "tag" in given:

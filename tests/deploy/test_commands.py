@@ -36,10 +36,10 @@ def test_shellcheck_finds_nothing(script: str) -> None:
 
 
 def test_shellcheck_finds_nothing_in_what_runs_on_every_push_and_in_the_steps_of_the_build() -> None:
-    build = YAML(typ="safe").load(ROOT / "cloudbuild.yaml")
-    scripts = [step["script"] for step in build["steps"] if "script" in step]
+    builds = [YAML(typ="safe").load(ROOT / name) for name in ("cloudbuild.test.yaml", "cloudbuild.yaml")]
+    scripts = [step["script"] for build in builds for step in build["steps"] if "script" in step]
     assert len(scripts) == 4
-    for script in [(ROOT / ".ci/run").read_text(encoding="utf-8"), *scripts]:
+    for script in [*((ROOT / ".ci" / name).read_text(encoding="utf-8") for name in ("run", "pythons")), *scripts]:
         done = subprocess.run([tool("shellcheck"), "-"], input=script, capture_output=True, text=True, timeout=60)
         assert (done.stdout, done.returncode) == ("", 0)
 
@@ -106,5 +106,5 @@ def documented() -> list[list[str]]:
     blocks = re.findall(r"```console\n(.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     text = re.sub(r"\$\{?\w+\}?", "my-project", "\n".join(blocks))
     found = [command for line in text.splitlines() for command in re.findall(r"gcloud [^|>)#;]+", line)]
-    assert len(found) == 5
+    assert len(found) == 6
     return [shlex.split(command)[1:] for command in found]

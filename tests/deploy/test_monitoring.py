@@ -225,10 +225,11 @@ def _login_at(now: datetime, sent: list[Notice]) -> Login:
     def look(deadline: object, *, fresh: bool = False, tell: bool = True) -> None:
         raise NotNow(Reason.NEEDS_LOGIN)
 
-    current = SimpleNamespace(look=look, tell=lambda notice, deadline: sent.append(notice))
-    links = SimpleNamespace(new=lambda lasts: "https://login.example/link")
+    current = SimpleNamespace(
+        look=look, tell=lambda notice, deadline: sent.append(notice), way_in=lambda _: "https://login.example/link"
+    )
     clock = SimpleNamespace(now=lambda: now)
-    return Login(None, None, current, links, clock, "A-200", None)  # type: ignore[arg-type]
+    return Login(None, None, current, None, clock, None, "A-200", None)  # type: ignore[arg-type]
 
 
 def test_a_phone_that_cannot_be_reached_is_told_by_another_way(lines: Lines, policies: dict[str, Any]) -> None:

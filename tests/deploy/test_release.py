@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy import readiness
-from tests.deploy.cloud import LIVE, TYPED, Cloud
+from tests.deploy.cloud import LIVE, TYPED, Cloud, environment
 from tests.deploy.stand_in import ADDRESS, flags
 from tests.waiting import finish
 
@@ -127,6 +127,51 @@ def test_new_settings_keep_the_image_that_serves_not_one_that_was_rolled_back(cl
     service_of(cloud)["revisions"].append({"name": "gateway-00002-abc", "image": "a-bad-one", "flags": {}})
     cloud.run("release", "settings")
     assert service_of(cloud)["revisions"][-1]["image"].endswith("/gateway:first")
+
+
+def test_with_other_settings_the_revision_before_keeps_no_address(
+    copy: Callable[[dict[str, str]], Cloud], revisions: Revisions
+) -> None:
+    cloud = copy(LIVE | {"GATEWAY": LIVE["GATEWAY"].replace(")", " MAX_LOTS_OPEN=1)")})
+    cloud.project.urls = {who: revisions.url(who) for who in ("serving", "candidate", "previous")}
+    service_of(cloud)["tags"]["previous"] = "gateway-00001-abc"  # of the release before
+    said = cloud.run("release", "settings", "check", "traffic")
+    assert service_of(cloud)["serving"] == "gateway-00002-abc"
+    assert "previous" not in service_of(cloud)["tags"]
+    assert "deploy/rollback gateway-00001-abc" in said.stderr
+    cloud.run("rollback", "gateway-00001-abc")
+    assert service_of(cloud)["serving"] == "gateway-00001-abc"
+
+
+def test_a_new_build_under_the_same_settings_keeps_the_one_before_at_hand(
+    copy: Callable[[dict[str, str]], Cloud], revisions: Revisions
+) -> None:
+    cloud = copy(LIVE | {"IMAGE": "a-new-one"})
+    cloud.project.urls = {who: revisions.url(who) for who in ("serving", "candidate", "previous")}
+    cloud.run("release", "candidate", "check", "traffic")
+    service = service_of(cloud)
+    assert (service["serving"], service["tags"]["previous"]) == ("gateway-00002-abc", "gateway-00001-abc")
+
+
+def test_live_trading_is_not_released_without_the_account_that_may_log_in(
+    copy: Callable[[dict[str, str]], Cloud], revisions: Revisions
+) -> None:
+    """As in an upgrade of a project that was set up before there was such a setting."""
+    cloud = copy(LIVE | {"FYERS_CLIENT_ID": ""})
+    cloud.project.urls = {who: revisions.url(who) for who in ("serving", "candidate", "previous")}
+    before = service_of(cloud)["revisions"][0]["flags"]
+    before["set-env-vars"] = before["set-env-vars"].replace("|FYERS_CLIENT_ID=XY01234", "")
+    assert "deploy/setup service" in cloud.run("release", ok=False).stderr
+    assert not cloud.argvs("builds", "submit")
+    for typed in ("", "\n", "not an id\n"):
+        refused = cloud.run("setup", "service", typed=typed, ok=False)
+        assert (refused.returncode, "FYERS_CLIENT_ID" in refused.stderr) == (1, True)
+    assert not cloud.argvs("run", "deploy")
+    cloud.run("setup", "service", typed="AB98765\n")
+    assert environment(cloud.argvs("run", "deploy")[0])["FYERS_CLIENT_ID"] == "AB98765"
+    cloud.run("setup", "service")  # it is asked for once
+    cloud.run("release")
+    assert len(cloud.argvs("builds", "submit")) == 2
 
 
 def test_a_rollback_is_one_command_without_a_name(cloud: Cloud) -> None:

@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import time
 from itertools import product
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -48,6 +50,8 @@ def test_every_identity_has_its_few_roles_and_no_other(live: Cloud) -> None:
         ("gateway-runtime", "roles/storage.objectUser", "storage buckets gs://my-project-gateway"),
         ("gateway-runtime", "roles/pubsub.publisher", "pubsub topics gateway-notices"),
         *(("gateway-runtime", "roles/secretmanager.secretAccessor", f"secrets {secret}") for secret in secrets),
+        ("gateway-tester", "roles/logging.logWriter", "projects my-project"),
+        ("gateway-tester", "roles/storage.objectViewer", "storage buckets gs://my-project-gateway-sources"),
         ("gateway-builder", "roles/run.developer", "projects my-project"),
         ("gateway-builder", "roles/logging.logWriter", "projects my-project"),
         ("gateway-builder", "roles/artifactregistry.writer", "artifacts repositories gateway"),
@@ -104,6 +108,7 @@ def test_the_gateway_accepts_the_environment_that_a_revision_gets(
     assert config.symbol_cache == f"gs://my-project-gateway/symbols-{broker}"
     assert config.notification_topic == "projects/my-project/topics/gateway-notices"
     assert config.fyers.redirect_uri == f"{URL}/auth/callback"
+    assert config.square_off_at == (time(15, 20) if settings is LIVE else None)
 
 
 def test_a_secret_among_the_settings_is_refused(new: InProject) -> None:
@@ -124,6 +129,39 @@ def test_google_lets_everybody_through_and_the_gateway_asks_for_proof(live: Clou
     assert len(jobs) == 9
     assert {job["oidc-token-audience"] for job in jobs} == {config.oidc_audience}
     assert {job["oidc-service-account-email"] for job in jobs} == {config.oidc_service_account}
+
+
+def test_the_address_that_the_login_ends_on_is_in_no_log_of_google_s(live: Cloud, again: Cloud) -> None:
+    config = Config.from_env(environment(deployed(live)))
+    [filtered] = live.project.excluded.values()
+    assert filtered.split(" AND ") == [
+        'resource.type="cloud_run_revision"',
+        'resource.labels.service_name="gateway"',
+        'log_id("run.googleapis.com/requests")',
+        f'httpRequest.requestUrl:"{urlsplit(str(config.fyers.redirect_uri)).path}"',
+    ]
+    assert again.project.excluded == live.project.excluded
+    [change] = again.argvs("logging", "sinks", "update")
+    assert "update-exclusion" in flags(change)
+
+
+def test_what_is_built_was_tested_by_an_identity_that_can_deploy_nothing_and_read_no_secret(live: Cloud) -> None:
+    tests, build = live.argvs("builds", "submit")
+    assert flags(tests)["config"].endswith("/cloudbuild.test.yaml")
+    assert flags(tests)["service-account"].endswith("/gateway-tester@my-project.iam.gserviceaccount.com")
+    assert "substitutions" not in flags(tests)
+    assert flags(build)["config"].endswith("/cloudbuild.yaml")
+    assert build[2] == "gs://my-project-gateway-sources/source/tested.tgz"  # the very source that was tested
+    may = {role for who, role, _ in roles(live) if who == "gateway-tester"}
+    assert may == {"roles/logging.logWriter", "roles/storage.objectViewer"}
+
+
+def test_tests_that_fail_end_a_release(new: InProject) -> None:
+    cloud = new(PAPER)
+    cloud.project.failing = ["builds", "submit"]
+    assert cloud.run("setup", "image", ok=False).returncode == 1
+    assert len(cloud.argvs("builds", "submit")) == 1
+    assert cloud.project.things == []
 
 
 def test_a_notice_comes_back_from_the_topic_to_the_relay_where_there_is_an_address(live: Cloud, new: InProject) -> None:
@@ -282,6 +320,7 @@ def test_a_strategy_that_is_no_longer_waited_for_loses_its_policy_alone(copy: In
         {"NO_ALERT_BY": "('ORB 15m=9:30')"},
         {"NO_ALERT_BY": "('a\\\"b=11:00')"},
         {"GATEWAY": "('BROKER=paper|LIVE_TRADING=yes')"},
+        {"GATEWAY": "(BROKER=paper SQUARE_OFF_AT=15:20)"},
     ],
     ids=lambda wrong: next(iter(wrong)),
 )

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from app.reconcile import reconcile
 from app.simulator import Fault, FaultKind
-from proof.processes import deadlines
+from proof.processes import attack, deadlines
 from proof.processes.lab import LedgerKind, a_lab, an_account, an_office
 from proof.processes.nursery import Nursery
 from proof.processes.sender import Sender, an_alert
@@ -28,6 +28,22 @@ def test_a_ledger_in_the_cloud_that_falls_silent_is_answered_for_in_time():
 def test_a_cover_that_is_accepted_does_not_wait_for_its_legs_to_the_last_moment():
     cells = [cell for cell in deadlines.CELLS if cell.name.endswith("hangs after a cover")]
     assert deadlines.prove(LedgerKind.SQLITE, cells, answer_by=1.8).violations == ()
+
+
+def test_under_attack_every_cover_is_answered_and_carried_out_in_time():
+    for result in attack.every(attack.COVERS_OF_A_SLICE):
+        assert result.violations == (), result.size
+
+
+def test_an_attack_that_did_not_take_place_proves_nothing():
+    lame = attack.Tally(a_second=20, sent=100, seconds=10.0)
+    good = [attack.Answered(200, None, 0.1, 1)]
+    assert "100 sent" in attack.Outcome(good, 1, {"costly bodies": lame}).wrong()[0]
+    lame.sent = 195
+    assert attack.Outcome(good, 1, {"costly bodies": lame}).wrong() == ()
+    assert attack.Outcome(good, 0, {}).wrong() == ("0 of 1 covers were bought at the broker",)
+    for late in (attack.Answered(503, "OUT_OF_TIME", 0.1, 4), attack.Answered(200, None, 2.6, 1)):
+        assert attack.Outcome([late], 1, {}).wrong() != ()
 
 
 def test_an_alert_that_waited_for_longer_than_its_sender_is_written_down_and_rings_when_it_lapses(tmp_path):

@@ -152,12 +152,12 @@ def test_lots_per_order(house: House, account: Simulator) -> None:
 
 
 def test_the_exchanges_freeze_quantity(house: House, account: Simulator) -> None:
-    """1,800 units of NIFTY: 27 lots pass and 28 do not."""
-    gates = house(SYMBOL_MASTER_URLS=with_bands(account))
-    storm(gates, lots=28).is_held_to(0, "OVER_FREEZE_QUANTITY")
+    """3,510 units of NIFTY: 54 lots pass and 55 do not."""
+    gates = house(SYMBOL_MASTER_URLS=with_bands(account), WEBHOOK_MAX_QTY="60")
+    storm(gates, lots=55).is_held_to(0, "OVER_FREEZE_QUANTITY")
     assert posts(account) == []
-    storm(gates, lots=27, count=4).is_held_to(4)
-    cover_goes_on(gates, lots=27)
+    storm(gates, lots=54, count=4).is_held_to(4)
+    cover_goes_on(gates, lots=54)
 
 
 def test_lots_open(house: House, account: Simulator) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.adapters.fyers import rows
+from app.calendar import Calendar
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
 from app.exposure import Exposure, positions_lag
@@ -68,7 +69,7 @@ def reads(broker, action):
         symbols=symbols,
         ledger=SimpleNamespace(unresolved=lambda before, deadline: 0),
         clock=SimpleNamespace(now=lambda: NOW),
-        calendar=SimpleNamespace(expiry_floor=lambda now: NOW.date()),
+        calendar=Calendar(always=True),
         readers=AtOnce(),
         beside_claim=None,
         tickets=SimpleNamespace(buy_mode=BuyMode.COVER),

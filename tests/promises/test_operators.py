@@ -1,19 +1,11 @@
-"""Operators' routes: only OPERATOR_TOKEN or Google's signature for our service account opens them."""
+"""Operators' routes: only OPERATOR_TOKEN opens them, and Google's signature for the scheduler the tasks."""
 
 import base64
-import datetime
-import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
-from google.auth import crypt, jwt
 
 from app.adapters.oidc import GoogleIdTokens
 from app.deadline import Deadline
@@ -25,13 +17,13 @@ from app.operators import (
     Operator,
     OperatorAuth,
     OtherIdentity,
+    TasksOnly,
 )
 from app.secret import Secret
+from tests.google_identity import AUDIENCE, SCHEDULER, Certificates, Key
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish
 
-AUDIENCE = "https://gateway.example"
-SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
 OPERATOR_TOKEN = "CANARY-operator-token"
 WEBHOOK_SECRET = "CANARY-webhook-secret"
 
@@ -46,42 +38,6 @@ class Clock:
         return self.seconds
 
 
-class Key:
-    """A signing key with its certificate, as Google publishes them."""
-
-    def __init__(self, key_id):
-        self.key_id = key_id
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certificates.invalid")])
-        now = datetime.datetime.now(datetime.UTC)
-        made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        made = made.serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
-        self.certificate = (
-            made.not_valid_after(now + datetime.timedelta(days=1))
-            .sign(key, hashes.SHA256())
-            .public_bytes(serialization.Encoding.PEM)
-            .decode()
-        )
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self.signer = crypt.RSASigner.from_string(private, key_id=key_id)
-
-    def token(self, **changes):
-        now = int(time.time())
-        claims = {
-            "iss": "https://accounts.google.com",
-            "aud": AUDIENCE,
-            "email": SCHEDULER,
-            "email_verified": True,
-            "iat": now,
-            "exp": now + 3600,
-            "sub": "1",
-        }
-        claims |= changes
-        return jwt.encode(self.signer, {name: value for name, value in claims.items() if value is not None}).decode()
-
-
 @pytest.fixture(scope="module")
 def key():
     return Key("key-1")
@@ -90,41 +46,6 @@ def key():
 @pytest.fixture(scope="module")
 def other_key():
     return Key("key-2")
-
-
-class Certificates(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Answering)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/certs"
-        self.body = b"{}"
-        self.status = 200
-        self.fetches = 0
-        self.drip = 0.0
-
-    def publish(self, *keys):
-        self.body = json.dumps({key.key_id: key.certificate for key in keys}).encode()
-
-
-class _Answering(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        self.server.fetches += 1
-        self.send_response(self.server.status)
-        self.send_header("Cache-Control", "public, max-age=3600")
-        self.end_headers()
-        try:
-            if self.server.drip:
-                for at in range(len(self.server.body)):
-                    self.wfile.write(self.server.body[at : at + 1])
-                    time.sleep(self.server.drip)
-            else:
-                self.wfile.write(self.server.body)
-        except OSError:
-            pass
 
 
 @pytest.fixture
@@ -168,9 +89,16 @@ def test_the_operators_token_opens(auth, certificates):
     assert certificates.fetches == 0
 
 
-def test_a_token_that_google_signed_for_us_and_our_account_opens(auth, key):
-    assert auth.check(bearer(key.token()), soon()) == Operator(SCHEDULER)
-    assert auth.check(bearer(key.token(iss="accounts.google.com")), soon()) == Operator(SCHEDULER)
+def test_a_token_that_google_signed_for_us_and_our_account_opens_the_tasks(auth, key):
+    assert auth.check(bearer(key.token()), soon(), task=True) == Operator(SCHEDULER, tasks_only=True)
+    assert auth.check(bearer(key.token(iss="accounts.google.com")), soon(), task=True).name == SCHEDULER
+
+
+def test_the_scheduler_s_identity_opens_nothing_but_the_tasks(auth, key):
+    with pytest.raises(TasksOnly) as refused:
+        auth.check(bearer(key.token()), soon())
+    assert "needs OPERATOR_TOKEN" in type(refused.value).__doc__
+    assert auth.check(bearer(OPERATOR_TOKEN), soon(), task=True) == Operator("operator")
 
 
 @pytest.mark.parametrize(
@@ -283,11 +211,11 @@ def test_settings_that_would_leave_a_gap_are_refused(certificates, clock, gap):
 
 def test_the_certificates_are_fetched_once_and_again_when_they_are_too_old(auth, key, certificates, clock):
     for _ in range(5):
-        auth.check(bearer(key.token()), soon())
+        auth.check(bearer(key.token()), soon(), task=True)
     assert certificates.fetches == 1
 
     clock.seconds = 3601
-    auth.check(bearer(key.token()), soon())
+    auth.check(bearer(key.token()), soon(), task=True)
 
     assert certificates.fetches == 2
 
@@ -295,7 +223,7 @@ def test_the_certificates_are_fetched_once_and_again_when_they_are_too_old(auth,
 def test_callers_at_once_fetch_the_certificates_once(auth, key, certificates):
     token = key.token()
     with ThreadPoolExecutor(8) as pool:
-        names = list(pool.map(lambda _: auth.check(bearer(token), soon()).name, range(16)))
+        names = list(pool.map(lambda _: auth.check(bearer(token), soon(), task=True).name, range(16)))
 
     assert names == [SCHEDULER] * 16
     assert certificates.fetches == 1
@@ -304,7 +232,7 @@ def test_callers_at_once_fetch_the_certificates_once(auth, key, certificates):
 def test_a_new_key_of_googles_is_known_within_a_minute_and_made_up_ones_fetch_no_more_often(
     auth, key, other_key, certificates, clock
 ):
-    auth.check(bearer(key.token()), soon())
+    auth.check(bearer(key.token()), soon(), task=True)
     certificates.publish(key, other_key)
     for _ in range(20):
         with pytest.raises(NoCredentials):
@@ -312,7 +240,7 @@ def test_a_new_key_of_googles_is_known_within_a_minute_and_made_up_ones_fetch_no
     assert certificates.fetches == 1
 
     clock.seconds = 61
-    assert auth.check(bearer(other_key.token()), soon()).name == SCHEDULER
+    assert auth.check(bearer(other_key.token()), soon(), task=True).name == SCHEDULER
 
 
 @pytest.mark.parametrize(
@@ -325,13 +253,13 @@ def test_without_certificates_nobody_is_let_in_and_the_next_try_may(auth, key, c
     with pytest.raises(CannotVerify):
         auth.check(bearer(key.token()), soon())
     with pytest.raises(CannotVerify):
-        auth.check(bearer(key.token()), soon())
+        auth.check(bearer(key.token()), soon(), task=True)
     assert certificates.fetches == 1
     assert auth.check(bearer(OPERATOR_TOKEN), soon()).name == "operator"
 
     certificates.status, certificates.body = 200, good
     clock.seconds = 3
-    assert auth.check(bearer(key.token()), soon()).name == SCHEDULER
+    assert auth.check(bearer(key.token()), soon(), task=True).name == SCHEDULER
 
 
 def test_a_certificate_server_that_drips_holds_nobody_longer_than_the_deadline(auth, key, certificates):

@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import os
 import signal
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -40,6 +42,13 @@ class Machine:
         sender.start()
         self._senders.append(sender)
 
+    def has_one_under_way(self):
+        """An instance that is still starting asks for the alert again."""
+        if not self.sent() and (not self._senders or "under way" in self.answers):
+            self.answers.pop("under way", None)
+            self.send("under way")
+        return self.sent()
+
     def sent(self):
         return sum(entry.endpoint == "place" for entry in self.account.log)
 
@@ -68,8 +77,7 @@ def machine(folder, fault, workers=1):
             wait_until_ready(server.port)
             account.fault("place", fault)
             running = Machine(server, account, office)
-            running.send("under way")
-            wait_until("the broker has the order", running.sent)
+            wait_until("the broker has the order", running.has_one_under_way)
             yield running
 
 
@@ -130,12 +138,32 @@ def test_a_second_signal_loses_nothing_either(tmp_path, second):
         assert list(running.orders().values()) == ["ACCEPTED"]
 
 
-def test_sigquit_alone_finishes_what_is_past_the_gate(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGINT])
+@pytest.mark.parametrize("whom", ["the arbiter", "all, as a terminal does"])
+def test_sigquit_and_ctrl_c_are_as_gentle_as_sigterm(tmp_path, number, whom):
     with machine(tmp_path, slow()) as running:
-        running.signal(signal.SIGQUIT)
+        if whom == "the arbiter":
+            running.signal(number)
+        else:
+            os.killpg(running.server.arbiter.pid, number)  # it leads a session of its own
+        time.sleep(0.2)
+        running.send("new")
         running.ends_within(10)
         assert running.answers["under way"][0] == 200
+        assert running.answers["new"][:2] == (503, "SHUTTING_DOWN")
         assert list(running.orders().values()) == ["ACCEPTED"]
+        assert running.server.arbiter.returncode == 0
+
+
+def test_senders_who_say_nothing_do_not_keep_it_from_ending(tmp_path):
+    with machine(tmp_path, slow()) as running, ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", running.server.port)))
+        watch = Stopwatch()
+        running.signal(signal.SIGTERM)
+        running.ends_within(10)
+        assert watch.seconds < 6
+        assert running.answers["under way"][0] == 200
 
 
 def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path):

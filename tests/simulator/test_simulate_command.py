@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import app.simulator as package
+from app.simulator.serve import account, parser
 
 RUN = "import sys; from app.simulator.serve import main; sys.exit(main(sys.argv[1:]))"
 ROOT = Path(package.__file__).parents[2]
@@ -50,6 +51,11 @@ def test_it_takes_any_token_unless_it_is_told_to_check():
             running.terminate()
 
 
+def test_it_is_open_at_any_hour_unless_it_is_told_to_keep_the_exchanges():
+    assert account(parser().parse_args([])).rules.always_open
+    assert not account(parser().parse_args(["--hours"])).rules.always_open
+
+
 def test_it_says_what_is_wrong_with_its_arguments(simulator):
     for arguments, complaint in (
         (["--faults", '{"endpoint": "place"}'], "unknown fault kind"),
@@ -64,7 +70,7 @@ def test_it_says_what_is_wrong_with_its_arguments(simulator):
             assert "Traceback" not in error
 
 
-def test_it_imports_the_standard_library_and_itself_only():
+def test_it_imports_the_standard_library_itself_and_the_facts_of_the_exchange_only():
     for path in Path(package.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -72,6 +78,7 @@ def test_it_imports_the_standard_library_and_itself_only():
             strangers = [
                 name
                 for name in names
-                if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith("app.simulator")
+                if name.split(".")[0] not in sys.stdlib_module_names
+                and not name.startswith(("app.simulator", "app.facts"))
             ]
             assert strangers == [], f"{path.name} imports {strangers}"

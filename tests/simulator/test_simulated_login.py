@@ -8,6 +8,7 @@ from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from fixed_account import APP_ID, CALL
 
 from app.simulator import Exchange, Simulator
@@ -243,8 +244,6 @@ def test_refresh_tokens_are_refused_by_default(exchange):
     ],
 )
 def test_only_algo_apps_may_trade_and_the_rest_may_look(exchange, order, app_id, allowed, code):
-    import requests
-
     with Simulator(exchange, algo_orders=allowed, rate_limits=False) as simulator:
         headers = {"Authorization": f"{app_id}:{simulator.issue_token(app_id)}"}
         placed = requests.post(f"{simulator.api_url}/orders/sync", json=order(), headers=headers, timeout=5)
@@ -253,6 +252,50 @@ def test_only_algo_apps_may_trade_and_the_rest_may_look(exchange, order, app_id,
             assert placed.status_code == 400
             assert f"not allowed from this app {app_id}" in placed.json()["message"]
         assert requests.get(f"{simulator.api_url}/positions", headers=headers, timeout=5).json()["s"] == "ok"
+
+
+# --- other accounts
+
+
+def test_another_account_logs_in_by_the_same_page_and_is_another_account(simulator, sdk_module, sdk, order):
+    model = session(sdk_module)
+    target = f"{model.generate_authcode()}&fy_id=G54321"
+    with requests.get(target, allow_redirects=False, timeout=5) as page:
+        model.set_token(parse_qs(urlsplit(page.headers["Location"]).query)["auth_code"][0])
+    answer = model.generate_token()
+    assert claims_of(answer["access_token"])["fy_id"] == "G54321"
+    owner, other = sdk(simulator.issue_token()), sdk(answer["access_token"])
+    assert [client.get_profile()["data"]["fy_id"] for client in (owner, other)] == ["F12345", "G54321"]
+
+    assert owner.place_order(order())["s"] == "ok"
+
+    assert (len(owner.orderbook()["orderBook"]), other.orderbook()["orderBook"]) == (1, [])
+    assert other.place_order(order())["s"] == "ok"
+    assert len(simulator.exchange.orders()) == len(simulator.api.of("G54321").exchange.orders()) == 1
+
+
+def test_the_log_says_whose_token_each_request_bore(simulator, sdk):
+    sdk(simulator.issue_token()).funds()
+    sdk(simulator.issue_token(client_id="G54321")).funds()
+    simulator.issue_auth_code(client_id="G54321")
+    assert [(entry.endpoint, entry.account) for entry in simulator.log] == [("funds", "F12345"), ("funds", "G54321")]
+
+
+def test_a_refresh_token_and_a_dead_token_stay_their_account_s(simulator, sdk_module, sdk, ask):
+    model = session(sdk_module)
+    model.set_token(simulator.issue_auth_code(client_id="G54321"))
+    answer = model.generate_token()
+    renewed = refresh(ask, answer["refresh_token"])["access_token"]
+    assert claims_of(renewed)["fy_id"] == "G54321"
+    simulator.kill_token(renewed)
+    assert sdk(renewed).funds()["code"] == -16
+    assert sdk(answer["access_token"]).funds()["s"] == "ok"
+
+
+def test_a_forged_token_opens_no_account(simulator, ask):
+    forged = simulator.issue_token(client_id="G54321").rpartition(".")[0] + ".c2lnbmF0dXJl"
+    assert ask("GET", "/api/v3/funds", authorization=f"{APP_ID}:{forged}")[0] == 401
+    assert simulator.api._others == {}
 
 
 def test_what_a_login_carries_never_enters_the_log(simulator, sdk_module, ask):

@@ -110,10 +110,10 @@ def test_a_stock_has_strikes_with_decimals():
 @pytest.mark.parametrize(
     ("underlying", "lot", "freeze"),
     [
-        ("NIFTY", 65, 1800),
-        ("BANKNIFTY", 30, 600),
-        ("FINNIFTY", 60, 1800),
-        ("MIDCPNIFTY", 120, 2800),
+        ("NIFTY", 65, 3510),
+        ("BANKNIFTY", 30, 1440),
+        ("FINNIFTY", 60, 3240),
+        ("MIDCPNIFTY", 120, 5760),
         ("SENSEX", 20, 1000),
     ],
 )
@@ -122,11 +122,32 @@ def test_contract_sizes_are_those_of_november_2026(underlying, lot, freeze):
     assert (option.lot_size, option.freeze_quantity) == (lot, freeze)
 
 
+@pytest.mark.parametrize(
+    ("day", "weekly", "stock", "later"),
+    [
+        (date(2026, 12, 1), "0915-1540", "0915-1540", "0915-1540"),
+        (date(2026, 12, 8), "0915-1530", "0915-1545", "0915-1545"),
+        (date(2026, 12, 29), "0915-1530", "0915-1545", "0915-1545"),
+    ],
+)
+def test_the_session_column_says_the_hours_of_the_day(day, weekly, stock, later):
+    """`weekly` expires that day; `stock` expires on the 29th; `later` is an index contract of another day."""
+    market = Market(seed=1, now=lambda: datetime(day.year, day.month, day.day, 10, tzinfo=IST))
+    said = {row[9]: row[6] for row in rows_of("NSE", market)}
+    nifty, reliance = (options_on(name, day) for name in ("NIFTY", "RELIANCE"))
+    assert said[nifty[0].symbol] == f"{weekly}|1815-1915:"
+    assert said[reliance[0].symbol] == f"{stock}|1815-1915:"
+    assert said[nifty[-1].symbol] == f"{later}|1815-1915:"
+    assert json.loads(json_master(market, "NSE"))[nifty[0].symbol]["tradingSession"] == f"{weekly}|1815-1915:"
+    last = datetime.fromtimestamp(nifty[0].expiry_epoch, IST)
+    assert (last.date(), f"{last:%H%M}") == (day, weekly[-4:])
+
+
 def test_the_json_master_is_keyed_by_ticker_and_knows_the_freeze_quantity():
     market = Market(seed=1, now=lambda: datetime(2026, 11, 20, 10, tzinfo=IST))
     rows = json.loads(json_master(market, "NSE"))
     row = rows["NSE:NIFTY26NOV26000CE"]
-    assert (row["qtyFreeze"], row["minLotSize"], row["expiryDate"]) == ("1800", 65, "1795515000")
+    assert (row["qtyFreeze"], row["minLotSize"], row["expiryDate"]) == ("3510", 65, "1795515000")
     assert row["lowerPrice"] < row["previousClose"] < row["upperPrice"]
     assert set(rows) == {each[9] for each in rows_of("NSE", market)}
 

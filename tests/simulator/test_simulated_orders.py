@@ -33,7 +33,7 @@ def refusal(exchange, fields):
         ({"qty": 66}, "Quantity should be multiple of min lot size."),
         ({"qty": 0}, "Quantity should be multiple of min lot size."),
         ({"qty": -65}, "Quantity should be multiple of min lot size."),
-        ({"qty": 1820}, "Quantity exceeds the allowable freeze limit."),
+        ({"qty": 3575}, "Quantity exceeds the allowable freeze limit."),
         ({"qty": 65.0}, "qty should be an integer"),
         ({"qty": True}, "qty should be an integer"),
         ({"limitPrice": 165.03}, "LimitPrice not a multiple of tick size 0.0500"),
@@ -142,8 +142,15 @@ def test_a_rejection_can_be_asked_for(exchange, order):
 
 def test_a_freeze_breach_with_an_id_and_no_bands_can_be_chosen(clock, order):
     exchange = Exchange(seed=7, now=clock, rules=Rules(freeze_has_id=True, price_bands=False), volatile=False)
-    assert exchange.place(order(qty=1820)).message == "RED:RULE:{Check Freeze qty}Current:1820 Set:1801"
+    assert exchange.place(order(qty=3575)).message == "RED:RULE:{Check Freeze qty}Current:3575 Set:3511"
     assert exchange.place(order(limitPrice=900)).status is Status.PENDING
+
+
+def test_a_share_has_hours_of_its_own(clock, order):
+    clock.now = clock.now.replace(hour=15, minute=20)
+    exchange = Exchange(seed=7, now=clock, rules=Rules(always_open=False, price_bands=False), volatile=False)
+    share = exchange.place(order(symbol="NSE:RELIANCE-EQ", qty=1, type=2, limitPrice=0))
+    assert (share.status, share.message) == (Status.REJECTED, "Trading in this symbol has stopped")
 
 
 @pytest.mark.parametrize(("hour", "minute", "taken"), [(9, 14, False), (9, 15, True), (15, 39, True), (15, 40, False)])
@@ -475,17 +482,17 @@ def test_exit_cancels_pending_orders_only_when_asked(exchange, order):
 def test_exit_of_more_than_the_freeze_quantity_is_sliced(clock, order):
     exchange = Exchange(seed=7, now=clock, volatile=False, capital=Decimal(10**9))
     for _ in range(2):
-        exchange.place(order(qty=1755, type=2, limitPrice=0))
+        exchange.place(order(qty=3510, type=2, limitPrice=0))
     exchange.exit({"exit_all": 1})
-    assert [each.quantity for each in exchange.orders()[2:]] == [1755, 1755]
+    assert [each.quantity for each in exchange.orders()[2:]] == [3510, 3510]
 
 
 def test_a_large_order_can_be_placed_in_slices(clock, order):
     exchange = Exchange(seed=7, now=clock, volatile=False, capital=Decimal(10**9))
-    placed = exchange.place_slices(order(qty=65 * 60, type=2, limitPrice=0))
-    assert [each.quantity for each in placed] == [1755, 1755, 390]
+    placed = exchange.place_slices(order(qty=65 * 120, type=2, limitPrice=0))
+    assert [each.quantity for each in placed] == [3510, 3510, 780]
     with pytest.raises(Refused, match="slice limit"):
-        exchange.place_slices(order(qty=65 * 400))
+        exchange.place_slices(order(qty=65 * 600))
 
 
 # -- the end of the day

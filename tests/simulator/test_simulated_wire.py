@@ -2,13 +2,16 @@
 
 import csv
 import io
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from fixed_account import APP_ID, CALL
 
-from app.simulator import Simulator
+from app.simulator import Exchange, Rules, Simulator, Status
+from app.simulator.market_data import MarketData
+from app.simulator.wire import Request
 from tests.stopwatch import Stopwatch
 
 ORDER_ROW = {
@@ -148,7 +151,7 @@ def test_a_basket_answers_ok_even_if_a_child_fails(client, order):
 
 
 def test_slices_answer_without_s_and_without_an_id(client, order):
-    answer = client.place_order(order(qty=1820, isSliceOrder=True))
+    answer = client.place_order(order(qty=3575, isSliceOrder=True))
     assert (answer["code"], answer["message"]) == (1101, "Order Slice placed successfully")
     assert set(answer) == {"code", "message", "data"}
     assert [child["statusDescription"] for child in answer["data"]] == ["OK", "OK"]
@@ -263,12 +266,35 @@ def test_depth_has_five_levels_under_bids_and_ask(client):
     assert client.depth({"symbol": "NSE:NOPE", "ohlcv_flag": 1})["code"] == -300
 
 
+def derivatives(answer):
+    return {(each["exchange"], each["status"]) for each in answer["marketStatus"] if each["segment"] == 11}
+
+
 def test_the_market_is_open(client):
-    segments = client.market_status()["marketStatus"]
-    assert {(each["exchange"], each["segment"], each["status"]) for each in segments} >= {
-        (10, 11, "OPEN"),
-        (12, 11, "OPEN"),
-    }
+    assert derivatives(client.market_status()) == {(10, "OPEN"), (12, "OPEN")}
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "minute", "always", "status"),
+    [
+        (20, 10, 0, False, "OPEN"),
+        (20, 9, 14, False, "CLOSED"),
+        (20, 16, 0, False, "CLOSED"),
+        (21, 10, 0, False, "CLOSED"),  # a Saturday
+        (21, 3, 0, True, "OPEN"),
+        (24, 10, 0, False, "CLOSED"),  # a holiday, for labs as well
+        (24, 10, 0, True, "CLOSED"),
+    ],
+)
+def test_the_market_status_is_what_becomes_of_an_order(clock, order, day, hour, minute, always, status):
+    clock.now = clock.now.replace(day=day, hour=hour, minute=minute)
+    holidays = frozenset({date(2026, 11, 24)})
+    exchange = Exchange(seed=7, now=clock, volatile=False, holidays=holidays, rules=Rules(always_open=always))
+    answer = MarketData(exchange).routes["marketStatus"](Request("GET", "/data/marketStatus"))
+    assert derivatives(answer.content) == {(10, status), (12, status)}
+    option = next(one for one in exchange.market.listing.exchange("NSE") if one.is_option)
+    placed = exchange.place(order(symbol=option.symbol, qty=option.lot_size, limitPrice=0, type=2))
+    assert (placed.status is not Status.REJECTED) is (status == "OPEN")
 
 
 def test_the_option_chain_lists_expiries_and_the_strikes_around_the_spot(client):
@@ -284,7 +310,7 @@ def test_the_masters_are_served_without_a_token(ask, simulator):
     assert (status, headers["Content-Type"]) == (200, "text/csv")
     assert len(list(csv.reader(io.StringIO(text)))) > 3000
     assert ask("GET", "/sym_details/BSE_FO.csv", authorization="")[0] == 200
-    assert ask("GET", "/sym_details/NSE_FO_sym_master.json", authorization="")[2][CALL]["qtyFreeze"] == "1800"
+    assert ask("GET", "/sym_details/NSE_FO_sym_master.json", authorization="")[2][CALL]["qtyFreeze"] == "3510"
     assert [url.rpartition("/")[2] for url in simulator.master_urls] == ["NSE_FO.csv", "BSE_FO.csv"]
 
 

@@ -265,8 +265,7 @@ def test_an_empty_text_is_not_taken_for_absent(field: str, empty: str) -> None:
         ('{"a": 1, "a": 2}', "stands twice"),
         ('"\\ud800"', "half of a character"),
         ('["\\udfff"]', "half of a character"),
-        ("[" * 1_000 + "]" * 1_000, "nested too deeply"),
-        ("[" * 30_000, "nested too deeply"),
+        ("[" * 200 + "]" * 200, "nested too deeply"),
         ('"{{close}}"', "placeholder"),
         ('"{{strategy.order.action}}"', "placeholder"),
         ('"x }}"', "placeholder"),
@@ -399,7 +398,7 @@ def test_a_time_that_cannot_be_told_is_refused(field: str, text: str) -> None:
     assert_refused(alert_body(**{field: text}), field, "2026-11-20T04:00:00Z")
 
 
-@pytest.mark.parametrize("field", ["token", *FIELDS])
+@pytest.mark.parametrize("field", FIELDS)
 def test_a_field_that_stands_twice_is_refused_even_with_the_same_value(field: str) -> None:
     value = json.dumps(alert_fields().get(field, "x"))
     body = with_raw(field, f'{value}, "{field}": {value}')
@@ -552,8 +551,10 @@ def test_a_number_is_no_token_even_where_its_digits_are_the_secret() -> None:
         authenticate(decode(b'{"token": %s}' % digits.encode())["token"], [digits.encode()])
 
 
-def test_a_token_that_is_right_twice_opens_so_that_the_fault_can_be_reported() -> None:
-    authenticate(decode(b'{"token": "%b", "token": "%b"}' % SECRETS)["token"], SECRETS)
+@pytest.mark.parametrize("tokens", [SECRETS, SECRETS[:1] * 2])
+def test_a_token_that_stands_twice_does_not_open_even_where_it_is_right_twice(tokens: tuple[bytes, bytes]) -> None:
+    with pytest.raises(Unauthorized):
+        authenticate(decode(b'{"token": "%b", "token": "%b"}' % tokens)["token"], SECRETS)
 
 
 def test_without_a_secret_nothing_opens() -> None:

@@ -14,7 +14,7 @@ FILES = [ROOT / "main.py", *sorted((ROOT / "app").rglob("*.py"))]
 # Rooms that are not core: they stand at an edge, or put the others together.
 EDGES = (
     "main", "app.adapters", "app.simulator", "app.web", "app.cli", "app.__main__", "app.demo", "app.bootstrap",
-    "app.server", "app.starting", "app.log", "app.processes",
+    "app.server", "app.worker", "app.starting", "app.log", "app.processes",
 )  # fmt: skip
 THE_OUTSIDE = (
     "os", "sys", "socket", "ssl", "http", "urllib.request", "subprocess", "signal", "time", "sqlite3", "asyncio",
@@ -33,6 +33,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "app.bootstrap": ("app.web", "app.cli", "app.demo", "flask", "main"),
     "app.log": ("app",),
     "app.server": ("app.execution", "app.adapters", "main"),
+    "app.worker": ("app.execution", "app.adapters", "app.web", "flask", "main"),
     "app.starting": ("app.bootstrap", "app.web", "app.adapters", "app.execution", "flask", "main"),
     "app.cli": ("fyers_apiv3", "google", "pandas", "main"),
     "app.demo": ("app.execution", "app.adapters", "app.web", "main"),
@@ -48,7 +49,7 @@ ALONE = {
     "app.bootstrap": ("main", "app.cli"),
     "app.simulator": ("app.bootstrap", "app.cli", "app.demo"),
 }
-READS_THE_ENVIRONMENT = ("main", "app.cli", "app.processes", "app.__main__")
+READS_THE_ENVIRONMENT = ("main", "app.server", "app.cli", "app.processes", "app.__main__")
 
 
 def name_of(path: Path) -> str:
@@ -108,9 +109,9 @@ def test_no_room_imports_what_its_door_forbids(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", [module for module in TREES if within(module, ("app.simulator",))])
-def test_the_simulator_knows_nothing_of_the_gateway(module: str) -> None:
+def test_the_simulator_knows_nothing_of_the_gateway_but_the_facts_of_the_exchange(module: str) -> None:
     ours = {name for name in imports(module) if within(name, ("app",))}
-    assert sorted(name for name in ours if not within(name, ("app.simulator",))) == []
+    assert sorted(name for name in ours if not within(name, ("app.simulator", "app.facts"))) == []
 
 
 @pytest.mark.parametrize("package", ALONE)
@@ -161,6 +162,6 @@ def test_starting_the_server_imports_no_client_that_it_may_not_need() -> None:
 
 
 def test_the_server_says_that_it_lives_before_anything_large_is_imported() -> None:
-    loaded = loaded_by("main", "app.server")
+    loaded = loaded_by("main", "app.server", "app.worker")
     assert loaded.isdisjoint({"flask", "requests", "google", "app.adapters", "app.bootstrap", "app.web"})
     assert {"app.starting", "app.config"} <= loaded

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.alert import Product
 from app.calendar import Session
 from app.config import AllowlistMode, BrokerKind, Config, ConfigFaults, is_loopback
 from app.order import OrderType
@@ -21,6 +22,7 @@ LIVE = PAPER | {
     "BROKER": "fyers",
     "LIVE_TRADING": "yes",
     "FYERS_APP_ID": "AB12CD34EF-200",
+    "FYERS_CLIENT_ID": "XA12345",
     "FYERS_SECRET_ID": "fyers-app-secret",
     "FYERS_REDIRECT_URI": "https://gate.example/auth/callback",
 }
@@ -58,20 +60,47 @@ def test_with_a_secret_alone_it_trades_on_paper_within_small_limits() -> None:
     assert (plain.tickets.buy_mode, plain.tickets.prices.order_type) == (BuyMode.COVER, OrderType.LIMIT)
     assert (plain.operator_token, plain.notification_topic, plain.notification_urls) == (None, None, ())
     assert plain.ip_allowlist is AllowlistMode.WARN
-    assert plain.calendar.session == Session(time(9, 15), time(15, 40))
+    assert (plain.calendar.override, plain.calendar.always, plain.square_off_at) == (None, False, None)
     assert (plain.ages.entry, plain.ages.exit) == (timedelta(seconds=60), timedelta(seconds=300))
     assert plain.limits == Limits(
         lots_per_order=1,
-        lots_open=20,
-        orders_per_day=200,
+        lots_open=2,
+        orders_per_day=20,
         orders_per_second=5,
         orders_per_minute=40,
-        premium_per_order=None,
+        premium_per_order=Decimal(25_000),
         premium_per_day=None,
-        daily_loss=Decimal(25_000),
+        daily_loss=Decimal(5_000),
         repeats=10,
         cooldown=None,
     )
+
+
+def test_what_a_stolen_secret_can_lose_in_a_day_is_bounded_unless_a_limit_is_switched_off() -> None:
+    assert config().limits.worst_loss(Decimal(100)) == Decimal(55_000)
+    assert config().limits.worst_loss(Decimal(30)) == Decimal(20_000)
+    assert config(MAX_DAILY_LOSS="0").limits.worst_loss(Decimal(100)) is None
+    assert config(MAX_PREMIUM_PER_ORDER="0").limits.worst_loss(Decimal(100)) is None
+
+
+def test_entries_are_intraday_and_in_any_underlying_unless_told_otherwise() -> None:
+    assert (config().tickets.underlyings, config().tickets.products) == (frozenset(), {Product.INTRADAY})
+    narrow = config(ALLOWED_UNDERLYINGS="nifty50, NSE:BANKNIFTY", ALLOWED_PRODUCTS="MARGIN,intraday").tickets
+    assert (narrow.underlyings, narrow.products) == ({"NIFTY", "BANKNIFTY"}, {Product.MARGIN, Product.INTRADAY})
+    assert fault(ALLOWED_UNDERLYINGS="NIFTY,?").startswith("ALLOWED_UNDERLYINGS: must be underlyings such as")
+    assert fault(ALLOWED_PRODUCTS="CNC").startswith("ALLOWED_PRODUCTS: must be INTRADAY, MARGIN")
+
+
+@pytest.mark.parametrize(("said", "paper", "live"), [(" ", False, True), ("yes", True, True), ("NO", False, False)])
+def test_timenow_is_needed_where_money_is_at_stake_unless_told_otherwise(said: str, paper: bool, live: bool) -> None:
+    assert config(REQUIRE_TIMENOW=said).needs_timenow is paper
+    assert config(LIVE, REQUIRE_TIMENOW=said).needs_timenow is live
+    assert fault(REQUIRE_TIMENOW="maybe") == "REQUIRE_TIMENOW: must be yes or no"
+
+
+def test_a_default_stop_that_is_farther_than_a_stop_may_be_stops_the_start() -> None:
+    config(STOP_LOSS_PERCENT="15", MAX_STOP_PERCENT="15")
+    assert fault(STOP_LOSS_PERCENT="16", MAX_STOP_PERCENT="15").startswith("STOP_LOSS_PERCENT, MAX_STOP_PERCENT: ")
 
 
 def test_an_empty_environment_only_misses_the_secret() -> None:
@@ -112,7 +141,7 @@ def test_live_trading_is_yes_or_no(promised: str) -> None:
     assert any("LIVE_TRADING: must be yes or no" in one for one in faults(LIVE, LIVE_TRADING=promised))
 
 
-@pytest.mark.parametrize("name", ["FYERS_APP_ID", "FYERS_SECRET_ID", "FYERS_REDIRECT_URI"])
+@pytest.mark.parametrize("name", ["FYERS_APP_ID", "FYERS_CLIENT_ID", "FYERS_SECRET_ID", "FYERS_REDIRECT_URI"])
 def test_live_trading_misses_each_part_of_the_app_by_name(name: str) -> None:
     assert fault(LIVE, **{name: ""}).startswith(f"{name}: is missing")
 
@@ -204,7 +233,7 @@ def test_lots_and_orders_a_day_cannot_be_switched_off(name: str) -> None:
     assert "cannot be switched off" in fault(**{name: "0"})
 
 
-@pytest.mark.parametrize("name", ["SLIPPAGE_BPS", "STOP_LOSS_PERCENT", "TAKE_PROFIT_PERCENT"])
+@pytest.mark.parametrize("name", ["SLIPPAGE_BPS", "STOP_LOSS_PERCENT", "TAKE_PROFIT_PERCENT", "MAX_STOP_PERCENT"])
 def test_slippage_and_levels_are_above_nothing(name: str) -> None:
     assert fault(**{name: "0"}).startswith(f"{name}: must be")
 
@@ -259,7 +288,7 @@ def test_paper_never_talks_to_fyers() -> None:
 
 
 def test_the_lab_that_never_closes_is_not_for_fyers_own_host() -> None:
-    assert config(MARKET_HOURS="always").calendar.session is None
+    assert config(MARKET_HOURS="always").calendar.always
     assert fault(LIVE, MARKET_HOURS="always").startswith("MARKET_HOURS: always is for labs")
 
 
@@ -281,6 +310,41 @@ def test_plain_http_is_taken_to_loopback_in_live_mode_too(host: str) -> None:
 )  # fmt: skip
 def test_plain_http_leaves_the_machine_nowhere(host: str) -> None:
     assert "plain http" in fault(LIVE, FYERS_API_URL=f"http://{host}/api/v3")
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "fyers.in.example.com", "xfyers.in", "203.0.113.7"])
+def test_in_live_mode_a_broker_that_is_not_fyers_has_to_be_allowed(host: str) -> None:
+    urls = {"FYERS_API_URL": f"https://{host}/api/v3", "FYERS_DATA_URL": f"https://{host}/data"}
+    assert "FYERS_ALLOW_OTHER_HOST=yes allows it" in fault(LIVE, **urls)
+    assert config(LIVE, **urls, FYERS_ALLOW_OTHER_HOST="yes").fyers.api_url == f"https://{host}/api/v3"
+    assert "must be yes or no" in fault(LIVE, FYERS_ALLOW_OTHER_HOST="perhaps")
+
+
+def test_another_host_of_fyers_needs_no_permission() -> None:
+    urls = {"FYERS_API_URL": "https://api.fyers.in/api/v3", "FYERS_DATA_URL": "https://api.fyers.in/data"}
+    assert config(LIVE, **urls).fyers.data_url == "https://api.fyers.in/data"
+
+
+@pytest.mark.parametrize(
+    ("name", "outside", "here"),
+    [
+        ("NOTIFICATION_URL", "https://ntfy.example/a, http://ntfy.example/b", "http://127.0.0.1:9000/a"),
+        ("SYMBOL_MASTER_URLS", "http://masters.example/NSE_FO.csv", "http://localhost:9000/NSE_FO.csv,/tmp/BSE_FO.csv"),
+        ("FYERS_REDIRECT_URI", "http://gate.example/auth/callback", "http://127.0.0.1:8080/auth/callback"),
+    ],
+)
+def test_in_live_mode_nothing_goes_out_in_the_clear(name: str, outside: str, here: str) -> None:
+    assert fault(LIVE, **{name: outside}).startswith(f"{name}: plain http is allowed to loopback only")
+    config(LIVE, **{name: here})
+
+
+@pytest.mark.parametrize("client_id", ["XA 12345", "XA1", "XA12345678901", "XÄ12345", "XA12345-200"])
+def test_what_is_no_account_is_refused(client_id: str) -> None:
+    assert "such as XA12345" in fault(LIVE, FYERS_CLIENT_ID=client_id)
+
+
+def test_an_account_is_the_same_in_small_letters() -> None:
+    assert config(LIVE, FYERS_CLIENT_ID="xa12345").fyers.client_id == "XA12345"
 
 
 @pytest.mark.parametrize(
@@ -341,7 +405,7 @@ def test_addresses_of_senders_are_compared_in_one_spelling() -> None:
 
 @pytest.mark.parametrize("text", ["09:15-15:30", "09:15 - 15:30", "09:15-15:30 IST"])
 def test_market_hours_are_two_times(text: str) -> None:
-    assert config(MARKET_HOURS=text).calendar.session == Session(time(9, 15), time(15, 30))
+    assert config(MARKET_HOURS=text).calendar.override == Session(time(9, 15), time(15, 30))
 
 
 @pytest.mark.parametrize(
@@ -354,6 +418,16 @@ def test_market_hours_are_two_times(text: str) -> None:
 def test_market_hours_are_never_guessed_and_have_no_zone_but_indias(text: str) -> None:
     assert fault(MARKET_HOURS=text).startswith("MARKET_HOURS: must be")
     assert fault(EXTRA_SESSIONS=f"2026-11-08 {text}").startswith("EXTRA_SESSIONS: must be")
+
+
+@pytest.mark.parametrize("text", ["15:20", " 15:20 "])
+def test_the_square_off_has_a_time_of_day(text: str) -> None:
+    assert config(SQUARE_OFF_AT=text).square_off_at == time(15, 20)
+
+
+@pytest.mark.parametrize("text", ["1520", "15:20:30", "25:00", "15:20Z", "15:20 IST", "3pm", "15:20-15:30"])
+def test_the_time_of_the_square_off_is_never_guessed(text: str) -> None:
+    assert fault(SQUARE_OFF_AT=text).startswith("SQUARE_OFF_AT: must be a time IST such as 15:20")
 
 
 def test_further_holidays_and_sessions_are_added_to_the_known_ones() -> None:
@@ -453,3 +527,32 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
     read = {name for name in environ.asked if not name.endswith("_FILE")} | {"GCS_TOKENS_FILE"}
     assert read - set(listed) == {"K_SERVICE"}  # Cloud Run sets it itself
     assert config(**{name: value for name, value in listed.items() if value}) == config()
+
+
+# Where it listens, and whose address counts.
+
+
+def test_it_listens_on_this_machine_alone_and_trusts_no_proxy_unless_it_is_told() -> None:
+    assert (config().host, config().trusted_proxies) == ("127.0.0.1", 0)
+
+
+def test_on_cloud_run_google_s_front_end_is_the_one_proxy_that_counts() -> None:
+    at_google = {"K_SERVICE": "gateway", "LEDGER_URL": "firestore://project/database"}
+    assert config(**at_google).trusted_proxies == 1
+    assert config(**at_google, TRUSTED_PROXIES="2").trusted_proxies == 2
+    assert config(**at_google, TRUSTED_PROXIES="0").trusted_proxies == 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "192.168.1.4", "localhost"])
+def test_any_address_of_the_machine_may_be_listened_on(host: str) -> None:
+    assert config(HOST=host).host == host
+
+
+@pytest.mark.parametrize("host", ["my-machine", "[::1]", "127.0.0.1:8080", "http://127.0.0.1", "256.0.0.1"])
+def test_what_is_no_address_is_named(host: str) -> None:
+    assert fault(HOST=host) == "HOST: must be an address of this machine, such as 127.0.0.1 or ::1"
+
+
+@pytest.mark.parametrize("hops", ["-1", "one", "1.0", "127.0.0.1"])
+def test_proxies_are_counted_in_whole_numbers(hops: str) -> None:
+    assert fault(TRUSTED_PROXIES=hops).startswith("TRUSTED_PROXIES: must be a whole number")

@@ -12,6 +12,7 @@ from app.config import Config, ConfigFaults
 ROOT = Path(__file__).parents[2]
 SECRET = {"WEBHOOK_SECRET_TOKEN": "a-secret-for-the-example"}
 LIVE = {"BROKER": "fyers", "LIVE_TRADING": "yes", "FYERS_APP_ID": "A-200"}
+LIVE |= {"FYERS_CLIENT_ID": "XA12345"}
 LIVE |= {"FYERS_SECRET_ID": "s", "FYERS_REDIRECT_URI": "https://here.example/auth/callback"}
 
 READ_BY_OTHERS = {

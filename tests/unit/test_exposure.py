@@ -55,6 +55,12 @@ def test_realised_profit_is_the_sum_of_all_rows() -> None:
     assert expose([], None, 0, CONTRACTS.get).realised == 0
 
 
+def test_unrealised_profit_is_known_only_where_every_position_says_it() -> None:
+    rows = [a_position(unrealised=Decimal("-100.05")), a_position(0, "MARGIN", unrealised=Decimal("40.10"))]
+    assert expose(rows, None, 0, CONTRACTS.get).unrealised == Decimal("-59.95")
+    assert expose([*rows, a_position(unrealised=None)], None, 0, CONTRACTS.get).unrealised is None
+
+
 def test_a_book_that_was_not_read_is_not_an_empty_one() -> None:
     assert expose([], None, 3, CONTRACTS.get) == Exposure(book=None, unresolved=3)
     assert expose([], [], 0, CONTRACTS.get).book == ()

@@ -26,6 +26,7 @@ ID = "26112000000001"
 OK = {"s": "ok", "code": 1101, "message": f"Order submitted successfully. Your Order Ref. No.{ID}", "id": ID}
 APP_WORDS = "Request rejected: Algo orders are NOT allowed from this app ABCDE-100"
 SHORTFALL = "RED:Margin Shortfall:INR 2,78,806.74 Available:INR 1,774.51 for C-F12345 [FYERS_RISK_CUG]"
+SHOWN = "RED:Margin Shortfall:INR *** Available:INR *** for C-F1***5 [FYERS_RISK_CUG]"
 
 
 def answer(body, status=200, **headers):
@@ -130,8 +131,8 @@ def test_a_pinned_code_is_a_refusal_of_the_order(code, status):
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_rejection_by_risk_management_keeps_the_brokers_id_and_words(status):
-    assert classify(answer(error(-99, SHORTFALL, id=ID), status)) == Rejected(-99, SHORTFALL, ID)
+def test_a_rejection_by_risk_management_keeps_the_brokers_id_and_words_without_what_the_account_holds(status):
+    assert classify(answer(error(-99, SHORTFALL, id=ID), status)) == Rejected(-99, SHOWN, ID)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def position(**changes):
         "productType": "MARGIN",
         "netQty": -65,
         "realized_profit": Decimal("-120.25"),
+        "unrealized_profit": Decimal("40.5"),
         "buyQty": 65,
         "sellQty": 130,
         **changes,
@@ -103,8 +104,25 @@ def position(**changes):
 
 def test_positions_are_read_exactly_and_of_every_product():
     read = rows.positions({"netPositions": [position(), position(productType="BO", netQty=Decimal("0.0"))]})
-    assert read[0] == Position("NSE:A", "MARGIN", -65, Decimal("-120.25"), bought=65, sold=130)
+    assert read[0] == Position(
+        "NSE:A", "MARGIN", -65, Decimal("-120.25"), bought=65, sold=130, unrealised=Decimal("40.5")
+    )
     assert (read[1].product, read[1].net_quantity) == ("BO", 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unrealised"),
+    [
+        ({"pl": Decimal(7)}, Decimal("40.5")),
+        ({"unrealized_profit": None, "pl": Decimal("-100.25")}, Decimal(20)),
+        ({"unrealized_profit": "40.5"}, None),
+        ({"unrealized_profit": None}, None),
+        ({"unrealized_profit": None, "netQty": 0}, Decimal(0)),
+    ],
+)
+def test_an_unrealised_profit_that_a_position_does_not_say_is_unknown_and_a_closed_one_has_none(changes, unrealised):
+    [read] = rows.positions({"netPositions": [position(**changes)]})
+    assert read.unrealised == unrealised
 
 
 @pytest.mark.parametrize(

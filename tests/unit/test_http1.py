@@ -135,6 +135,33 @@ def test_a_reply_may_have_so_many_headers_and_bytes_and_no_more() -> None:
         read(reply(f"Content-Length: {MOST + 1}", body=b"x" * (MOST + 1)))
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [b"0\r\nX-Trailer: ", b"0\r\n", b"1;extension=", b"1\r\nx\r\n0\r\nX-Trailer: "],
+    ids=["trailer", "trailers", "chunk extension", "trailer after a body"],
+)
+def test_what_follows_a_body_is_bounded_as_its_head_is(endless: bytes) -> None:
+    response = read(reply("Transfer-Encoding: chunked", body=endless))
+    more = b"A: b\r\n" * 200 if endless == b"0\r\n" else b"y" * 1000
+    with pytest.raises(TooLarge):
+        feed_often(response, more)
+    assert not response.complete
+
+
+def feed_often(response: Response, part: bytes) -> None:
+    for _ in range(67):
+        response.feed(part)
+
+
+def test_a_body_in_small_chunks_is_read_whole() -> None:
+    response = Response(100_000)
+    response.feed(reply("Transfer-Encoding: chunked", body=b""))
+    for _ in range(20_000):
+        response.feed(b"1\r\nx\r\n")
+    response.feed(b"0\r\nX-Trailer: a\r\n\r\n")
+    assert (response.complete, response.body) == (True, b"x" * 20_000)
+
+
 @pytest.mark.parametrize("how", ["gzip", "GZIP", "x-gzip", "deflate"])
 def test_a_packed_body_is_unpacked_within_its_bound(how: str) -> None:
     def packed(content: bytes) -> Response:

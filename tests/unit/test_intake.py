@@ -4,14 +4,16 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from app.web.intake import ADDRESSES_REMEMBERED, STRIKES_PER_MINUTE, Strikes, peer_of
+from app.web.intake import ADDRESSES_REMEMBERED, STRIKES_PER_MINUTE, UNKNOWN, Proxied, Strikes, peer_of
 
 TRADINGVIEW, STRANGER, PROXY = "52.89.214.238", "203.0.113.9", "169.254.1.1"
 
 
-def request(*forwarded: str) -> Request:
+def request(*forwarded: str, hops: int = 1, socket: str = PROXY) -> Request:
     headers = [("X-Forwarded-For", value) for value in forwarded]
-    return Request(EnvironBuilder(headers=headers, environ_base={"REMOTE_ADDR": PROXY}).get_environ())
+    environ = EnvironBuilder(headers=headers, environ_base={"REMOTE_ADDR": socket}).get_environ()
+    Proxied(lambda environ, start_response: [], hops)(environ, lambda *_: lambda _: None)
+    return Request(environ)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,32 @@ def test_nobody_becomes_tradingview_by_writing_its_address_into_a_header(forward
     assert peer_of(request(*forwarded)) == peer
 
 
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "peer"),
+    [
+        (2, f"{STRANGER}, {TRADINGVIEW}, 10.0.0.1", TRADINGVIEW),
+        (2, f"{TRADINGVIEW}, {STRANGER}, 10.0.0.1", STRANGER),
+        (2, TRADINGVIEW, PROXY),  # it came past one of the two
+        (3, f"{TRADINGVIEW}, 10.0.0.1", PROXY),
+        (2, f'{TRADINGVIEW}, "{STRANGER}, 10.0.0.1', UNKNOWN),  # an open quote hides no comma
+        (2, f"{TRADINGVIEW}, , 10.0.0.1", PROXY),
+        (1, f"{TRADINGVIEW}, ::ffff:{STRANGER}", STRANGER),
+        (1, "2001:DB8::0:1", "2001:db8::1"),
+        (1, "not-an-address", UNKNOWN),
+    ],
+)
+def test_of_several_proxies_the_outermost_says_who_it_was(hops: int, forwarded: str, peer: str) -> None:
+    assert peer_of(request(forwarded, hops=hops)) == peer
+
+
+@pytest.mark.parametrize(("socket", "peer"), [(STRANGER, STRANGER), (f"::ffff:{STRANGER}", STRANGER), ("::1", "::1")])
+def test_without_a_proxy_the_connection_s_own_address_counts_and_the_header_for_nothing(socket: str, peer: str) -> None:
+    bare = Request(
+        EnvironBuilder(headers={"X-Forwarded-For": TRADINGVIEW}, environ_base={"REMOTE_ADDR": socket}).get_environ()
+    )
+    assert peer_of(bare) == peer
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -44,40 +72,56 @@ def clock() -> Clock:
     return Clock()
 
 
+def wrong(strikes: Strikes, peer: str = STRANGER) -> bool:
+    """One more wrong secret; whether it was one too many."""
+    over = strikes.over(peer)
+    assert strikes.add(peer) is over
+    return over
+
+
 def test_an_address_may_be_wrong_so_often_in_a_minute_and_not_once_more(clock: Clock) -> None:
     strikes = Strikes(clock)
-    assert [strikes.add(STRANGER) for _ in range(STRIKES_PER_MINUTE + 2)] == [False] * STRIKES_PER_MINUTE + [True] * 2
+    assert [wrong(strikes) for _ in range(STRIKES_PER_MINUTE + 2)] == [False] * STRIKES_PER_MINUTE + [True] * 2
+
+
+def test_one_that_was_not_wrong_after_all_is_not_counted(clock: Clock) -> None:
+    strikes = Strikes(clock, per_minute=2)
+    strikes.take_back(STRANGER)  # there is none
+    for _ in range(30):
+        assert not wrong(strikes)
+        strikes.take_back(STRANGER)
+    assert [wrong(strikes) for _ in range(3)] == [False, False, True]
 
 
 def test_the_minute_slides(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=2)
-    strikes.add(STRANGER)
+    wrong(strikes)
     clock.now += 59
-    assert not strikes.add(STRANGER)
+    assert not wrong(strikes)
     clock.now += 0.999
-    assert strikes.add(STRANGER)
+    assert wrong(strikes)
     clock.now += 59  # the two last ones are within it still
-    assert strikes.add(STRANGER)
+    assert wrong(strikes)
     clock.now += 60
-    assert not strikes.add(STRANGER)
+    assert not wrong(strikes)
 
 
 def test_one_address_is_not_slowed_down_for_another(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=1)
-    strikes.add(STRANGER)
-    assert strikes.add(STRANGER)
-    assert not strikes.add(TRADINGVIEW)
+    wrong(strikes)
+    assert wrong(strikes)
+    assert not wrong(strikes, TRADINGVIEW)
 
 
 def test_a_flood_from_one_address_uses_up_nothing_of_what_all_others_share(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=2)
-    assert [strikes.add(STRANGER) for _ in range(100)] == [False] * 2 + [True] * 98
-    assert not strikes.add(TRADINGVIEW)
+    assert [wrong(strikes) for _ in range(100)] == [False] * 2 + [True] * 98
+    assert not wrong(strikes, TRADINGVIEW)
 
 
 def test_many_addresses_together_are_slowed_down_too(clock: Clock) -> None:
     strikes = Strikes(clock, per_minute=2)
-    over = [strikes.add(f"10.0.0.{number}") for number in range(25)]
+    over = [wrong(strikes, f"10.0.0.{number}") for number in range(25)]
     assert over == [False] * 20 + [True] * 5
 
 

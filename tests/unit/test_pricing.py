@@ -248,6 +248,28 @@ def test_with_a_last_price_between_two_ticks_the_offsets_reach_the_levels() -> N
     assert (found.stop_loss_points, found.take_profit_points) == (Decimal("24.80"), Decimal("41.35"))
 
 
+@pytest.mark.parametrize(("sl", "stop"), [("100%", "330.30"), ("165.15pt", "330.30"), (330.30, "330.30")])
+def test_the_stop_of_a_short_is_at_most_twice_the_premium(sl: str | float, stop: str) -> None:
+    assert legs(an_alert(sl=sl), a_quote(), a_contract(), price_rules()).stop_loss == Decimal(stop)
+
+
+@pytest.mark.parametrize("sl", ["100.01%", "165.16pt", 330.35, 999999999])
+def test_a_stop_farther_away_than_allowed_is_denied_with_the_numbers(sl: str | float) -> None:
+    too_far = outcome(lambda: legs(an_alert(sl=sl), a_quote(), a_contract(), price_rules()))
+    assert isinstance(too_far, Denied)
+    assert too_far.reason is Reason.STOP_TOO_FAR
+    assert "last price 165.15; MAX_STOP_PERCENT allows 100.00%" in too_far.message
+
+
+@pytest.mark.parametrize("action", ["SELL", "BUY"])
+def test_how_far_a_stop_may_be_is_a_setting(action: str) -> None:
+    rules = price_rules(max_stop_percent=Decimal(30))
+    legs(an_alert(action=action, sl="30%"), a_quote(), a_contract(), rules)
+    too_far = outcome(lambda: legs(an_alert(action=action, sl="30.1%"), a_quote(), a_contract(), rules))
+    assert isinstance(too_far, Denied)
+    assert too_far.reason is Reason.STOP_TOO_FAR
+
+
 LEVELS = st.builds(Level, st.sampled_from(LevelKind), st.decimals("0.00000001", "999999999", places=8))
 
 
@@ -260,10 +282,15 @@ def test_any_level_an_alert_can_name_is_on_its_side_or_denied(
     quote, contract = Quote(SYMBOL, ltp, ltp, ltp), a_contract(tick_size=tick)
     found = outcome(lambda: legs(alert, quote, contract, price_rules()))
     if isinstance(found, Denied):
-        assert found.reason in (Reason.WRONG_SIDE_STOP_LOSS, Reason.WRONG_SIDE_TAKE_PROFIT)
+        assert found.reason in (
+            Reason.WRONG_SIDE_STOP_LOSS,
+            Reason.WRONG_SIDE_TAKE_PROFIT,
+            Reason.STOP_TOO_FAR,
+        )
         assert len(found.message) < 200
         return
     assert (found.stop_loss - ltp) * sign >= tick
+    assert abs(found.stop_loss - ltp) < ltp + tick  # MAX_STOP_PERCENT is 100 here
     assert (ltp - found.take_profit) * sign >= tick
     assert min(found.stop_loss, found.take_profit) >= tick
     assert all(on_tick(price, tick) for price in (found.stop_loss, found.take_profit, found.stop_loss_points))

@@ -154,6 +154,18 @@ EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Account, Exposure], tuple
         (entry(), an_account(), Exposure(realised=Decimal(-25_000))),
     ),
     (
+        Reason.MAX_DAILY_LOSS,
+        {"daily_loss": Decimal(25_000)},
+        (entry(), an_account(), Exposure(realised=Decimal(-20_000), unrealised=Decimal("-4999.99"))),
+        (entry(), an_account(), Exposure(realised=Decimal(-20_000), unrealised=Decimal(-5_000))),
+    ),
+    (
+        Reason.MAX_DAILY_LOSS,
+        {"daily_loss": Decimal(25_000)},
+        (entry(), an_account(), Exposure(realised=Decimal(1), unrealised=Decimal(-25_000))),
+        (entry(), an_account(), Exposure(realised=Decimal(-25_000), unrealised=Decimal(90_000))),
+    ),
+    (
         Reason.REPEATED_ORDER,
         {"repeats": 3},
         (entry(), busy(59, 2), Exposure()),
@@ -193,6 +205,16 @@ def test_every_limit_has_an_edge_in_the_table() -> None:
 
 def test_a_profit_is_no_loss() -> None:
     allowed(entry(), an_account(), no_limits(daily_loss=Decimal(1)), Exposure(realised=Decimal(90_000)))
+
+
+def test_an_entry_waits_where_the_positions_do_not_say_what_is_lost_and_a_cover_goes_on() -> None:
+    untold = replace(SHORT, unrealised=None)
+    limits = no_limits(daily_loss=Decimal(25_000))
+    allowed(cover(), an_account(), limits, untold)
+    allowed(entry(), an_account(), no_limits(), untold)
+    with pytest.raises(NotNow) as caught:
+        check(entry(), an_account(), limits, untold, NOW)
+    assert caught.value.reason is Reason.POSITION_UNKNOWN
 
 
 def test_a_cover_passes_what_an_entry_does_not() -> None:

@@ -21,6 +21,8 @@ from app.starting import Starting
 from app.web.answers import answer_error
 from tests.stopwatch import Stopwatch
 
+FULL = NotNow(Reason.LEDGER_DOWN, "the disk is full")
+
 
 class Real:
     """The app that comes in the end; it answers with the path, and keeps what it was asked with."""
@@ -147,7 +149,7 @@ def test_who_is_told_to_stop_during_the_start_claims_no_alert_afterwards(begin: 
     assert later.real.is_closing
 
 
-@pytest.mark.parametrize("problem", [ValueError("no such bucket"), SystemExit(1)])
+@pytest.mark.parametrize("problem", [ValueError("no such bucket"), SystemExit(1), FULL])
 def test_a_gateway_that_cannot_be_set_up_ends_and_says_so(
     begin: Callable[..., Start], problem: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,8 +161,11 @@ def test_a_gateway_that_cannot_be_set_up_ends_and_says_so(
         assert waiting.result(5)[0] == "503 Service Unavailable"
         assert not start.gave_up.is_set()  # before who waited was answered, so that the alert comes again
         assert start.gave_up.wait(5)
-    said = [record.message for record in caplog.records if record.levelno == logging.CRITICAL]
-    assert said == ["the gateway cannot be set up, so it ends"]
+    [said] = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert said.message == "the gateway cannot be set up, so it ends"
+    foreseen = isinstance(problem, NotNow)
+    assert said.__dict__["why"] == ("the disk is full" if foreseen else None)
+    assert bool(said.exc_info) is not foreseen
 
 
 def test_garbage_is_not_looked_for_while_the_gateway_is_set_up_and_is_from_then_on(begin: Callable[..., Start]) -> None:

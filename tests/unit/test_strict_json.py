@@ -1,14 +1,12 @@
 """Bodies are read strictly, and what is wrong with one is said in words that its writer can act on."""
 
 import json
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alert import MAX_BODY_BYTES
-from app.alert.strict_json import MAX_DEPTH, Number, Poison, decode, poison_in, tokens_in_broken
+from app.alert.strict_json import MAX_DEPTH, Number, Poison, decode, poison_in, token_in
 from app.errors import Malformed
 
 
@@ -88,33 +86,28 @@ def test_a_byte_order_mark_anywhere_else_is_a_fault() -> None:
     assert refusal(b'{"qty": \xef\xbb\xbf65}').field == "qty"
 
 
-@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 1_000, 30_000, 100_000])
-@pytest.mark.parametrize("bracket", ["[", '{"a":'])
-def test_nesting_is_refused_before_it_can_exhaust_the_stack(bracket: str, depth: int) -> None:
-    malformed = refusal(b'{"comment": ' + bracket.encode() * depth)
-    assert malformed.field in ("comment", "a")
-    assert "nested too deeply" in malformed.message
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 200, 1_000, 5_000, 30_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("closed", [True, False])
+def test_nesting_is_refused_however_deep_and_never_exhausts_the_stack(
+    opening: str, closing: str, depth: int, closed: bool
+) -> None:
+    """How deep Python's reader goes differs from version to version; what it reads is no good all the same."""
+    body = '{"comment": ' + opening * depth + ("0" + closing * depth + "}" if closed else "")
+    try:
+        problem = poison_in(decode(body.encode())["comment"]) or ""
+    except Malformed as malformed:
+        problem = malformed.message
+    assert "nested too deeply" in problem or (not closed and "not JSON" in problem)
 
 
 def test_nesting_as_deep_as_allowed_is_read() -> None:
     inner = MAX_DEPTH - 1
-    assert decode(b'{"comment": ' + b"[" * inner + b"]" * inner + b"}")
+    assert poison_in(decode(b'{"comment": ' + b"[" * inner + b"]" * inner + b"}")["comment"]) is None
 
 
 def test_brackets_inside_a_text_are_no_nesting() -> None:
     assert decode(json.dumps({"comment": '[{"' * 1_000}).encode()) == {"comment": '[{"' * 1_000}
-
-
-@pytest.mark.parametrize(
-    "unit", [b'\\"', b'"', b"[", b"]", b"{", b"\\", b'"a":', b'"token":"', b'"a" ', b"' ", b"\xe2\x80\x9c"]
-)
-@pytest.mark.parametrize("opening", [b'"', b'{"a": "', b'{"a":'])
-def test_no_body_of_the_allowed_size_takes_long_to_refuse(opening: bytes, unit: bytes) -> None:
-    body = (opening + unit * MAX_BODY_BYTES)[:MAX_BODY_BYTES]
-    started = time.process_time()
-    refusal(body)
-    tokens_in_broken(body)
-    assert time.process_time() - started < 0.5
 
 
 def test_numbers_keep_the_digits_they_were_written_with() -> None:
@@ -131,10 +124,10 @@ def test_what_only_python_takes_for_a_number_becomes_poison_in_its_place(word: s
     assert word in document["qty"].problem
 
 
-def test_a_name_that_stands_twice_becomes_poison_that_remembers_every_value() -> None:
-    document = decode(b'{"token": "a", "qty": 1, "token": "b", "token": "c"}')
-    assert document["qty"] == "1"
-    assert document["token"] == Poison("stands twice in the message; send it once", ("a", "b", "c"))
+@pytest.mark.parametrize("again", ['"a"', '"b", "token": "c"', "NaN"])
+def test_a_name_that_stands_twice_becomes_poison_whatever_its_values(again: str) -> None:
+    document = decode(f'{{"token": "a", "qty": 1, "token": {again}, "sl": 2}}'.encode())
+    assert document == {"token": Poison("stands twice in the message; send it once"), "qty": "1", "sl": "2"}
 
 
 def test_a_name_written_in_escapes_is_the_same_name() -> None:
@@ -161,9 +154,31 @@ def test_two_halves_of_one_character_are_no_poison() -> None:
 
 
 def test_the_token_of_a_broken_body_is_still_found_so_that_its_owner_can_be_told() -> None:
-    assert tokens_in_broken(b'{"symbol": "NIFTY", "token" : "s3cret", "qty": }') == ["s3cret"]
-    assert tokens_in_broken(b'{"qty": }') == []
-    assert tokens_in_broken(b'\xff\xfe "token":"s3cret"') == ["s3cret"]
+    assert token_in(b'{"symbol": "NIFTY", "token" : "s3cret", "qty": }') == "s3cret"
+    assert token_in(b'\xff\xfe "token":\n"s3cret"') == "s3cret"
+
+
+@pytest.mark.parametrize("token", ["s3cret", 'a \\ and a " in it', "ключ-चाबी-🔑", "tab\tand/slash", ""])
+def test_the_token_of_a_body_that_is_not_decoded_is_found_however_it_is_written(token: str) -> None:
+    for ascii_only in (True, False):
+        body = json.dumps({"symbol": "NIFTY", "token": token, "qty": 65}, ensure_ascii=ascii_only).encode()
+        assert token_in(body) == decode(body)["token"] == token
+
+
+@pytest.mark.parametrize(
+    ("body", "token"),
+    [
+        (b'{"qty": }', None),
+        (b'{"token": 5, "qty": }', None),
+        (b'{"token": "never ends', None),
+        (b'{"token": "first", "token": "second", "qty": }', "first"),
+        (b'{"comment": "\\"token\\": \\"quoted\\"", "token": "real", }', "real"),
+        (b'{"token": "no \\q escape", }', "no \\q escape"),
+        (b'{"token": "\xff", }', "\ufffd"),
+    ],
+)
+def test_one_token_is_looked_at_in_a_body_that_is_not_decoded(body: bytes, token: str | None) -> None:
+    assert token_in(body) == token
 
 
 @given(st.binary(max_size=200))
@@ -177,7 +192,7 @@ def test_any_text_made_of_jsons_own_marks_is_an_object_or_malformed(text: str) -
 
 
 def _decode_or_refuse(body: bytes) -> None:
-    tokens_in_broken(body)
+    assert isinstance(token_in(body), str | None)
     try:
         decode(body)
     except Malformed as malformed:

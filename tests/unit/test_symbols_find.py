@@ -86,6 +86,18 @@ def test_what_cannot_be_found_is_answered_with_an_error_alone(master, changes, s
     assert says in str(answer["error"])
 
 
+def test_the_day_from_which_expiries_count_may_depend_on_the_underlying(master):
+    asked = []
+
+    def after_the_first_expiry(underlying, exchange):
+        asked.append((underlying, exchange))
+        return date(2026, 11, 25)
+
+    found = find_one(master, ROW | {"expiry": "WEEKLY"}, after_the_first_expiry)
+
+    assert (found["expiry"], asked) == ("2026-12-01", [("NIFTY", None)])
+
+
 def test_a_batch_answers_line_by_line_and_a_bad_line_spoils_no_other(master):
     lines = [
         b'{"symbol": "NIFTY", "strikeprice": 26000.0, "optionType": "PE", "expiry": "NEXT_WEEKLY"}\n',

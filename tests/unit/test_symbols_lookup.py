@@ -1,8 +1,9 @@
 """Which contract an alert means, held against a second way of finding it over thousands of questions."""
 
+import json
 from collections import defaultdict
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from random import Random
 
@@ -13,6 +14,8 @@ from app.adapters.symbols.csv_master import read_options
 from app.adapters.symbols.json_master import Extra
 from app.adapters.symbols.master import Master
 from app.alert import ExpiryRule, Moneyness, OptionType
+from app.calendar import Session
+from app.contract import ListedKind
 from app.errors import Denied, NotNow, Reason
 from tests.masters import Listed, chain, csv_of, exchange_list, plain
 
@@ -92,7 +95,7 @@ def test_a_date_has_to_be_listed_exactly_and_the_nearest_ones_are_named(master):
 
 
 def test_a_date_that_is_over_is_not_traded_though_it_is_listed(master):
-    with pytest.raises(Denied, match="2026-11-24 is not listed for NIFTY; nearest: 2026-12-01"):
+    with pytest.raises(Denied, match="2026-11-24 is over for NIFTY; nearest: 2026-12-01"):
         resolve(master, date(2026, 11, 24), on=date(2026, 11, 25))
 
 
@@ -255,6 +258,69 @@ def test_freeze_quantity_and_bands_are_told_where_they_are_known_and_only_there(
     assert (call.freeze_quantity, call.lower_band, call.upper_band) == (1800, Decimal("0.05"), Decimal("315.05"))
     assert (put.freeze_quantity, put.lower_band, put.upper_band) == (1800, None, None)
     assert (other.freeze_quantity, other.lower_band, other.upper_band) == (None, None, None)
+
+
+# -- hours
+
+
+OLD, NEW = Session(time(9, 15), time(15, 40)), Session(time(9, 15), time(15, 45))
+
+
+@pytest.mark.parametrize(
+    ("text", "session"),
+    [
+        ("0915-1540|1815-1915:", OLD),
+        ("0915-1545:", NEW),
+        ("0915-1545", NEW),
+        ("0900-2355|1815-1915:20261108", Session(time(9), time(23, 55))),
+        ("", None),
+        ("0915", None),
+        ("1540-0915|", None),
+        ("2460-2575|", None),
+        ("09:15-15:40", None),
+        ("0915-15401", None),
+        ("0915-1540-1600", None),
+    ],
+)
+def test_a_contract_has_the_usual_hours_of_its_session_and_none_where_they_cannot_be_read(text, session):
+    master = master_of(chain(Listed(session=text), [26000]))
+    assert resolve(master).session == session
+    assert master.session == session
+    assert master.lookup_symbol("NSE:NIFTY26NOV26000PE").session == session
+
+
+def test_contracts_are_counted_by_what_their_hours_depend_on():
+    first, later = Listed(session="0915-1530|"), Listed(session="0915-1545|", expiry=date(2026, 12, 1), monthly=False)
+    stock = Listed(underlying="TCS", session="0915-1545|")
+    master = master_of([*chain(first, [26000, 26050]), *chain(later, [26000]), *chain(stock, [4000])])
+
+    day = date(2026, 11, 24)
+    expiring = {ListedKind(day, True, Session(time(9, 15), time(15, 30))): 4, ListedKind(day, False, NEW): 2}
+    assert master.kinds(day, expiring=True) == expiring
+    assert master.kinds(day) == expiring | {ListedKind(date.max, True, NEW): 2}
+    assert master.kinds(FRIDAY, expiring=True) == {}
+    assert master.session == NEW
+
+
+def test_a_contract_that_expires_on_a_day_stands_for_its_underlying(master):
+    assert master.expiring("NIFTY", None, FRIDAY) is None
+    found = master.expiring("NIFTY", None, date(2026, 11, 24))
+    assert (found.underlying, found.expiry, found.on_index, found.session) == ("NIFTY", date(2026, 11, 24), True, OLD)
+    assert not master.expiring("STOCK0", None, date(2026, 11, 24)).on_index
+    with pytest.raises(Denied):
+        master.expiring("NIFTI", None, FRIDAY)
+
+
+def test_an_artifact_from_before_sessions_were_kept_is_read_without_them():
+    options = read_options(csv_of(chain(Listed(), [26000])), "master.csv")
+    content = artifact.encode(sorted(options.rows), {}, options.dated)
+    size = artifact.PREFIX.size
+    _, length = artifact.PREFIX.unpack_from(content)
+    header = json.loads(content[size : size + length])
+    assert header.pop("sessions") == [[555, 940]]
+    text = json.dumps(header).encode()
+    master = Master(artifact.PREFIX.pack(artifact.FORMAT, len(text)) + text + content[size + length :])
+    assert (resolve(master).lot_size, resolve(master).session, master.session) == (65, None, None)
 
 
 def test_every_symbol_of_the_master_leads_back_to_its_row(master):

@@ -217,6 +217,14 @@ def test_the_file_may_be_of_today_or_of_the_trading_day_before(day, dated, accep
     assert refreshed(listed(rows), cache, now, calendar)["accepted"] is accepted
 
 
+@pytest.mark.parametrize(("dated", "accepted"), [(date(2026, 11, 20), True), (date(2026, 11, 19), False)])
+def test_after_days_that_may_have_been_holidays_the_file_may_be_of_before_them(dated, accepted, listed, cache):
+    calendar = Calendar(known_until=date(2026, 11, 20))
+    rows = [replace(row, updated=dated.isoformat(), expiry=date(2026, 12, 29)) for row in LAB]
+
+    assert refreshed(listed(rows), cache, datetime(2026, 11, 25, 2, 30, tzinfo=UTC), calendar)["accepted"] is accepted
+
+
 def test_a_master_taken_on_a_weekend_is_of_the_friday_before(listed, cache):
     assert refreshed(listed(LAB), cache, now=MORNING + timedelta(days=2))["as_of"] == "2026-11-20"
 
@@ -327,7 +335,7 @@ def test_the_simulators_masters_are_taken_as_they_are(cache):
     assert report["notes"] == []
     symbols = Symbols.open(cache)
     found = symbols.resolve("NIFTY", None, ExpiryRule.MONTHLY, Decimal(26000), OptionType.PE, on=FRIDAY)
-    assert (found.symbol, found.lot_size, found.freeze_quantity) == ("NSE:NIFTY26NOV26000PE", 65, 1800)
+    assert (found.symbol, found.lot_size, found.freeze_quantity) == ("NSE:NIFTY26NOV26000PE", 65, 3510)
     assert found.lower_band < found.upper_band
     assert symbols.spot_symbol("M_M", None) == "NSE:M&M-EQ"
     assert symbols.resolve("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE, on=FRIDAY).lot_size == 20

@@ -40,6 +40,17 @@ def short(lots: int, product: str = "INTRADAY") -> Exposure:
     return Exposure(positions=(a_position(-65 * lots, product),))
 
 
+def test_an_entry_is_in_the_underlyings_and_products_that_are_allowed_and_a_cover_in_any() -> None:
+    narrow = replace(COVER, underlyings=frozenset({"BANKNIFTY"}), products=frozenset({Product.INTRADAY}))
+    assert denied(rules=narrow).reason is Reason.UNDERLYING_NOT_ALLOWED
+    narrow = replace(narrow, underlyings=frozenset({"BANKNIFTY", "NIFTY"}))
+    assert ticket(rules=narrow) == ticket()
+    refused = denied(rules=narrow, productType="MARGIN")
+    assert (refused.reason, "MARGIN entries" in refused.message) == (Reason.PRODUCT_NOT_ALLOWED, True)
+    nothing = replace(narrow, underlyings=frozenset({"SENSEX"}))
+    assert ticket(short(1, "MARGIN"), nothing, action="BUY").covers
+
+
 def test_an_entry_is_one_lot_at_the_touch_with_both_legs() -> None:
     assert ticket() == a_ticket()
 

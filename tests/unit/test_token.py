@@ -1,6 +1,7 @@
 """How long a token can be alive, and what counts as one."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -115,3 +116,18 @@ def test_a_token_does_not_show_itself():
     assert "again" not in shown
     assert "eyJ" not in shown
     assert APP_ID not in shown
+
+
+def test_a_seal_is_stored_with_its_token_and_read_back():
+    sealed = replace(token(ist(8)), seal="a1" * 32)
+
+    assert parse(json.dumps(sealed.document()).encode()) == sealed
+
+
+@pytest.mark.parametrize(
+    ("claims", "account"),
+    [({"fy_id": "XA12345"}, "XA12345"), ({"fy_id": ""}, None), ({"fy_id": 5}, None), ({}, None), ([], None)],
+)
+def test_whose_it_is_by_its_own_word_is_what_its_jwt_claims(claims, account):
+    assert Token(signed(claims)).claimed_account == account
+    assert Token("opaque").claimed_account is None

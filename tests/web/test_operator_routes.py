@@ -1,5 +1,7 @@
 """The operator's and the scheduler's routes: who gets in, and what they do."""
 
+import functools
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,11 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from app.adapters.oidc import GoogleIdTokens
 from app.adapters.symbols import refresh
 from app.calendar import ist_day
 from app.order import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
+from app.web import operator as operator_module
+from app.web.intake import STRIKES_PER_MINUTE
 from tests.gateway import SECRET, Gateway, alert, gateway
+from tests.google_identity import AUDIENCE, SCHEDULER, Certificates, Key
 
 ANYBODY = {"/webhook", "/health", "/healthz", "/started", "/ready", "/readyz", "/auth/callback"}
 
@@ -42,6 +48,104 @@ def test_the_webhook_secret_and_other_words_are_no_proof(gate: Gateway, token: s
 def test_with_nothing_configured_nobody_is_an_operator(tmp_path: Path) -> None:
     with gateway(tmp_path, OPERATOR_TOKEN="") as gate:
         assert gate.operate("GET", "/orders").status_code == 403
+
+
+# --- the scheduler
+
+
+@pytest.fixture(scope="module")
+def google() -> Iterator[tuple[Key, Certificates]]:
+    """A key of Google's, and the address that publishes its certificate."""
+    key, server = Key("key-1"), Certificates()
+    server.publish(key)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield key, server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def scheduled(
+    tmp_path: Path, google: tuple[Key, Certificates], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Gateway, Key]]:
+    """A gateway that knows its scheduler by Google's signature."""
+    key, certificates = google
+    reader = functools.partial(GoogleIdTokens, certs_url=certificates.url)
+    monkeypatch.setattr(operator_module, "GoogleIdTokens", reader)
+    with gateway(tmp_path, OIDC_AUDIENCE=AUDIENCE, OIDC_SERVICE_ACCOUNT=SCHEDULER) as gate:
+        yield gate, key
+
+
+def test_the_scheduler_s_identity_may_call_the_tasks_and_refresh_token_and_nothing_else(
+    scheduled: tuple[Gateway, Key],
+) -> None:
+    gate, key = scheduled
+    allowed = set()
+    for rule in gate.app.url_map.iter_rules():
+        if rule.rule in ANYBODY:
+            continue
+        method = "POST" if "POST" in rule.methods else "GET"
+        answer = gate.operate(method, rule.rule.replace("<key>", "0" * 64), {}, token=key.token())
+        if answer.status_code == 403:
+            assert "needs OPERATOR_TOKEN" in answer.json["message"]
+        else:
+            assert answer.status_code != 401, rule.rule
+            allowed.add(rule.rule)
+    assert allowed == {rule for rule in allowed if rule.startswith("/tasks/")} | {"/refresh-token"}
+    assert "/tasks/reconcile" in allowed
+
+
+def test_what_the_scheduler_may_not_do_changes_nothing(scheduled: tuple[Gateway, Key]) -> None:
+    gate, key = scheduled
+    halted = {"state": "HALTED", "reason": "not mine to say"}
+    assert gate.operate("POST", "/trading-state", halted, token=key.token()).status_code == 403
+    assert gate.operate("GET", "/trading-state").json["state"] == "ACTIVE"
+
+
+def test_the_scheduler_is_never_limited_whatever_its_address_did_before(scheduled: tuple[Gateway, Key]) -> None:
+    gate, key = scheduled
+    for _ in range(STRIKES_PER_MINUTE + 5):
+        gate.operate("GET", "/orders", token=key.token())
+        gate.operate("GET", "/orders", token="wrong")
+    assert gate.operate("POST", "/tasks/reconcile", token=key.token()).status_code == 200
+    stranger = key.token(email="another@project.iam.gserviceaccount.com")
+    assert gate.operate("POST", "/tasks/reconcile", token=stranger).status_code == 429
+
+
+# --- wrong credentials
+
+
+@pytest.mark.parametrize("wrong", ["wrong", SECRET, "a.b.c", None])
+def test_wrong_credentials_are_limited_on_operator_routes_and_the_right_one_always_gets_through(
+    gate: Gateway, wrong: str | None
+) -> None:
+    paths = ["/orders", "/trading-state", "/auth-url"]
+    answers = [gate.operate("GET", path, token=wrong).status_code for path in paths * 12]
+    assert answers == [401] * STRIKES_PER_MINUTE + [429] * (len(answers) - STRIKES_PER_MINUTE)
+    assert gate.operate("GET", "/orders").status_code == 200
+    assert gate.operate("GET", "/orders", token=wrong).json["reason"] == "TOO_MANY_REQUESTS"
+
+
+def test_wrong_credentials_count_on_every_route_together_and_the_right_alert_gets_through(gate: Gateway) -> None:
+    for _ in range(STRIKES_PER_MINUTE // 2):
+        assert gate.operate("GET", "/orders", token="wrong").status_code == 401
+        assert gate.send(token="a-wrong-webhook-secret").status_code == 401
+    assert gate.send(token="a-wrong-webhook-secret").status_code == 429
+    assert gate.operate("GET", "/orders", token="wrong").status_code == 429
+    assert gate.send().json["status"] == "ACCEPTED"
+
+
+def test_another_address_is_not_limited_by_the_first(gate: Gateway) -> None:
+    for _ in range(STRIKES_PER_MINUTE + 1):
+        gate.operate("GET", "/orders", token="wrong")
+    elsewhere = {"Authorization": "Bearer wrong"}
+    answer = gate.app.test_client().get("/orders", headers=elsewhere, environ_base={"REMOTE_ADDR": "203.0.113.9"})
+    assert answer.status_code == 401
+
+
+# --- the routes
 
 
 def test_orders_show_what_the_ledger_says_newest_first(gate: Gateway) -> None:
@@ -152,6 +256,7 @@ def live(folder: Path, account: Simulator):  # type: ignore[no-untyped-def]
         "BROKER": "fyers",
         "LIVE_TRADING": "yes",
         "FYERS_APP_ID": "LIVE-200",
+        "FYERS_CLIENT_ID": "F12345",
         "FYERS_SECRET_ID": "app-secret-canary",
         "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
         "GCS_TOKENS_FILE": str(folder / "tokens.json"),
@@ -175,6 +280,7 @@ def test_one_tap_logs_in_here_and_on_the_other_instance(tmp_path: Path, live_acc
         assert gate.operate("POST", "/refresh-token").json == {"login": "AUTHENTICATED"}
         replayed = gate.app.test_client().get(callback)
         assert replayed.status_code == 422
+        assert "The account F1***5 is logged in" in page.get_data(as_text=True)
 
 
 def test_a_token_that_dies_is_told_once_and_healed_by_a_login(tmp_path: Path, live_account: Simulator) -> None:
@@ -194,7 +300,8 @@ def test_a_token_that_dies_is_told_once_and_healed_by_a_login(tmp_path: Path, li
 def test_an_auth_code_can_be_brought_by_hand(tmp_path: Path, live_account: Simulator) -> None:
     with live(tmp_path, live_account) as gate:
         code = live_account.issue_auth_code("LIVE-200")
-        assert gate.operate("POST", "/generate-token", {"auth_code": code}).json["login"] == "AUTHENTICATED"
+        said = gate.operate("POST", "/generate-token", {"auth_code": code}).json
+        assert (said["login"], said["account"]) == ("AUTHENTICATED", "F1***5")
         assert gate.operate("POST", "/generate-token", {"auth_code": "nonsense"}).status_code == 422
         assert gate.operate("POST", "/generate-token", {}).status_code == 400
         assert gate.send().json["status"] == "ACCEPTED"
@@ -206,6 +313,8 @@ def test_a_forged_state_does_not_log_in(tmp_path: Path, live_account: Simulator)
         for state in ("", "x", f"{'0' * 32}.9999999999.{'0' * 64}"):
             page = gate.app.test_client().get("/auth/callback", query_string={"auth_code": code, "state": state})
             assert page.status_code == 422
+        answers = [gate.app.test_client().get("/auth/callback?state=x").status_code for _ in range(STRIKES_PER_MINUTE)]
+        assert answers == [422] * (STRIKES_PER_MINUTE - 3) + [429] * 3
         assert gate.send().json["reason"] == "NEEDS_LOGIN"
 
 

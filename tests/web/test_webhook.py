@@ -147,6 +147,43 @@ def test_an_old_alert_lapses(gate: Gateway) -> None:
     assert gate.live_orders() == []
 
 
+@pytest.mark.parametrize(
+    ("interval", "seconds", "reason"),
+    [
+        ("5", 300, None),
+        ("5", 300 + 90, "TOO_OLD"),
+        ("30S", 30 + 90, "TOO_OLD"),
+        (None, 86_400, None),
+        (None, 86_400 + 90, "TOO_OLD"),
+        ("1W", 6 * 86_400, None),
+        ("W", 8 * 86_400, "TOO_OLD"),
+    ],
+)
+def test_without_timenow_an_alert_of_a_bar_that_closed_long_ago_is_as_old_as_that_bar(
+    gate: Gateway, interval: str | None, seconds: int, reason: str | None
+) -> None:
+    opened = (gate.desk.clock.now() - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    response = gate.send(timenow=None, time=opened, interval=interval)
+    assert (response.json["status"], response.json["reason"]) == ("LAPSED" if reason else "ACCEPTED", reason)
+
+
+def test_the_last_day_of_the_calendar_is_a_bar_like_any_other(gate: Gateway) -> None:
+    assert gate.send(timenow=None, time="9999-12-31T23:59:59Z").json["status"] == "ACCEPTED"
+
+
+def test_where_timenow_is_required_an_alert_without_it_is_refused_and_one_with_it_goes_on(tmp_path: Path) -> None:
+    with gateway(tmp_path, REQUIRE_TIMENOW="yes") as gate:
+        refused = gate.send(timenow=None, time=alert_time(gate))
+        assert answer(refused) == (400, "ERROR", "MALFORMED")
+        assert refused.json["message"].startswith("timenow: is missing")
+        assert gate.send(timenow="").status_code == 400
+        assert answer(gate.send()) == (200, "ACCEPTED", None)
+
+
+def alert_time(gate: Gateway) -> str:
+    return gate.desk.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def test_a_cover_may_be_older_than_an_entry(gate: Gateway) -> None:
     gate.send()
     old = (datetime.now(UTC) - timedelta(seconds=90)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from google.cloud.firestore import DELETE_FIELD, DocumentReference
 
-from app.adapters.firestore.documents import Fields, shared, stepped, waiting
+from app.adapters.firestore.documents import Fields, named, shared, stepped, waiting
 from app.adapters.firestore.known import Version
 from app.adapters.firestore.store import Store, Stored
 from app.deadline import Deadline
@@ -48,6 +48,9 @@ class Changes:
     def take_out(self, notice_id: str) -> None:
         gone = {"waiting_since": DELETE_FIELD, "write": self._word}
         self._batch.update(self._store.named("outbox", notice_id), gone)
+
+    def try_out(self) -> None:
+        self._batch.set(self._store.named("names", "try out"), named(self._word))
 
     def commit(self, part: Deadline) -> list[datetime]:
         """As `Store.commit`."""

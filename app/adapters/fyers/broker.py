@@ -15,15 +15,12 @@ from app.adapters.fyers.transport import Transport
 from app.contract import BookRow, Position, Quote
 from app.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
 from app.errors import NotNow, Reason, without_positions
+from app.facts.fyers import API_URL, DATA_URL, QUOTES_AT_ONCE
 from app.order import Accepted, NotSent, Order, Outcome, Refusal, Rejected, Unresolved
 from app.ports import TokenSource
 from app.token import Token
 
 log = logging.getLogger("gateway.fyers")
-
-API_URL = "https://api-t1.fyers.in/api/v3"
-DATA_URL = "https://api-t1.fyers.in/data"
-MOST_SYMBOLS = 50
 
 # Seconds. A caller in a hurry hands down a shorter deadline; reconcile is in none, and Fyers is slow at times.
 BOOK_READ = 3.0
@@ -50,12 +47,13 @@ class FyersBroker:
         self._line = Line(app_id, tokens, transport, api_url, data_url)
         self._readers = readers
         self._shared_positions: Shared[tuple[Position, ...]] = Shared()
+        self._shared_status: Shared[dict[str, bool]] = Shared()
 
     # -- reads
 
     def quotes(self, symbols: Sequence[str], deadline: Deadline) -> dict[str, Quote]:
-        if len(symbols) > MOST_SYMBOLS:
-            raise ValueError(f"{len(symbols)} symbols at once; Fyers quotes {MOST_SYMBOLS}")
+        if len(symbols) > QUOTES_AT_ONCE:
+            raise ValueError(f"{len(symbols)} symbols at once; Fyers quotes {QUOTES_AT_ONCE}")
         return self._quotes(symbols, deadline).answer() if symbols else {}
 
     def positions(self, deadline: Deadline) -> tuple[Position, ...]:
@@ -82,6 +80,15 @@ class FyersBroker:
         if isinstance(held, Exception):
             raise without_positions(held) if isinstance(held, NotNow) else held
         return found, held
+
+    def market_status(self, deadline: Deadline) -> dict[str, bool]:
+        """Alerts that come together share one reading here as well."""
+        return self._shared_status.read(lambda: self._read_status(deadline), deadline)
+
+    def _read_status(self, deadline: Deadline) -> dict[str, bool]:
+        return Read(
+            self._line, lambda model: model.market_status(), lambda body, _: rows.market_status(body), deadline
+        ).answer()
 
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
         return Read(

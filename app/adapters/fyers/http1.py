@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 MOST_HEADERS = 100
-_MOST_HEAD = 64 * 1024  # bytes
+_MOST_HEAD = 64 * 1024  # bytes; also of what follows the body: trailers, and what chunks say besides their data
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(r"[!-~]+")
@@ -61,7 +61,7 @@ class Response:
         self._body = bytearray()
         self._most = most
         self._in_head = True
-        self._came = 0
+        self._beside = 0  # bytes since the start, or since the body last grew
         self._lines = 0
         self._parser = HttpResponseParser(self)
 
@@ -72,6 +72,7 @@ class Response:
 
     def feed(self, part: bytes) -> None:
         """Raises NotHttp and TooLarge."""
+        before = len(self._body)
         try:
             self._parser.feed_data(part)
         except HttpParserUpgrade:
@@ -80,9 +81,8 @@ class Response:
             if not self.complete:
                 raise NotHttp from None
             self.reusable = False  # more than the reply
-        self._came += len(part)
-        head_too_large = self._lines > MOST_HEADERS or (self._in_head and self._came > _MOST_HEAD)
-        if head_too_large or len(self._body) > self._most:
+        self._beside = self._beside + len(part) if len(self._body) == before else 0
+        if self._lines > MOST_HEADERS or self._beside > _MOST_HEAD or len(self._body) > self._most:
             raise TooLarge
 
     def end(self) -> None:

@@ -1,9 +1,9 @@
 """Stays below Fyers' limits of its own accord: a call waits for its turn instead of being turned away.
 
-Fyers allows a user 10 calls a second and 200 a minute, and blocks the day after more than three breaches of the second
-(API documentation of September 2026). The margin is for calls that were made by hand or by another instance. What
-counts is when Fyers sees a call, and that is a little later than its turn, each time by another little: so a window is
-a tenth of a second longer here than there.
+Fyers allows a user 10 calls a second and 200 a minute, and blocks the day after more than three breaches of the minute
+(app/facts/fyers.py). The margin is for calls that were made by hand or by another instance. What counts is when Fyers
+sees a call, and that is a little later than its turn, each time by another little: so a window is a tenth of a second
+longer here than there.
 """
 
 import time
@@ -14,9 +14,10 @@ from typing import Any
 
 from app.adapters.fyers.transport import CallFailed, Reply, Transport
 from app.deadline import Deadline
+from app.facts.fyers import CALLS_PER_MINUTE, CALLS_PER_SECOND
 
-PER_SECOND = 9
-PER_MINUTE = 190
+PER_SECOND = CALLS_PER_SECOND - 1
+PER_MINUTE = CALLS_PER_MINUTE - 10
 FOR_ORDERS = 3  # of the turns of a second
 REPLY_NEEDS = 0.7  # seconds
 LATE = 0.1  # seconds that a call may take from its turn to Fyers more than another one

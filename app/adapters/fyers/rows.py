@@ -15,6 +15,7 @@ from app.adapters.fyers.words import clean
 from app.alert import Side
 from app.calendar import ist_day
 from app.contract import BookRow, Position, Quote
+from app.facts.fyers import DERIVATIVES, EXCHANGES, MARKET_CLOSED, MARKET_OPEN
 from app.order import OrderStatus
 
 _PREFIX = re.compile(r"^\d:")
@@ -40,6 +41,18 @@ def quotes(body: Body, asked: Iterable[str]) -> dict[str, Quote]:
     wanted = set(asked)
     found = (_quote(row) for row in _rows(body, "d") if isinstance(row, dict))
     return {quote.symbol: quote for quote in found if quote is not None and quote.symbol in wanted}
+
+
+def market_status(body: Body) -> dict[str, bool]:
+    """By exchange, whether its normal market of derivatives is open; what is neither open nor closed is left out."""
+    said: dict[str, bool] = {}
+    for row in _rows(body, "marketStatus"):
+        if not isinstance(row, dict) or row.get("market_type") != "NORMAL" or whole(row.get("segment")) != DERIVATIVES:
+            continue
+        exchange, status = EXCHANGES.get(whole(row.get("exchange")) or 0), _optional_text(row, "status")
+        if exchange is not None and status in MARKET_OPEN | MARKET_CLOSED:
+            said[exchange] = status in MARKET_OPEN
+    return said
 
 
 def positions(body: Body) -> tuple[Position, ...]:
@@ -89,7 +102,16 @@ def _position(row: Any) -> Position:
     realised = Decimal(0) if row.get("realized_profit") is None else amount(row["realized_profit"])
     if net is None or realised is None:
         raise Incomplete(f"the position in {symbol} has no quantity or no profit")
-    return Position(symbol, product, net, realised, _of_today(row, "Buy"), _of_today(row, "Sell"))
+    unrealised = _unrealised(row, realised) if net else Decimal(0)
+    return Position(symbol, product, net, realised, _of_today(row, "Buy"), _of_today(row, "Sell"), unrealised)
+
+
+def _unrealised(row: Body, realised: Decimal) -> Decimal | None:
+    """What the row says; else its whole profit less the realised one. None: a cover needs no profit, an entry does."""
+    unrealised, whole_profit = amount(row.get("unrealized_profit")), amount(row.get("pl"))
+    if unrealised is None and whole_profit is not None:
+        return whole_profit - realised
+    return unrealised
 
 
 def _of_today(row: Body, side: str) -> int | None:

@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
-from app.adapters.fyers.broker import API_URL
 from app.adapters.fyers.classify import TOKEN_CODES
 from app.adapters.fyers.json_text import Body, read_object, whole, write
 from app.adapters.fyers.sdk import HEADERS, Config, Model, SessionModel, Wire
@@ -13,6 +11,7 @@ from app.adapters.fyers.transport import CallFailed, Reply, Transport
 from app.adapters.fyers.words import clean
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
+from app.facts.fyers import API_URL
 from app.ports import LoginRefused
 from app.token import Token
 
@@ -54,7 +53,7 @@ class FyersLogin:
         return self._token(self._post(_REFRESH, fields, (refresh_token, pin), deadline))
 
     def profile(self, token: Token, deadline: Deadline) -> str | None:
-        """The account's id, masked ("F1***5"). None where the reply has none."""
+        """The account's id ("F12345", `fy_id`). None where the reply has none."""
         total = deadline.cap(TOTAL)
         wire = Wire(self._transport, self._api_url, "", min(CONNECT, total), total)
         try:
@@ -66,7 +65,8 @@ class FyersLogin:
             if refused.code in TOKEN_CODES:
                 raise
             raise _down(refused.message) from None
-        return _masked(account.get("fy_id")) if isinstance(account, dict) else None
+        fy_id = account.get("fy_id") if isinstance(account, dict) else None
+        return fy_id if isinstance(fy_id, str) and fy_id.strip() else None
 
     def _post(self, path: str, fields: Mapping[str, str], secrets: tuple[str, ...], deadline: Deadline) -> Body:
         hashed = SessionModel(self._app_id, secret_key=self._secret_id).get_hash().hexdigest()
@@ -106,9 +106,3 @@ def _ok(reply: Reply, secrets: tuple[str, ...]) -> Body:
 
 def _down(why: str) -> NotNow:
     return NotNow(Reason.BROKER_DOWN, f"the login could not be talked over with Fyers: {why}")
-
-
-def _masked(account: Any) -> str | None:
-    if not isinstance(account, str) or not account:
-        return None
-    return f"{account[:2]}***{account[-1]}" if len(account) > 4 else "***"

@@ -1,15 +1,20 @@
-"""The broker's own words, made fit to be shown: on one line, of bounded length, without our secrets."""
+"""The broker's own words, made fit to be shown: on one line, of bounded length, without secrets and amounts."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
+
+from app.masking import without_private
 
 MOST = 300
 SHORTEST_SECRET = 4  # what is shorter would be found in every other word
 
 
 def clean(message: object, secrets: Iterable[str] = ()) -> str:
-    """The message without control characters and secrets, at most 300 characters; "" for what is no text."""
+    """The message without control characters, secrets, account ids and amounts, at most 300 characters.
+
+    "" for what is no text.
+    """
     if not isinstance(message, str):
         return ""
     shown = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in message[:4096])
@@ -17,4 +22,5 @@ def clean(message: object, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             shown = re.sub(re.escape(secret), "***", shown, flags=re.IGNORECASE)
+    shown = without_private(shown)
     return shown if len(shown) <= MOST else shown[: MOST - 1] + "…"

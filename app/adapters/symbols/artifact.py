@@ -2,13 +2,14 @@
 
     8 bytes   the format
     4 bytes   length of the header, little-endian
-    header    JSON: `dated`, `rows`, `terms`, `series`, `columns`
+    header    JSON: `dated`, `rows`, `terms`, `sessions`, `series`, `columns`
     columns   arrays one after the other, all sorted by exchange, underlying, expiry, type, strike
 
-`terms` are the different (lot size, tick size, freeze quantity); `series` are [exchange, underlying, [[expiry, first
-CE, first PE, end], …]] with row numbers; `columns` says where in the rest each array begins and how long it is. So a
-lookup is two or three binary searches in an array, loading is a read and a few hundred small objects, and since
-nothing in it ever changes, any number of threads may read.
+`terms` are the different (lot size, tick size, freeze quantity), and `sessions` the hours of each in minutes since
+midnight, zeros where the master does not say them; the first artifacts have no `sessions`. `series` are [exchange,
+underlying, [[expiry, first CE, first PE, end], …]] with row numbers; `columns` says where in the rest each array begins
+and how long it is. So a lookup is two or three binary searches in an array, loading is a read and a few hundred small
+objects, and since nothing in it ever changes, any number of threads may read.
 """
 
 import hashlib
@@ -34,9 +35,9 @@ def digest_of(artifact: bytes) -> str:
 def encode(rows: Sequence[Row], extras: Mapping[str, Extra], dated: date) -> bytes:
     """The artifact of these rows, which must be sorted. The same rows give the same bytes."""
     more = [extras.get(row.symbol, NOTHING) for row in rows]
-    terms: dict[tuple[int, int, int], int] = {}
+    terms: dict[tuple[int, int, int, tuple[int, int]], int] = {}
     of_row = [
-        terms.setdefault((row.lot_size, row.tick_size, extra.freeze_quantity), len(terms))
+        terms.setdefault((row.lot_size, row.tick_size, extra.freeze_quantity, row.session), len(terms))
         for row, extra in zip(rows, more, strict=True)
     ]
     columns = {
@@ -49,7 +50,13 @@ def encode(rows: Sequence[Row], extras: Mapping[str, Extra], dated: date) -> byt
     if any(extra.upper_band for extra in more):
         columns["lower"] = _integers("q", (extra.lower_band for extra in more))
         columns["upper"] = _integers("q", (extra.upper_band for extra in more))
-    header = {"dated": dated.isoformat(), "rows": len(rows), "terms": list(terms), "series": _series(rows)}
+    header = {
+        "dated": dated.isoformat(),
+        "rows": len(rows),
+        "terms": [each[:3] for each in terms],
+        "sessions": [each[3] for each in terms],
+        "series": _series(rows),
+    }
     return _packed(header, columns)
 
 

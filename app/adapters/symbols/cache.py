@@ -14,6 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from app.adapters.private_files import make_file
 from app.adapters.symbols.artifact import digest_of
 from app.adapters.symbols.refused import Refused
 from app.calendar import utc_iso
@@ -146,8 +147,9 @@ class LocalCache:
 
     def publish(self, artifact: bytes, pointer: Pointer, over: bytes | None, timeout: float) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.with_name(f".{self._path.name}.lock").open("wb") as lock:
+            lock_path = self._path.with_name(f".{self._path.name}.lock")
+            make_file(lock_path)
+            with lock_path.open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # held for two small writes; let go with the file, or with the process
                 if self.pointer(timeout) != over:
                     raise Refused(OVERTAKEN)

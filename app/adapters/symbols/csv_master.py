@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, TypeVar
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
 from app.calendar import IST
+from app.facts.fyers import DERIVATIVES, EXCHANGES
 
 if TYPE_CHECKING:
     import pandas
 
 COLUMNS = 21
 
-_LOT, _TICK, _UPDATED, _EXPIRY, _TICKER = 3, 4, 7, 8, 9
+_LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER = 3, 4, 6, 7, 8, 9
 _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
-_DERIVATIVES = "11"
-_EXCHANGE_CODES = {"10": "NSE", "12": "BSE"}
+_DERIVATIVES = str(DERIVATIVES)
+_EXCHANGE_CODES = {str(code): exchange for code, exchange in EXCHANGES.items()}
 _DATE_CODE = 5  # characters between underlying and strike in a ticker: 26NOV, 26D01
 
 _Value = TypeVar("_Value")
@@ -39,6 +40,7 @@ _NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
 _NUMBER_OR_BLANK = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?|)")
 _WHOLE = re.compile(r"(?a:\d{1,9}(?:\.0+)?)")
 _EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
+_HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d)(?![\d-]).*)")
 _ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 
 # Rows whose own columns contradict each other are left out, not traded; more than this share of them means that the
@@ -96,6 +98,7 @@ class _Columns:
     strikes: list[int]
     lots: list[int]
     ticks: list[int]
+    sessions: list[tuple[int, int]]
 
     @property
     def count(self) -> int:
@@ -104,7 +107,7 @@ class _Columns:
     def rows(self) -> Iterator[Row | None]:
         """The rows, None in the place of one that contradicts itself."""
         columns = (self.exchanges, self.underlyings, self.expiries, self.option_types, self.strikes)
-        for values in zip(*columns, self.tickers, self.lots, self.ticks, strict=True):
+        for values in zip(*columns, self.tickers, self.lots, self.ticks, self.sessions, strict=True):
             row = Row(*values)
             yield row if _agrees(row) else None
 
@@ -137,7 +140,7 @@ def _is_near(code: str, expiry: int) -> bool:
 def _columns(body: bytes, name: str) -> _Columns:
     import pandas
 
-    wanted = [_LOT, _TICK, _UPDATED, _EXPIRY, _TICKER, _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
+    wanted = [_LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER, _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
     try:
         frame = pandas.read_csv(
             io.BytesIO(body),
@@ -170,6 +173,7 @@ def _columns(body: bytes, name: str) -> _Columns:
         strikes=check.converted(_STRIKE, "the strike", _positive_units),
         lots=check.converted(_LOT, "the lot", _positive_whole),
         ticks=check.converted(_TICK, "the tick", _positive_units),
+        sessions=check.converted(_SESSION, "the session", _session),
     )
 
 
@@ -207,6 +211,18 @@ def _positive_units(text: str) -> int | None:
 
 def _positive_whole(text: str) -> int | None:
     return (int(text.partition(".")[0]) or None) if _WHOLE.fullmatch(text) else None
+
+
+def _session(text: str) -> tuple[int, int]:
+    """The usual hours in `0915-1540|1815-1915:`, in minutes; what follows them is the session of special days.
+
+    (0, 0) for what is no such text: the dated table goes on without it, while a refused file would stop entries.
+    """
+    match = _HOURS.fullmatch(text)
+    if match is None:
+        return 0, 0
+    opens, closes = (60 * int(match[hour]) + int(match[hour + 1]) for hour in (1, 3))
+    return (opens, closes) if opens < closes else (0, 0)
 
 
 def _iso_date(text: str) -> date | None:

@@ -11,11 +11,13 @@ from app.ports import SymbolMaster
 
 # The underlying's price in rupees, or where to ask for it by symbol (NSE:NIFTY50-INDEX) once a strike needs it.
 Spot = Decimal | Callable[[str], Decimal | None] | None
+# The day from which expiries count, or who says it of an underlying at an exchange.
+From = date | Callable[[str, str | None], date]
 
 _NAMES = ("symbol", "strikeprice", "optionType", "expiry")
 
 
-def find_one(master: SymbolMaster, row: Mapping[str, object], on: date, spot: Spot = None) -> dict[str, object]:
+def find_one(master: SymbolMaster, row: Mapping[str, object], on: From, spot: Spot = None) -> dict[str, object]:
     """The contract that a row with the webhook's names asks for, counting expiries from `on`.
 
     Prices are texts in rupees, as in the webhook's answer. What cannot be found gives `error` alone, one sentence.
@@ -25,8 +27,9 @@ def find_one(master: SymbolMaster, row: Mapping[str, object], on: date, spot: Sp
         # The side makes no difference to the contract; an alert has to have one.
         asked = parse({name: fields[name] for name in _NAMES if name in fields} | {"action": "SELL"})
         price = _price(master, asked, spot) if isinstance(asked.strike, Moneyness) else None
+        day = on(asked.underlying, asked.exchange) if callable(on) else on
         contract = master.resolve(
-            asked.underlying, asked.exchange, asked.expiry, asked.strike, asked.option_type, on=on, spot=price
+            asked.underlying, asked.exchange, asked.expiry, asked.strike, asked.option_type, on=day, spot=price
         )
     except AlertError as error:
         return {"error": error.message}
@@ -46,7 +49,7 @@ def _price(master: SymbolMaster, asked: Alert, spot: Spot) -> Decimal | None:
 
 
 def find_batch(
-    master: SymbolMaster, lines: Iterable[bytes], on: date, spot: Spot = None
+    master: SymbolMaster, lines: Iterable[bytes], on: From, spot: Spot = None
 ) -> Iterator[dict[str, object]]:
     """One answer for each line, in order; a line is one JSON object as in `find_one`, empty lines are passed over."""
     for line in lines:
@@ -54,7 +57,7 @@ def find_batch(
             yield _find_line(master, line, on, spot)
 
 
-def _find_line(master: SymbolMaster, line: bytes, on: date, spot: Spot) -> dict[str, object]:
+def _find_line(master: SymbolMaster, line: bytes, on: From, spot: Spot) -> dict[str, object]:
     try:
         return find_one(master, decode(line), on, spot)
     except AlertError as error:

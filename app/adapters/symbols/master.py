@@ -1,19 +1,22 @@
 """Looks up contracts in an artifact. Immutable once made: a swap is one reference, and readers need no lock."""
 
+import functools
 import json
 import re
 import sys
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from difflib import get_close_matches
 
 from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
 from app.adapters.symbols.row import UNIT, rupees
 from app.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike
-from app.contract import Contract
+from app.calendar import Session
+from app.contract import Contract, ListedKind
 from app.errors import Denied, NotNow, Reason
 
 # Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0); every other underlying is a stock.
@@ -36,6 +39,7 @@ class _Terms:
     lot_size: int
     tick_size: Decimal
     freeze_quantity: int | None
+    session: Session | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,15 @@ class _Series:
     underlying: str
     expiries: tuple[int, ...]
     bounds: tuple[tuple[int, int, int], ...]
+
+    @property
+    def on_index(self) -> bool:
+        return (self.exchange, self.underlying) in _INDEX_SPOTS
+
+    def place_of(self, expiry: int) -> int | None:
+        """The place of an expiry; None where it is not listed."""
+        at = bisect_left(self.expiries, expiry)
+        return at if at < len(self.expiries) and self.expiries[at] == expiry else None
 
     def ladder(self, at: int, option_type: OptionType) -> tuple[int, int]:
         """The rows of one expiry and type, ascending by strike."""
@@ -79,7 +92,12 @@ class Master:
         self._by_symbol: Sequence[int] = integers["by_symbol"]
         self._bands = (integers["lower"], integers["upper"]) if "lower" in integers else None
         self._symbols = columns["symbols"]
-        self._terms = [_Terms(lot, rupees(tick), freeze or None) for lot, tick, freeze in header["terms"]]
+        sessions = header.get("sessions") or [(0, 0)] * len(header["terms"])
+        self._terms = [
+            _Terms(lot, rupees(tick), freeze or None, _session(*minutes))
+            for (lot, tick, freeze), minutes in zip(header["terms"], sessions, strict=True)
+        ]
+        self.session = _widest([terms.session for terms in self._terms])
         self._series = {
             (exchange, underlying): _Series(
                 exchange,
@@ -126,6 +144,30 @@ class Master:
         series = self._in_order[bisect_right(self._starts, row) - 1]
         at = bisect_right(series.bounds, row, key=lambda bounds: bounds[0]) - 1
         return self._contract(series, at, row, OptionType.CE if row < series.bounds[at][1] else OptionType.PE)
+
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:
+        """A contract of the underlying that expires that day, or None. Raises Denied(NO_SUCH_CONTRACT)."""
+        series = self._find(underlying, exchange)
+        at = series.place_of(day.toordinal())
+        if at is None:
+            return None
+        first, puts, _ = series.bounds[at]
+        return self._contract(series, at, first, OptionType.CE if first < puts else OptionType.PE)
+
+    def kinds(self, day: date, *, expiring: bool = False) -> Counter[ListedKind]:
+        """How many contracts trade at which hours: of all, or of those that expire that day.
+
+        Those of any other day stand together, under `date.max`.
+        """
+        found: Counter[ListedKind] = Counter()
+        for series in self._in_order:
+            for expiry, (first, _, end) in zip(series.expiries, series.bounds, strict=True):
+                if expiring and expiry != day.toordinal():
+                    continue
+                of = day if expiry == day.toordinal() else date.max
+                for terms, count in Counter(self._terms_of[first:end]).items():
+                    found[ListedKind(of, series.on_index, self._terms[terms].session)] += count
+        return found
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
         """The symbol of the underlying itself. Raises Denied(NO_SUCH_CONTRACT)."""
@@ -197,6 +239,8 @@ class Master:
             freeze_quantity=terms.freeze_quantity,
             lower_band=rupees(lower) if upper else None,
             upper_band=rupees(upper) if upper else None,
+            on_index=series.on_index,
+            session=terms.session,
         )
 
     def _symbol(self, row: int) -> bytes:
@@ -216,6 +260,15 @@ class Master:
         return Denied(Reason.NO_SUCH_CONTRACT, f"strikeprice: {strike} is not listed for {what}; nearest: {listed}")
 
 
+def _session(opens: int, closes: int) -> Session | None:
+    return Session(time(*divmod(opens, 60)), time(*divmod(closes, 60))) if closes else None
+
+
+def _widest(sessions: Sequence[Session | None]) -> Session | None:
+    said = [session for session in sessions if session is not None]
+    return functools.reduce(Session.wider, said) if said else None
+
+
 def _in_units(strike: Decimal) -> int:
     """The strike in ten-thousandths of a rupee; -1, which is no strike, for one that is finer than that."""
     exact = strike * UNIT
@@ -233,9 +286,8 @@ def _expiry(series: _Series, wanted: Expiry, on: date) -> int:
         if len(places) > skip:
             return places[skip]
     else:
-        day = wanted.toordinal()
-        at = bisect_left(series.expiries, day, first)
-        if at < len(series.expiries) and series.expiries[at] == day:
+        at = series.place_of(wanted.toordinal())
+        if at is not None and at >= first:
             return at
     raise _no_such_expiry(series, wanted, first)
 
@@ -248,7 +300,9 @@ def _no_such_expiry(series: _Series, wanted: Expiry, first: int) -> Denied:
     if isinstance(wanted, date):
         near = tuple(sorted(sorted(open_ones, key=lambda expiry: abs(expiry - wanted.toordinal()))[:_NEAREST]))
     days = ", ".join(str(date.fromordinal(expiry)) for expiry in near)
-    return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: {wanted} is not listed for {series.underlying}; nearest: {days}")
+    over = isinstance(wanted, date) and series.place_of(wanted.toordinal()) is not None
+    state = "is over" if over else "is not listed"
+    return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: {wanted} {state} for {series.underlying}; nearest: {days}")
 
 
 def _other_spellings(series: dict[tuple[str, str], _Series]) -> dict[tuple[str, str], _Series]:

@@ -12,7 +12,10 @@ _PLAIN = re.compile(r"(?a:\d{1,9}(?:\.\d{1,8})?)")
 
 
 class Row(NamedTuple):
-    """Ordered as the artifact is sorted. `expiry` is a date's ordinal; prices are ten-thousandths of a rupee."""
+    """Ordered as the artifact is sorted. `expiry` is a date's ordinal; prices are ten-thousandths of a rupee.
+
+    `session` is when it opens and closes, in minutes since midnight in India; zeros where the file does not say it.
+    """
 
     exchange: str
     underlying: str
@@ -22,6 +25,7 @@ class Row(NamedTuple):
     symbol: str
     lot_size: int
     tick_size: int
+    session: tuple[int, int] = (0, 0)
 
 
 def units(text: str) -> int | None:

@@ -31,7 +31,7 @@ def check_unique(rows: Sequence[Row]) -> None:
 
 def check_dated(dated: date, today: date, calendar: Calendar) -> None:
     """The oldest of the files is of today or of the trading day before."""
-    oldest = calendar.trading_day_before(today)
+    oldest = calendar.oldest_master(today)
     if not oldest <= dated <= today:
         raise Refused(f"the master is dated {dated}; on {today} it has to be of {oldest} to {today}")
 

@@ -1,7 +1,7 @@
 """Where a symbol master comes from: files at Fyers or elsewhere, read with a bound on time and size."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,8 +12,8 @@ from urllib3.exceptions import HTTPError
 
 from app.adapters.symbols.refused import Refused
 from app.deadline import Deadline
+from app.facts.fyers import MASTERS_HOST
 
-FYERS_HOST = "public.fyers.in"
 MAX_CSV_BYTES = 64 * 1024 * 1024  # NSE_FO.csv has about 12 MB
 MAX_JSON_BYTES = 256 * 1024 * 1024  # NSE_FO_sym_master.json has about 84 MB; it is streamed, never held
 
@@ -53,7 +53,7 @@ class Source:
 
     @property
     def is_fyers(self) -> bool:
-        return self.is_remote and urlsplit(self.url).hostname == FYERS_HOST
+        return self.is_remote and urlsplit(self.url).hostname == MASTERS_HOST
 
 
 class _Unavailable(Exception):
@@ -108,11 +108,18 @@ def _download(source: Source, deadline: Deadline) -> Iterator[bytes]:
             timeout = max(0.001, deadline.cap(_CONNECT)), max(0.001, deadline.cap(_READ))
             with session.get(source.url, stream=True, timeout=timeout) as reply:
                 _check_status(source, reply.status_code)
+                _check_way(source, [each.url for each in (*reply.history, reply)])
                 # read1 gives what has come; read would wait for a whole chunk, however slowly it drips in.
                 while chunk := reply.raw.read1(_CHUNK, decode_content=True):
                     yield chunk
         except (requests.RequestException, HTTPError) as error:
             raise _Unavailable(type(error).__name__) from error
+
+
+def _check_way(source: Source, urls: Sequence[str]) -> None:
+    """What was asked for by https may not be sent on to where others can change it."""
+    if source.url.startswith("https:") and not all(url.startswith("https:") for url in urls):
+        raise Refused(f"{source.name} could not be read: its https address leads to a plain http one")
 
 
 def _check_status(source: Source, status: int) -> None:

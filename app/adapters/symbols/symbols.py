@@ -1,6 +1,7 @@
 """The symbol master that requests ask: loaded from the cache, swapped whole when the cache has a newer one."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +11,8 @@ from pathlib import Path
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, LocalCache, Pointer, verified
 from app.adapters.symbols.master import Master
 from app.alert import Expiry, OptionType, Strike
-from app.contract import Contract
+from app.calendar import Session
+from app.contract import Contract, ListedKind
 from app.errors import NotNow, Reason
 
 CHECK_EVERY = 30.0  # seconds between two looks at the pointer
@@ -135,6 +137,11 @@ class Symbols:
         """How many option contracts are listed. Raises NotNow(SYMBOLS_MISSING)."""
         return self._there().master.rows
 
+    @property
+    def session(self) -> Session | None:
+        """The widest hours that the master says of any contract; None where it says none, or is not there."""
+        return self._loaded.master.session if self._loaded is not None else None
+
     def resolve(
         self,
         underlying: str,
@@ -155,6 +162,14 @@ class Symbols:
     def lookup_symbol(self, symbol: str) -> Contract | None:
         """The contract of a broker's symbol, or None where it is not listed. Raises NotNow(SYMBOLS_MISSING)."""
         return self._there().master.lookup_symbol(symbol)
+
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:
+        """A contract of the underlying that expires that day; see ports.SymbolMaster."""
+        return self._there().master.expiring(underlying, exchange, day)
+
+    def kinds(self, day: date, *, expiring: bool = False) -> Counter[ListedKind]:
+        """How many contracts trade at which hours; see ports.SymbolMaster."""
+        return self._there().master.kinds(day, expiring=expiring)
 
     def expiries(self, underlying: str, exchange: str | None, on: date) -> Sequence[date]:
         """The listed expiries from `on`, ascending."""

@@ -1,5 +1,6 @@
 """A service of several instances that share store, ledger and phone, and a Fyers that can be asked and be down."""
 
+import json
 import re
 import threading
 from dataclasses import replace
@@ -9,10 +10,11 @@ from app.adapters.sqlite import SqliteLedger
 from app.adapters.tokens import FileTokens
 from app.deadline import Deadline
 from app.errors import NotNow, Reason
-from app.login import CurrentToken, Login, LoginLinks
+from app.login import AccountHolder, CurrentToken, Login, LoginLinks
+from app.login.holder import seal_of
 from app.ports import LoginRefused
 from app.secret import Secret
-from tests.tokens import APP_ID, ist, token
+from tests.tokens import APP_ID, CLIENT_ID, ist, token
 
 SECRET_ID = "CANARY-SECRET-ID"
 PIN = "CANARY-4711"
@@ -55,8 +57,8 @@ class Phone:
 class Store:
     """The file store, which can also be slow, down, and counted."""
 
-    def __init__(self, path):
-        self.file = FileTokens(path)
+    def __init__(self, path, knows):
+        self.file = FileTokens(path, knows)
         self.path = path
         self.loads = 0
         self.is_down = False
@@ -77,6 +79,16 @@ class Store:
             raise NotNow(Reason.NEEDS_LOGIN, "the token store cannot be written; nothing was sent")
         return self.file.save(token, deadline)
 
+    def link_key(self, deadline):
+        if self.is_down:
+            raise NotNow(Reason.NEEDS_LOGIN, "the token store cannot be read; nothing was sent")
+        return self.file.link_key(deadline)
+
+    def new_link_key(self, deadline):
+        if self.is_down:
+            raise NotNow(Reason.NEEDS_LOGIN, "the token store cannot be written; nothing was sent")
+        return self.file.new_link_key(deadline)
+
 
 class LedgerDown:
     def down(self, *_):
@@ -86,7 +98,7 @@ class LedgerDown:
 
 
 class Fyers:
-    """The login side of the broker, in memory: what it was asked, and which tokens it takes."""
+    """The login side of the broker, in memory: what it was asked, which tokens it takes, and whose they are."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -95,6 +107,7 @@ class Fyers:
         self.is_down = False
         self.takes_refresh_tokens = False
         self.gives = {}
+        self.says = lambda token: token.claimed_account
 
     def auth_url(self, state):
         return f"https://fyers.invalid/generate-authcode?client_id={APP_ID}&state={state}"
@@ -116,7 +129,7 @@ class Fyers:
         self._hear("profile")
         if token.access_token in self.dead or token.ends_at <= self.clock.now():
             raise LoginRefused("Token is Invalid or Expired", -16)
-        return "XY***4"
+        return self.says(token)
 
     def _hear(self, what):
         self.asked.append(what)
@@ -129,19 +142,24 @@ class Instance:
 
     def __init__(self, world, ledger=None, pin=None):
         ledger = ledger or world.ledger
-        self.links = LoginLinks(Secret(SECRET_ID), APP_ID, world.fyers.auth_url, ledger, world.clock)
-        self.current = CurrentToken(world.store, ledger, world.phone, world.clock, self.links, APP_ID)
+        holder = AccountHolder(world.fyers, CLIENT_ID, Secret(SECRET_ID))
+        self.links = LoginLinks(world.store, world.fyers.auth_url, ledger, world.clock)
+        self.current = CurrentToken(world.store, ledger, world.phone, world.clock, self.links, holder, APP_ID)
         pin = Secret(pin) if pin else None
-        self.login = Login(world.fyers, world.store, self.current, self.links, world.clock, APP_ID, pin)
+        self.login = Login(world.fyers, world.store, self.current, self.links, world.clock, holder, APP_ID, pin)
+
+    def begin(self, world):
+        return self.login.begin(world.soon())
 
 
 class World:
     def __init__(self, folder):
         self.clock = Clock(ist(9, 16))
         self.phone = Phone()
-        self.store = Store(folder / "tokens.json")
         self.ledger = SqliteLedger(folder / "ledger.db")
         self.fyers = Fyers(self.clock)
+        self.holder = AccountHolder(self.fyers, CLIENT_ID, Secret(SECRET_ID))
+        self.store = Store(folder / "tokens.json", self.holder.knows)
 
     def soon(self, seconds=15.0):
         return Deadline(self.clock.monotonic, seconds)
@@ -150,7 +168,14 @@ class World:
         return Instance(self, **options)
 
     def put(self, token):
+        """What a login of the owner's leaves in the store."""
+        token = replace(token, seal=seal_of(token.access_token, CLIENT_ID, Secret(SECRET_ID)))
         self.store.file.save(token, self.soon())
+        return token
+
+    def slip_in(self, token):
+        """A token object that no login of this gateway wrote."""
+        self.store.path.write_text(json.dumps(token.document()))
         return token
 
     def alert(self, instance, seconds=2.0):

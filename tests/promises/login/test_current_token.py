@@ -134,7 +134,7 @@ def test_while_a_login_is_needed_the_store_is_read_once_a_second_at_most(world, 
 def test_a_login_through_another_instance_heals_this_one_within_five_seconds(world, one, other):
     world.alert(one)
     world.fyers.gives["code"] = token(ist(9, 15))
-    other.login.exchange("code", world.soon())
+    other.login.exchange("code", "/auth/callback", world.soon())
 
     world.clock.pass_by(3)
 

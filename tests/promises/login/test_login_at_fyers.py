@@ -11,7 +11,7 @@ from app.adapters.fyers import FyersBroker, FyersLogin, Transport
 from app.errors import NotNow, Reason
 from app.login import LoginState
 from app.simulator import Exchange, Simulator
-from tests.tokens import APP_ID, ist
+from tests.tokens import APP_ID, CLIENT_ID, ist
 
 BACK = "https://gateway.example/auth/callback"
 
@@ -19,7 +19,7 @@ BACK = "https://gateway.example/auth/callback"
 @pytest.fixture
 def simulator(world):
     terms = {"app_id": APP_ID, "secret_id": SECRET_ID, "redirect_uri": BACK, "pin": PIN}
-    with Simulator(Exchange(now=world.clock.now), rate_limits=False, **terms) as running:
+    with Simulator(Exchange(now=world.clock.now, client_id=CLIENT_ID), rate_limits=False, **terms) as running:
         yield running
     assert running.errors == []
 
@@ -55,37 +55,37 @@ def test_one_tap_on_the_phone_is_the_days_login(world, one, broker):
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
     back = tap(world.phone.rang[0].text)
 
-    result = one.login.complete(back["auth_code"], back["state"], world.soon())
+    result = one.login.complete(back["auth_code"], back["state"], "/auth/callback", world.soon())
 
-    assert (result.state, result.validated, result.warnings) == (LoginState.AUTHENTICATED, True, ())
+    assert (result.state, result.account, result.warnings) == (LoginState.AUTHENTICATED, "XY***4", ())
     assert result.ends_at == ist(6, day=21)
     assert broker.positions(world.soon()) == ()
 
 
 def test_a_token_that_fyers_kills_is_found_out_told_once_and_replaced_by_one_tap(world, one, broker, simulator):
-    back = tap(one.login.begin())
-    one.login.complete(back["auth_code"], back["state"], world.soon())
+    back = tap(one.begin(world))
+    one.login.complete(back["auth_code"], back["state"], "/auth/callback", world.soon())
     simulator.kill_token()
     for _ in range(3):
         with pytest.raises(NotNow) as put_off:
             broker.positions(world.soon())
         assert put_off.value.reason is Reason.NEEDS_LOGIN
         world.clock.pass_by(3)
-    (notice,) = world.phone.rang
+    (notice,) = world.phone.of("login-needed")
 
     back = tap(notice.text)
-    one.login.complete(back["auth_code"], back["state"], world.soon())
+    one.login.complete(back["auth_code"], back["state"], "/auth/callback", world.soon())
 
     assert broker.positions(world.soon()) == ()
 
 
 def test_a_refresh_token_that_the_rules_ended_is_tried_and_the_link_sent(world, one, simulator):
-    back = tap(one.login.begin())
-    one.login.complete(back["auth_code"], back["state"], world.soon())
+    back = tap(one.begin(world))
+    one.login.complete(back["auth_code"], back["state"], "/auth/callback", world.soon())
     world.clock.go_to(ist(6, 31, day=21))
     simulator.clear_log()
 
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
 
     assert [entry.endpoint for entry in simulator.log] == ["validate-refresh-token"]
-    assert [notice.kind for notice in world.phone.rang] == ["login-link"]
+    assert [notice.kind for notice in world.phone.rang] == ["logged-in", "login-link"]

@@ -1,16 +1,22 @@
 """The exchanges' trading holidays, beside Saturdays and Sundays.
 
-NSE's list for 2026 (capital market and equity derivatives; published in December 2025, with the day that was added for
-the municipal elections), compared with BSE's in the package exchange_calendars 4.13.2. The exchanges publish the next
-year's list in December; until it stands here, EXTRA_HOLIDAYS takes what is known.
-
-Beyond KNOWN_UNTIL each weekday counts as a trading day, on purpose: an order on a holiday that nobody told us of is
-refused by the exchange, while a gateway that stopped with its list would leave positions alone. So that the end is not
-silent, doctor and the preflight of each morning warn of it from 45 days before.
+The exchanges publish the next year's list in December; until it stands here, EXTRA_HOLIDAYS takes what is known. A
+weekday beyond KNOWN_UNTIL that no setting names is an assumed trading day (`Calendar.is_assumed`): entries then need
+the broker's word that the market is open, exits go on without it. Doctor and the preflight of each morning warn from 45
+days before the end.
 """
 
 from datetime import date
 
+from app.facts.source import Confidence, Source
+
+SOURCE = Source(
+    "NSE's list for 2026 (capital market and equity derivatives, with the day added for the municipal elections), "
+    "compared with BSE's in the package exchange_calendars 4.13.2",
+    seen=date(2026, 11, 30),
+    confidence=Confidence.HIGH,
+    review_by=date(2026, 12, 15),  # the last list was published on 12 December
+)
 KNOWN_UNTIL = date(2026, 12, 31)
 
 HOLIDAYS = frozenset(

@@ -1,0 +1,42 @@
+"""Files that only the gateway's own user may read: folders are made 0700 and files 0600, whatever the umask is."""
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+log = logging.getLogger("gateway.files")
+
+_OTHERS = 0o077
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder that is missing. One that is there is left as it is, since it may hold more; `doctor` warns of it.
+
+    Raises OSError.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def make_file(path: Path) -> None:
+    """Makes a file that is missing, empty, and closes one that is there to others. Raises OSError.
+
+    One that is there is not opened: closing it again would take SQLite's locks on it away from the whole process.
+    """
+    make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    close_to_others(path)
+
+
+def close_to_others(path: Path) -> None:
+    """Takes away what others may do with a file; nothing where there is none."""
+    try:
+        mode = path.stat().st_mode & 0o777
+        if mode & _OTHERS:
+            path.chmod(mode & ~_OTHERS)  # one that is read-only stays so: that is for its owner to say
+            log.warning("other users could open %s; its mode is %o now", path, mode & ~_OTHERS)
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        log.warning("others can read %s, and that cannot be changed: %s", path, problem.strerror)

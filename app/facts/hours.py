@@ -1,0 +1,112 @@
+"""When the exchanges trade, in IST: NSE and BSE alike, a table for each segment, ascending by `since`.
+
+What the symbol master says of a contract comes beside these rows, never in their place (app/calendar.py).
+"""
+
+from dataclasses import dataclass
+from datetime import date, time
+
+from app.facts.source import Confidence, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """From `since` on, and until the next row: from `opens` to before `closes`.
+
+    On its own expiry day a contract on an index stops at `index_expiry`, one on a stock at `stock_expiry`.
+    """
+
+    since: date | None
+    opens: time
+    closes: time
+    index_expiry: time
+    stock_expiry: time
+    source: Source
+
+    def until(self, *, on_index: bool, expires: bool) -> time:
+        """When a contract stops on a day on which it expires, or does not."""
+        if not expires:
+            return self.closes
+        return self.index_expiry if on_index else self.stock_expiry
+
+
+_SEEN = date(2026, 11, 30)
+_FIRST_DAY = date(2026, 12, 7)  # of the hours that rest on one secondary source
+
+DERIVATIVES: tuple[Hours, ...] = (
+    Hours(
+        since=None,
+        opens=time(9, 15),
+        closes=time(15, 30),
+        index_expiry=time(15, 30),
+        stock_expiry=time(15, 30),
+        source=Source(
+            "rows of Fyers' symbol master before August 2026: 0915-1530", _SEEN, Confidence.HIGH, date(2027, 11, 30)
+        ),
+    ),
+    Hours(
+        since=date(2026, 8, 3),
+        opens=time(9, 15),
+        closes=time(15, 40),
+        index_expiry=time(15, 40),
+        stock_expiry=time(15, 40),
+        source=Source(
+            "NSE circular of May 2026; rows of Fyers' symbol master: 0915-1540",
+            _SEEN,
+            Confidence.HIGH,
+            date(2027, 11, 30),
+        ),
+    ),
+    Hours(
+        since=date(2026, 12, 7),
+        opens=time(9, 15),
+        closes=time(15, 45),
+        index_expiry=time(15, 30),
+        stock_expiry=time(15, 45),
+        source=Source(
+            "SEBI HO/47/11/11(3)2025-MRD-POD2/I/23843/2026 of 15-Oct-2026, paras 4.2.4 and 4.2.5 (NSE/CMTR/76963), "
+            "as one calendar package quotes them",
+            _SEEN,
+            Confidence.MEDIUM,
+            _FIRST_DAY,
+        ),
+    ),
+)
+
+# Continuous trading of shares; the closing auction after it is not among the hours. Nothing expires there.
+CASH: tuple[Hours, ...] = (
+    Hours(
+        since=None,
+        opens=time(9, 15),
+        closes=time(15, 30),
+        index_expiry=time(15, 30),
+        stock_expiry=time(15, 30),
+        source=Source("the exchanges' market timings before August 2026", _SEEN, Confidence.HIGH, date(2027, 11, 30)),
+    ),
+    Hours(
+        since=date(2026, 8, 3),
+        opens=time(9, 15),
+        closes=time(15, 15),
+        index_expiry=time(15, 15),
+        stock_expiry=time(15, 15),
+        source=Source(
+            "market statuses of Fyers' API v3 documentation; closing auction 15:15 to 15:35",
+            _SEEN,
+            Confidence.MEDIUM,
+            _FIRST_DAY,
+        ),
+    ),
+    Hours(
+        since=date(2026, 12, 7),
+        opens=time(9, 15),
+        closes=time(15, 30),
+        index_expiry=time(15, 30),
+        stock_expiry=time(15, 30),
+        source=Source(
+            "the same SEBI circular of 15-Oct-2026; closing auction 15:30 to 15:40",
+            _SEEN,
+            Confidence.MEDIUM,
+            _FIRST_DAY,
+        ),
+    ),
+)

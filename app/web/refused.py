@@ -1,0 +1,71 @@
+"""What the operator is told of a body that was refused, and what may be said of it.
+
+All of it is told once the answer has left: how long an answer takes says nothing about the secret. On Cloud Run the
+processor stops soon after an answer, so this is short, and what is lost of it stands in the log: "alert refused".
+"""
+
+import hashlib
+from collections.abc import Iterable
+from threading import Lock
+
+from app.deadline import Deadline
+from app.desk import Desk
+from app.errors import Malformed
+from app.notice import Notice, Severity, hour_of
+from app.outbox import post
+
+TOLD_WITHIN = 0.3  # seconds
+APART = 60.0  # seconds between two notices of bodies that are not JSON
+PART = 8  # characters: as many of a secret in a row are shown nowhere
+
+
+class Refused:
+    def __init__(self, desk: Desk, secrets: Iterable[str]) -> None:
+        self._desk = desk
+        self._parts = frozenset(
+            secret[start : start + PART] for secret in secrets for start in range(len(secret) - PART + 1)
+        )
+        self._lock = Lock()
+        self._quiet_until = 0.0
+        self._untold = 0
+
+    def shows_secret(self, text: str) -> bool:
+        """Whether a part of a secret stands in it. To be asked only about what an authenticated sender wrote."""
+        return any(part in text for part in self._parts)
+
+    def fit_to_show(self, malformed: Malformed) -> Malformed:
+        """A message names fields and quotes values, and the secret, or a part of it, may stand in either."""
+        if self.shows_secret(malformed.message):
+            return Malformed("body", "has a fault that is not repeated here, because part of the secret stands there")
+        return malformed
+
+    def tell_of_alert(self, body: bytes, malformed: Malformed) -> None:
+        """An alert with the right secret makes no sense: told once an hour for the same text."""
+        notice_id = f"refused:{hashlib.sha256(body).hexdigest()[:32]}:{hour_of(self._desk.clock.now())}"
+        text = f"An alert was refused, because it cannot be read: {malformed.message}. No order was sent."
+        self._post(Notice(notice_id, "refused", Severity.WARNING, text, {"field": malformed.field}))
+
+    def tell_of_unreadable(self, malformed: Malformed, peer: str, right: bool) -> None:
+        """A body is not JSON: told at most once a minute, since anybody can have TradingView send some."""
+        with self._lock:
+            now = self._desk.clock.monotonic()
+            if now < self._quiet_until:
+                self._untold += 1
+                return
+            self._quiet_until = now + APART
+            untold, self._untold = self._untold, 0
+        whose = "An alert" if right else f"A message from TradingView ({peer}), in which the secret was not found,"
+        more = f" {untold} more since the last such notice: see the log." if untold else ""
+        text = f"{whose} was refused, because it cannot be read: {malformed.message}. No order was sent.{more}"
+        notice_id = f"unreadable:{self._desk.clock.now():%Y%m%d%H%M}"
+        self._post(Notice(notice_id, "refused", Severity.WARNING, text, {"field": malformed.field}))
+
+    def tell_of_stranger(self, peer: str) -> None:
+        """The right secret, from an address that is not on the list: told once an hour for each."""
+        text = f"An alert with the right secret came from {peer}, which is not in TRADINGVIEW_IPS, and was refused."
+        notice_id = f"address:{peer}:{hour_of(self._desk.clock.now())}"
+        self._post(Notice(notice_id, "address", Severity.CRITICAL, text, {"peer": peer}))
+
+    def _post(self, notice: Notice) -> None:
+        desk = self._desk
+        post(notice, desk.ledger, desk.notifier, Deadline(desk.clock.monotonic, TOLD_WITHIN))

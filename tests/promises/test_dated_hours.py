@@ -1,0 +1,303 @@
+"""Hours and freeze quantities are those of the date: the gateway and the simulated exchange agree on every minute.
+
+Both run on one clock that is put to the days on which the hours change. The exchange rejects what comes outside them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.bootstrap import bootstrap
+from app.calendar import IST
+from app.cli.rehearsal import Then
+from app.config import Config
+from app.facts.holidays import HOLIDAYS
+from app.simulator import Exchange, Rules, Simulator, Status
+from app.simulator.rules import Refused
+from app.web import create_app
+from tests.gateway import OPERATOR, SECRET, Gateway
+
+BEFORE, CHANGED, EXPIRY = "2026-12-04", "2026-12-07", "2026-12-08"  # a Friday, the Monday and Tuesday after it
+STOCKS_EXPIRY = "2026-12-29"
+TODAYS, NEXT_WEEKS = "NSE:NIFTY26D0826000CE", "NSE:NIFTY26D1526000CE"
+
+
+def ist(day: str, clock: str) -> datetime:
+    return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=IST).astimezone(UTC)
+
+
+class Day:
+    """A gateway and the exchange that it trades at, at a moment of choice."""
+
+    def __init__(self, gate: Gateway, clock: Then) -> None:
+        self.gate = gate
+        self.clock = clock
+
+    def put(self, day: str, clock: str) -> None:
+        self.clock.put(ist(day, clock))
+
+    def send(self, **fields: Any) -> dict[str, Any]:
+        said: dict[str, Any] = self.gate.send(timenow=self.clock.now().isoformat(), **fields).json
+        return said
+
+    def at_the_exchange(self, symbol: str, quantity: int = 65, side: int = 1) -> tuple[bool, str]:
+        """Whether the exchange takes an order past the gateway, and what it says where it does not."""
+        order = {"symbol": symbol, "qty": quantity, "type": 2, "side": side, "productType": "INTRADAY"}
+        rest = {"limitPrice": 0, "stopPrice": 0, "validity": "DAY", "disclosedQty": 0, "offlineOrder": False}
+        placed = self.gate.account.exchange.place(order | rest)
+        return placed.status is not Status.REJECTED, placed.message
+
+    def reached_the_exchange(self) -> int:
+        return sum(entry.endpoint == "place" for entry in self.gate.account.log)
+
+
+@contextmanager
+def a_day(folder: Path, moment: datetime, **settings: str) -> Iterator[Day]:
+    """The gateway as it is without MARKET_HOURS, started at that moment."""
+    clock = Then(moment)
+    exchange = Exchange(
+        seed=7, now=clock.now, capital=Decimal(10**10), volatile=False, holidays=HOLIDAYS,
+        strikes_each_side=8, rules=Rules(always_open=False),
+    )  # fmt: skip
+    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
+        environ = {
+            "WEBHOOK_SECRET_TOKEN": SECRET,
+            "OPERATOR_TOKEN": OPERATOR,
+            "FYERS_API_URL": account.api_url,
+            "FYERS_DATA_URL": account.data_url,
+            "SYMBOL_MASTER_URLS": ",".join(account.master_urls),
+            "SYMBOL_CACHE": str(folder / "symbols"),
+            "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
+            "IP_ALLOWLIST": "off",
+            "WEBHOOK_MAX_QTY": "100",
+            "MAX_LOTS_OPEN": "1000",
+            "MAX_ORDERS_PER_DAY": "100",
+            "MAX_PREMIUM_PER_ORDER": "0",
+            "MAX_STOP_PERCENT": "1000000",  # shortly before its expiry an option is worth little
+        } | settings
+        config = Config.from_env(environ)
+        desk = bootstrap(config, clock)
+        with desk.resources:
+            yield Day(Gateway(desk, account, create_app(desk, config), environ), clock)
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Iterator[Day]:
+    with a_day(tmp_path, ist(CHANGED, "10:00")) as there:
+        yield there
+
+
+def test_on_the_day_of_the_new_hours_an_entry_at_1542_is_taken_and_one_at_1546_refused_by_both(day: Day) -> None:
+    day.put(CHANGED, "15:42")
+    assert day.send()["status"] == "ACCEPTED"
+    assert day.at_the_exchange(TODAYS) == (True, "")
+    day.put(CHANGED, "15:46")
+    said = day.send()
+    assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+    assert day.reached_the_exchange() == 1
+    assert not day.at_the_exchange(TODAYS)[0]
+
+
+def test_the_friday_before_goes_by_the_old_hours_at_both(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(BEFORE, "15:39")) as day:
+        assert day.send()["status"] == "ACCEPTED"
+        assert day.at_the_exchange(TODAYS)[0]
+        for clock in ("15:40", "15:42"):
+            day.put(BEFORE, clock)
+            assert day.send()["reason"] == "MARKET_CLOSED"
+            assert not day.at_the_exchange(TODAYS)[0]
+
+
+@pytest.fixture
+def expiry_day(tmp_path: Path) -> Iterator[Day]:
+    """A short of the contract that expires today is open, sold a minute before it stops."""
+    with a_day(tmp_path, ist(EXPIRY, "15:29")) as day:
+        sold = day.send(sl="500pt", tp="5%")
+        assert (sold["status"], sold["symbol"]) == ("ACCEPTED", TODAYS)
+        day.put(EXPIRY, "15:31")
+        yield day
+
+
+def test_a_minute_after_the_index_contract_stopped_weekly_is_the_next_weeks(expiry_day: Day) -> None:
+    said = expiry_day.send()
+    assert (said["status"], said["symbol"]) == ("ACCEPTED", NEXT_WEEKS)
+    assert expiry_day.at_the_exchange(NEXT_WEEKS) == (True, "")
+    assert expiry_day.send(expiry="NEXT_WEEKLY")["symbol"] == "NSE:NIFTY26D2226000CE"
+
+
+@pytest.mark.parametrize("expiry", [EXPIRY, "WEEKLY"], ids=["named by its date", "meant by WEEKLY"])
+def test_a_cover_of_the_contract_that_stopped_says_why_not(expiry_day: Day, expiry: str) -> None:
+    sent = expiry_day.reached_the_exchange()
+    said = expiry_day.send(action="BUY", expiry=expiry)
+    assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+    assert said["message"].startswith(f"{TODAYS} expires today and stopped trading at 15:30 IST: it cannot be covered")
+    assert expiry_day.reached_the_exchange() == sent
+    assert expiry_day.at_the_exchange(TODAYS) == (False, "Trading in this symbol has stopped")
+
+
+def test_an_entry_in_the_contract_that_stopped_names_its_last_minute_and_what_to_change(expiry_day: Day) -> None:
+    said = expiry_day.send(expiry=EXPIRY)
+    assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+    assert said["message"] == (
+        f"{TODAYS} expires today and stopped trading at 15:30 IST: it was not sold; name a later expiry"
+    )
+
+
+def test_a_cover_without_any_short_is_told_so_after_the_contract_stopped(expiry_day: Day) -> None:
+    said = expiry_day.send(action="BUY", optionType="PE")
+    assert said["reason"] == "NO_SHORT_TO_COVER"
+
+
+def test_a_stock_contract_goes_on_to_the_end_of_the_market_on_its_expiry_day(tmp_path: Path) -> None:
+    stock = {"symbol": "RELIANCE", "strikeprice": 1500, "expiry": "MONTHLY", "sl": "500pt", "tp": "5%"}
+    with a_day(tmp_path, ist(STOCKS_EXPIRY, "15:44")) as day:
+        said = day.send(**stock)
+        assert (said["status"], said["symbol"]) == ("ACCEPTED", "NSE:RELIANCE26DEC1500CE")
+        assert day.send(expiry="MONTHLY")["symbol"] == "NSE:NIFTY27JAN26000CE"
+        day.put(STOCKS_EXPIRY, "15:45")
+        assert day.send(**stock)["reason"] == "MARKET_CLOSED"
+        assert not day.at_the_exchange("NSE:RELIANCE26DEC1500CE", 500)[0]
+
+
+def test_an_order_that_reaches_its_commit_after_the_last_minute_is_not_sent(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day.put(CHANGED, "15:44:30")
+    broker = day.gate.desk.broker.__class__
+    read = broker.quotes_and_positions
+
+    def slow(*args: Any) -> Any:
+        day.put(CHANGED, "15:45:00")
+        return read(*args)
+
+    monkeypatch.setattr(broker, "quotes_and_positions", slow)
+    said = day.send()
+    assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+    assert "entries in NSE:NIFTY26D0826000CE are taken in 09:15-15:45 IST, and it is 15:45" in said["message"]
+    assert day.reached_the_exchange() == 0
+
+
+# Where the symbol master says other hours than the table.
+
+
+@pytest.fixture
+def by_fridays_master(tmp_path: Path) -> Iterator[Day]:
+    """The master of Friday, whose hours are the old ones, is all there is on Monday."""
+    with a_day(tmp_path, ist(BEFORE, "15:00")) as day:
+        assert day.send()["status"] == "ACCEPTED"
+        day.put(CHANGED, "15:42")
+        yield day
+
+
+def test_entries_go_by_the_narrower_hours_and_say_who_says_what(by_fridays_master: Day) -> None:
+    said = by_fridays_master.send()
+    assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+    assert "taken in 09:15-15:40 IST" in said["message"]
+    assert "the symbol master says 09:15-15:40, the dated table 09:15-15:45" in said["message"]
+
+
+def test_covers_go_by_the_wider_hours(by_fridays_master: Day) -> None:
+    assert by_fridays_master.send(action="BUY")["status"] == "ACCEPTED"
+
+
+def checks(day: Day) -> dict[str, dict[str, str]]:
+    said = day.gate.operate("POST", "/tasks/preflight").json
+    return {check["check"]: check for check in said["checks"]}
+
+
+def told_of_hours(day: Day) -> list[str]:
+    return [notice.text for notice in day.gate.desk.ledger.outbox(day.gate.deadline()) if notice.kind == "hours"]
+
+
+def test_preflight_names_the_difference_and_it_is_told_once_a_day(
+    by_fridays_master: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = by_fridays_master
+    monkeypatch.setattr(day.gate.desk.notifier.__class__, "send", lambda *_: False)  # so that what is told stays
+    for _ in range(2):
+        hours = checks(day)["hours"]
+        assert hours["result"] == "warn"
+        assert "contracts, the dated table 09:15-15:45" in hours["found"]
+    [text] = told_of_hours(day)
+    assert text.startswith("Today's hours are in doubt: the symbol master says 09:15-15:40 of ")
+    assert "entries go by the narrower, exits by the wider" in text
+    day.gate.operate("POST", "/tasks/refresh-symbols")
+    assert checks(day)["hours"] == {"check": "hours", "result": "ok", "found": "09:15-15:45 today", "advice": ""}
+    assert told_of_hours(day) == [text]
+
+
+def test_the_refresh_tells_of_a_master_that_says_other_hours(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(day.gate.desk.notifier.__class__, "send", lambda *_: False)
+    listing = day.gate.account.exchange.market.listing
+    usual = listing.masters["NSE"]
+    listing.masters["NSE"] = usual.replace(b",0915-1545|", b",0915-1555|")
+    try:
+        day.gate.operate("POST", "/tasks/refresh-symbols")
+        [text] = told_of_hours(day)
+        assert "the symbol master says 09:15-15:55" in text
+        day.put(CHANGED, "15:50")
+        assert day.send()["reason"] == "MARKET_CLOSED"
+        assert day.send(action="BUY")["reason"] == "NO_SHORT_TO_COVER"  # not closed to covers: the master says later
+    finally:
+        listing.masters["NSE"] = usual
+
+
+# A time of the square-off that comes too late.
+
+
+@pytest.mark.parametrize(
+    ("moment", "at", "result", "words"),
+    [
+        ((EXPIRY, "15:29"), "15:29", "ok", "at 15:29 IST"),
+        ((EXPIRY, "15:29"), "15:30", "warn", "index contracts that expire today stop at 15:30; open now: " + TODAYS),
+        ((CHANGED, "15:29"), "15:30", "ok", "at 15:30 IST"),
+        ((CHANGED, "15:29"), "15:45", "warn", "the market closes at 15:45; open now: " + TODAYS),
+    ],
+    ids=["before it stops", "as it stops", "another day", "after the market"],
+)
+def test_a_square_off_that_comes_too_late_is_warned_of(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    moment: tuple[str, str],
+    at: str,
+    result: str,
+    words: str,
+) -> None:
+    with a_day(tmp_path, ist(*moment), SQUARE_OFF_AT=at) as day:
+        day.send(sl="500pt", tp="5%")
+        check = checks(day)["square-off"]
+    assert check["result"] == result
+    assert check["found"].endswith(words)
+    warned = [record for record in caplog.records if record.message.startswith("SQUARE_OFF_AT is too late")]
+    assert len(warned) == (result == "warn")
+
+
+def test_before_anything_is_open_it_is_judged_by_what_is_listed(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(EXPIRY, "09:00"), SQUARE_OFF_AT="15:35") as day:
+        check = checks(day)["square-off"]
+    assert check["found"] == "SQUARE_OFF_AT 15:35 is too late: index contracts that expire today stop at 15:30"
+
+
+# Freeze quantities.
+
+
+@pytest.mark.parametrize(
+    ("moment", "takes", "refuses"),
+    [(("2026-10-01", "10:00"), 27 * 65, 28 * 65), ((CHANGED, "10:00"), 54 * 65, 55 * 65)],
+    ids=["before October 2026", "since"],
+)
+def test_without_a_json_master_the_freeze_quantity_is_that_of_the_day_at_both(
+    tmp_path: Path, moment: tuple[str, str], takes: int, refuses: int
+) -> None:
+    with a_day(tmp_path, ist(*moment)) as day:
+        said = day.send(qty=refuses)
+        assert (said["status"], said["reason"]) == ("DENIED", "OVER_FREEZE_QUANTITY")
+        taken = day.send(qty=takes)
+        assert (taken["status"], taken["quantity"]) == ("ACCEPTED", takes)
+        with pytest.raises(Refused, match="freeze limit"):
+            day.at_the_exchange(taken["symbol"], refuses)
