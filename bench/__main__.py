@@ -5,14 +5,14 @@ python -m bench [--quick] [--only SECTION …] [--alerts N] [--json FILE]
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.cli.surroundings import settle
-from bench import lab, ledger, memory, service, start, symbols, trips
+from bench import lab, ledger, load, memory, service, start, symbols, trips
 from bench.cloud import NotInstalled, live_settings
 from bench.figures import Section, table, write_json
 from bench.sizes import FULL, QUICK, Sizes
@@ -20,7 +20,8 @@ from bench.sizes import FULL, QUICK, Sizes
 Measure = Callable[[Sizes], Section]
 
 
-def main() -> None:
+def main() -> int:
+    """1 where something was not measured: the table has what was."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few minutes, rougher figures")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), metavar="SECTION")
@@ -32,16 +33,19 @@ def main() -> None:
     if asked.alerts:
         sizes = replace(sizes, memory=asked.alerts)
     machine = lab.machine()
-    sections = list(_measured(asked.only, sizes))
+    sections: list[Section] = []
+    missing: list[str] = []
+    for name in asked.only:
+        sys.stderr.write(f"{name} …\n")
+        try:
+            sections.append(MEASURES[name](sizes))
+        except (load.NotMeasured, load.Refused, TimeoutError) as problem:
+            missing.append(f"{name} was not measured: {problem}\n")
     print(table(sections, machine | {"load at the end": lab.machine()["load"]}))
     if asked.json:
         write_json(asked.json, sections, machine)
-
-
-def _measured(names: list[str], sizes: Sizes) -> Iterator[Section]:
-    for name in names:
-        sys.stderr.write(f"{name} …\n")
-        yield MEASURES[name](sizes)
+    sys.stderr.writelines(missing)
+    return 1 if missing else 0
 
 
 def _live(stack: ExitStack, account: lab.Account, rows: int) -> dict[str, str] | str:
@@ -108,4 +112,4 @@ MEASURES: dict[str, Measure] = {
 }
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,9 +3,9 @@
     python -m bench.broker [--latency SECONDS]
 
 What it answers are the simulator's own words, asked for once and then repeated from memory by one loop over raw
-sockets: quotes and positions as they were, placed orders with a new id each. The simulated account itself would take
-longer for a call than the gateway does, on the same two cores. Prints its addresses as one line of JSON and ends with
-its standard input.
+sockets: quotes and positions as they were that day, placed orders with a new id each. The simulated account itself
+would take longer for a call than the gateway does, on the same two cores. Prints its addresses as one line of JSON and
+ends with its standard input.
 """
 
 import argparse
@@ -21,11 +21,13 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from app.simulator import Exchange, Simulator
+from app.simulator import FixtureExchange, Simulator
 
 PLACE = b"POST /api/v3/orders/sync "
 PLACED = '{{"s": "ok", "code": 1101, "message": "Order submitted successfully. Your Order Ref. No. {0}", "id": "{0}"}}'
 FIRST_ID = 26112000000001
+EAST = 19800  # seconds from UTC to India
+PATIENCE = 5.0  # seconds for the rest of a request that has begun, and for a reply to be taken
 
 
 class Replayed:
@@ -36,6 +38,7 @@ class Replayed:
         self._latency = latency
         self._ids = itertools.count(FIRST_ID)
         self._known: dict[bytes, bytes] = {}
+        self._day = 0.0
         self._due: list[tuple[float, int, socket.socket, bytes]] = []
         self._selector = selectors.EpollSelector()
         self._door = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -57,6 +60,7 @@ class Replayed:
     def _accept(self) -> None:
         link, _ = self._door.accept()
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link.settimeout(PATIENCE)
         self._selector.register(link, selectors.EVENT_READ)
 
     def _answer(self, link: socket.socket) -> None:
@@ -84,6 +88,9 @@ class Replayed:
         if request.startswith(PLACE):
             return _http(PLACED.format(next(self._ids)).encode())
         line = request[: request.index(b" HTTP/")]
+        if (day := (time.time() + EAST) // 86400) != self._day:  # yesterday's quotes are none
+            self._known.clear()
+            self._day = day
         if (reply := self._known.get(line)) is None:
             reply = self._known[line] = self._asked(*line.decode().split(" "))
         return reply
@@ -117,9 +124,7 @@ def _http(body: bytes, status: int = 200) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.broker", description="A broker that answers from memory.")
     parser.add_argument("--latency", type=float, default=0.0)
-    exchange = Exchange()
-    exchange.freeze()
-    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
+    with Simulator(FixtureExchange(), accept_any_token=True, rate_limits=False) as account:
         broker = Replayed(account, parser.parse_args().latency)
         threading.Thread(target=broker.serve, daemon=True).start()
         gc.freeze()

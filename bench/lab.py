@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,17 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.processes import bare_environment
+from app.simulator import FixtureContract
+
 ROOT = Path(__file__).parents[1]
 SECRET = "bench-secret-of-no-value"
-SYMBOL = "NSE:NIFTY26NOV26000CE"
-START_WITHIN, ASK_AGAIN = 60.0, 10.0  # seconds
-_TICKS = os.sysconf("SC_CLK_TCK")
+CONTRACT = FixtureContract.of()
+START_WITHIN, ASK_AGAIN, END_WITHIN = 60.0, 10.0, 30.0  # seconds
 Process = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where a simulated broker listens; `contract` is what the alerts of `load` buy and sell there."""
+    """Where a simulated broker listens."""
 
     api_url: str
     data_url: str
@@ -62,8 +65,8 @@ class Served:
 
 
 def _cpu_ms(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / _TICKS
+    """By the process's own clock (Linux, clock_getcpuclockid(3)); `stat` counts in steps of ten milliseconds."""
+    return time.clock_gettime((~process << 3) | 2) * 1000
 
 
 @contextlib.contextmanager
@@ -71,9 +74,15 @@ def broker(latency: float = 0.0) -> Iterator[Account]:
     """A simulated account in a process of its own; `latency` is seconds before each of its answers."""
     command = [sys.executable, "-m", "bench.broker", "--latency", str(latency)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as account:
+        assert account.stdin is not None
         assert account.stdout is not None
-        yield Account(**json.loads(account.stdout.readline()))
-        account.communicate()
+        try:
+            if not select.select([account.stdout], [], [], START_WITHIN)[0]:
+                raise TimeoutError(f"the broker did not say within {START_WITHIN:.0f} s where it listens")
+            yield Account(**json.loads(account.stdout.readline()))
+        finally:
+            account.stdin.close()
+            _see_it_end(account, "the broker")
 
 
 def settings_of(account: Account | None, folder: Path) -> dict[str, str]:
@@ -81,7 +90,7 @@ def settings_of(account: Account | None, folder: Path) -> dict[str, str]:
     far = dict.fromkeys(("MAX_ORDERS_PER_DAY", "MAX_LOTS_OPEN"), "100000000")
     off = ("MAX_ORDERS_PER_SECOND", "MAX_ORDERS_PER_MINUTE", "MAX_REPEATS", "MAX_DAILY_LOSS", "MAX_PREMIUM_PER_ORDER")
     return {
-        "PATH": os.environ["PATH"],
+        **bare_environment(),
         "WEBHOOK_SECRET_TOKEN": SECRET,
         "SYMBOL_CACHE": str(folder / "symbols"),
         "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
@@ -98,14 +107,14 @@ FLOOR = ["-m", "gunicorn", "-c", "python:app.server", "bench.floor:application()
 
 
 def order_of_the_floor() -> dict[str, Any]:
-    order = {"symbol": SYMBOL, "qty": 65, "type": 1, "side": -1, "productType": "INTRADAY", "limitPrice": 100}
+    order = {"symbol": CONTRACT.symbol, "qty": 65, "type": 1, "side": -1, "productType": "INTRADAY", "limitPrice": 100}
     rest = {"stopPrice": 0, "disclosedQty": 0, "validity": "DAY", "offlineOrder": False, "isSliceOrder": False}
     legs = {"orderTag": "tvfloor", "stopLoss": 20, "takeProfit": 30, "legType": 1}
     return order | rest | legs
 
 
 def floor_settings(account: Account) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "ORDER": json.dumps(order_of_the_floor()), **account.settings()}
+    return {**bare_environment(), "ORDER": json.dumps(order_of_the_floor()), **account.settings()}
 
 
 @contextlib.contextmanager
@@ -127,11 +136,20 @@ def spawned(arguments: list[str], settings: Mapping[str, str], log: Path) -> Ite
     ):
         try:
             yield server, port
-        except BaseException:
+        except TimeoutError:
             sys.stderr.write(log.read_text()[-3000:])
             raise
         finally:
             server.send_signal(signal.SIGTERM)
+            _see_it_end(server, "the server")
+
+
+def _see_it_end(process: "subprocess.Popen[Any]", name: str) -> None:
+    try:
+        process.wait(END_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise TimeoutError(f"{name} did not end within {END_WITHIN:.0f} s") from None
 
 
 def wait_for_answer(server: Process, port: int, path: str) -> None:
@@ -143,7 +161,7 @@ def wait_for_answer(server: Process, port: int, path: str) -> None:
             if link.recv(64).startswith(b"HTTP/1.1 200"):
                 return
         time.sleep(0.002)
-    raise TimeoutError(f"{path} was not answered 200")
+    raise TimeoutError(f"{path} was not answered 200 within {START_WITHIN:.0f} s")
 
 
 def wait_for_port(server: Process, port: int) -> None:
@@ -153,7 +171,7 @@ def wait_for_port(server: Process, port: int) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), ASK_AGAIN):
             return
         time.sleep(0.002)
-    raise TimeoutError("it did not take connections")
+    raise TimeoutError(f"the server took no connection within {START_WITHIN:.0f} s")
 
 
 def _free_port() -> int:
@@ -166,7 +184,8 @@ def _free_port() -> int:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=END_WITHIN).stdout
     return {
         "cpus": os.cpu_count(),
         "cpu": model.partition(":")[2].strip(),

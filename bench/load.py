@@ -4,21 +4,28 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from urllib.parse import urlencode, urlsplit
 
 from bench.floor import HEADERS
-from bench.lab import SECRET, Account, order_of_the_floor
+from bench.lab import CONTRACT, SECRET, Account, order_of_the_floor
+from tests.waiting import finish
 
 TIMEOUT = 30.0  # seconds; more than the gateway takes even on a machine that stands still for a while
+LONGEST = 900.0  # seconds of a round
+FEW = 0.05  # of the alerts of a figure may be refused, as happens on a machine that stands still for a while
 _number = itertools.count()
 
 
 class Refused(ValueError):
     """An answer other than 200."""
+
+
+class NotMeasured(Exception):
+    """Too few alerts became orders: what the others took is no figure."""
 
 
 def twice(port: int) -> None:
@@ -33,14 +40,21 @@ def twice(port: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Milliseconds of each alert, in the order of their answers, and how long all of them took.
+    """Milliseconds of each alert that was answered 200, in the order of their answers, and how long all of them took.
 
-    `refused` is how many were not answered 200, where that was allowed.
+    `refused` has the answers of the others, where that was allowed.
     """
 
     took: list[float]
     seconds: float
-    refused: int = 0
+    refused: list[Refused]
+
+
+def demand_orders(alerts: int, refused: Sequence[Refused]) -> None:
+    """Raises NotMeasured where more than a few of so many alerts were refused."""
+    if len(refused) > FEW * alerts or not alerts:
+        first = f"; the first one was answered {refused[0]}" if refused else ""
+        raise NotMeasured(f"{len(refused)} of {alerts} alerts were refused, and {FEW:.0%} may be{first}")
 
 
 def alert() -> bytes:
@@ -48,10 +62,7 @@ def alert() -> bytes:
     fired = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {
         "token": SECRET,
-        "symbol": "NIFTY",
-        "strikeprice": 26000,
-        "optionType": "CE",
-        "expiry": "WEEKLY",
+        **CONTRACT.fields(),
         "action": "SELL",
         "alert_id": f"bench-{next(_number)}",
         "timenow": fired,
@@ -88,7 +99,7 @@ class Link:
         while len(body) < length:
             body += self._more()
         if not head.startswith(b"http/1.1 200"):
-            raise Refused(f"{head.decode()}\n{body.decode()}")
+            raise Refused(f"{head.split(b' ')[1].decode()} {_why(body)}")
         return body
 
     def _more(self) -> bytes:
@@ -99,6 +110,14 @@ class Link:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _why(body: bytes) -> str:
+    try:
+        said = json.loads(body)
+        return f"{said['reason']}: {said['message']}"
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode(errors="replace")
 
 
 def one(port: int) -> float:
@@ -145,7 +164,7 @@ def send(port: int, alerts: int, at_once: int = 1, may_refuse: bool = False) -> 
     numbers = iter(range(alerts))
     links = [Link(port) for _ in range(at_once)]
     took: list[float] = []
-    refused: list[bytes] = []
+    refused: list[Refused] = []
     problems: list[Exception] = []
 
     def work(link: Link) -> None:
@@ -155,11 +174,12 @@ def send(port: int, alerts: int, at_once: int = 1, may_refuse: bool = False) -> 
                 started = perf_counter()
                 try:
                     link.post(body)
-                except Refused:
+                except Refused as answer:
                     if not may_refuse:
                         raise
-                    refused.append(body)
-                took.append((perf_counter() - started) * 1e3)
+                    refused.append(answer)
+                else:
+                    took.append((perf_counter() - started) * 1e3)
         except Exception as problem:  # noqa: BLE001 - the first of them ends the benchmark
             problems.append(problem)
 
@@ -170,15 +190,14 @@ def send(port: int, alerts: int, at_once: int = 1, may_refuse: bool = False) -> 
         link.close()
     if problems:
         raise problems[0]
-    return Round(took, seconds, len(refused))
+    return Round(took, seconds, refused)
 
 
 def _side_by_side(jobs: list[Callable[[], None]]) -> None:
     if len(jobs) == 1:
         jobs[0]()
         return
-    threads = [threading.Thread(target=job) for job in jobs]
+    threads = [threading.Thread(target=job, name="sender", daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    finish(*threads, within=LONGEST)

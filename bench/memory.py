@@ -27,7 +27,7 @@ class Course:
 
     alerts: int
     points: list[dict[str, float]]
-    refused: int
+    refused: list[load.Refused]
 
     @property
     def growth(self) -> float:
@@ -49,11 +49,11 @@ def _rows(kind: str, ours: Course, floor: Course) -> list[Figure]:
         rows.append(Figure(f"{kind}: RSS {name}", "MB", here["rss_mb"], there["rss_mb"], most))
         rows.append(Figure(f"{kind}: PSS {name}", "MB", here["pss_mb"], there["pss_mb"]))
     course = " ".join(f"{point['own_mb']:.1f}" for point in ours.points)
-    note = f"its own {course}" + (f"; {ours.refused} alerts were refused" if ours.refused else "")
+    note = f"its own {course}" + (f"; {len(ours.refused)} alerts were refused" if ours.refused else "")
     return [*rows, Figure(f"{kind}: growth", "MB", ours.growth, floor.growth, note=note)]
 
 
-def _go_on(settings: Mapping[str, str]) -> None:
+def go_on(settings: Mapping[str, str]) -> None:
     """Two orders in doubt, which a busy machine makes of slow ones, would keep all others back."""
     empty_firestore(settings)
     ledger = settings.get("LEDGER_URL", "")
@@ -66,12 +66,14 @@ def _go_on(settings: Mapping[str, str]) -> None:
 def _over(arguments: list[str], settings: Mapping[str, str], alerts: int) -> Course:
     with TemporaryDirectory() as folder, lab.served(arguments, settings, Path(folder) / "log") as server:
         load.twice(server.port)  # which also has a notice go out
-        points, refused = [server.memory()], 0
+        points: list[dict[str, float]] = [server.memory()]
+        refused: list[load.Refused] = []
         for part in [STEADY_FROM] + [(1 - STEADY_FROM) / 5] * 5:
             left = int(alerts * part)
             while left > 0:
                 refused += load.send(server.port, min(CHUNK, left), AT_ONCE, may_refuse=True).refused
                 left -= CHUNK
-                _go_on(settings)
+                go_on(settings)
             points.append(server.memory())
+    load.demand_orders(alerts, refused)
     return Course(alerts, points, refused)

@@ -30,7 +30,7 @@ class Side:
     took: list[float] = field(default_factory=list)
     seconds: float = 0.0
     cpu_ms: float = 0.0
-    refused: int = 0
+    refused: list[load.Refused] = field(default_factory=list)
 
     def turn(self, alerts: int, at_once: int) -> None:
         before = self.server.cpu_ms()
@@ -41,9 +41,12 @@ class Side:
         self.refused += done.refused
 
     @property
+    def alerts(self) -> int:
+        return len(self.took) + len(self.refused)
+
+    @property
     def note(self) -> str:
-        """An alert that is refused, as on a machine that stands still for a while, says nothing of the others."""
-        return f"of {len(self.took):,} alerts" + (f", {self.refused} of them refused" if self.refused else "")
+        return f"of {self.alerts:,} alerts" + (f", {len(self.refused)} of them refused" if self.refused else "")
 
     def at(self, share: float) -> float:
         return percentile(self.took, share)
@@ -54,7 +57,7 @@ class Side:
 
     @property
     def cpu(self) -> float:
-        return self.cpu_ms / len(self.took)
+        return self.cpu_ms / self.alerts
 
 
 def measure(sizes: Sizes) -> Section:
@@ -110,13 +113,15 @@ def _beside(latency: float, turns: tuple[list[Side], list[float]]) -> list[Figur
 def _turns(
     floor: lab.Served, ours: lab.Served, account: lab.Account, alerts: int, at_once: int, rounds: int
 ) -> tuple[list[Side], list[float]]:
-    """What both took, and in between the broker by itself."""
+    """What both took, and in between the broker by itself. Raises NotMeasured."""
     both = [Side(floor), Side(ours)]
     broker: list[float] = []
     for turn in range(rounds):
         broker += load.broker_alone(account, 10)
         for side in both if turn % 2 == 0 else both[::-1]:
             side.turn(alerts // rounds, at_once)
+    for side in both:
+        load.demand_orders(side.alerts, side.refused)
     return both, broker
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,9 +27,18 @@ from app.notice import Notice
 from app.order import Order
 from app.ports import Ledger
 from app.reconcile import Report, reconcile
-from app.simulator import Exchange, Simulator
+from app.simulator import FixtureContract, FixtureExchange, Simulator
 from app.web import create_app
-from proof.history import Delivery, History, Notification, broker_orders_of, posts_of
+from proof.history import (
+    BrokerOrder,
+    Delivery,
+    History,
+    Notification,
+    broker_orders_of,
+    live_orders_of,
+    posts_of,
+    seen_at,
+)
 
 SECRET = "canary-heron-at-the-ford"  # noqa: S105 -- opens nothing; no output may ever hold it
 _SETTINGS = {
@@ -43,6 +53,7 @@ _SETTINGS = {
     "MAX_DAILY_LOSS": "0",
     "MAX_PREMIUM_PER_ORDER": "0",
 }
+CONTRACT = FixtureContract.of()
 _numbers = itertools.count()
 _building = threading.Lock()  # routes are compiled, and the compiler of Python 3.11 minds being used by two at once
 
@@ -113,9 +124,13 @@ class Gateway:
         key = next((each.order_key for each in self.deliveries if each.alert == name and each.order_key), None)
         return self.desk.ledger.get(key, self.deadline()) if key else None
 
-    def live(self) -> list[Any]:
-        """Orders of ours that the broker took."""
-        return [row for row in broker_orders_of(self.account.exchange) if row.live and row.tag.startswith("tv")]
+    def live(self) -> list[BrokerOrder]:
+        """The gateway's orders that the broker took."""
+        return live_orders_of(self.account)
+
+    def seen(self) -> Counter[str]:
+        """What happened at the broker."""
+        return seen_at(self.account)
 
     def reconcile(self, ahead: float = 0.0, seconds: float = 5.0) -> Report | None:
         """One run, so many seconds later; None where the ledger did not answer."""
@@ -145,13 +160,10 @@ class Gateway:
 
 
 def alert(name: str, **changes: Any) -> bytes:
-    """An entry by an id; a change to None takes a field out."""
+    """An entry in the fixture market by an id; a change to None takes a field out."""
     fields: dict[str, Any] = {
         "token": SECRET,
-        "symbol": "NIFTY",
-        "strikeprice": 26000,
-        "optionType": "CE",
-        "expiry": "WEEKLY",
+        **CONTRACT.fields(),
         "action": "SELL",
         "alert_id": name,
     }
@@ -173,8 +185,7 @@ def a_gateway(folder: Path, around: Callable[[Ledger], Ledger] | None = None, **
 
     The symbol master in the folder is shared by all gateways there: it is made once.
     """
-    exchange = Exchange(capital=Decimal(10**12))
-    exchange.freeze()
+    exchange = FixtureExchange(capital=Decimal(10**12))
     with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
         environ = _SETTINGS | {
             "FYERS_API_URL": account.api_url,

@@ -17,10 +17,11 @@ from app.simulator import Fault, FaultKind
 from proof.faulty_ledger import Faults, FaultyLedger
 from proof.gateway import Gateway, a_gateway, a_workshop
 from proof.history import Halt, check
-from proof.patience import TIMED, find
-from proof.result import Result
+from proof.patience import TIMED, Played, find
+from proof.result import Result, floors
 
 AT_ONCE = 10
+FLOORS = {"rivals": 0.9, "orders": 0.5, "fills": 0.5}  # of a play
 
 Step = tuple[str, int]  # "before claim", "after place", …, and which time
 
@@ -99,6 +100,7 @@ class Scene:
     halts: list[Halt] = field(default_factory=list)
     first: int | None = None
     second: int | None = None
+    seen: Counter[str] = field(default_factory=Counter)
 
     def send(self, name: str, **changes: Any) -> int | None:
         return self.gateway.deliver(name, **changes).status
@@ -219,6 +221,7 @@ def play(rivalry: Rivalry, chosen: Step | None, folder: Path) -> tuple[list[str]
         scene.first = scene.send("alert", action=rivalry.action)
         steps.watching = False
         found = list(_judged(rivalry, scene, chosen))
+        scene.seen = gateway.seen() + Counter(rivals=steps.ran)
     where = f"{rivalry.name}, {chosen[0]} ({chosen[1]})" if chosen else f"{rivalry.name}, nowhere"
     return [f"{where}: {problem}" for problem in found], scene
 
@@ -245,8 +248,14 @@ def run(rivalries: Sequence[Rivalry] = RIVALRIES) -> Result:
     started = time.monotonic()
     with a_workshop(AT_ONCE) as (folder, pool):
         plays = [(rivalry, step) for rivalry in rivalries for step in steps_of(rivalry, folder)]
-        found = find(plays, lambda each: play(each[0], each[1], folder)[0], pool)
-    return Result("rivals", f"{len(plays)} rivals inside steps", "", found, time.monotonic() - started)
+
+        def played(each: tuple[Rivalry, Step]) -> Played:
+            found, scene = play(*each, folder)
+            return found, scene.seen
+
+        found, seen = find(plays, played, pool)
+    size, took = f"{len(plays)} rivals inside steps", time.monotonic() - started
+    return Result("rivals", size, "", found, took, floors(seen, FLOORS, len(plays)))
 
 
 def steps_of(rivalry: Rivalry, folder: Path) -> list[Step]:

@@ -16,10 +16,11 @@ from app.simulator import Fault, FaultKind
 from proof.faulty_ledger import Fate, Faults, FaultyLedger
 from proof.gateway import Gateway, a_gateway, a_workshop
 from proof.history import Delivery, check
-from proof.patience import TIMED, find
-from proof.result import Result
+from proof.patience import TIMED, Played, find
+from proof.result import Result, floors
 
 AT_ONCE = 12
+FLOORS = {"faults": 0.9, "orders": 0.6, "fills": 0.6}  # of a cell
 RESENDS = 3
 
 Call = tuple[str, int]  # a method of the ledger, and which call of it
@@ -30,6 +31,7 @@ class OneFault(Faults):
 
     def __init__(self, call: Call | None, fate: Fate, for_good: bool) -> None:
         self.seen: list[Call] = []
+        self.struck = False
         self.watching = False
         self._call = call
         self._fate = fate
@@ -44,6 +46,7 @@ class OneFault(Faults):
         if self._call is None or name != self._call[0]:
             return Fate.FINE
         hits = self._counts[name] >= self._call[1] if self._for_good else self._counts[name] == self._call[1]
+        self.struck = self.struck or hits
         return self._fate if hits else Fate.FINE
 
     def sleep(self, seconds: float) -> None:
@@ -115,8 +118,8 @@ class Cell:
         return f"{self.story.name}: {method} ({number}) {self.fate}{', from then on' if self.for_good else ''}"
 
 
-def run_cell(cell: Cell, folder: Path) -> list[str]:
-    """What is wrong in one cell; each sentence begins with its name."""
+def run_cell(cell: Cell, folder: Path) -> Played:
+    """What is wrong in one cell, each sentence beginning with its name, and what happened in it."""
     faults = OneFault(cell.call, cell.fate, cell.for_good)
     with a_gateway(folder, around=lambda ledger: FaultyLedger(ledger, faults), **cell.story.settings) as gateway:
         cell.story.before(gateway)
@@ -124,7 +127,9 @@ def run_cell(cell: Cell, folder: Path) -> list[str]:
         cell.story.tell(gateway)
         faults.watching = False
         found = list(_aftermath(cell, gateway))
-    return [f"{cell.name}: {problem}" for problem in found]
+        seen = gateway.seen()
+        seen["faults"] = int(faults.struck)  # of the store; what some stories begin with is the broker's
+    return [f"{cell.name}: {problem}" for problem in found], seen
 
 
 def _aftermath(cell: Cell, gateway: Gateway) -> Iterable[str]:
@@ -188,5 +193,6 @@ def run(stories: Sequence[Story] = STORIES, slice_only: bool = False) -> Result:
     started = time.monotonic()
     with a_workshop(AT_ONCE) as (folder, pool):
         tried = cells(folder, stories, slice_only)
-        found = find(tried, partial(run_cell, folder=folder), pool)
-    return Result("store faults", f"{len(tried)} faults of the store", "", found, time.monotonic() - started)
+        found, seen = find(tried, partial(run_cell, folder=folder), pool)
+    size, took = f"{len(tried)} faults of the store", time.monotonic() - started
+    return Result("store faults", size, "", found, took, floors(seen, FLOORS, len(tried)))

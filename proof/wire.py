@@ -5,6 +5,7 @@ comes once more, reconcile runs, and the whole history is held against the promi
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,11 +18,13 @@ from app.simulator import Fault, FaultKind
 from app.web.answers import HTTP_OF_STATUS
 from proof.gateway import SECRET, Gateway, a_gateway, a_workshop, captured_log
 from proof.history import Delivery, History, check
-from proof.patience import TIMED, find, judged_by_time
-from proof.result import Result
+from proof.patience import TIMED, Played, find, judged_by_time
+from proof.result import Result, floors
+from tests.waiting import wait_until
 
 ANSWER_BY = 2.5  # seconds
 AT_ONCE = 12  # cells; most of their time is waiting
+FLOORS = {"faults": 0.8, "orders": 0.3, "fills": 0.3}  # of a cell
 _K = FaultKind
 _S = OrderStatus
 
@@ -140,20 +143,22 @@ def _cells() -> Iterable[Cell]:
 CELLS: tuple[Cell, ...] = tuple(_cells())
 
 
-def run_cell(cell: Cell, folder: Path) -> list[str]:
-    """What is wrong in one cell; each sentence begins with its name."""
+def run_cell(cell: Cell, folder: Path) -> Played:
+    """What is wrong in one cell, each sentence beginning with its name, and what happened in it."""
+    happened: Counter[str] = Counter()
     with a_gateway(folder) as gateway:
         if cell.covers:
             _until_sent(gateway, "the short to cover")
         gateway.account.fault(cell.endpoint, cell.fault)
-        found = list(_deliver_twice(cell, gateway))
+        found = list(_deliver_twice(cell, gateway, happened))
         found += [judged_by_time(str(violation)) for violation in check(gateway.history())]
         if gateway.account.errors:
             found.append(f"the simulator itself failed: {gateway.account.errors}")
-    return [f"{cell.name}: {problem}" for problem in found]
+        happened += gateway.seen()
+    return [f"{cell.name}: {problem}" for problem in found], happened
 
 
-def _deliver_twice(cell: Cell, gateway: Gateway) -> Iterable[str]:
+def _deliver_twice(cell: Cell, gateway: Gateway, happened: Counter[str]) -> Iterable[str]:
     first = _until_sent(gateway, "alert", action="BUY" if cell.covers else "SELL")
     took = (first.answered_at - first.sent_at).total_seconds() if first.answered_at else 0.0
     order = gateway.order("alert")
@@ -165,7 +170,8 @@ def _deliver_twice(cell: Cell, gateway: Gateway) -> Iterable[str]:
     sent = sum(post.tag == first.answer.get("tag") for post in gateway.history().posts)
     gateway.reconcile(seconds=1.0)  # with the fault still there
     if cell.fault.kind is _K.LATENCY:
-        time.sleep(max(0.0, cell.fault.seconds - took) + 0.1)  # what is on its way arrives
+        wait_until("what is on its way has reached the broker", lambda: _all_answered(gateway))
+    happened["faults"] += gateway.seen()["faults"]
     gateway.account.clear_faults()
     again = gateway.deliver("alert", action="BUY" if cell.covers else "SELL")
     resent = sum(post.tag == first.answer.get("tag") for post in gateway.history().posts) - sent
@@ -175,6 +181,10 @@ def _deliver_twice(cell: Cell, gateway: Gateway) -> Iterable[str]:
         yield f"{TIMED}the second delivery was answered {again.status}"
     gateway.reconcile(ahead=70.0)
     gateway.reconcile(ahead=70.0)
+
+
+def _all_answered(gateway: Gateway) -> bool:
+    return all(entry.answered_at is not None for entry in gateway.account.log)
 
 
 def _until_sent(gateway: Gateway, name: str, **changes: str) -> Delivery:
@@ -196,9 +206,10 @@ def run(cells: Sequence[Cell] = CELLS) -> Result:
     """All cells, many at once, each with an account and a ledger of its own."""
     started = time.monotonic()
     with a_workshop(AT_ONCE) as (folder, pool), captured_log() as output:
-        found = [*find(cells, partial(run_cell, folder=folder), pool)]
+        found, seen = find(cells, partial(run_cell, folder=folder), pool)
         whole = History(ended_at=datetime.now(UTC), secrets=(SECRET,), output=output.getvalue())
-        found += [str(violation) for violation in check(whole)]
+        found += tuple(str(violation) for violation in check(whole))
         if "alert answered" not in whole.output:
-            found.append("the log was not captured, so nothing is known of secrets in it")
-    return Result("broker faults", f"{len(cells)} faults on calls", "", tuple(found), time.monotonic() - started)
+            found += ("the log was not captured, so nothing is known of secrets in it",)
+    size, took = f"{len(cells)} faults on calls", time.monotonic() - started
+    return Result("broker faults", size, "", found, took, floors(seen, FLOORS, len(cells)))

@@ -8,7 +8,7 @@ Nothing in the checker asks the product's own code what is right: its tables are
 
 from proof.history.invariants import INVARIANTS, Violation, check
 from proof.history.records import BrokerOrder, Delivery, Halt, History, Holding, Notification, Pause, Post
-from proof.history.truth import broker_orders_of, posts_of
+from proof.history.truth import broker_orders_of, live_orders_of, posts_of, seen_at
 
 __all__ = [
     "INVARIANTS",
@@ -23,5 +23,7 @@ __all__ = [
     "Violation",
     "broker_orders_of",
     "check",
+    "live_orders_of",
     "posts_of",
+    "seen_at",
 ]

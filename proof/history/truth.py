@@ -1,9 +1,10 @@
 """From the simulator's log and book to the records of a history: the broker's side of what happened."""
 
+from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
-from app.simulator import Entry, Exchange, Status
+from app.simulator import Entry, Exchange, Simulator, Status
 from app.simulator.orders import Order
 from proof.history.records import BrokerOrder, Post
 
@@ -30,6 +31,18 @@ def broker_orders_of(exchange: Exchange) -> list[BrokerOrder]:
     """The account's book of today without protective legs, oldest first."""
     with exchange.lock:
         return [_broker_order(order, exchange) for order in exchange.orders() if not order.is_leg]
+
+
+def live_orders_of(account: Simulator) -> list[BrokerOrder]:
+    """The gateway's own orders that the broker took."""
+    return [row for row in broker_orders_of(account.exchange) if row.live and row.tag.startswith("tv")]
+
+
+def seen_at(account: Simulator) -> Counter[str]:
+    """How much happened at the broker: `orders` of the gateway that it took, `fills` of them, `faults` that struck."""
+    live = live_orders_of(account)
+    struck = sum(armed["used"] > 0 for armed in account.faults.listed())
+    return Counter(orders=len(live), fills=sum(row.filled_quantity > 0 for row in live), faults=struck)
 
 
 def _broker_order(order: Order, exchange: Exchange) -> BrokerOrder:

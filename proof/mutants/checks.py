@@ -37,7 +37,7 @@ def rivals() -> str | None:
     """A second delivery, and reconcile, inside each step."""
     from proof import rivals
 
-    return next(iter(rivals.run(rivals.RIVALRIES[:5]).violations), None)
+    return next(iter(rivals.run(rivals.RIVALRIES[:5]).wrong), None)
 
 
 def broker_faults() -> str | None:
@@ -45,7 +45,7 @@ def broker_faults() -> str | None:
     from proof import wire
 
     cells = {(cell.fault.kind, cell.fault.processed): cell for cell in wire.CELLS if cell.endpoint == "place"}
-    return next(iter(wire.run(list(cells.values())).violations), None)
+    return next(iter(wire.run(list(cells.values())).wrong), None)
 
 
 def identity() -> str | None:

@@ -59,6 +59,6 @@ def _on_each(name: str, on: On) -> Iterator[Result]:
     try:
         firestore = firestore_emulator()
     except pytest.skip.Exception as missing:
-        yield Result(f"{name}, {LedgerKind.FIRESTORE}", "left out", "", (str(missing),), 0.0)
+        yield Result(f"{name}, {LedgerKind.FIRESTORE}", "left out", "", (str(missing),), 0.0, ())
     else:
         yield from on(LedgerKind.FIRESTORE, firestore)

@@ -17,11 +17,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from proof.costly import COSTLIEST, SHAPES, SIZE
-from proof.processes.lab import LedgerKind, a_lab, an_account, wait_for_a_quiet_day
+from proof.processes.lab import LedgerKind, a_lab, an_account
 from proof.processes.sender import RESENDS, Text, an_alert, post
 from proof.processes.server import a_server
 from proof.processes.slow_senders import Held, silent_connections, slow_senders
-from proof.result import Result
+from proof.result import Result, Seen
+from tests.waiting import finish
 
 ANSWER_BY = 2.5
 CARRIED_OUT = (200, 202)  # on its way, where the ledger was too busy to write down that it is placed
@@ -72,13 +73,13 @@ def costly_bodies(port: int) -> Iterator[Tally]:
                 tally.sent += 1
             tally.seconds = time.monotonic() - tally.began
 
-    attacking = threading.Thread(target=attack)
+    attacking = threading.Thread(target=attack, name="the attack", daemon=True)
     attacking.start()
     try:
         yield tally
     finally:
         gone.set()
-        attacking.join()
+        finish(attacking)
 
 
 def _sent_from(source: str, port: int, body: bytes) -> int | None:
@@ -142,7 +143,6 @@ class Outcome:
 
 def attacked(attacks: Mapping[str, Attack], covers: int = COVERS, kind: LedgerKind = LedgerKind.SQLITE) -> Outcome:
     """One instance as it is shipped, with a short of so many lots, each of which is covered by an alert of its own."""
-    wait_for_a_quiet_day()
     with a_lab(kind) as lab, an_account() as account:
         settings = lab.settings(account, lab.new_ledger(), WEBHOOK_MAX_QTY=str(_LOTS_AT_ONCE))
         with a_server(settings, lab.new_file("output"), workers=1, config="app.server") as server:
@@ -188,7 +188,11 @@ def prove(attacks: Mapping[str, Attack], covers: int = COVERS) -> Result:
     if outcome.wrong():
         outcome = attacked(attacks, covers)
     name = f"deadlines, {' and '.join(attacks)}"
-    return Result(name, outcome.figures(), "", outcome.wrong(), time.monotonic() - started)
+    seen = (
+        Seen("covers bought", outcome.bought, covers // 2),
+        *(Seen(attack, tally.sent, 1) for attack, tally in outcome.attacks.items()),
+    )
+    return Result(name, outcome.figures(), "", outcome.wrong(), time.monotonic() - started, seen)
 
 
 def every(covers: int = COVERS) -> Iterator[Result]:

@@ -9,6 +9,7 @@ import itertools
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.simulator import Fault, FaultKind, Simulator
+from proof.history import seen_at
 from proof.processes.doom import Step, steps_of
 from proof.processes.evidence import history_of, wrong_in
 from proof.processes.lab import (
@@ -24,13 +26,14 @@ from proof.processes.lab import (
     a_lab,
     an_account,
     an_office,
-    wait_for_a_quiet_day,
 )
 from proof.processes.nursery import Gateway, Nursery
 from proof.processes.sender import NextPort, Sender, Text, an_alert
-from proof.result import Result
+from proof.result import Result, floors
+from tests.waiting import finish
 
 SLACK = 0.5  # seconds; many cells share two cores
+FLOORS = {"kills": 0.5, "orders": 0.4, "fills": 0.4}  # of a cell
 AT_ONCE = 6
 _DEATH_SHOWS = 0.2  # seconds, in the place of the five that TradingView waits
 _REPLY_TAKES = 0.25  # seconds between the broker's book and its reply, where a process is to die in between
@@ -72,11 +75,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`died`: the step was reached. `live`: orders that the broker took."""
+    """`seen`: a kill where the step was reached, and what happened at the broker."""
 
-    cell: Cell
-    died: bool
-    live: int
+    seen: Counter[str]
     violations: tuple[str, ...]
 
 
@@ -140,7 +141,6 @@ class CrashMatrix:
         return steps_of(trace)
 
     def run(self, cell: Cell) -> Outcome:
-        wait_for_a_quiet_day()
         with ExitStack() as stack:
             account = stack.enter_context(an_account())
             settings = self._lab.settings(account, self._lab.new_ledger())
@@ -149,8 +149,8 @@ class CrashMatrix:
             office = stack.enter_context(an_office(settings))
             office.minutes_pass(account)
             history = history_of(account, office, sender.deliveries, outputs, reconciled=True, slack=SLACK)
-            live = sum(order.live for order in history.broker_orders)
-            return Outcome(cell, died, live, tuple(f"{cell}: {text}" for text in wrong_in(history, account)))
+            found = tuple(f"{cell}: {text}" for text in wrong_in(history, account))
+            return Outcome(seen_at(account) + Counter(kills=died), found)
 
     def _deliver(
         self, cell: Cell, account: Simulator, settings: dict[str, str], sender: Sender, outputs: list[Path]
@@ -207,14 +207,14 @@ class _kills_when_sent:  # noqa: N801 - used as a statement
         self._gateway, self._account = gateway, account
         self._before = self._sent()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._thread = threading.Thread(target=self._watch, name="the one that kills", daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        finish(self._thread)
 
     def _watch(self) -> None:
         while not self._stop.wait(0.005):
@@ -257,11 +257,10 @@ def prove(kind: LedgerKind, most: int | None = None, seed: int = 1, firestore: s
             if most is not None:
                 chosen = sample(chosen, most, seed)
             outcomes = list(cells.map(matrix.run, chosen))
-    died = sum(outcome.died for outcome in outcomes)
-    live = sum(outcome.live for outcome in outcomes)
-    size = f"{len(outcomes)} cells, {live} orders"
-    violations = tuple(text for outcome in outcomes for text in outcome.violations)
-    return Result(f"crash matrix, {kind}", size, f"seed {seed}", violations, time.monotonic() - started, died)
+    found = tuple(text for outcome in outcomes for text in outcome.violations)
+    seen = floors(sum((outcome.seen for outcome in outcomes), Counter[str]()), FLOORS, len(outcomes))
+    size, took = f"{len(outcomes)} cells", time.monotonic() - started
+    return Result(f"crash matrix, {kind}", size, f"seed {seed}", found, took, seen)
 
 
 def sample(cells: Sequence[Cell], most: int, seed: int) -> list[Cell]:

@@ -8,20 +8,25 @@ import socket
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from app.simulator import Fault, FaultKind, Simulator
-from proof.processes.lab import Lab, LedgerKind, a_lab, an_account, wait_for_a_quiet_day
+from proof.history import seen_at
+from proof.patience import TIMED, Played, find
+from proof.processes.lab import Lab, LedgerKind, a_lab, an_account
 from proof.processes.nursery import Nursery
 from proof.processes.sender import an_alert, post
-from proof.result import Result
+from proof.result import Result, floors
 from tests.contract.faulty_firestore import Relay
+from tests.waiting import finish
 
 ANSWER_BY = 2.5
 AT_ONCE = 4
+FLOORS = {"faults": 0.6, "orders": 0.3}  # of a cell; a cover's short is one of them
 _HANG_UP = 10.0  # seconds; a sender with more patience than TradingView, to see how late an answer would be
 _HELD = 5.0  # seconds for which a ledger is held: longer than any request
 _COMES_TO_THE_GATE = 0.3  # seconds that a slowed quote gives the ledger's holder to be first
@@ -154,8 +159,8 @@ class Deadlines:
         self._lab = lab
         self._nursery = nursery
 
-    def run(self, cell: Cell) -> Answered:
-        wait_for_a_quiet_day()
+    def run(self, cell: Cell) -> tuple[Answered, Counter[str]]:
+        """The answer, and what happened at the broker for it."""
         with ExitStack() as stack:
             account = stack.enter_context(an_account())
             ledger = _Ledger(self._lab, stack)
@@ -175,7 +180,8 @@ class Deadlines:
             text = an_alert("alert", action="BUY" if cell.cover else "SELL", **changes)
             started = time.monotonic()
             status, answer = post(gateway.port, text.body, _HANG_UP)
-            return Answered(cell, status, time.monotonic() - started, answer.get("reason"))
+            answered = Answered(cell, status, time.monotonic() - started, answer.get("reason"))
+            return answered, seen_at(account)
 
 
 def _addresses(cell: Cell, account: Simulator, stack: ExitStack) -> dict[str, str]:
@@ -214,26 +220,30 @@ def _silence(ledger: _Ledger, account: Simulator, since: str) -> Iterator[None]:
 
     if since == "start":
         ledger.hold()
-    watching = threading.Thread(target=watch)
+    watching = threading.Thread(target=watch, name="the one that silences the ledger", daemon=True)
     watching.start()
     try:
         yield
     finally:
         stop.set()
-        watching.join()
+        finish(watching)
 
 
 def prove(
     kind: LedgerKind, cells: Sequence[Cell] = CELLS, firestore: str | None = None, answer_by: float = ANSWER_BY
 ) -> Result:
-    """Cells that were late beside others on a busy machine are measured once more, each by itself."""
     started = time.monotonic()
-    with a_lab(kind, firestore) as lab, Nursery() as nursery:
+    seconds: dict[Cell, float] = {}
+    with a_lab(kind, firestore) as lab, Nursery() as nursery, ThreadPoolExecutor(AT_ONCE) as at_once:
         deadlines = Deadlines(lab, nursery)
-        with ThreadPoolExecutor(AT_ONCE) as at_once:
-            answered = list(at_once.map(deadlines.run, cells))
-        answered = [deadlines.run(one.cell) if one.wrong(answer_by) else one for one in answered]
-    slowest = max(answer.seconds for answer in answered)
-    wrong = tuple(text for answer in answered if (text := answer.wrong(answer_by)) is not None)
-    size = f"{len(answered)} cells, slowest {slowest:.2f} s"
-    return Result(f"deadlines, {kind}", size, "", wrong, time.monotonic() - started)
+
+        def play(cell: Cell) -> Played:
+            answered, seen = deadlines.run(cell)
+            seconds[cell] = answered.seconds
+            wrong = answered.wrong(answer_by)
+            return [TIMED + wrong] if wrong is not None else [], seen
+
+        wrong, seen = find(cells, play, at_once)
+    size = f"{len(cells)} cells, slowest {max(seconds.values()):.2f} s"
+    took = time.monotonic() - started
+    return Result(f"deadlines, {kind}", size, "", wrong, took, floors(seen, FLOORS, len(cells)))

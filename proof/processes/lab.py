@@ -3,8 +3,6 @@
 import itertools
 import logging
 import os
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,21 +15,21 @@ from uuid import uuid4
 
 from app.adapters.clock import SystemClock
 from app.bootstrap import bootstrap
-from app.calendar import IST
 from app.config import Config
 from app.deadline import Deadline
 from app.desk import Desk
 from app.errors import NotNow
 from app.notice import Notice
+from app.processes import bare_environment
 from app.reconcile import reconcile
-from app.simulator import Exchange, Simulator
+from app.simulator import FixtureContract, FixtureExchange, Simulator
 from proof.history import Notification
 
 ROOT = Path(__file__).parents[2]
 SECRET = "canary-kestrel-over-the-weir"  # noqa: S105 - opens nothing; no output may ever hold it
-_QUIET = timedelta(minutes=8)  # reconcile is run as if minutes had passed
 SCHEDULER = (20, 50, 70, 130, 370)  # seconds from now; the last one is late enough for covers to have lapsed
 _RUNS = 10
+CONTRACT = FixtureContract.of()
 _names = itertools.count()
 
 
@@ -51,7 +49,7 @@ class Lab:
     def settings(self, account: Simulator, ledger_url: str, **changes: str) -> dict[str, str]:
         """The whole environment of a gateway. Limits are off or far away: here only the protocol is on trial."""
         settings = {
-            "PATH": os.environ.get("PATH", ""),
+            **bare_environment(),
             "WEBHOOK_SECRET_TOKEN": SECRET,
             "FYERS_API_URL": account.api_url,
             "FYERS_DATA_URL": account.data_url,
@@ -94,9 +92,8 @@ def a_lab(kind: LedgerKind, firestore: str | None = None) -> Iterator[Lab]:
 
 @contextmanager
 def an_account() -> Iterator[Simulator]:
-    """An account with money for everything, quotes that stand still, and no rate limits."""
-    exchange = Exchange(capital=Decimal(10**12))
-    exchange.freeze()
+    """An account in the fixture market with money for everything and no rate limits."""
+    exchange = FixtureExchange(capital=Decimal(10**12))
     with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
         yield account
 
@@ -190,15 +187,6 @@ def emulators_named(settings: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = before
-
-
-def wait_for_a_quiet_day() -> None:
-    """At midnight in India the account begins a new book; no run may straddle it."""
-    now = datetime.now(IST)
-    midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), IST)
-    if midnight - now < _QUIET:
-        sys.stderr.write("waiting for midnight in India to pass\n")
-        time.sleep((midnight - now).total_seconds() + 1)
 
 
 def utc_now() -> datetime:

@@ -54,6 +54,7 @@ class Nursery:
 
     def __enter__(self) -> Self:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.settimeout(_READY_WITHIN)
         with theirs:
             command = [sys.executable, "-m", "proof.processes.gateway", str(theirs.fileno())]
             self._warm = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])  # noqa: S603 - ours
@@ -90,9 +91,13 @@ class Nursery:
             with theirs:
                 socket.send_fds(self._line, [json.dumps(order).encode()], [theirs.fileno()])
             ours.settimeout(_READY_WITHIN)
-            said = ours.recv(4096)
+            try:
+                said = ours.recv(4096)
+            except TimeoutError:
+                said = b""
             if not said:
-                raise RuntimeError(f"a gateway did not start:\n{output.read_text(encoding='utf-8')}")
+                printed = output.read_text(encoding="utf-8") if output.exists() else "nothing"
+                raise RuntimeError(f"a gateway did not start within {_READY_WITHIN:.0f} s; it printed:\n{printed}")
             gateway = Gateway(**json.loads(said), line=ours)
             try:
                 yield gateway

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from proof.history import Delivery
-from proof.processes.lab import SECRET, utc_now
+from proof.processes.lab import CONTRACT, SECRET, utc_now
+from tests.waiting import finish
 
 HANGS_UP_AFTER = 3.0
 RESENDS = 3
+_ALL_RESENDS = 120.0  # seconds at the most; a process may have to be started for one of them
 
 NextPort = Callable[[], int]  # where the next delivery arrives
 
@@ -31,10 +33,7 @@ def an_alert(name: str, tier: int = 1, **changes: Any) -> Text:
     """An entry. What tells it from the next: its id (tier 1), the second it fired (2), or nothing at all (4)."""
     fields: dict[str, Any] = {
         "token": SECRET,
-        "symbol": "NIFTY",
-        "strikeprice": 26000,
-        "optionType": "CE",
-        "expiry": "WEEKLY",
+        **CONTRACT.fields(),
         "action": "SELL",
     }
     if tier == 1:
@@ -71,11 +70,13 @@ class Sender:
 
     def together(self, text: Text, ports: list[NextPort], paused: bool = False) -> None:
         """As many deliveries at once as there are ports."""
-        threads = [threading.Thread(target=self.deliver, args=(text, port, paused)) for port in ports]
+        threads = [
+            threading.Thread(target=self.deliver, args=(text, port, paused), name=f"sender of {text.name}", daemon=True)
+            for port in ports
+        ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        finish(*threads, within=_ALL_RESENDS)
 
     def _comes_again(self, status: int | None) -> bool:
         if status is None:

@@ -73,7 +73,7 @@ def _wait_until_ready(server: Server) -> None:
         if health(server.port):
             return
         time.sleep(0.02)
-    raise RuntimeError(f"the server did not start:\n{server.said()}")
+    raise RuntimeError(f"the server did not start within {_READY_WITHIN:.0f} s:\n{server.said()}")
 
 
 def health(port: int) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.waiting import finish
+
 SLOW, SILENT = 64, 1000
 _DRIPS_EVERY = 0.1  # seconds
 _HELD_AT_LEAST = 0.9  # of the connections that an attack consists of, or it was none
@@ -91,7 +93,7 @@ def _many(port: int, count: int, beginnings: tuple[bytes, ...], drips: bool) -> 
                 if drips:
                     gone.wait(_DRIPS_EVERY)
 
-        attacking = threading.Thread(target=attack)
+        attacking = threading.Thread(target=attack, name="the attack", daemon=True)
         try:
             for _ in range(count):
                 connect()
@@ -101,6 +103,6 @@ def _many(port: int, count: int, beginnings: tuple[bytes, ...], drips: bool) -> 
         finally:
             gone.set()
             if attacking.ident is not None:
-                attacking.join()
+                finish(attacking)
             for connection in connections:
                 connection.close()

@@ -1,5 +1,6 @@
 """One history, played: the sender, the processes, Cloud Scheduler, the owner."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -45,6 +46,7 @@ RESENDS, RESEND_AFTER, HANGS_UP_AFTER = 3, 5.0, 3.0
 MINUTE = 60.0
 RECONCILE_HAS = 50.0  # seconds of the scheduler's minute
 QUICK = 8.0  # a run that takes longer was held up
+LONGEST = 120 * MINUTE  # of a history; a tenth of it is enough
 
 
 class Play:
@@ -72,6 +74,7 @@ class Play:
         self._oldest = ENTRY_AGE  # seconds after which nobody may send an alert of this history any more
         self._reconciled = False
         self._meddled = False  # the last run of reconcile cancelled something at the broker: another one has to see it
+        self.kills = 0
 
     def run(self) -> History:
         with one_process_only(self.world):
@@ -216,6 +219,8 @@ class Play:
         """Cloud Scheduler, each minute; until all is at rest and was read twice in calm, with nothing done to it."""
         calm = 0
         while calm < 2 or self._meddled:
+            if self.world.seconds > LONGEST:
+                raise TimeoutError(f"after {LONGEST / MINUTE:.0f} minutes reconcile still found something to do")
             if self._is_over():
                 self._calm_down()
                 calm += 1
@@ -268,6 +273,7 @@ class Play:
     def step(self) -> None:
         """Before and after each effect: here a process dies, or stands still."""
         if self.death and self.dice.random() < self.death:
+            self.kills += self.world.host is not None
             self.world.die()
         if self.stop and self.dice.random() < self.stop:
             self.world.stand_still(self.dice.choice((0.3, 1.0, 2.0, 10.0, 70.0)) * self.dice.random())
@@ -347,10 +353,15 @@ class Play:
         )
 
 
-def simulate(seed: int, ledger: Ledger | None = None) -> list[Violation]:
-    """What one history breaks; nothing, if all promises hold."""
+def simulate(seed: int, ledger: Ledger | None = None, seen: Counter[str] | None = None) -> list[Violation]:
+    """What one history breaks; nothing, if all promises hold. Into `seen` goes what happened in it."""
     play = Play(seed, ledger)
-    violations = check(play.run())
+    history = play.run()
+    if seen is not None:
+        seen["orders"] += len(history.broker_orders)
+        seen["fills"] += sum(order.filled_quantity > 0 for order in history.broker_orders)
+        seen["kills"] += play.kills
+    violations = check(history)
     violations += [Violation("crash", "", f"{type(crash).__name__}: {crash}") for crash in play.world.crashes]
     if play.is_at_rest and (strays := play.fyers.stray_legs()):
         violations.append(Violation("I14", "", f"legs of {strays} units outlived their position"))

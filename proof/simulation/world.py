@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from app.errors import AlertError
 
 EPOCH = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India
+PATIENCE = 120.0  # seconds of real time; a whole history takes milliseconds
 
 _Read = TypeVar("_Read")
 
@@ -69,7 +70,7 @@ class World:
     def run(self) -> None:
         """Until nobody has anything left to do."""
         self._serve(self._next())
-        self._over.acquire()
+        _take(self._over, "the history to come to its end")
 
     def run_now(self, job: Callable[[], None], host: Host) -> None:
         """One job alone, in a process of its own, to its end or its death."""
@@ -161,7 +162,7 @@ class World:
             task.turn.release()
         else:
             _on_a_thread(lambda: self._serve(task))
-        me.turn.acquire()
+        _take(me.turn, "its turn in the history")
 
     def _serve(self, task: Task | None) -> None:
         """Runs tasks one after the other, until the next one is asleep on another thread."""
@@ -245,6 +246,11 @@ class _Thread:
             job, self._job = self._job, lambda: None
             job()
             _idle.append(self)
+
+
+def _take(lock: threading.Lock, what: str) -> None:
+    if not lock.acquire(timeout=PATIENCE):
+        raise TimeoutError(f"waited {PATIENCE:.0f} s of real time for {what}")
 
 
 _idle: list[_Thread] = []

@@ -1,30 +1,35 @@
 """No figure's ratio to the floor gets 30 % worse: what `bench/ratchet.json` has recorded is measured anew."""
 
+import time
+
 import pytest
 
 from bench import ratchet
 
-TRIES = 3  # of a busy machine; code that is slower fails all of them
+TRIES = 3  # of which the best counts; code that is slower is so in all of them
+NO_MORE_AFTER = 60.0  # seconds
 
 
 @pytest.fixture(scope="module")
 def best() -> ratchet.Ratios:
     """The lowest that each was found at."""
     found: ratchet.Ratios = {}
+    problems: list[Exception] = []
+    began = time.monotonic()
     for _try in range(TRIES):
         try:
             found = {name: min(ratio, found.get(name, ratio)) for name, ratio in ratchet.measured().items()}
-        except (ratchet.NotMeasured, TimeoutError):
-            continue
-        if not ratchet.too_much(found):
+        except (ratchet.NotMeasured, TimeoutError) as problem:
+            problems.append(problem)
+        if time.monotonic() - began > NO_MORE_AFTER or (found and not ratchet.too_much(found)):
             break
+    assert found, f"nothing was measured: {problems}"
     return found
 
 
 def test_no_tracked_figure_is_worse_against_the_floor_by_more_than_30_per_cent(
     best: ratchet.Ratios,
 ) -> None:
-    assert best
     assert not ratchet.too_much(best), f"measured {best}, recorded {ratchet.recorded()}"
 
 

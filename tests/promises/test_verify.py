@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from proof import __main__ as verify
-from proof.result import HEAD, Result
+from proof.result import HEAD, Result, Seen, floors
 
 
 def run(monkeypatch, capsys, *words):
@@ -21,17 +21,19 @@ def two_proofs(monkeypatch):
         "PROOFS",
         {
             "holds": lambda slice_only: [
-                Result("holds", "5 cells" if slice_only else "90 cells", "seed 1", (), 2.0, 7)
+                Result("holds", "5 cells" if slice_only else "90 cells", "seed 1", (), 2.0, (Seen("kills", 7, 3),))
             ],
-            "breaks": lambda _: [Result("breaks", "1 cell", "", ("a key with two orders",), 1.0)],
+            "breaks": lambda _: [
+                Result("breaks", "1 cell", "", ("a key with two orders",), 1.0, (Seen("kills", 1, 1),))
+            ],
         },
     )
 
 
-def test_each_proof_has_a_line_with_size_seeds_kills_violations_and_wall_time(two_proofs, monkeypatch, capsys):
+def test_each_proof_has_a_line_with_size_what_happened_seeds_violations_and_wall_time(two_proofs, monkeypatch, capsys):
     status, (head, line, summary) = run(monkeypatch, capsys, "--only", "holds")
     assert (status, head) == (0, HEAD)
-    assert line.split() == ["holds", "90", "cells", "seed", "1", "7", "0", "2.0", "s"]
+    assert line.split() == ["holds", "90", "cells", "7", "kills", "(3)", "seed", "1", "0", "2.0", "s"]
     assert summary.startswith("1 proofs, 0 with violations")
     assert run(monkeypatch, capsys, "--only", "holds", "--slice")[1][1].split()[1] == "5"
 
@@ -41,6 +43,25 @@ def test_a_proof_that_breaks_is_told_and_fails_the_whole(two_proofs, monkeypatch
     assert status == 1
     assert "    a key with two orders" in lines
     assert lines[-1].startswith("2 proofs, 1 with violations")
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ((Seen("orders", 0, 20),), "too little happened to prove anything: 0 orders, and the floor is 20"),
+        ((), "nothing is known of what happened"),
+    ],
+    ids=["too little", "nothing"],
+)
+def test_a_proof_in_which_too_little_happened_breaks_no_promise_and_fails(seen, said, monkeypatch, capsys):
+    monkeypatch.setattr(verify, "PROOFS", {"idle": lambda _: [Result("idle", "40 alerts", "", (), 1.0, seen)]})
+    status, lines = run(monkeypatch, capsys)
+    assert status == 1
+    assert f"    {said}" in lines
+
+
+def test_a_floor_is_a_share_of_the_cases_and_never_nothing():
+    assert floors({"orders": 5}, {"orders": 0.5, "kills": 0.1}, 4) == (Seen("orders", 5, 2), Seen("kills", 0, 1))
 
 
 def test_every_kind_of_proof_is_there():
