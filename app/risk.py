@@ -370,8 +370,10 @@ def _check_loss(limits: Limits, exposure: Exposure) -> None:
 
 
 def _check_premium(ticket: Ticket, account: Account, limits: Limits) -> None:
-    if limits.premium_per_order is not None and ticket.premium > limits.premium_per_order:
-        asked, allowed = plain(ticket.premium), plain(limits.premium_per_order)
+    # An order's own at the last price where that is higher: its stop-loss is as far away as that price says.
+    dearest = max(ticket.premium, ticket.ltp * ticket.quantity)
+    if limits.premium_per_order is not None and dearest > limits.premium_per_order:
+        asked, allowed = plain(dearest), plain(limits.premium_per_order)
         raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; one order may have ₹{allowed}")
     if limits.premium_per_day is not None and account.premium + ticket.premium > limits.premium_per_day:
         total, allowed = plain(account.premium + ticket.premium), plain(limits.premium_per_day)

@@ -240,7 +240,7 @@ def test_orders_a_second(house: House, account: Simulator) -> None:
 
 
 def test_premium_per_order(house: House, account: Simulator) -> None:
-    gates = house(MAX_PREMIUM_PER_ORDER=str(2 * 245 * 65))
+    gates = house(MAX_PREMIUM_PER_ORDER=str(2 * 250 * 65))
     one_lot = sold_at_245(gates)
     within = storm(gates, lots=2, count=6)
     within.is_held_to(6)

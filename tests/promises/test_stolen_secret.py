@@ -25,7 +25,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LIMITS = re.compile(r"^((?:MAX|ALLOWED)_[A-Z_]+|WEBHOOK_MAX_QTY)=(.*)$", re.MULTILINE)
 DEFAULTS = dict(LIMITS.findall((ROOT / ".env.example").read_text(encoding="utf-8")))
 MOST = Decimal(55_000)
-SLIPPAGE = Decimal("1.03")  # a premium is counted at the limit price, two per cent under the touch
+
+DEAR = Decimal("384.50")  # 24,992 rupees a lot; a stop fills a tick beyond its trigger
 
 Gates = list[Gateway]
 
@@ -81,7 +82,7 @@ def test_what_a_thief_can_lose_at_the_most_is_what_the_readme_says(gates: Gates,
 
     dear = [next(market) for _ in range(8)]
     for call in dear:
-        account.exchange.set_quote(call.symbol, Decimal(390))  # 25,000 rupees a lot, at the limit price
+        account.exchange.set_quote(call.symbol, DEAR)
     answers = at_once(
         [
             lambda gate=gate, call=call: insist(gate, sell(call), 40)
@@ -97,7 +98,7 @@ def test_what_a_thief_can_lose_at_the_most_is_what_the_readme_says(gates: Gates,
             to_its_stop(account, call, opened[call.symbol])
 
     assert not [position for position in account.exchange.positions() if position.net]  # each stop did its work
-    assert MOST * Decimal("0.95") < lost(account) <= MOST * SLIPPAGE
+    assert MOST * Decimal("0.95") < lost(account) <= MOST
     for gate in gates:
         denied = insist(gate, sell(dear[-1])).json
         assert (denied["status"], denied["reason"]) == ("DENIED", "MAX_DAILY_LOSS")
@@ -137,8 +138,21 @@ def test_what_a_thief_asks_beyond_the_limits_is_denied(
 
 def test_a_premium_over_the_limit_is_denied(gates: Gates, account: Simulator) -> None:
     call = calls(account)[0]
-    account.exchange.set_quote(call.symbol, Decimal(400))
+    account.exchange.set_quote(call.symbol, Decimal(385))
     assert insist(gates[0], sell(call)).json["reason"] == "MAX_PREMIUM_PER_ORDER"
+
+
+def test_a_last_price_far_above_the_touch_makes_no_stop_dearer_than_the_limit(gates: Gates, account: Simulator) -> None:
+    """The broker counts the stop from the fill, as far away as the last price said."""
+    stale, call, *_ = calls(account)
+    account.exchange.set_quote(stale.symbol, Decimal(385), Decimal(250), Decimal("250.05"))
+    assert insist(gates[0], sell(stale, tp="60%")).json["reason"] == "MAX_PREMIUM_PER_ORDER"
+    account.exchange.set_quote(call.symbol, DEAR, Decimal(250), Decimal("250.05"))
+    said = insist(gates[0], sell(call, tp="60%")).json
+    assert said["status"] == "ACCEPTED", said
+    stop = next(row for row in account.exchange.orders() if row.is_leg and row.stop_price)
+    account.exchange.set_quote(call.symbol, stop.stop_price)
+    assert 0 < lost(account) <= Decimal(DEFAULTS["MAX_PREMIUM_PER_ORDER"])
 
 
 def test_a_thief_has_so_many_orders_a_day(gates: Gates, account: Simulator) -> None:

@@ -138,8 +138,14 @@ EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Account, Exposure], tuple
     (
         Reason.MAX_PREMIUM_PER_ORDER,
         {"premium_per_order": PREMIUM},
-        (entry(), an_account(), Exposure()),
-        (entry(limit_price=Decimal("161.80")), an_account(), Exposure()),
+        (entry(ltp=Decimal("161.75")), an_account(), Exposure()),
+        (entry(ltp=Decimal("161.75"), limit_price=Decimal("161.80")), an_account(), Exposure()),
+    ),
+    (
+        Reason.MAX_PREMIUM_PER_ORDER,
+        {"premium_per_order": PREMIUM},
+        (entry(ltp=Decimal("161.75")), an_account(), Exposure()),
+        (entry(ltp=Decimal("161.80")), an_account(), Exposure()),
     ),
     (
         Reason.MAX_PREMIUM_PER_DAY,
