@@ -19,7 +19,7 @@ SAMPLE = {
     "symbol": "NIFTY",
     "strikeprice": "ATM",
     "optionType": "CE",
-    "expiry": "WEEKLY",
+    "expiry": "NEXT_WEEKLY",  # an option about to expire has no premium left, and no room for a stop-loss and a target
     "action": "SELL",
     "timenow": "{{timenow}}",
 }
