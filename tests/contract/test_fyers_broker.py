@@ -364,7 +364,8 @@ def test_an_order_is_found_in_book_and_positions(transport):
         assert (row.status, row.quantity, row.filled_quantity, row.average_price) == (OrderStatus.FILLED, 65, 65, BID)
         assert row.limit_price == Decimal("164.9")
         assert {leg.parent_id for leg in book.values()} == {placed.broker_order_id}
-        assert broker.positions(within(1)) == (Position(option.symbol, "INTRADAY", -65, Decimal(0), 0, 65),)
+        lost = (BID - LTP) * 65
+        assert broker.positions(within(1)) == (Position(option.symbol, "INTRADAY", -65, Decimal(0), 0, 65, lost),)
 
         assert broker.exit_position(f"{option.symbol}-INTRADAY", within(1)) == Accepted(f"{option.symbol}-INTRADAY")
         (closed,) = broker.positions(within(1))
