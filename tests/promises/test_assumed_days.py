@@ -74,7 +74,8 @@ def gate(clock: Clock, tmp_path: Path) -> Iterator[Gateway]:
 
 def send(gate: Gateway, **fields: Any) -> TestResponse:
     fired = gate.desk.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    return gate.send(**{"strikeprice": "ATM", "timenow": fired} | fields)
+    usual = {"symbol": "NIFTY", "strikeprice": "ATM", "optionType": "CE", "expiry": "WEEKLY", "timenow": fired}
+    return gate.send(**usual | fields)
 
 
 def said(response: TestResponse) -> tuple[int, str, str | None]:

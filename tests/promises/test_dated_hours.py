@@ -42,7 +42,8 @@ class Day:
         self.clock.put(ist(day, clock))
 
     def send(self, **fields: Any) -> dict[str, Any]:
-        said: dict[str, Any] = self.gate.send(timenow=self.clock.now().isoformat(), **fields).json
+        usual = {"symbol": "NIFTY", "strikeprice": 26000, "optionType": "CE", "expiry": "WEEKLY"}
+        said: dict[str, Any] = self.gate.send(timenow=self.clock.now().isoformat(), **usual | fields).json
         return said
 
     def at_the_exchange(self, symbol: str, quantity: int = 65, side: int = 1) -> tuple[bool, str]:
