@@ -272,7 +272,8 @@ OLD, NEW = Session(time(9, 15), time(15, 40)), Session(time(9, 15), time(15, 45)
         ("0915-1540|1815-1915:", OLD),
         ("0915-1545:", NEW),
         ("0915-1545", NEW),
-        ("0900-2355|1815-1915:20261108", Session(time(9), time(23, 55))),
+        ("0900-0908|0915-1540|1815-1915:20261108", OLD),
+        ("0915-1200|1300-1545:", NEW),
         ("", None),
         ("0915", None),
         ("1540-0915|", None),
@@ -287,6 +288,21 @@ def test_a_contract_has_the_usual_hours_of_its_session_and_none_where_they_canno
     assert resolve(master).session == session
     assert master.session == session
     assert master.lookup_symbol("NSE:NIFTY26NOV26000PE").session == session
+
+
+@pytest.mark.parametrize(
+    ("text", "session"),
+    [
+        ("0000-2359|", Session(time(0), time(23, 59))),
+        ("1815-1915:", Session(time(18, 15), time(19, 15))),
+        ("0900-0908|", Session(time(9), time(9, 8))),
+        ("0915-1545|1600-1710|", NEW),
+    ],
+)
+def test_hours_that_are_no_trading_day_widen_nothing(text, session):
+    master = master_of([*chain(Listed(session=text), [26000]), *chain(Listed(session="0915-1545|"), [26050])])
+    assert resolve(master).session == session
+    assert master.session == NEW
 
 
 def test_contracts_are_counted_by_what_their_hours_depend_on():

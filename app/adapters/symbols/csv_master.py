@@ -9,13 +9,13 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
-from app.calendar import IST
+from app.calendar import CORE, IST, Session
 from app.facts.fyers import DERIVATIVES, EXCHANGES
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
 _NUMBER_OR_BLANK = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?|)")
 _WHOLE = re.compile(r"(?a:\d{1,9}(?:\.0+)?)")
 _EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
-_HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d)(?![\d-]).*)")
+_HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d))")
 _ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 
 # Rows whose own columns contradict each other are left out, not traded; more than this share of them means that the
@@ -214,15 +214,26 @@ def _positive_whole(text: str) -> int | None:
 
 
 def _session(text: str) -> tuple[int, int]:
-    """The usual hours in `0915-1540|1815-1915:`, in minutes; what follows them is the session of special days.
+    """The hours in `0900-0908|0915-1540|1815-1915:`, in minutes: of the sessions that overlap the usual day, from the
+    first opening to the last close. Where none does, those of the first.
 
-    (0, 0) for what is no such text: the dated table goes on without it, while a refused file would stop entries.
+    What follows the colon is the session of special days. (0, 0) for what is no such text: the dated table goes on
+    without it, while a refused file would stop entries.
     """
+    said = [session for part in text.partition(":")[0].split("|") if (session := _hours(part)) is not None]
+    usual = [session for session in said if session.overlaps(CORE)] or said[:1]
+    if not usual:
+        return 0, 0
+    opens, closes = min(each.opens for each in usual), max(each.closes for each in usual)
+    return 60 * opens.hour + opens.minute, 60 * closes.hour + closes.minute
+
+
+def _hours(text: str) -> Session | None:
     match = _HOURS.fullmatch(text)
     if match is None:
-        return 0, 0
-    opens, closes = (60 * int(match[hour]) + int(match[hour + 1]) for hour in (1, 3))
-    return (opens, closes) if opens < closes else (0, 0)
+        return None
+    hours = Session(time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4])))
+    return None if hours.is_empty else hours
 
 
 def _iso_date(text: str) -> date | None:

@@ -265,7 +265,7 @@ def _session(opens: int, closes: int) -> Session | None:
 
 
 def _widest(sessions: Sequence[Session | None]) -> Session | None:
-    said = [session for session in sessions if session is not None]
+    said = [session for session in sessions if session is not None and session.is_plausible]
     return functools.reduce(Session.wider, said) if said else None
 
 

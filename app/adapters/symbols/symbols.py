@@ -139,7 +139,7 @@ class Symbols:
 
     @property
     def session(self) -> Session | None:
-        """The widest hours that the master says of any contract; None where it says none, or is not there."""
+        """The widest plausible hours that the master gives any contract; None where it gives none, or is not there."""
         return self._loaded.master.session if self._loaded is not None else None
 
     def resolve(
