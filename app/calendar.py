@@ -51,7 +51,7 @@ class Session:
     @property
     def is_plausible(self) -> bool:
         """Whether the symbol master may widen the table's hours by it: one row's nonsense must not open the night."""
-        within = _EARLIEST <= self.opens and self.closes <= _LATEST
+        within = self.opens >= _EARLIEST and self.closes <= _LATEST
         return within and self.narrower(CORE).minutes > _MOST * CORE.minutes
 
 

@@ -364,9 +364,7 @@ def test_preflight_waits_for_the_last_of_the_widest_hours(day: Day) -> None:
 
 
 @pytest.mark.parametrize("action", ["SELL", "BUY"])
-def test_an_alert_of_the_last_minute_that_comes_after_it_trades_no_other_contract(
-    expiry_day: Day, action: str
-) -> None:
+def test_an_alert_of_the_last_minute_that_comes_after_it_trades_no_other_contract(expiry_day: Day, action: str) -> None:
     assert expiry_day.send()["symbol"] == NEXT_WEEKS
     sent = expiry_day.reached_the_exchange()
     expiry_day.put(EXPIRY, "15:30:05")
@@ -439,6 +437,26 @@ def test_a_square_off_that_comes_too_late_is_warned_of(
     assert check["found"].endswith(words)
     warned = [record for record in caplog.records if record.message.startswith("SQUARE_OFF_AT is too late")]
     assert len(warned) == (result == "warn")
+
+
+def test_a_square_off_before_an_extra_session_opens_is_warned_of(tmp_path: Path) -> None:
+    sessions = f"{EXPIRY} 18:00-19:00"
+    with a_day(tmp_path, ist(EXPIRY, "09:00"), SQUARE_OFF_AT="15:20", EXTRA_SESSIONS=sessions) as day:
+        check = checks(day)["square-off"]
+    assert (check["result"], check["found"]) == (
+        "warn",
+        "SQUARE_OFF_AT 15:20 is too early: today's session is 18:00-19:00",
+    )
+
+
+def test_a_master_that_gives_no_hours_is_named(day: Day) -> None:
+    for exchange in ("NSE", "BSE"):
+        masters = day.gate.account.exchange.market.listing.masters
+        masters[exchange] = masters[exchange].replace(b",0915-1545|1815-1915:,", b",,")
+    day.gate.operate("POST", "/tasks/refresh-symbols")
+    check = checks(day)["hours"]
+    assert check["result"] == "warn"
+    assert check["found"] == "09:15-15:45 by the dated table alone: the symbol master gives no hours"
 
 
 def test_before_anything_is_open_it_is_judged_by_what_is_listed(tmp_path: Path) -> None:

@@ -327,16 +327,34 @@ def test_a_contract_that_expires_on_a_day_stands_for_its_underlying(master):
         master.expiring("NIFTI", None, FRIDAY)
 
 
+def test_whether_an_underlying_is_an_index_is_the_masters_word():
+    sensex = Listed(exchange="BSE", underlying="SENSEX50", instrument="14")
+    master = master_of([*chain(sensex, [26000]), *chain(Listed(underlying="TCS"), [4000])])
+    day = date(2026, 11, 24)
+    assert master.expiring("SENSEX50", None, day).on_index
+    assert master.spot_symbol("SENSEX50", None) == "BSE:SENSEX50-INDEX"
+    assert not master.expiring("TCS", None, day).on_index
+
+
+@pytest.mark.parametrize(("underlying", "on_index"), [("NIFTY", True), ("TCS", False)])
+def test_where_the_row_does_not_say_it_the_names_of_the_indices_do(underlying, on_index):
+    master = master_of(chain(Listed(underlying=underlying, instrument="99"), [26000]))
+    assert master.expiring(underlying, None, date(2026, 11, 24)).on_index is on_index
+
+
 def test_an_artifact_from_before_sessions_were_kept_is_read_without_them():
     options = read_options(csv_of(chain(Listed(), [26000])), "master.csv")
     content = artifact.encode(sorted(options.rows), {}, options.dated)
     size = artifact.PREFIX.size
     _, length = artifact.PREFIX.unpack_from(content)
     header = json.loads(content[size : size + length])
-    assert header.pop("sessions") == [[555, 940]]
+    assert Master(content).is_of_this_version
+    assert (header.pop("sessions"), header.pop("instruments")) == ([[555, 940]], [14])
     text = json.dumps(header).encode()
     master = Master(artifact.PREFIX.pack(artifact.FORMAT, len(text)) + text + content[size + length :])
     assert (resolve(master).lot_size, resolve(master).session, master.session) == (65, None, None)
+    assert master.expiring("NIFTY", None, date(2026, 11, 24)).on_index
+    assert not master.is_of_this_version
 
 
 def test_every_symbol_of_the_master_leads_back_to_its_row(master):

@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, TypeVar
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
 from app.calendar import CORE, IST, Session
-from app.facts.fyers import DERIVATIVES, EXCHANGES
+from app.facts.fyers import DERIVATIVES, EXCHANGES, OPTIONS
 
 if TYPE_CHECKING:
     import pandas
 
 COLUMNS = 21
 
-_LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER = 3, 4, 6, 7, 8, 9
+_INSTRUMENT, _LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER = 2, 3, 4, 6, 7, 8, 9
 _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
 _DERIVATIVES = str(DERIVATIVES)
 _EXCHANGE_CODES = {str(code): exchange for code, exchange in EXCHANGES.items()}
+_OPTIONS = {str(code): code for code in OPTIONS}
 _DATE_CODE = 5  # characters between underlying and strike in a ticker: 26NOV, 26D01
 
 _Value = TypeVar("_Value")
@@ -99,6 +100,7 @@ class _Columns:
     lots: list[int]
     ticks: list[int]
     sessions: list[tuple[int, int]]
+    instruments: list[int]
 
     @property
     def count(self) -> int:
@@ -107,7 +109,8 @@ class _Columns:
     def rows(self) -> Iterator[Row | None]:
         """The rows, None in the place of one that contradicts itself."""
         columns = (self.exchanges, self.underlyings, self.expiries, self.option_types, self.strikes)
-        for values in zip(*columns, self.tickers, self.lots, self.ticks, self.sessions, strict=True):
+        terms = (self.lots, self.ticks, self.sessions, self.instruments)
+        for values in zip(*columns, self.tickers, *terms, strict=True):
             row = Row(*values)
             yield row if _agrees(row) else None
 
@@ -140,7 +143,8 @@ def _is_near(code: str, expiry: int) -> bool:
 def _columns(body: bytes, name: str) -> _Columns:
     import pandas
 
-    wanted = [_LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER, _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
+    wanted = [_INSTRUMENT, _LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER]
+    wanted += [_EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
     try:
         frame = pandas.read_csv(
             io.BytesIO(body),
@@ -174,6 +178,7 @@ def _columns(body: bytes, name: str) -> _Columns:
         lots=check.converted(_LOT, "the lot", _positive_whole),
         ticks=check.converted(_TICK, "the tick", _positive_units),
         sessions=check.converted(_SESSION, "the session", _session),
+        instruments=check.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
     )
 
 
