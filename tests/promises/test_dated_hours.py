@@ -5,6 +5,7 @@ Both run on one clock that is put to the days on which the hours change. The exc
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -483,3 +484,26 @@ def test_without_a_json_master_the_freeze_quantity_is_that_of_the_day_at_both(
         assert (taken["status"], taken["quantity"]) == ("ACCEPTED", takes)
         with pytest.raises(Refused, match="freeze limit"):
             day.at_the_exchange(taken["symbol"], refuses)
+
+
+def test_a_freeze_quantity_that_no_lot_fits_in_gives_way_to_the_tables(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbols = day.gate.desk.symbols.__class__
+    resolve = symbols.resolve
+    nonsense = {"freeze_quantity": 64}
+    monkeypatch.setattr(symbols, "resolve", lambda *args, **more: replace(resolve(*args, **more), **nonsense))
+    assert day.send(qty=54 * 65)["status"] == "ACCEPTED"
+    assert day.send(qty=55 * 65)["message"].endswith("send at most 54 lots")
+
+
+@pytest.mark.parametrize(("on_cloud_run", "fetches"), [(False, 1), (True, 0)])
+def test_a_start_replaces_an_artifact_of_an_earlier_version_but_no_alert_waits_for_that(
+    day: Day, monkeypatch: pytest.MonkeyPatch, on_cloud_run: bool, fetches: int
+) -> None:
+    fetched = []
+    monkeypatch.setattr("app.adapters.symbols.refresh", lambda *_: fetched.append(1) or {"accepted": False})
+    monkeypatch.setattr(day.gate.desk.symbols.__class__, "is_of_this_version", False)
+    config = replace(Config.from_env(day.gate.settings), on_cloud_run=on_cloud_run)
+    with bootstrap(config, day.clock).resources:
+        assert len(fetched) == fetches
