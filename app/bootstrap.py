@@ -82,7 +82,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
         notifier=notifier,
         clock=clock,
         calendar=calendar,
-        market_status=MarketStatus(broker, clock),
+        market_status=MarketStatus(broker, clock, calendar),
         tickets=config.tickets,
         limits=config.limits,
         ages=config.ages,
@@ -208,7 +208,8 @@ def with_simulator(config: Config, resources: ExitStack) -> Config:
 
 
 def _symbols(config: Config, calendar: Calendar, clock: Clock) -> "Symbols":
-    """The cached master. Where there is none, or only an old one, it is fetched now: better a slow start than none.
+    """The cached master. Where there is none, or only one that is old or of a version before, it is fetched now: better
+    a slow start than none, and if that fails the old one stays.
 
     On Cloud Run an alert may be waiting, and yesterday's master will do until Cloud Scheduler has it refreshed.
     """
@@ -218,7 +219,7 @@ def _symbols(config: Config, calendar: Calendar, clock: Clock) -> "Symbols":
     oldest = calendar.latest_trading_day(ist_day(clock.now()))
     if config.on_cloud_run:
         oldest = calendar.trading_day_before(oldest)
-    if not _is_of(symbols, oldest):
+    if not _is_of(symbols, oldest) or not (config.on_cloud_run or symbols.is_of_this_version):
         report = refresh(config.symbol_master_urls, config.symbol_cache, calendar, clock.now())
         symbols = Symbols.open(config.symbol_cache)
         level = logging.INFO if report["accepted"] else logging.ERROR
@@ -236,7 +237,7 @@ def _mind_square_off(config: Config, symbols: SymbolMaster, clock: Clock) -> Non
         return
     if late:
         words = {"square_off_at": f"{config.square_off_at:%H:%M}", "why": "; ".join(late)}
-        log.warning("SQUARE_OFF_AT is too late to close what expires today", extra=words)
+        log.warning("SQUARE_OFF_AT is too late", extra=words)
 
 
 def _refresh_symbols(

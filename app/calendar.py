@@ -12,6 +12,8 @@ from app.facts.hours import DERIVATIVES
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
 _SATURDAY = 5
+_MOST = 0.5  # of the hours that all rows of the table have in common
+_EARLIEST, _LATEST = time(9), time(17)  # no usual session of derivatives on shares and indices goes beyond them
 _HOLIDAYS_IN_A_ROW = 2  # weekdays, as 14 and 15 April 2027 are expected to be
 
 
@@ -29,10 +31,32 @@ class Session:
         return self.opens <= at < self.closes
 
     def narrower(self, other: "Session") -> "Session":
+        """What both have; it closes no later than it opens where they share no minute."""
         return Session(max(self.opens, other.opens), min(self.closes, other.closes))
 
     def wider(self, other: "Session") -> "Session":
         return Session(min(self.opens, other.opens), max(self.closes, other.closes))
+
+    def overlaps(self, other: "Session") -> bool:
+        return not self.narrower(other).is_empty
+
+    @property
+    def is_empty(self) -> bool:
+        return self.opens >= self.closes
+
+    @property
+    def minutes(self) -> int:
+        return 60 * (self.closes.hour - self.opens.hour) + self.closes.minute - self.opens.minute
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether the symbol master may widen the table's hours by it: one row's nonsense must not open the night."""
+        within = self.opens >= _EARLIEST and self.closes <= _LATEST
+        return within and self.narrower(CORE).minutes > _MOST * CORE.minutes
+
+
+# What every row of the table has in common.
+CORE = Session(max(row.opens for row in DERIVATIVES), min(row.closes for row in DERIVATIVES))
 
 
 class Listed(Protocol):
@@ -78,23 +102,30 @@ class Calendar:
         return not self.always and self.override is None and day not in self.extra
 
     def table_hours(self, contract: Listed, day: date) -> Session | None:
-        """A contract's hours without the symbol master's word: on its expiry day it may stop before the market."""
+        """A contract's hours without the symbol master's word: on its expiry day it may stop before the market.
+
+        `override` is the hours of each contract. An extra session that begins before the contract's last minute ends
+        with it; a later one is the contract's as well.
+        """
         market = self.session_on(day)
-        if market is None or day in self.extra or contract.expiry != day:
+        if market is None or contract.expiry != day or self.override is not None:
             return market
         stops = in_force(DERIVATIVES, day).until(on_index=contract.on_index, expires=True)
-        return Session(market.opens, min(market.closes, stops))
+        return Session(market.opens, min(market.closes, stops)) if market.opens < stops else market
 
     def hours_of(self, contract: Listed, day: date, *, entering: bool) -> Session | None:
         """A contract's hours. Where table and symbol master differ: the narrower for entries, the wider for exits.
 
-        A setting's hours stand in the master's place. So on the contract's expiry day exits go on until they end.
+        An extra session stands in the master's place: exits go on until it ends. Hours of the master that are not
+        plausible keep entries back and let no exit through. They may share no minute with the table's.
         """
         market, table = self.session_on(day), self.table_hours(contract, day)
         if market is None or table is None:
             return None
         said = (contract.session or table) if self.goes_by_table(day) else market
-        return table.narrower(said) if entering else table.wider(said)
+        if entering:
+            return table.narrower(said)
+        return table.wider(said) if said.is_plausible or said is market else table
 
     def is_trading_day(self, day: date) -> bool:
         return self.always or self.session_on(day) is not None
@@ -104,7 +135,7 @@ class Calendar:
         return day > self.known_until and day not in self.extra and self.session_on(day) is not None
 
     def is_open(self, now: datetime, said: Session | None = None) -> bool:
-        """Whether anything may trade now. `said` are the widest hours that the symbol master has for any contract."""
+        """Whether anything may trade now. `said` are the widest plausible hours that the symbol master has."""
         if self.always:
             return True
         local = now.astimezone(IST)
@@ -118,10 +149,14 @@ class Calendar:
         return hours is not None and local - after >= datetime.combine(local.date(), hours.closes, IST)
 
     def has_stopped(self, contract: Listed, now: datetime, *, entering: bool) -> bool:
-        """Whether the contract's hours of today are over; never in labs."""
+        """Whether the contract's hours of today are over: the table's for an entry, the wider for an exit.
+
+        Never in labs. On the symbol master's word alone no entry goes on to the next contract; it is refused.
+        """
         local = now.astimezone(IST)
-        hours = None if self.always else self.hours_of(contract, local.date(), entering=entering)
-        return hours is not None and local.time() >= hours.closes
+        day = local.date()
+        hours = self.table_hours(contract, day) if entering else self.hours_of(contract, day, entering=False)
+        return not self.always and hours is not None and local.time() >= hours.closes
 
     def _widest(self, day: date, said: Session | None) -> Session | None:
         hours = self.session_on(day)

@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 SKEW_MATTERS = 2.0  # seconds between our clock and the broker's
 SKEW_STOPS = 10.0
 HOLIDAYS_NEEDED = timedelta(days=45)
-_LONGER_LIST = "take a later version, or put NSE's list of the next year into EXTRA_HOLIDAYS"
+_LONGER_LIST = "take a later version; EXTRA_HOLIDAYS closes one day, EXTRA_SESSIONS gives one its hours"
 _NAMED = 3  # of the facts that are due; `facts --due` has them all
 SLOW = 300.0  # milliseconds; the slices of an alert's time are little more (app/deadline.py)
 
@@ -180,11 +180,10 @@ def holidays(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
     if desk.calendar.is_assumed(today):
         found = f"known until {until} only: today may be one, so entries need Fyers' word that the market is open"
         return Check("holidays", Mark.WARN, found, _LONGER_LIST)
-    if any(day > until for day in desk.calendar.holidays):
-        return Check("holidays", Mark.OK, f"known until {until}, and EXTRA_HOLIDAYS goes on")
     if until - today >= HOLIDAYS_NEEDED:
         return Check("holidays", Mark.OK, f"known until {until}")
-    return Check("holidays", Mark.WARN, f"known until {until} only", _LONGER_LIST)
+    found = f"known until {until} only: each weekday after it that no setting names is assumed to be a trading day"
+    return Check("holidays", Mark.WARN, f"{found}, on which entries need Fyers' word", _LONGER_LIST)
 
 
 def facts(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
@@ -212,10 +211,14 @@ def hours(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
         return Check("hours", Mark.OK, "no session today")
     try:
         found = "; ".join(differences(desk.symbols, calendar, today))
+        silent = all(kind.session is None for kind in desk.symbols.kinds(today))
     except NotNow as problem:
         return Check("hours", Mark.WARN, f"{session} by the dated table alone: {problem.message}", _MEND["symbols"])
     if found:
         return Check("hours", Mark.WARN, f"{found}: {RULE}", ADVICE)
+    if silent and calendar.goes_by_table(today):
+        found = f"{session} by the dated table alone: the symbol master gives no hours"
+        return Check("hours", Mark.WARN, found, _MEND["symbols"])
     return Check("hours", Mark.OK, f"{session} today")
 
 
@@ -227,6 +230,10 @@ def square_off(at: time | None, desk: Desk, deadline: Deadline) -> Check:
         late = stopped_by(at, desk.symbols, desk.calendar, ist_day(desk.clock.now()))
     except NotNow as problem:
         return Check("square-off", Mark.WARN, f"not known: {problem.message}", _MEND["symbols"])
+    session = desk.calendar.session_on(ist_day(desk.clock.now()))
+    if session is not None and at <= session.opens:
+        found = f"SQUARE_OFF_AT {at:%H:%M} is too early: today's session is {session}"
+        return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT within the session, or close by hand")
     if not late:
         return Check("square-off", Mark.OK, f"at {at:%H:%M} IST")
     found = f"SQUARE_OFF_AT {at:%H:%M} is too late: {'; '.join(late)}"

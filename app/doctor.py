@@ -49,7 +49,8 @@ def settings(config: Config) -> list[Check]:
 def _limits(config: Config) -> str:
     limits = config.limits
     loss = f"entries stop at ₹{plain(limits.daily_loss)} lost" if limits.daily_loss else "no limit of the day's loss"
-    counts = f"{limits.lots_per_order} lots an order, {limits.lots_open} open, {limits.orders_per_day} orders a day"
+    lots = "lot" if limits.lots_per_order == 1 else "lots"
+    counts = f"{limits.lots_per_order} {lots} an order, {limits.lots_open} open, {limits.orders_per_day} orders a day"
     return f"{counts}, {loss}, {_worst_loss(config)}"
 
 

@@ -124,8 +124,8 @@ MEANING: dict[Reason, str] = {
     Reason.LEDGER_CONTENDED: "too many orders at once for the ledger; nothing was sent",
     Reason.BROKER_DOWN: "Fyers does not answer; nothing was sent",
     Reason.BROKER_BUSY: "Fyers asks to slow down; nothing was placed",
-    Reason.MARKET_STATUS_UNKNOWN: "no list of holidays reaches today, and Fyers does not say that the market is open; "
-    "nothing was sent",
+    Reason.MARKET_STATUS_UNKNOWN: "today is beyond the known holiday list, and Fyers does not say that the market "
+    "is open; nothing was sent",
     Reason.NO_QUOTE: "no quote could be had; nothing was sent",
     Reason.POSITION_UNKNOWN: "the open position could not be read; nothing was sent",
     Reason.NEEDS_LOGIN: "nobody has logged in at Fyers today; nothing was sent",

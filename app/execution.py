@@ -49,8 +49,10 @@ def execute(alert: Alert, desk: Desk, deadline: Deadline, request_id: str) -> Re
     identity = identify(alert, desk.account)
     received = _received(alert, identity, desk, request_id)
     refusal = _refusal(alert, received, desk)
-    reads = None if refusal else MarketReads(alert, desk, deadline)  # beside the claim
+    reads = None if refusal else MarketReads(alert, received.alert_at, desk, deadline)  # beside the claim
     order = _claim(received, identity, desk, deadline)
+    if reads is not None and order.alert_at != received.alert_at:  # an earlier delivery's, and no time in the alert
+        reads = MarketReads(alert, order.alert_at, desk, deadline)
     if order.fingerprint != received.fingerprint:
         raise _same_id(order, received, desk, deadline)
     if order.status is not OrderStatus.RECEIVED:
@@ -125,17 +127,17 @@ def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Tic
         if denied.reason is not Reason.NO_SHORT_TO_COVER:
             raise
         _check_not_stopped(market, desk)
-        symbol, now = market.contract.symbol, desk.clock.now()
-        if market.exposure.entries_working(symbol) or entry_unseen(
-            desk.ledger.account(deadline), symbol, market.exposure, now
-        ):
-            raise NotNow(Reason.POSITION_UNKNOWN, f"an entry of {symbol} is on its way and not filled yet") from denied
+        account, now = desk.ledger.account(deadline), desk.clock.now()
+        for symbol in {one.symbol for one in (market.contract, market.todays) if one is not None}:
+            if market.exposure.entries_working(symbol) or entry_unseen(account, symbol, market.exposure, now):
+                text = f"an entry of {symbol} is on its way and not filled yet"
+                raise NotNow(Reason.POSITION_UNKNOWN, text) from denied
         raise
 
 
 def _check_not_stopped(market: Market, desk: Desk) -> None:
     """Says of the short that the cover was for, where there is one, that it can be covered no more."""
-    stopped = market.stopped
+    stopped = market.todays
     short = {position.symbol for position in market.exposure.positions if position.net_quantity < 0}
     if stopped is None or stopped.symbol not in short:
         return

@@ -21,7 +21,8 @@ def expiry_floor(
 ) -> date:
     """The first day whose expiry can still be traded: today until its contract stops, then tomorrow.
 
-    Raises as ports.SymbolMaster.resolve does.
+    For an exit that is the later of the table's last minute and the symbol master's, for an entry the table's. Raises
+    as ports.SymbolMaster.resolve does.
     """
     today = ist_day(now)
     expiring = symbols.expiring(underlying, exchange, today)
@@ -39,20 +40,20 @@ def closed(contract: Contract, calendar: Calendar, now: datetime, *, entering: b
         return Denied(Reason.MARKET_CLOSED)
     if hours.holds(at):
         return None
-    if contract.expiry == today and at >= hours.closes:
+    if contract.expiry == today and calendar.has_stopped(contract, now, entering=False):
         text = f"{contract.symbol} expires today and stopped trading at {hours.closes:%H:%M} IST"
-        what = "it was not sold; name a later expiry" if entering else "it cannot be covered and will be settled"
+        what = "the order was not sent; name a later expiry" if entering else "it cannot be covered and will be settled"
         return Denied(Reason.MARKET_CLOSED, f"{text}: {what}")
-    text = f"{'entries in' if entering else 'covers of'} {contract.symbol} are taken in {hours} IST"
+    taken = "no entry is taken" if hours.is_empty else f"{'entries' if entering else 'covers'} are taken in {hours} IST"
     table = _other_hours(contract, calendar, today)
-    why = f" (the symbol master says {contract.session}, the dated table {table})" if table else ""
-    return Denied(Reason.MARKET_CLOSED, f"{text}{why}, and it is {at:%H:%M}; nothing was sent")
+    why = f" (the symbol master gives {contract.session}, the dated table {table})" if table else ""
+    return Denied(Reason.MARKET_CLOSED, f"{contract.symbol}: {taken}{why}, and it is {at:%H:%M}; nothing was sent")
 
 
 def differences(symbols: SymbolMaster, calendar: Calendar, day: date) -> list[str]:
     """Where symbol master and dated table say different hours for that day. Raises NotNow(SYMBOLS_MISSING)."""
     return sorted(
-        f"the symbol master says {kind.session} of {count} {_name(kind, day)}, the dated table {table}"
+        f"the symbol master gives {kind.session} for {count} {_name(kind, day)}, the dated table {table}"
         for kind, count in symbols.kinds(day).items()
         if (table := _other_hours(kind, calendar, day)) is not None
     )
@@ -61,7 +62,7 @@ def differences(symbols: SymbolMaster, calendar: Calendar, day: date) -> list[st
 def notice_of_differences(symbols: SymbolMaster, calendar: Calendar, day: date) -> Notice | None:
     """What the operator is told of them, once a day. Raises NotNow(SYMBOLS_MISSING)."""
     found = differences(symbols, calendar, day)
-    text = f"Today's hours are in doubt: {'; '.join(found)}. Until that is mended {RULE}: {ADVICE}."
+    text = f"Today's hours are in doubt: {'; '.join(found)}. Until they agree {RULE}: {ADVICE}."
     return Notice(f"hours:{day}", "hours", Severity.WARNING, text) if found else None
 
 

@@ -27,12 +27,12 @@ _Read = TypeVar("_Read")
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """`stopped` is the contract that the alert's expiry meant until today's expiry stopped trading."""
+    """`todays` is the contract that the alert's expiry meant until today's expiry stopped trading."""
 
     contract: Contract
     quote: Quote
     exposure: Exposure
-    stopped: Contract | None = None
+    todays: Contract | None = None
 
 
 def may_cover(alert: Alert, buy_mode: BuyMode) -> bool:
@@ -43,10 +43,12 @@ def may_cover(alert: Alert, buy_mode: BuyMode) -> bool:
 class MarketReads:
     """Started at once, waited for later. The order book is read for what may be a cover; an entry asks when it must.
 
-    Where today may be a holiday, what may open a position asks for the market's status as well.
+    Where today may be a holiday, what may open a position asks for the market's status as well. `fired` is when the
+    alert did: what it meant then is not another contract some seconds later.
     """
 
-    def __init__(self, alert: Alert, desk: Desk, deadline: Deadline) -> None:
+    def __init__(self, alert: Alert, fired: datetime, desk: Desk, deadline: Deadline) -> None:
+        self._alert = alert
         self._desk = desk
         self._deadline = deadline
         self._covers = may_cover(alert, desk.tickets.buy_mode)
@@ -54,7 +56,7 @@ class MarketReads:
         assumed = may_open and desk.calendar.is_assumed(ist_day(desk.clock.now()))
         self._status = self._wait_for(desk.readers, lambda: self._check_open(alert)) if assumed else None
         self._book = self._wait_for(desk.readers, self._read_book) if self._covers else None
-        self._priced = self._wait_for(desk.beside_claim, lambda: _priced(alert, desk, deadline))
+        self._priced = self._wait_for(desk.beside_claim, lambda: _priced(alert, fired, desk, deadline))
         doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
         self._unresolved = self._wait_for(
             desk.beside_claim, lambda: desk.ledger.unresolved(doubted, deadline.within(MARKET_READ))
@@ -63,12 +65,14 @@ class MarketReads:
     def result(self) -> Market:
         """Waits for all of them. Raises Denied or NotNow as the first that failed says, and OUT_OF_TIME."""
         try:
-            (contract, stopped), quote, positions = self._priced()
+            meant, quotes, positions = self._priced()
         finally:  # a closed market has no quotes of today; that it is closed is what is said then
             if not self._covers:
                 self.require_open()
         book = self._book() if self._book is not None else None
-        return Market(contract, quote, self._expose(positions, book, contract.symbol), stopped)
+        exposure = self._expose(positions, book, None if meant.in_doubt else meant.contract.symbol)
+        contract = _open_one(meant, self._alert, exposure) if meant.in_doubt else meant.contract
+        return Market(contract, _quote_of(contract.symbol, quotes, self._desk), exposure, meant.todays)
 
     def require_open(self) -> None:
         """For an entry: raises Denied(MARKET_CLOSED) or NotNow where no list knows today and the broker says no yes."""
@@ -80,7 +84,9 @@ class MarketReads:
         exposure = self._expose(market.exposure.positions, self._read_book(), market.contract.symbol)
         return replace(market, exposure=exposure)
 
-    def _expose(self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str) -> Exposure:
+    def _expose(
+        self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str | None
+    ) -> Exposure:
         if book is not None and positions_lag(positions, book):
             positions = self._read_positions()
             if positions_lag(positions, book, symbol if self._covers else None):  # an entry counts all open lots
@@ -125,45 +131,91 @@ def _or_position_unknown() -> Iterator[None]:
         raise without_positions(problem) from problem
 
 
-_Resolved = tuple[Contract, Contract | None]
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What the alert asks for; for what may be a cover also today's contract, where its rule has rolled past it.
+
+    `in_doubt`: table or symbol master says that today's still trades, so the cover may be meant for either.
+    """
+
+    contract: Contract
+    todays: Contract | None = None
+    in_doubt: bool = False
 
 
-def _priced(alert: Alert, desk: Desk, deadline: Deadline) -> tuple[_Resolved, Quote, tuple[Position, ...]]:
-    """The contract and its quote, and beside that the positions."""
+_Priced = tuple[_Meant, Mapping[str, Quote], tuple[Position, ...]]
+
+
+def _priced(alert: Alert, fired: datetime, desk: Desk, deadline: Deadline) -> _Priced:
+    """The contract, its quote, and beside that the positions."""
     spot = None
     if isinstance(alert.strike, Moneyness):
         symbol = desk.symbols.spot_symbol(alert.underlying, alert.exchange)
         spot = _quote_of(symbol, desk.broker.quotes([symbol], deadline.within(MARKET_READ)), desk).ltp
-    contract, stopped = _resolved(alert, desk, desk.clock.now(), spot)
-    quotes, positions = desk.broker.quotes_and_positions([contract.symbol], deadline.within(MARKET_READ))
-    return (contract, stopped), _quote_of(contract.symbol, quotes, desk), positions
+    meant = _resolved(alert, fired, desk, spot)
+    symbols = [meant.contract.symbol]
+    if meant.in_doubt and meant.todays is not None:
+        symbols.append(meant.todays.symbol)
+    return meant, *desk.broker.quotes_and_positions(symbols, deadline.within(MARKET_READ))
 
 
-def _resolved(alert: Alert, desk: Desk, now: datetime, spot: Decimal | None) -> _Resolved:
-    """The contract, and the one of today that its rule has rolled past. Raises Denied where it does not trade now.
+def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -> _Meant:
+    """Counts expiries from when the alert fired. Raises Denied where the contract does not trade now.
 
     What may be a cover is judged by the wider hours; if it turns out to be an entry, the commit judges it once more.
     """
-    today, entering = ist_day(now), not may_cover(alert, desk.tickets.buy_mode)
+    now = desk.clock.now()
+    today, fired, entering = ist_day(now), min(fired, now), not may_cover(alert, desk.tickets.buy_mode)
 
     def contract(on: date) -> Contract:
         return desk.symbols.resolve(
             alert.underlying, alert.exchange, alert.expiry, alert.strike, alert.option_type, on=on, spot=spot
         )
 
-    on = today
+    def floor(*, entering: bool) -> date:
+        where = (alert.underlying, alert.exchange)
+        return expiry_floor(desk.symbols, desk.calendar, *where, fired, entering=entering)
+
+    on, todays, in_doubt = today, None, False
     if isinstance(alert.expiry, ExpiryRule) and not desk.calendar.always:
-        on = expiry_floor(desk.symbols, desk.calendar, alert.underlying, alert.exchange, now, entering=entering)
-    found = contract(on)
+        on = floor(entering=True)
+    if on != today and not entering:
+        in_doubt = floor(entering=False) == today
+        with suppress(Denied):
+            todays = contract(today)
+    try:
+        found = contract(on)
+    except Denied:
+        if todays is None:
+            raise
+        found, todays = todays, None  # not listed any further: what can be said is said of today's
     if (denied := closed(found, desk.calendar, now, entering=entering)) is not None:
         raise denied
-    stopped = None
-    if on != today and not entering:
-        with suppress(Denied):
-            stopped = contract(today)
-    if found.freeze_quantity is None:
-        found = replace(found, freeze_quantity=freeze_on(found.underlying, today))
-    return found, stopped
+    if todays is None:
+        return _Meant(_with_freeze(found, today))
+    return _Meant(_with_freeze(found, today), _with_freeze(todays, today), in_doubt)
+
+
+def _with_freeze(contract: Contract, today: date) -> Contract:
+    """With the table's freeze quantity where the symbol master has none, or one that no lot fits in."""
+    if contract.freeze_quantity is not None and contract.freeze_quantity >= contract.lot_size:
+        return contract
+    return replace(contract, freeze_quantity=freeze_on(contract.underlying, today))
+
+
+def _open_one(meant: _Meant, alert: Alert, exposure: Exposure) -> Contract:
+    """Of two contracts the one that the alert can close: in its own product, in another, or once its entry is filled.
+
+    Where both are alike, and where there is nothing to close, it is the one that an entry would be in now.
+    """
+
+    def rank(contract: Contract) -> int:
+        closable = exposure.closable(contract.symbol, alert.product, alert.side)
+        if closable is None or closable[1] <= exposure.covers_working(contract.symbol, closable[0], alert.side):
+            return 2 if exposure.entries_working(contract.symbol) else 3
+        return 0 if closable[0] is alert.product else 1
+
+    return meant.contract if meant.todays is None else min((meant.contract, meant.todays), key=rank)
 
 
 def _quote_of(symbol: str, quotes: Mapping[str, Quote], desk: Desk) -> Quote:

@@ -1,26 +1,29 @@
-"""Whether the exchange trades on a day that no list of holidays reaches: the broker's word, asked for by an entry.
+"""Whether the exchange trades on a day beyond the known holiday list: the broker's word, asked for by an entry.
 
-A yes holds for its day: an exchange that was open once today is no holiday's, and its hours are the calendar's. A no
-holds for seconds: the status may lag behind the opening, and a session of its own may begin later in the day. Each
-process asks for itself.
+A yes holds for its day: if it was open once today, today is no holiday, and its hours are the calendar's. A no holds
+for seconds, since a session of its own may begin later in the day; in the first minute after the opening it is no
+answer, since the status may lag. Each process asks for itself.
 """
 
-from datetime import date
+from datetime import date, datetime, timedelta
 
-from app.calendar import ist_day
+from app.calendar import IST, Calendar, ist_day
 from app.deadline import Deadline
 from app.errors import Denied, NotNow, Reason
 from app.ports import Broker, Clock
 
 NO_HOLDS = 10.0  # seconds; alerts that come together cost one call, and six a minute are few of Fyers' 200
 
+LAGS = timedelta(minutes=1)  # after the opening; how long Fyers' status really takes is not documented
+
 
 class MarketStatus:
     """One for the process. Safe for many threads."""
 
-    def __init__(self, broker: Broker, clock: Clock) -> None:
+    def __init__(self, broker: Broker, clock: Clock, calendar: Calendar) -> None:
         self._broker = broker
         self._clock = clock
+        self._calendar = calendar
         self._open_on: dict[str, date] = {}
         self._closed_until: dict[str, float] = {}
 
@@ -31,12 +34,12 @@ class MarketStatus:
             return
         now = self._clock.monotonic()
         if now < self._closed_until.get(exchange, now):
-            raise _closed(exchange)
+            raise self._closed(exchange)
         is_open = self._read(today, deadline).get(exchange)
         if is_open is None:
             raise _unknown(f"Fyers says neither that {exchange} is open nor that it is closed")
         if not is_open:
-            raise _closed(exchange)
+            raise self._closed(exchange)
 
     def _read(self, today: date, deadline: Deadline) -> dict[str, bool]:
         try:
@@ -45,7 +48,8 @@ class MarketStatus:
             if problem.reason is Reason.NEEDS_LOGIN:
                 raise
             raise _unknown(problem.message) from problem
-        until = self._clock.monotonic() + NO_HOLDS
+        left = self._lag_left()
+        until = self._clock.monotonic() + (min(NO_HOLDS, left) if left > 0 else NO_HOLDS)
         for exchange, is_open in said.items():
             if is_open:
                 self._open_on[exchange] = today
@@ -53,11 +57,20 @@ class MarketStatus:
                 self._closed_until[exchange] = until
         return said
 
+    def _closed(self, exchange: str) -> Denied | NotNow:
+        if self._lag_left() > 0:
+            return _unknown(f"Fyers says that {exchange} is closed, which may lag behind the opening")
+        text = f"today is beyond the known holiday list, and Fyers says that {exchange} is closed"
+        return Denied(Reason.MARKET_CLOSED, text)
 
-def _closed(exchange: str) -> Denied:
-    return Denied(Reason.MARKET_CLOSED, f"no list of holidays reaches today, and Fyers says that {exchange} is closed")
+    def _lag_left(self) -> float:
+        """Seconds until Fyers' status counts as caught up with the opening; none before it and later."""
+        now = self._clock.now().astimezone(IST)
+        hours = self._calendar.session_on(now.date())
+        opened = datetime.combine(now.date(), hours.opens, IST) if hours is not None else now - LAGS
+        return max(0.0, (opened + LAGS - now).total_seconds()) if now >= opened else 0.0
 
 
 def _unknown(why: str) -> NotNow:
-    text = f"{why}; no list of holidays reaches today, so an entry needs Fyers' word. Nothing was sent"
+    text = f"{why}; today is beyond the known holiday list, so an entry needs Fyers' word. Nothing was sent"
     return NotNow(Reason.MARKET_STATUS_UNKNOWN, text)

@@ -163,7 +163,7 @@ class SymbolMaster(Protocol):
 
     @property
     def session(self) -> Session | None:
-        """The widest hours that it says of any contract; None where it says none, or is not there."""
+        """The widest plausible hours that it gives any contract; None where it gives none, or is not there."""
 
     def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:
         """A contract of the underlying that expires that day, or None. Raises as `resolve` does."""

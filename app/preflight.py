@@ -100,7 +100,7 @@ def judge(desk: Desk, config: Config, deadline: Deadline) -> Preflight:
     today = ist_day(now)
     if not desk.calendar.is_trading_day(today):
         return Preflight(Verdict.CLOSED, f"The exchange is closed today, {today:%d-%b}: alerts are not traded.")
-    if desk.calendar.is_over(now):
+    if desk.calendar.is_over(now, said=desk.symbols.session):
         return Preflight(Verdict.CLOSED, "Today's session is over.")
     checks = tuple(examine(desk, config, deadline.within(LOOKING)))
     failing = [check for check in checks if check.mark is Mark.FAIL]
@@ -118,7 +118,7 @@ def _text(checks: Sequence[Check], failing: Sequence[Check], desk: Desk) -> str:
         return f"NOT ready for {session}, because: {because}."
     shown = [f"{check.name} {check.found}" for check in checks if check.name in ("login", "symbols", "trading state")]
     mind = [f"{check.name}: {check.found} ({check.advice})" for check in checks if check.mark is Mark.WARN]
-    return f"Ready for {session}: {'; '.join(shown)}." + (f" To mind: {'; '.join(mind)}." if mind else "")
+    return f"Ready for {session}: {'; '.join(shown)}." + (f" Note: {'; '.join(mind)}." if mind else "")
 
 
 def _digest(preflight: Preflight) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.alert import Alert, Product, Side
+from app.alert import Alert, Product, Side, spelled
 from app.contract import Contract, Quote
 from app.errors import Denied, Reason
 from app.exposure import Exposure
@@ -34,7 +34,7 @@ def write_ticket(alert: Alert, contract: Contract, quote: Quote, exposure: Expos
     product, quantity, covers = _intent(alert, contract, wanted, exposure, rules.buy_mode)
     if not covers:
         _check_allowed(contract.underlying, product, rules)
-    _check_freeze(quantity, contract)
+    quantity = _within_freeze(quantity, contract, covers=covers)
     price = limit_price(alert.side, quote, contract, rules.prices)
     protection = None if covers else legs(alert, quote, contract, rules.prices)
     return Ticket(
@@ -95,7 +95,7 @@ def _intent(
 
 
 def _check_allowed(underlying: str, product: Product, rules: TicketRules) -> None:
-    if rules.underlyings and underlying not in rules.underlyings:
+    if rules.underlyings and spelled(underlying) not in map(spelled, rules.underlyings):
         allowed = ", ".join(sorted(rules.underlyings))
         raise Denied(
             Reason.UNDERLYING_NOT_ALLOWED, f"entries in {underlying} are not allowed; ALLOWED_UNDERLYINGS has {allowed}"
@@ -105,9 +105,13 @@ def _check_allowed(underlying: str, product: Product, rules: TicketRules) -> Non
         raise Denied(Reason.PRODUCT_NOT_ALLOWED, f"{product} entries are not allowed; ALLOWED_PRODUCTS has {allowed}")
 
 
-def _check_freeze(quantity: int, contract: Contract) -> None:
+def _within_freeze(quantity: int, contract: Contract, *, covers: bool) -> int:
+    """The units of one order. A cover is cut to the most whole lots that the exchange takes; an entry is denied."""
     freeze = contract.freeze_quantity
-    if freeze is not None and quantity > freeze:
-        raise Denied(
-            Reason.OVER_FREEZE_QUANTITY, f"{quantity} units; the exchange takes at most {freeze} of {contract.symbol}"
-        )
+    if freeze is None or quantity <= freeze:
+        return quantity
+    lots = freeze // contract.lot_size
+    if covers and lots:
+        return lots * contract.lot_size
+    text = f"{quantity} units; the exchange takes at most {freeze} of {contract.symbol} in one order"
+    raise Denied(Reason.OVER_FREEZE_QUANTITY, f"{text}; send at most {lots} lot{'' if lots == 1 else 's'}")

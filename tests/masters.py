@@ -9,6 +9,7 @@ from pathlib import Path
 from app.calendar import IST
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_INDICES = ("NIFTY", "BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTYNXT50", "SENSEX", "BANKEX")
 _CODES = {"NSE": 10, "BSE": 12}
 
 
@@ -28,6 +29,7 @@ class Listed:
     ticker: str | None = None
     closes: time = time(15, 40)
     session: str = "0915-1540|1815-1915:"
+    instrument: str | None = None
 
     @property
     def symbol(self) -> str:
@@ -39,8 +41,10 @@ class Listed:
     def cells(self) -> list[str]:
         epoch = int(datetime.combine(self.expiry, self.closes, IST).timestamp())
         code = _CODES[self.exchange]
+        instrument = self.instrument or ("14" if self.underlying in _INDICES else "15")
         return [
-            f"{code}11{self.expiry:%y%m%d}35086", f"{self.underlying} {self.expiry:%d %b %y} {self.option_type}", "14",
+            f"{code}11{self.expiry:%y%m%d}35086", f"{self.underlying} {self.expiry:%d %b %y} {self.option_type}",
+            instrument,
             self.lot, self.tick, "", self.session, self.updated, str(epoch), self.symbol, str(code), "11",
             "35086", self.underlying, "26000", self.strike, self.option_type, "101000000026000", "None", "0", "0.0",
         ]  # fmt: skip

@@ -12,6 +12,7 @@ from app.alert.alert import (
     Product,
     Side,
     Strike,
+    spelled,
 )
 from app.alert.identity import TAG, Identity, identify, tag_of
 from app.alert.parse import FIELDS, authenticate, parse
@@ -34,5 +35,6 @@ __all__ = [
     "authenticate",
     "identify",
     "parse",
+    "spelled",
     "tag_of",
 ]

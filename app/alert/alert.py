@@ -1,5 +1,6 @@
 """The Alert and the words it is made of."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -137,3 +138,8 @@ class Alert:
 def plain_number(number: Decimal) -> str:
     """48400, 48400.0 and 48400.00 are one number and one text."""
     return plain(number) if number != number.to_integral_value() else f"{number:.0f}"
+
+
+def spelled(underlying: str) -> str:
+    """As TradingView writes the exchange's name: M_M for M&M, BAJAJ_AUTO for BAJAJ-AUTO."""
+    return re.sub("[&-]", "_", underlying)

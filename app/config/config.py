@@ -169,7 +169,7 @@ def _tickets(read: Reader) -> TicketRules:
         read.fault("STOP_LOSS_PERCENT, TAKE_PROFIT_PERCENT", "must be below 100")
     elif 0 < prices.max_stop_percent < prices.stop_loss_percent:
         read.fault(
-            "STOP_LOSS_PERCENT, MAX_STOP_PERCENT", "deny every alert without an sl; set the first below the second"
+            "STOP_LOSS_PERCENT, MAX_STOP_PERCENT", "deny every alert without an sl; set the first to at most the second"
         )
     buy_mode = read.word("BUY_MODE", BuyMode, BuyMode.COVER)
     return TicketRules(prices, buy_mode, read.underlyings("ALLOWED_UNDERLYINGS"), read.products("ALLOWED_PRODUCTS"))

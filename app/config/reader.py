@@ -142,10 +142,14 @@ class Reader:
         """Days with hours of their own: muhurat trading, a session on a Saturday."""
 
         def convert(text: str) -> dict[date, Session]:
-            days = (part.split() for part in text.split(",") if part.strip())
-            return {date.fromisoformat(day): _session(hours) for day, hours in days}
+            days = [part.split() for part in text.split(",") if part.strip()]
+            sessions = {date.fromisoformat(day): _session(hours) for day, hours in days}
+            if len(sessions) < len(days):
+                raise ValueError("two sessions on one day")
+            return sessions
 
-        return self.convert("EXTRA_SESSIONS", {}, convert, "such as 2026-11-08 18:00-19:00, separated by commas")
+        wanted = "one session a day such as 2026-11-08 18:00-19:00, separated by commas"
+        return self.convert("EXTRA_SESSIONS", {}, convert, wanted)
 
     def whole(self, name: str, default: int) -> int:
         """A count that must be there: at least 1."""

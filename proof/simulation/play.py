@@ -304,6 +304,7 @@ class Play:
         readers: Any = Readers(self.world)
         broker = FyersBroker("APP-200", tokens, self.fyers, "https://api", "https://data", readers)  # type: ignore[arg-type]
         broker._shared_positions = SharedByProcess(self.world)  # type: ignore[assignment]
+        calendar = Calendar()
         return Desk(
             account=ACCOUNT,
             broker=broker,
@@ -311,8 +312,8 @@ class Play:
             symbols=Symbols(),
             notifier=Sink(self),
             clock=self.world,
-            calendar=Calendar(),
-            market_status=MarketStatus(broker, self.world),
+            calendar=calendar,
+            market_status=MarketStatus(broker, self.world, calendar),
             tickets=TICKETS,
             limits=self.story.limits,
             ages=AGES,

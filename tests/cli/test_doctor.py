@@ -223,7 +223,8 @@ def test_a_master_that_cannot_be_renewed_warns(gate: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "extra", "mark"), [(46, (), "ok"), (45, (), "ok"), (44, (), "warn"), (-10, (), "warn"), (10, (40,), "ok")]
+    ("left", "extra", "mark"),
+    [(46, (), "ok"), (45, (), "ok"), (44, (), "warn"), (-10, (), "warn"), (10, (40,), "warn")],
 )
 def test_holidays_that_run_out_within_45_days_warn(
     gate: Gateway, monkeypatch: pytest.MonkeyPatch, left: int, extra: tuple[int, ...], mark: str

@@ -74,7 +74,8 @@ def gate(clock: Clock, tmp_path: Path) -> Iterator[Gateway]:
 
 def send(gate: Gateway, **fields: Any) -> TestResponse:
     fired = gate.desk.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    return gate.send(**{"strikeprice": "ATM", "timenow": fired} | fields)
+    usual = {"symbol": "NIFTY", "strikeprice": "ATM", "optionType": "CE", "expiry": "WEEKLY", "timenow": fired}
+    return gate.send(**usual | fields)
 
 
 def said(response: TestResponse) -> tuple[int, str, str | None]:
@@ -116,7 +117,7 @@ def test_on_a_holiday_that_no_list_names_an_entry_is_denied(clock: Clock, tmp_pa
     with on(HOLIDAY, clock, tmp_path) as [gate]:
         response = send(gate)
         assert said(response) == CLOSED
-        assert "no list of holidays reaches today" in response.json["message"]
+        assert "today is beyond the known holiday list" in response.json["message"]
         assert gate.account.exchange.orders() == []
 
 
@@ -214,6 +215,21 @@ def test_a_no_holds_for_seconds_and_not_for_the_day(gate: Gateway, clock: Clock)
     assert asked(gate) == 1
     clock.passed += NO_HOLDS
     assert said(send(gate)) == TAKEN
+
+
+def test_in_the_first_minute_after_the_opening_a_no_is_no_answer(gate: Gateway, clock: Clock) -> None:
+    shut = {"s": "ok", "code": 200, "marketStatus": [ROW]}
+    gate.account.fault("marketStatus", Fault(FaultKind.ANSWER, times=None, body=shut))
+    for clock.moment in (ASSUMED.replace(hour=9, minute=15), ASSUMED.replace(hour=9, minute=15, second=59)):
+        assert said(send(gate, alert_id="once")) == UNKNOWN
+        assert said(send(gate, optionType="PE", alert_id="remembered")) == UNKNOWN
+        clock.passed += NO_HOLDS
+    assert asked(gate) == 2
+    send(gate, optionType="PE")
+    clock.passed += 1  # what was read in that minute is not remembered beyond it
+    clock.moment = ASSUMED.replace(hour=9, minute=16)
+    gate.account.clear_faults()
+    assert said(send(gate, alert_id="once")) == TAKEN
 
 
 def test_one_exchanges_word_is_not_the_others(gate: Gateway) -> None:

@@ -5,6 +5,7 @@ Both run on one clock that is put to the days on which the hours change. The exc
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.bootstrap import bootstrap
 from app.calendar import IST
 from app.cli.rehearsal import Then
 from app.config import Config
+from app.errors import NotNow, Reason
 from app.facts.holidays import HOLIDAYS
 from app.simulator import Exchange, Rules, Simulator, Status
 from app.simulator.rules import Refused
@@ -42,7 +44,9 @@ class Day:
         self.clock.put(ist(day, clock))
 
     def send(self, **fields: Any) -> dict[str, Any]:
-        said: dict[str, Any] = self.gate.send(timenow=self.clock.now().isoformat(), **fields).json
+        usual: dict[str, Any] = {"symbol": "NIFTY", "strikeprice": 26000, "optionType": "CE", "expiry": "WEEKLY"}
+        usual["timenow"] = self.clock.now().isoformat()
+        said: dict[str, Any] = self.gate.send(**usual | fields).json
         return said
 
     def at_the_exchange(self, symbol: str, quantity: int = 65, side: int = 1) -> tuple[bool, str]:
@@ -83,7 +87,10 @@ def a_day(folder: Path, moment: datetime, **settings: str) -> Iterator[Day]:
         config = Config.from_env(environ)
         desk = bootstrap(config, clock)
         with desk.resources:
-            yield Day(Gateway(desk, account, create_app(desk, config), environ), clock)
+            try:
+                yield Day(Gateway(desk, account, create_app(desk, config), environ), clock)
+            finally:
+                exchange.market.listing.masters.clear()  # other exchanges of the same day share it
 
 
 @pytest.fixture
@@ -144,7 +151,7 @@ def test_an_entry_in_the_contract_that_stopped_names_its_last_minute_and_what_to
     said = expiry_day.send(expiry=EXPIRY)
     assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
     assert said["message"] == (
-        f"{TODAYS} expires today and stopped trading at 15:30 IST: it was not sold; name a later expiry"
+        f"{TODAYS} expires today and stopped trading at 15:30 IST: the order was not sent; name a later expiry"
     )
 
 
@@ -178,7 +185,7 @@ def test_an_order_that_reaches_its_commit_after_the_last_minute_is_not_sent(
     monkeypatch.setattr(broker, "quotes_and_positions", slow)
     said = day.send()
     assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
-    assert "entries in NSE:NIFTY26D0826000CE are taken in 09:15-15:45 IST, and it is 15:45" in said["message"]
+    assert "NSE:NIFTY26D0826000CE: entries are taken in 09:15-15:45 IST, and it is 15:45" in said["message"]
     assert day.reached_the_exchange() == 0
 
 
@@ -198,7 +205,7 @@ def test_entries_go_by_the_narrower_hours_and_say_who_says_what(by_fridays_maste
     said = by_fridays_master.send()
     assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
     assert "taken in 09:15-15:40 IST" in said["message"]
-    assert "the symbol master says 09:15-15:40, the dated table 09:15-15:45" in said["message"]
+    assert "the symbol master gives 09:15-15:40, the dated table 09:15-15:45" in said["message"]
 
 
 def test_covers_go_by_the_wider_hours(by_fridays_master: Day) -> None:
@@ -224,7 +231,7 @@ def test_preflight_names_the_difference_and_it_is_told_once_a_day(
         assert hours["result"] == "warn"
         assert "contracts, the dated table 09:15-15:45" in hours["found"]
     [text] = told_of_hours(day)
-    assert text.startswith("Today's hours are in doubt: the symbol master says 09:15-15:40 of ")
+    assert text.startswith("Today's hours are in doubt: the symbol master gives 09:15-15:40 for ")
     assert "entries go by the narrower, exits by the wider" in text
     day.gate.operate("POST", "/tasks/refresh-symbols")
     assert checks(day)["hours"] == {"check": "hours", "result": "ok", "found": "09:15-15:45 today", "advice": ""}
@@ -239,12 +246,168 @@ def test_the_refresh_tells_of_a_master_that_says_other_hours(day: Day, monkeypat
     try:
         day.gate.operate("POST", "/tasks/refresh-symbols")
         [text] = told_of_hours(day)
-        assert "the symbol master says 09:15-15:55" in text
+        assert "the symbol master gives 09:15-15:55" in text
         day.put(CHANGED, "15:50")
         assert day.send()["reason"] == "MARKET_CLOSED"
         assert day.send(action="BUY")["reason"] == "NO_SHORT_TO_COVER"  # not closed to covers: the master says later
     finally:
         listing.masters["NSE"] = usual
+
+
+# Minutes in which table and master differ on whether today's contract still trades.
+
+
+@contextmanager
+def on_expiry_day(folder: Path, session: str, clock: str = "15:20", **settings: str) -> Iterator[Day]:
+    """The master gives the index contracts that expire today these hours; the exchange goes by the table."""
+    with a_day(folder, ist(EXPIRY, clock), **NO_PACE | settings) as day:
+        say(day, b",0915-1530|", session.encode())
+        yield day
+
+
+NO_PACE = {"MAX_ORDERS_PER_SECOND": "0"}  # the clock stands, so each second would be the same one
+
+
+def say(day: Day, usual: bytes, session: bytes) -> None:
+    masters = day.gate.account.exchange.market.listing.masters
+    masters["NSE"] = masters["NSE"].replace(usual, b",%s|" % session)
+    report = day.gate.operate("POST", "/tasks/refresh-symbols").json
+    assert report["accepted"], report
+
+
+LONG_STOP = {"sl": "500pt", "tp": "5%"}
+
+
+def test_in_doubtful_minutes_the_cover_of_what_was_just_sold_goes_out(tmp_path: Path) -> None:
+    with on_expiry_day(tmp_path, "0915-1545") as day:
+        day.put(EXPIRY, "15:35")
+        sold = day.send()
+        assert (sold["status"], sold["symbol"]) == ("ACCEPTED", NEXT_WEEKS)
+        covered = day.send(action="BUY")
+        assert (covered["status"], covered["symbol"]) == ("ACCEPTED", NEXT_WEEKS)
+
+
+def test_in_doubtful_minutes_a_cover_takes_the_contract_that_is_short(tmp_path: Path) -> None:
+    with on_expiry_day(tmp_path, "0915-1545") as day:
+        assert day.send(**LONG_STOP)["symbol"] == TODAYS
+        day.put(EXPIRY, "15:35")
+        assert day.send(action="BUY")["symbol"] == TODAYS  # whether it still trades the exchange says
+        assert day.reached_the_exchange() == 2
+        assert day.send(expiry=EXPIRY)["reason"] == "MARKET_CLOSED"
+        assert day.send(action="BUY", optionType="PE")["reason"] == "NO_SHORT_TO_COVER"
+
+
+def test_of_two_shorts_in_doubtful_minutes_the_one_in_the_alerts_product_is_covered(tmp_path: Path) -> None:
+    with on_expiry_day(tmp_path, "0915-1545", ALLOWED_PRODUCTS="INTRADAY,MARGIN") as day:
+        assert day.send(**LONG_STOP, productType="MARGIN")["symbol"] == TODAYS
+        day.put(EXPIRY, "15:35")
+        assert day.send()["symbol"] == NEXT_WEEKS
+        assert day.send(action="BUY", productType="MARGIN")["symbol"] == TODAYS
+        assert day.send(action="BUY")["symbol"] == NEXT_WEEKS
+
+
+def test_given_hours_hold_for_the_contract_that_expires_as_well(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(EXPIRY, "15:20"), MARKET_HOURS="09:15-15:45", **NO_PACE) as day:
+        assert day.send(**LONG_STOP)["symbol"] == TODAYS
+        day.put(EXPIRY, "15:35")
+        assert [day.send(action=action)["symbol"] for action in ("SELL", "BUY")] == [TODAYS, TODAYS]
+        day.put(EXPIRY, "15:45")
+        assert day.send()["reason"] == "MARKET_CLOSED"
+
+
+@pytest.mark.parametrize("session", ["0900-0908|0915-1530", "0915-1200|1300-1530"])
+def test_several_sessions_of_a_row_are_one_from_the_first_opening_to_the_last_close(
+    tmp_path: Path, session: str
+) -> None:
+    with on_expiry_day(tmp_path, session) as day:
+        assert checks(day)["hours"]["result"] == "ok"
+        assert day.send(**LONG_STOP)["symbol"] == TODAYS
+
+
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [
+        ("0900-0908", "no entry is taken (the symbol master gives 09:00-09:08, the dated table 09:15-15:30)"),
+        ("1815-1915", "no entry is taken (the symbol master gives 18:15-19:15, the dated table 09:15-15:30)"),
+        ("0915-1515", "entries are taken in 09:15-15:15 IST (the symbol master gives 09:15-15:15, the dated table"),
+    ],
+)
+def test_on_the_masters_word_an_entry_is_refused_and_goes_to_no_later_expiry(
+    tmp_path: Path, session: str, words: str
+) -> None:
+    with on_expiry_day(tmp_path, "0915-1530") as day:
+        assert day.send(**LONG_STOP)["symbol"] == TODAYS
+        say(day, b",0915-1530|", session.encode())
+        said = day.send()
+        assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+        assert words in said["message"]
+        covered = day.send(action="BUY")
+        assert (covered["status"], covered["symbol"]) == ("ACCEPTED", TODAYS)
+
+
+def test_a_row_that_gives_the_whole_day_opens_no_night_and_every_day_becomes_final(day: Day) -> None:
+    say(day, b",0915-1545|", b"0000-2359")
+    day.put(CHANGED, "20:00")
+    for action in ("SELL", "BUY"):
+        assert day.send(action=action)["reason"] == "MARKET_CLOSED"
+    assert day.gate.desk.calendar.is_over(day.clock.now(), said=day.gate.desk.symbols.session)
+
+
+def test_preflight_waits_for_the_last_of_the_widest_hours(day: Day) -> None:
+    say(day, b",0915-1545|", b"0915-1555")
+    day.put(CHANGED, "15:50")
+    assert day.gate.operate("POST", "/tasks/preflight").json["verdict"] != "closed"
+    day.put(CHANGED, "15:55")
+    assert day.gate.operate("POST", "/tasks/preflight").json["text"] == "Today's session is over."
+
+
+# An alert means the contract of the moment at which it fired.
+
+
+@pytest.mark.parametrize("action", ["SELL", "BUY"])
+def test_an_alert_of_the_last_minute_that_comes_after_it_trades_no_other_contract(expiry_day: Day, action: str) -> None:
+    assert expiry_day.send()["symbol"] == NEXT_WEEKS
+    sent = expiry_day.reached_the_exchange()
+    expiry_day.put(EXPIRY, "15:30:05")
+    said = expiry_day.send(action=action, timenow=ist(EXPIRY, "15:29:59").isoformat())
+    assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+    assert said["message"].startswith(f"{TODAYS} expires today and stopped trading at 15:30 IST")
+    assert expiry_day.reached_the_exchange() == sent
+
+
+def test_an_alert_without_a_time_means_the_contract_of_its_first_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_day(tmp_path, ist(EXPIRY, "15:29:58")) as day:
+        broker = day.gate.desk.broker.__class__
+        with monkeypatch.context() as broken:
+            broken.setattr(broker, "quotes_and_positions", lambda *_: (_ for _ in ()).throw(NotNow(Reason.BROKER_DOWN)))
+            assert day.send(timenow=None, alert_id="once")["reason"] == "BROKER_DOWN"
+        day.put(EXPIRY, "15:30:03")
+        said = day.send(timenow=None, alert_id="once")
+        assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+        assert day.reached_the_exchange() == 0
+
+
+def test_a_cover_whose_strike_is_not_listed_any_further_says_that_its_contract_stopped(
+    expiry_day: Day,
+) -> None:
+    day = expiry_day
+    masters = day.gate.account.exchange.market.listing.masters
+    masters["NSE"] = b"".join(line for line in masters["NSE"].splitlines(True) if NEXT_WEEKS.encode() not in line)
+    day.gate.operate("POST", "/tasks/refresh-symbols")
+    said = day.send(action="BUY")
+    assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
+    assert said["message"].startswith(f"{TODAYS} expires today and stopped trading at 15:30 IST: it cannot")
+    assert day.send()["reason"] == "NO_SUCH_CONTRACT"
+
+
+def test_an_extra_session_of_the_day_ends_for_the_expiring_contract_with_its_last_minute(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(EXPIRY, "15:20"), EXTRA_SESSIONS=f"{EXPIRY} 09:15-16:00") as day:
+        assert day.send(**LONG_STOP)["symbol"] == TODAYS
+        day.put(EXPIRY, "15:35")
+        assert day.send(expiry=EXPIRY)["reason"] == "MARKET_CLOSED"
+        assert day.send()["symbol"] == NEXT_WEEKS
 
 
 # A time of the square-off that comes too late.
@@ -277,6 +440,26 @@ def test_a_square_off_that_comes_too_late_is_warned_of(
     assert len(warned) == (result == "warn")
 
 
+def test_a_square_off_before_an_extra_session_opens_is_warned_of(tmp_path: Path) -> None:
+    sessions = f"{EXPIRY} 18:00-19:00"
+    with a_day(tmp_path, ist(EXPIRY, "09:00"), SQUARE_OFF_AT="15:20", EXTRA_SESSIONS=sessions) as day:
+        check = checks(day)["square-off"]
+    assert (check["result"], check["found"]) == (
+        "warn",
+        "SQUARE_OFF_AT 15:20 is too early: today's session is 18:00-19:00",
+    )
+
+
+def test_a_master_that_gives_no_hours_is_named(day: Day) -> None:
+    for exchange in ("NSE", "BSE"):
+        masters = day.gate.account.exchange.market.listing.masters
+        masters[exchange] = masters[exchange].replace(b",0915-1545|1815-1915:,", b",,")
+    day.gate.operate("POST", "/tasks/refresh-symbols")
+    check = checks(day)["hours"]
+    assert check["result"] == "warn"
+    assert check["found"] == "09:15-15:45 by the dated table alone: the symbol master gives no hours"
+
+
 def test_before_anything_is_open_it_is_judged_by_what_is_listed(tmp_path: Path) -> None:
     with a_day(tmp_path, ist(EXPIRY, "09:00"), SQUARE_OFF_AT="15:35") as day:
         check = checks(day)["square-off"]
@@ -301,3 +484,26 @@ def test_without_a_json_master_the_freeze_quantity_is_that_of_the_day_at_both(
         assert (taken["status"], taken["quantity"]) == ("ACCEPTED", takes)
         with pytest.raises(Refused, match="freeze limit"):
             day.at_the_exchange(taken["symbol"], refuses)
+
+
+def test_a_freeze_quantity_that_no_lot_fits_in_gives_way_to_the_tables(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbols = day.gate.desk.symbols.__class__
+    resolve = symbols.resolve
+    nonsense = {"freeze_quantity": 64}
+    monkeypatch.setattr(symbols, "resolve", lambda *args, **more: replace(resolve(*args, **more), **nonsense))
+    assert day.send(qty=54 * 65)["status"] == "ACCEPTED"
+    assert day.send(qty=55 * 65)["message"].endswith("send at most 54 lots")
+
+
+@pytest.mark.parametrize(("on_cloud_run", "fetches"), [(False, 1), (True, 0)])
+def test_a_start_replaces_an_artifact_of_an_earlier_version_but_no_alert_waits_for_that(
+    day: Day, monkeypatch: pytest.MonkeyPatch, on_cloud_run: bool, fetches: int
+) -> None:
+    fetched = []
+    monkeypatch.setattr("app.adapters.symbols.refresh", lambda *_: fetched.append(1) or {"accepted": False})
+    monkeypatch.setattr(day.gate.desk.symbols.__class__, "is_of_this_version", False)
+    config = replace(Config.from_env(day.gate.settings), on_cloud_run=on_cloud_run)
+    with bootstrap(config, day.clock).resources:
+        assert len(fetched) == fetches

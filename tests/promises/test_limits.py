@@ -135,10 +135,11 @@ def lots_open(account: Simulator) -> int:
     return units // 65
 
 
-def cover_goes_on(gates: list[Gateway], **fields: Any) -> None:
-    """An exit passes where entries do not; a broker's rate is the one thing it has to wait for."""
+def cover_goes_on(gates: list[Gateway], **fields: Any) -> Any:
+    """An exit passes where entries do not; a broker's rate is the one thing it has to wait for. Its units."""
     response = insist(gates[-1], alert(action="BUY", **fields), 60)
     assert response.json["status"] == "ACCEPTED", response.json
+    return response.json["quantity"]
 
 
 # -- each limit in turn
@@ -158,6 +159,7 @@ def test_the_exchanges_freeze_quantity(house: House, account: Simulator) -> None
     assert posts(account) == []
     storm(gates, lots=54, count=4).is_held_to(4)
     cover_goes_on(gates, lots=54)
+    assert cover_goes_on(gates, lots=100) == 54 * 65  # more than that in two orders
 
 
 def test_lots_open(house: House, account: Simulator) -> None:

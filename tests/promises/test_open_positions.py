@@ -74,7 +74,7 @@ def reads(broker, action):
         beside_claim=None,
         tickets=SimpleNamespace(buy_mode=BuyMode.COVER),
     )
-    return MarketReads(an_alert(action=action), desk, Deadline(lambda: 0.0, 2.4))
+    return MarketReads(an_alert(action=action), NOW, desk, Deadline(lambda: 0.0, 2.4))
 
 
 COVERED = (a_book_row(side="BUY", status=OrderStatus.FILLED, filled_quantity=65),)

@@ -161,14 +161,13 @@ def test_before_the_contract_is_known_the_widest_hours_count() -> None:
     assert BY_TABLE.is_over(late, said=OLD)
 
 
-def test_given_hours_are_the_masters_as_well_and_an_expiring_contract_still_stops_for_entries() -> None:
+def test_given_hours_are_those_of_every_contract_and_the_expiring_one() -> None:
     given_hours = Calendar(Session(time(9, 15), time(15, 44)))
     expiry = date(2026, 12, 8)
     other, expiring = listed(session=OLD), listed(expiry, session=OLD)
     for entering in (True, False):
-        assert given_hours.hours_of(other, expiry, entering=entering) == given_hours.override
-    assert given_hours.hours_of(expiring, expiry, entering=True) == Session(time(9, 15), time(15, 30))
-    assert given_hours.hours_of(expiring, expiry, entering=False) == given_hours.override
+        for contract in (other, expiring):
+            assert given_hours.hours_of(contract, expiry, entering=entering) == given_hours.override
     assert not given_hours.is_open(at(expiry, "15:44"), Session(time(9, 15), time(15, 55)))
 
 

@@ -430,6 +430,11 @@ def test_the_time_of_the_square_off_is_never_guessed(text: str) -> None:
     assert fault(SQUARE_OFF_AT=text).startswith("SQUARE_OFF_AT: must be a time IST such as 15:20")
 
 
+def test_two_sessions_on_one_day_are_a_fault() -> None:
+    two = "2026-11-08 09:15-10:00, 2026-11-08 18:00-19:00"
+    assert fault(EXTRA_SESSIONS=two).startswith("EXTRA_SESSIONS: must be one session a day")
+
+
 def test_further_holidays_and_sessions_are_added_to_the_known_ones() -> None:
     calendar = config(EXTRA_HOLIDAYS="2027-01-26, 2027-03-22", EXTRA_SESSIONS="2026-11-08 18:00-19:00").calendar
     assert {date(2027, 1, 26), date(2027, 3, 22), date(2026, 1, 26)} < calendar.holidays

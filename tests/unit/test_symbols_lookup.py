@@ -272,7 +272,8 @@ OLD, NEW = Session(time(9, 15), time(15, 40)), Session(time(9, 15), time(15, 45)
         ("0915-1540|1815-1915:", OLD),
         ("0915-1545:", NEW),
         ("0915-1545", NEW),
-        ("0900-2355|1815-1915:20261108", Session(time(9), time(23, 55))),
+        ("0900-0908|0915-1540|1815-1915:20261108", OLD),
+        ("0915-1200|1300-1545:", NEW),
         ("", None),
         ("0915", None),
         ("1540-0915|", None),
@@ -287,6 +288,21 @@ def test_a_contract_has_the_usual_hours_of_its_session_and_none_where_they_canno
     assert resolve(master).session == session
     assert master.session == session
     assert master.lookup_symbol("NSE:NIFTY26NOV26000PE").session == session
+
+
+@pytest.mark.parametrize(
+    ("text", "session"),
+    [
+        ("0000-2359|", Session(time(0), time(23, 59))),
+        ("1815-1915:", Session(time(18, 15), time(19, 15))),
+        ("0900-0908|", Session(time(9), time(9, 8))),
+        ("0915-1545|1600-1710|", NEW),
+    ],
+)
+def test_hours_that_are_no_trading_day_widen_nothing(text, session):
+    master = master_of([*chain(Listed(session=text), [26000]), *chain(Listed(session="0915-1545|"), [26050])])
+    assert resolve(master).session == session
+    assert master.session == NEW
 
 
 def test_contracts_are_counted_by_what_their_hours_depend_on():
@@ -311,16 +327,34 @@ def test_a_contract_that_expires_on_a_day_stands_for_its_underlying(master):
         master.expiring("NIFTI", None, FRIDAY)
 
 
+def test_whether_an_underlying_is_an_index_is_the_masters_word():
+    sensex = Listed(exchange="BSE", underlying="SENSEX50", instrument="14")
+    master = master_of([*chain(sensex, [26000]), *chain(Listed(underlying="TCS"), [4000])])
+    day = date(2026, 11, 24)
+    assert master.expiring("SENSEX50", None, day).on_index
+    assert master.spot_symbol("SENSEX50", None) == "BSE:SENSEX50-INDEX"
+    assert not master.expiring("TCS", None, day).on_index
+
+
+@pytest.mark.parametrize(("underlying", "on_index"), [("NIFTY", True), ("TCS", False)])
+def test_where_the_row_does_not_say_it_the_names_of_the_indices_do(underlying, on_index):
+    master = master_of(chain(Listed(underlying=underlying, instrument="99"), [26000]))
+    assert master.expiring(underlying, None, date(2026, 11, 24)).on_index is on_index
+
+
 def test_an_artifact_from_before_sessions_were_kept_is_read_without_them():
     options = read_options(csv_of(chain(Listed(), [26000])), "master.csv")
     content = artifact.encode(sorted(options.rows), {}, options.dated)
     size = artifact.PREFIX.size
     _, length = artifact.PREFIX.unpack_from(content)
     header = json.loads(content[size : size + length])
-    assert header.pop("sessions") == [[555, 940]]
+    assert Master(content).is_of_this_version
+    assert (header.pop("sessions"), header.pop("instruments")) == ([[555, 940]], [14])
     text = json.dumps(header).encode()
     master = Master(artifact.PREFIX.pack(artifact.FORMAT, len(text)) + text + content[size + length :])
     assert (resolve(master).lot_size, resolve(master).session, master.session) == (65, None, None)
+    assert master.expiring("NIFTY", None, date(2026, 11, 24)).on_index
+    assert not master.is_of_this_version
 
 
 def test_every_symbol_of_the_master_leads_back_to_its_row(master):

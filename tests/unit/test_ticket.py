@@ -45,6 +45,9 @@ def test_an_entry_is_in_the_underlyings_and_products_that_are_allowed_and_a_cove
     assert denied(rules=narrow).reason is Reason.UNDERLYING_NOT_ALLOWED
     narrow = replace(narrow, underlyings=frozenset({"BANKNIFTY", "NIFTY"}))
     assert ticket(rules=narrow) == ticket()
+    for spelling in ("M_M", "M&M"):
+        named = replace(COVER, underlyings=frozenset({spelling}))
+        assert not ticket(rules=named, contract=a_contract(underlying="M&M")).covers
     refused = denied(rules=narrow, productType="MARGIN")
     assert (refused.reason, "MARGIN entries" in refused.message) == (Reason.PRODUCT_NOT_ALLOWED, True)
     nothing = replace(narrow, underlyings=frozenset({"SENSEX"}))
@@ -79,7 +82,7 @@ def test_the_freeze_quantity_itself_passes_and_one_lot_more_does_not() -> None:
     assert ticket(contract=contract, lots=2).quantity == 130
     error = denied_with(contract, lots=3)
     assert error.reason is Reason.OVER_FREEZE_QUANTITY
-    assert "130" in error.message
+    assert error.message.endswith(f"at most 130 of {contract.symbol} in one order; send at most 2 lots")
 
 
 def denied_with(contract: Contract, **changes: Any) -> Denied:
@@ -173,6 +176,10 @@ def test_of_two_shorts_the_asked_product_is_covered() -> None:
 def test_a_cover_over_the_freeze_quantity_is_counted_after_it_was_cut_to_the_short() -> None:
     contract = a_contract(freeze_quantity=65)
     assert ticket(short(1), contract=contract, action="BUY", lots=9).quantity == 65
+
+
+def test_a_cover_over_the_freeze_quantity_is_cut_to_the_most_whole_lots_under_it() -> None:
+    assert ticket(short(5), contract=a_contract(freeze_quantity=200), action="BUY", lots=5).quantity == 195
 
 
 def test_a_worthless_short_can_be_closed() -> None:

@@ -2,11 +2,12 @@
 
     8 bytes   the format
     4 bytes   length of the header, little-endian
-    header    JSON: `dated`, `rows`, `terms`, `sessions`, `series`, `columns`
+    header    JSON: `dated`, `rows`, `terms`, `sessions`, `instruments`, `series`, `columns`
     columns   arrays one after the other, all sorted by exchange, underlying, expiry, type, strike
 
 `terms` are the different (lot size, tick size, freeze quantity), and `sessions` the hours of each in minutes since
-midnight, zeros where the master does not say them; the first artifacts have no `sessions`. `series` are [exchange,
+midnight, zeros where the master does not say them; `instruments` are the instrument type of each of the series, as
+Fyers numbers it. Artifacts of earlier versions lack `sessions` or `instruments`. `series` are [exchange,
 underlying, [[expiry, first CE, first PE, end], …]] with row numbers; `columns` says where in the rest each array begins
 and how long it is. So a lookup is two or three binary searches in an array, loading is a read and a few hundred small
 objects, and since nothing in it ever changes, any number of threads may read.
@@ -55,6 +56,7 @@ def encode(rows: Sequence[Row], extras: Mapping[str, Extra], dated: date) -> byt
         "rows": len(rows),
         "terms": [each[:3] for each in terms],
         "sessions": [each[3] for each in terms],
+        "instruments": [next(of).instrument for _, of in groupby(rows, key=lambda row: row[:2])],
         "series": _series(rows),
     }
     return _packed(header, columns)

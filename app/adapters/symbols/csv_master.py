@@ -9,24 +9,25 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
-from app.calendar import IST
-from app.facts.fyers import DERIVATIVES, EXCHANGES
+from app.calendar import CORE, IST, Session
+from app.facts.fyers import DERIVATIVES, EXCHANGES, OPTIONS
 
 if TYPE_CHECKING:
     import pandas
 
 COLUMNS = 21
 
-_LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER = 3, 4, 6, 7, 8, 9
+_INSTRUMENT, _LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER = 2, 3, 4, 6, 7, 8, 9
 _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
 _DERIVATIVES = str(DERIVATIVES)
 _EXCHANGE_CODES = {str(code): exchange for code, exchange in EXCHANGES.items()}
+_OPTIONS = {str(code): code for code in OPTIONS}
 _DATE_CODE = 5  # characters between underlying and strike in a ticker: 26NOV, 26D01
 
 _Value = TypeVar("_Value")
@@ -40,7 +41,7 @@ _NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
 _NUMBER_OR_BLANK = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?|)")
 _WHOLE = re.compile(r"(?a:\d{1,9}(?:\.0+)?)")
 _EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
-_HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d)(?![\d-]).*)")
+_HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d))")
 _ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 
 # Rows whose own columns contradict each other are left out, not traded; more than this share of them means that the
@@ -99,6 +100,7 @@ class _Columns:
     lots: list[int]
     ticks: list[int]
     sessions: list[tuple[int, int]]
+    instruments: list[int]
 
     @property
     def count(self) -> int:
@@ -107,7 +109,8 @@ class _Columns:
     def rows(self) -> Iterator[Row | None]:
         """The rows, None in the place of one that contradicts itself."""
         columns = (self.exchanges, self.underlyings, self.expiries, self.option_types, self.strikes)
-        for values in zip(*columns, self.tickers, self.lots, self.ticks, self.sessions, strict=True):
+        terms = (self.lots, self.ticks, self.sessions, self.instruments)
+        for values in zip(*columns, self.tickers, *terms, strict=True):
             row = Row(*values)
             yield row if _agrees(row) else None
 
@@ -140,7 +143,8 @@ def _is_near(code: str, expiry: int) -> bool:
 def _columns(body: bytes, name: str) -> _Columns:
     import pandas
 
-    wanted = [_LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER, _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
+    wanted = [_INSTRUMENT, _LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER]
+    wanted += [_EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
     try:
         frame = pandas.read_csv(
             io.BytesIO(body),
@@ -174,6 +178,7 @@ def _columns(body: bytes, name: str) -> _Columns:
         lots=check.converted(_LOT, "the lot", _positive_whole),
         ticks=check.converted(_TICK, "the tick", _positive_units),
         sessions=check.converted(_SESSION, "the session", _session),
+        instruments=check.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
     )
 
 
@@ -214,15 +219,26 @@ def _positive_whole(text: str) -> int | None:
 
 
 def _session(text: str) -> tuple[int, int]:
-    """The usual hours in `0915-1540|1815-1915:`, in minutes; what follows them is the session of special days.
+    """The hours in `0900-0908|0915-1540|1815-1915:`, in minutes: of the sessions that overlap the usual day, from the
+    first opening to the last close. Where none does, those of the first.
 
-    (0, 0) for what is no such text: the dated table goes on without it, while a refused file would stop entries.
+    What follows the colon is the session of special days. (0, 0) for what is no such text: the dated table goes on
+    without it, while a refused file would stop entries.
     """
+    said = [session for part in text.partition(":")[0].split("|") if (session := _hours(part)) is not None]
+    usual = [session for session in said if session.overlaps(CORE)] or said[:1]
+    if not usual:
+        return 0, 0
+    opens, closes = min(each.opens for each in usual), max(each.closes for each in usual)
+    return 60 * opens.hour + opens.minute, 60 * closes.hour + closes.minute
+
+
+def _hours(text: str) -> Session | None:
     match = _HOURS.fullmatch(text)
     if match is None:
-        return 0, 0
-    opens, closes = (60 * int(match[hour]) + int(match[hour + 1]) for hour in (1, 3))
-    return (opens, closes) if opens < closes else (0, 0)
+        return None
+    hours = Session(time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4])))
+    return None if hours.is_empty else hours
 
 
 def _iso_date(text: str) -> date | None:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import re
 import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -14,12 +13,14 @@ from difflib import get_close_matches
 
 from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
 from app.adapters.symbols.row import UNIT, rupees
-from app.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike
+from app.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
 from app.calendar import Session
 from app.contract import Contract, ListedKind
 from app.errors import Denied, NotNow, Reason
+from app.facts.fyers import INDEX_OPTION
 
-# Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0); every other underlying is a stock.
+# Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0). Where the artifact does not say what an
+# underlying is, every other one is a stock.
 _INDEX_SPOTS = {
     ("NSE", "NIFTY"): "NSE:NIFTY50-INDEX",
     ("NSE", "BANKNIFTY"): "NSE:NIFTYBANK-INDEX",
@@ -50,9 +51,12 @@ class _Series:
     underlying: str
     expiries: tuple[int, ...]
     bounds: tuple[tuple[int, int, int], ...]
+    instrument: int
 
     @property
     def on_index(self) -> bool:
+        if self.instrument:
+            return self.instrument == INDEX_OPTION
         return (self.exchange, self.underlying) in _INDEX_SPOTS
 
     def place_of(self, expiry: int) -> int | None:
@@ -98,14 +102,17 @@ class Master:
             for (lot, tick, freeze), minutes in zip(header["terms"], sessions, strict=True)
         ]
         self.session = _widest([terms.session for terms in self._terms])
+        instruments = header.get("instruments") or [0] * len(header["series"])
+        self.is_of_this_version = "sessions" in header and "instruments" in header
         self._series = {
             (exchange, underlying): _Series(
                 exchange,
                 underlying,
                 tuple(row[0] for row in expiries),
                 tuple((row[1], row[2], row[3]) for row in expiries),
+                instrument,
             )
-            for exchange, underlying, expiries in header["series"]
+            for (exchange, underlying, expiries), instrument in zip(header["series"], instruments, strict=True)
         }
         self._in_order = tuple(self._series.values())
         self._starts = [series.bounds[0][0] for series in self._in_order]
@@ -173,7 +180,8 @@ class Master:
         """The symbol of the underlying itself. Raises Denied(NO_SUCH_CONTRACT)."""
         series = self._find(underlying, exchange)
         known = _INDEX_SPOTS.get((series.exchange, series.underlying))
-        return known or f"{series.exchange}:{series.underlying}-{_STOCK_SERIES[series.exchange]}"
+        kind = "INDEX" if series.on_index else _STOCK_SERIES[series.exchange]
+        return known or f"{series.exchange}:{series.underlying}-{kind}"
 
     def expiries(self, underlying: str, exchange: str | None, on: date) -> tuple[date, ...]:
         """The listed expiries from `on`, ascending. Raises Denied(NO_SUCH_CONTRACT)."""
@@ -265,7 +273,7 @@ def _session(opens: int, closes: int) -> Session | None:
 
 
 def _widest(sessions: Sequence[Session | None]) -> Session | None:
-    said = [session for session in sessions if session is not None]
+    said = [session for session in sessions if session is not None and session.is_plausible]
     return functools.reduce(Session.wider, said) if said else None
 
 
@@ -307,8 +315,8 @@ def _no_such_expiry(series: _Series, wanted: Expiry, first: int) -> Denied:
 
 def _other_spellings(series: dict[tuple[str, str], _Series]) -> dict[tuple[str, str], _Series]:
     """TradingView writes M&M as M_M and BAJAJ-AUTO as BAJAJ_AUTO. A spelling that could be two names is neither."""
-    spelled: dict[tuple[str, str], list[_Series]] = {}
+    others: dict[tuple[str, str], list[_Series]] = {}
     for exchange, underlying in series:
-        if (other := re.sub("[&-]", "_", underlying)) != underlying:
-            spelled.setdefault((exchange, other), []).append(series[exchange, underlying])
-    return {place: found[0] for place, found in spelled.items() if len(found) == 1}
+        if (other := spelled(underlying)) != underlying:
+            others.setdefault((exchange, other), []).append(series[exchange, underlying])
+    return {place: found[0] for place, found in others.items() if len(found) == 1}

@@ -15,6 +15,7 @@ class Row(NamedTuple):
     """Ordered as the artifact is sorted. `expiry` is a date's ordinal; prices are ten-thousandths of a rupee.
 
     `session` is when it opens and closes, in minutes since midnight in India; zeros where the file does not say it.
+    `instrument` is 14 for an option on an index, 15 for one on a stock, 0 where the file says neither.
     """
 
     exchange: str
@@ -26,6 +27,7 @@ class Row(NamedTuple):
     lot_size: int
     tick_size: int
     session: tuple[int, int] = (0, 0)
+    instrument: int = 0
 
 
 def units(text: str) -> int | None:

@@ -138,8 +138,13 @@ class Symbols:
         return self._there().master.rows
 
     @property
+    def is_of_this_version(self) -> bool:
+        """Whether the artifact has all that this version keeps. Raises NotNow(SYMBOLS_MISSING)."""
+        return self._there().master.is_of_this_version
+
+    @property
     def session(self) -> Session | None:
-        """The widest hours that the master says of any contract; None where it says none, or is not there."""
+        """The widest plausible hours that the master gives any contract; None where it gives none, or is not there."""
         return self._loaded.master.session if self._loaded is not None else None
 
     def resolve(
