@@ -130,7 +130,8 @@ def test_over_the_count_the_token_that_would_be_decoded_is_the_one_that_counts(t
 
 
 @pytest.mark.parametrize(
-    "unit", ['"token":', '["token":', '{"":{"token":', '{"token":"",', '"":[],"token":', '""', '"token" ', "[]", '"\\u0074']
+    "unit",
+    ['"token":', '["token":', '{"":{"token":', '{"token":"",', '"":[],"token":', '""', '"token" ', "[]", '"\\u0074'],
 )
 def test_over_the_count_no_body_costs_more_than_ten_milliseconds(unit: str) -> None:
     body = (b"{" + unit.encode() * SIZE)[:SIZE]
