@@ -73,7 +73,9 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     fyers = config.fyers
     symbols = _symbols(config, calendar, clock)
     _mind_square_off(config, symbols, clock)
-    broker = FyersBroker(fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers)
+    broker = FyersBroker(
+        fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers, fyers.client_id or ""
+    )
     return Desk(
         account=config.account,
         broker=broker,
@@ -176,7 +178,8 @@ def open_login(
     fyers = config.fyers
     if fyers.secret_id is None or fyers.redirect_uri is None or fyers.api_url is None or fyers.client_id is None:
         raise ValueError("a live configuration has all of these")
-    broker = FyersLogin(fyers.app_id, fyers.secret_id.reveal(), fyers.redirect_uri, transport, fyers.api_url)
+    secret_id = fyers.secret_id.reveal()
+    broker = FyersLogin(fyers.app_id, secret_id, fyers.redirect_uri, transport, fyers.api_url, fyers.client_id)
     holder = AccountHolder(broker, fyers.client_id, fyers.secret_id)
     store = open_token_store(config, resources, holder.knows)
     links = LoginLinks(store, broker.auth_url, ledger, clock)

@@ -7,13 +7,16 @@ import re
 
 # Compiled on first use, by `re` itself: at the start of the service there is nothing to mask.
 _NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?"
+# The rest of a word, or of its letters where a number follows at once. Possessive and bounded, so that the time that it
+# takes is linear in the text's length.
+_REST = r"(?:\w{0,64}+(?!\w)|[A-Za-z_]{0,64}+)"
 _MONEY = (
-    r"required|requirement|need\w*|avail\w*|shortfall|balance|funds?|cash|margins?|collateral|exposure|utili[sz]ed|used"
+    rf"required|requirement|(?:need|avail){_REST}|shortfall|balance|funds?|cash|margins?|collateral|exposure|utili[sz]ed|used"
     r"|worth|value|amount|m2m|mtm|p&l|pnl"
 )
-_BETWEEN = r"[\s:=(~]*(?:(?:is|of|was|by|loss|limit|only|" + _MONEY + r")[\s:=(~]*){0,3}"
+_BETWEEN = r"[\s:=(~]*+(?:(?:is|of|was|by|loss|limit|only|" + _MONEY + r")[\s:=(~]*+){0,3}"
 _NAMED = rf"(?i)((?<![A-Za-z])(?:{_MONEY}){_BETWEEN}){_NUMBER}"
-_CURRENCY = rf"(?i)(₹|(?<![A-Za-z])(?:Rs\.?|INR|rupees))([\s:=]*){_NUMBER}"
+_CURRENCY = rf"(?i)(₹|(?<![A-Za-z])(?:Rs\.?|INR|rupees))([\s:=]*+){_NUMBER}"
 _LARGE = r"(?<![\w.,])(?:\d{1,3}(?:,\d{2,3}){2,}(?:\.\d+)?|\d{6,}\.\d+)"  # no price has six digits
 # One to three letters and four to seven digits (XA12345 and F12345 in Fyers' published samples).
 _ACCOUNT = r"(?<![A-Za-z0-9])[A-Z]{1,3}\d{4,7}(?![A-Za-z0-9])"

@@ -15,6 +15,7 @@ from typing import Any
 from app.calendar import IST, utc_iso
 from app.facts.fyers import ALL_TOKENS_END, TOKEN_EXPIRES
 
+_YEARS = range(2000, 2100)  # no token is of another: such a time says nothing, and cannot always be reckoned with
 _LONGEST = 8192  # characters of an access token; those of Fyers have about 900
 
 
@@ -128,6 +129,8 @@ def _moment(stored: Mapping[str, Any], name: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         raise ValueError(f"{name} in the token object is no time like 2026-11-20T03:00:00Z") from None
+    if moment.year not in _YEARS:
+        raise ValueError(f"{name} in the token object is in the year {moment.year}; write it like 2026-11-20T03:00:00Z")
     if moment.tzinfo is None:
         raise ValueError(f"{name} in the token object has no zone; write it like 2026-11-20T03:00:00Z")
     return moment.astimezone(UTC)
@@ -151,9 +154,10 @@ def _from_seconds(claim: object) -> datetime | None:
     if isinstance(claim, bool) or not isinstance(claim, int | float):
         return None
     try:
-        return datetime.fromtimestamp(claim, UTC)
+        moment = datetime.fromtimestamp(claim, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    return moment if moment.year in _YEARS else None
 
 
 def _coming(at: time, after: datetime) -> datetime:

@@ -195,7 +195,8 @@ new_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 # --- the service ------------------------------------------------------------------------------------------------------
 
-# Fills ENVIRONMENT with what the gateway is told and PLACE with where it runs, as whom. After need_settings, find_url.
+# revision_flags DEFAULTS: fills ENVIRONMENT with what the gateway is told and PLACE with where it runs, as whom.
+# DEFAULTS is the mark of the image's. After need_settings, find_url.
 revision_flags() {
   local env=(
     "GOOGLE_CLOUD_PROJECT=$PROJECT"
@@ -213,6 +214,7 @@ revision_flags() {
   if [ -n "${FYERS_CLIENT_ID:-}" ] && [ -z "$(gateway_setting FYERS_CLIENT_ID "")" ]; then
     env+=("FYERS_CLIENT_ID=$FYERS_CLIENT_ID")
   fi
+  if [ -n "$1" ]; then env+=("BUILD_DEFAULTS=$1"); fi
   local joined secrets=() known name id version
   joined=$(
     IFS='|'
@@ -243,9 +245,9 @@ revision_flags() {
   )
 }
 
-# Fills FLAGS with everything that a revision is, besides its image.
+# Fills FLAGS with everything that a revision is, besides its image, of which DEFAULTS is the mark.
 service_flags() {
-  revision_flags
+  revision_flags "$1"
   FLAGS=(
     "${ENVIRONMENT[@]}"
     "${PLACE[@]}"
@@ -286,6 +288,17 @@ serving_revision() {
 environment_of() {
   gc_ask FYERS_CLIENT_ID run revisions describe "$1" --region="$REGION" --format='value(spec.containers[0].env)'
 }
+
+# What a build's defaults are told apart by: a checksum of the list of all settings. Each revision has it in its
+# environment, so that revisions whose builds limit differently differ in their environments.
+defaults_here() {
+  local sum size
+  read -r sum size < <(grep -E '^[A-Z_]+=' "$ROOT/.env.example" | cksum)
+  printf 'defaults-%s-%s\n' "$sum" "$size"
+}
+
+# The same of a revision; nothing for one that was released before there was such a mark.
+defaults_of() { environment_of "$1" | grep -oE 'defaults-[0-9]+-[0-9]+' || true; }
 
 image_of() {
   gc_ask "$IMAGES:first" run revisions describe "$1" --region="$REGION" --format='value(spec.containers[0].image)'

@@ -15,7 +15,8 @@ from app.alert.alert import (
     spelled,
 )
 from app.alert.identity import TAG, Identity, identify, tag_of
-from app.alert.parse import FIELDS, authenticate, parse
+from app.alert.parse import FIELDS, parse
+from app.alert.secrets import Secrets
 
 __all__ = [
     "FIELDS",
@@ -30,9 +31,9 @@ __all__ = [
     "Moneyness",
     "OptionType",
     "Product",
+    "Secrets",
     "Side",
     "Strike",
-    "authenticate",
     "identify",
     "parse",
     "spelled",

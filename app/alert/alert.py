@@ -10,6 +10,22 @@ from app.money import plain
 
 MAX_BODY_BYTES = 64 * 1024
 
+# TradingView's own names of the indices beside the exchanges' (charts of NSE:CNXFINANCE trade FINNIFTY options).
+INDICES = {
+    "NIFTY": "NIFTY",
+    "NIFTY50": "NIFTY",
+    "BANKNIFTY": "BANKNIFTY",
+    "NIFTYBANK": "BANKNIFTY",
+    "FINNIFTY": "FINNIFTY",
+    "CNXFINANCE": "FINNIFTY",
+    "MIDCPNIFTY": "MIDCPNIFTY",
+    "NIFTY_MID_SELECT": "MIDCPNIFTY",
+    "NIFTYNXT50": "NIFTYNXT50",
+    "NIFTYJR": "NIFTYNXT50",
+    "SENSEX": "SENSEX",
+    "BANKEX": "BANKEX",
+}
+
 
 class Side(StrEnum):
     """SELL opens a short; BUY covers one (or opens a long, where BUY_MODE=open)."""

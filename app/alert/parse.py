@@ -3,23 +3,38 @@
 Every fault names the field and says what to change. Fields that the gateway does not know are ignored and named.
 """
 
-import hashlib
-import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from app.alert.alert import Alert, Expiry, ExpiryRule, Level, LevelKind, Moneyness, OptionType, Product, Side, Strike
-from app.alert.strict_json import Number, poison_in
-from app.errors import Malformed, Unauthorized
+from app.alert.alert import (
+    INDICES,
+    Alert,
+    Expiry,
+    ExpiryRule,
+    Level,
+    LevelKind,
+    Moneyness,
+    OptionType,
+    Product,
+    Side,
+    Strike,
+)
+from app.alert.secrets import Secrets
+from app.alert.strict_json import poison_in
+from app.errors import Malformed
 
 _ID_FIELDS = ("alert_id", "id", "idempotency_key")
 _CONTEXT = ("strategy", "ticker", "exchange", "interval", "price", "comment")
 _ORDER_FIELDS = ("symbol", "strikeprice", "optionType", "expiry", "action", "qty", "lots", "sl", "tp", "productType")
 _NUMBERS = ("strikeprice", "qty", "lots", "sl", "tp")
 FIELDS = frozenset(("token", *_ORDER_FIELDS, *_ID_FIELDS, "timenow", "time", "order_id", *_CONTEXT))
+# Of these fields the words are kept; of the others what they mean, or a message that is looked at before it is shown.
+_HEADER = "Idempotency-Key"
+_KEPT = frozenset(("symbol", *_ID_FIELDS, _HEADER, "order_id", *_CONTEXT))
+_NONE = Secrets()
 _Word = TypeVar("_Word", OptionType, Side)
 
 _MAX_TEXT = 128
@@ -44,33 +59,6 @@ _EPOCH_MS = re.compile(r"(?a:\d{13})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _EXCHANGES = {"NSE": "NSE", "NFO": "NSE", "BSE": "BSE", "BFO": "BSE"}
-# TradingView's own names of the indices beside the exchanges' (charts of NSE:CNXFINANCE trade FINNIFTY options).
-_INDICES = {
-    "NIFTY": "NIFTY",
-    "NIFTY50": "NIFTY",
-    "BANKNIFTY": "BANKNIFTY",
-    "NIFTYBANK": "BANKNIFTY",
-    "FINNIFTY": "FINNIFTY",
-    "CNXFINANCE": "FINNIFTY",
-    "MIDCPNIFTY": "MIDCPNIFTY",
-    "NIFTY_MID_SELECT": "MIDCPNIFTY",
-    "NIFTYNXT50": "NIFTYNXT50",
-    "NIFTYJR": "NIFTYNXT50",
-    "SENSEX": "SENSEX",
-    "BANKEX": "BANKEX",
-}
-
-
-def authenticate(token: object, secrets: Iterable[bytes]) -> None:
-    """Compares the body's token with each secret in constant time, on digests of bytes.
-
-    Raises Unauthorized, with the same words whatever was wrong. A token that stands twice is wrong, whatever it says.
-    """
-    text = token if isinstance(token, str) and not isinstance(token, Number) else ""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    known = [hashlib.sha256(secret).digest() for secret in secrets]
-    if not sum(hmac.compare_digest(digest, secret) for secret in known):  # a sum looks at every one
-        raise Unauthorized
 
 
 def underlying_of(symbol: str) -> str:
@@ -82,16 +70,15 @@ def parse(
     document: Mapping[str, object],
     idempotency_key: str | None = None,
     needs_timenow: bool = False,
-    secrets: Iterable[str] = (),
+    secrets: Secrets = _NONE,
 ) -> Alert:
     """The alert that an authenticated document describes; `idempotency_key` is the header's, if one came.
 
-    `secrets` are all that are in force: none of them may stand in a field but token, and neither may the token itself.
-    Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense, and for an alert
-    without `timenow` where it is needed.
+    `secrets` are all that are in force: none of them may stand in a field but token, and no part of one in a text that
+    is kept. Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense, and for an
+    alert without `timenow` where it is needed.
     """
-    token = document.get("token")
-    _refuse_secret_elsewhere(document, {*secrets, token} if isinstance(token, str) and token else secrets)
+    _refuse_secret_elsewhere(document, idempotency_key, secrets)
     _refuse_poison(document)
     fields = {name: value for name, value in document.items() if name in FIELDS and value is not None}
     _refuse_placeholders(fields)
@@ -133,15 +120,21 @@ def _refuse_poison(document: Mapping[str, object]) -> None:
             raise Malformed(name[:64], problem)
 
 
-def _refuse_secret_elsewhere(document: Mapping[str, object], secrets: Iterable[str]) -> None:
+def _refuse_secret_elsewhere(document: Mapping[str, object], header: str | None, secrets: Secrets) -> None:
     """Every other field may end in an answer, a log line, the ledger or a notification."""
-    for secret in secrets:
-        for name, value in document.items():
-            if secret in name:
-                raise Malformed("body", "a field's name holds the secret; it belongs in token alone")
-            if name != "token" and isinstance(value, str) and secret in value:
-                shown = "body" if poison_in(name) else name[:64]
-                raise Malformed(shown, "holds the secret; it belongs in token alone")
+    texts = [(name, value) for name, value in document.items() if name != "token" and isinstance(value, str)]
+    if header is not None:
+        texts.append((_HEADER, header))
+    unknown = [name for name in document if name not in FIELDS]
+    if not secrets.may_show("\n".join([*(text for _, text in texts), *unknown])):
+        return
+    if any(map(secrets.whole_in, unknown)):
+        raise Malformed("body", "a field's name holds the secret; it belongs in token alone")
+    for name, text in texts:
+        if secrets.whole_in(text):
+            raise Malformed("body" if poison_in(name) else name[:64], "holds the secret; it belongs in token alone")
+        if name in _KEPT and secrets.part_in(text):
+            raise Malformed(name, "holds part of the secret, which belongs in token alone; use another text, or secret")
 
 
 def _refuse_placeholders(fields: Mapping[str, object]) -> None:
@@ -189,8 +182,8 @@ def _client_id(fields: Mapping[str, object], header: str | None) -> str | None:
     if header is None:
         return None
     if poison_in(header):
-        raise Malformed("Idempotency-Key", "has characters that are not text; send letters and digits")
-    return _plain_text("Idempotency-Key", header, _MAX_TEXT) or _refuse_empty("Idempotency-Key")
+        raise Malformed(_HEADER, "has characters that are not text; send letters and digits")
+    return _plain_text(_HEADER, header, _MAX_TEXT) or _refuse_empty(_HEADER)
 
 
 def _symbol(text: str) -> tuple[str | None, bool, str]:
@@ -201,8 +194,8 @@ def _symbol(text: str) -> tuple[str | None, bool, str]:
     prefix, delayed, name = match.groups()
     if prefix is not None and prefix not in _EXCHANGES:
         raise Malformed("symbol", f"the exchange {prefix} is not served; options of NSE and BSE are")
-    if name in _INDICES:
-        return None, bool(delayed), _INDICES[name]
+    if name in INDICES:
+        return None, bool(delayed), INDICES[name]
     exchange = _EXCHANGES[prefix] if prefix else None
     return (exchange if exchange == "BSE" else None), bool(delayed), name
 

@@ -19,7 +19,13 @@ BODY = "body"
 
 _LAST_KEY = re.compile(r'"([A-Za-z_][A-Za-z0-9_]{0,63})"\s*:')
 # Nothing is tried twice (possessive), and a text ends where the next `"token"` does: linear in the body's length.
-_TOKEN = re.compile(rb'"token"\s*+:\s*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
+_TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_ANY_TEXT = re.compile(_TEXT, re.DOTALL)
+_VALUE = re.compile(rb"\s*+" + _TEXT, re.DOTALL)
+_TOKEN = re.compile(rb'"token"\s*+:\s*+' + _TEXT, re.DOTALL)
+_NAME = rb'"%b"\s*+:' % b"".join(rb"(?:%c|\\u00(?i:%02x))" % (letter, letter) for letter in b"token")  # also escaped
+_TO_NAME = re.compile(rb'((?:[^"]++|(?!%b)%b)*+)%b' % (_NAME, _TEXT.replace(b"(", b"(?:", 1), _NAME), re.DOTALL)
+_NAMES_SEEN = 512  # as many fields named `token` are looked at in a body that is not decoded
 _CURLY_QUOTES = "“”„‟‘’"
 
 
@@ -67,8 +73,12 @@ def decode(body: bytes) -> dict[str, object]:
 
 
 def token_in(body: bytes) -> str | None:
-    """The first thing that looks like the `token` in a body that was not decoded, or that cannot be; one, not more."""
-    found = _TOKEN.search(body)
+    """The `token` of a body that was not decoded, or that cannot be; one, not more.
+
+    It is the one that `decode` would find at the top level, however name and value are escaped. Where there is none,
+    as in a body whose quotes are broken, it is the first thing that looks like one.
+    """
+    found = _top_level(body) or _TOKEN.search(body)
     if found is None:
         return None
     try:
@@ -76,6 +86,25 @@ def token_in(body: bytes) -> str | None:
     except ValueError:  # no text of JSON's: what stands there is taken as it is
         text = found[1].decode("utf-8", "replace")
     return text
+
+
+def _top_level(body: bytes) -> re.Match[bytes] | None:
+    """The first text that is the value of a `token` directly in the outermost object.
+
+    The body is cut at every name that says `token`; brackets are counted in what lies between, outside of texts.
+    """
+    depth = at = 0
+    for _ in range(_NAMES_SEEN):
+        found = _TO_NAME.match(body, at)
+        if found is None:
+            break
+        between, at = found[1], found.end()
+        if b'"' in between:
+            between = _ANY_TEXT.sub(b"", between)
+        depth += between.count(b"{") + between.count(b"[") - between.count(b"}") - between.count(b"]")
+        if depth == 1 and (value := _VALUE.match(body, at)):
+            return value
+    return None
 
 
 def poison_in(value: object, depth: int = 1) -> str | None:

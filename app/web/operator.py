@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
+from html import escape
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, render_template_string, request
+from flask import Blueprint, Response, g, jsonify, request
 
 from app.adapters.oidc import GoogleIdTokens
 from app.alert.strict_json import decode
@@ -18,7 +19,7 @@ from app.deadline import Deadline
 from app.desk import Desk
 from app.errors import AlertError, Malformed, NotNow, TooManyRequests
 from app.legs import legs_of
-from app.login import LinkRefused, Login, LoginState
+from app.login import Login, LoginState
 from app.operators import (
     CannotVerify,
     NobodyIsOperator,
@@ -58,9 +59,9 @@ HTTP_OF_REFUSAL: dict[type[NotAnOperator], int] = {
 }
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>{{ title }}</title>
-<style>body{font:1.1rem system-ui;margin:3rem auto;max-width:32rem;padding:0 1rem}</style>
-<h1>{{ title }}</h1>{% for line in lines %}<p>{{ line }}</p>{% endfor %}</html>"""
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<style>body{{font:1.1rem system-ui;margin:3rem auto;max-width:32rem;padding:0 1rem}}</style>
+<h1>{title}</h1>{lines}</html>"""
 
 
 def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
@@ -172,11 +173,11 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
         code, state = request.args.get("auth_code"), request.args.get("state")
         try:
             result = _login(desk).complete(code, state, request.path, deadline)
-        except LinkRefused as problem:
+        except NotNow as problem:
+            return _page("Not logged in", problem.message), 503
+        except (LoginRefused, AlertError) as problem:
             strike()
             return _page("Not logged in", problem.message), 422
-        except (LoginRefused, AlertError) as problem:
-            return _page("Not logged in", problem.message), 503 if isinstance(problem, NotNow) else 422
         ends_at = f"The login ends {result.ends_at:%d %B %H:%M} UTC." if result.ends_at else ""
         said = f"The account {result.account} is logged in: alerts are traded again. This page can be closed."
         return _page("Logged in", said, ends_at, *result.warnings), 200
@@ -282,7 +283,7 @@ def _state(account: Account) -> Response:
 
 
 def _page(title: str, *lines: str) -> str:
-    return render_template_string(_PAGE, title=title, lines=[line for line in lines if line])
+    return _PAGE.format(title=escape(title), lines="".join(f"<p>{escape(line)}</p>" for line in lines if line))
 
 
 def _error(status: int, message: str, reason: str | None = None) -> Response:

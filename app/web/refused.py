@@ -5,9 +5,9 @@ processor stops soon after an answer, so this is short, and what is lost of it s
 """
 
 import hashlib
-from collections.abc import Iterable
 from threading import Lock
 
+from app.alert import Secrets
 from app.deadline import Deadline
 from app.desk import Desk
 from app.errors import Malformed
@@ -16,26 +16,19 @@ from app.outbox import post
 
 TOLD_WITHIN = 0.3  # seconds
 APART = 60.0  # seconds between two notices of bodies that are not JSON
-PART = 8  # characters: as many of a secret in a row are shown nowhere
 
 
 class Refused:
-    def __init__(self, desk: Desk, secrets: Iterable[str]) -> None:
+    def __init__(self, desk: Desk, secrets: Secrets) -> None:
         self._desk = desk
-        self._parts = frozenset(
-            secret[start : start + PART] for secret in secrets for start in range(len(secret) - PART + 1)
-        )
+        self._secrets = secrets
         self._lock = Lock()
         self._quiet_until = 0.0
         self._untold = 0
 
-    def shows_secret(self, text: str) -> bool:
-        """Whether a part of a secret stands in it. To be asked only about what an authenticated sender wrote."""
-        return any(part in text for part in self._parts)
-
     def fit_to_show(self, malformed: Malformed) -> Malformed:
         """A message names fields and quotes values, and the secret, or a part of it, may stand in either."""
-        if self.shows_secret(malformed.message):
+        if self._secrets.part_in(malformed.message):
             return Malformed("body", "has a fault that is not repeated here, because part of the secret stands there")
         return malformed
 

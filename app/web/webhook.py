@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from flask import Request, Response
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from app.alert import FIELDS, MAX_BODY_BYTES, Alert, authenticate, parse
+from app.alert import FIELDS, MAX_BODY_BYTES, Alert, Secrets, parse
 from app.alert.strict_json import BODY, Poison, decode, token_in
 from app.config import AllowlistMode, Config
 from app.deadline import ANSWER_AT, CLAIM, Deadline
@@ -31,10 +31,9 @@ class Webhook:
     def __init__(self, desk: Desk, config: Config, strikes: Strikes) -> None:
         self._desk = desk
         self._config = config
-        self._secrets: Sequence[bytes] = [secret.reveal().encode() for secret in config.webhook_secrets]
-        self._secret_texts = [secret.reveal() for secret in config.webhook_secrets]
+        self._secrets = Secrets(secret.reveal() for secret in config.webhook_secrets)
         self._strikes = strikes
-        self._refused = Refused(desk, self._secret_texts)
+        self._refused = Refused(desk, self._secrets)
         self.closing = False
 
     def answer(self, request: Request, request_id: str) -> Response:
@@ -77,7 +76,7 @@ class Webhook:
             alert = self._authentic_alert(body, request.headers.get("Idempotency-Key"), peer, later)
         self._warn_of_stranger(peer)
         if alert.unknown:
-            named = [name for name in alert.unknown if not self._refused.shows_secret(name)]
+            named = [name for name in alert.unknown if not self._secrets.hint_in(name)]
             log.info("fields that the gateway does not know were ignored", extra={"fields": named})
         if self.closing:
             raise NotNow(Reason.SHUTTING_DOWN)
@@ -105,12 +104,12 @@ class Webhook:
             later.append(partial(self._look_into_unreadable, body, problem, peer))
             raise problem from None
         try:
-            authenticate(token, self._secrets)
+            self._secrets.authenticate(token)
         except Unauthorized:
             self._strikes.add(peer)
             raise
         try:
-            return parse(document, idempotency_key, self._config.needs_timenow, self._secret_texts)
+            return parse(document, idempotency_key, self._config.needs_timenow, self._secrets)
         except Malformed as malformed:
             problem = self._refused.fit_to_show(malformed)
             later.append(partial(self._refused.tell_of_alert, body, problem))
@@ -136,9 +135,9 @@ class Webhook:
             self._refused.tell_of_stranger(peer)
 
     def _holds_secret(self, body: bytes) -> bool:
-        """In the first thing in it that looks like the token: one is judged, however many there are."""
+        """As its token, read without decoding: one is judged, however many there are."""
         try:
-            authenticate(token_in(body), self._secrets)
+            self._secrets.authenticate(token_in(body))
         except Unauthorized:
             return False
         return True

@@ -181,6 +181,13 @@ def test_an_answer_without_a_usable_token_is_no_login(at, body):
 
 
 @pytest.mark.parametrize("call", CALLS)
+def test_the_account_is_not_in_a_refusal_whatever_its_shape(transport, call):
+    said = reply(b'{"s": "error", "code": -16, "message": "Not for ab12cd34"}', "400 Bad Request")
+    with NastyServer(lambda peer: peer.answer(said)) as server, pytest.raises(LoginRefused, match=r"^Not for \*\*\* "):
+        CALLS[call](FyersLogin(APP_ID, SECRET, BACK, transport, server.url, "AB12CD34"), within(2))
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_nothing_that_was_handed_over_is_in_the_refusal(at, call):
     def echo(peer):
         request = peer.read_request().decode()

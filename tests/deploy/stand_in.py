@@ -165,7 +165,12 @@ class Project:
         self.service = self.service or {"revisions": [], "serving": None, "tags": {}}
         kept = self.service["revisions"][-1]["flags"] if self.service["revisions"] else {}  # what is not said stays
         revision = f"{name}-{len(self.service['revisions']) + 1:05}-abc"
-        self.service["revisions"].append({"name": revision, "image": given["image"], "flags": kept | given})
+        flags = kept | given
+        if "update-env-vars" in given:
+            name, _, value = flags.pop("update-env-vars").partition("=")
+            others = [pair for pair in flags["set-env-vars"].split("|") if not pair.startswith(f"{name}=")]
+            flags["set-env-vars"] = "|".join([*others, f"{name}={value}"])
+        self.service["revisions"].append({"name": revision, "image": given["image"], "flags": flags})
         if "no-traffic" not in given:
             self.service["serving"] = revision
         if "tag" in given:
@@ -176,12 +181,13 @@ class Project:
         if "update-tags" in given:
             tag, _, revision = given["update-tags"].partition("=")
             service["tags"][tag] = revision
-        service["tags"].pop(given.get("remove-tags"), None)
+        left = {tag: of for tag, of in service["tags"].items() if tag not in given.get("remove-tags", "").split(",")}
         if "to-tags" in given:
             tag = given["to-tags"].partition("=")[0]
-            if tag not in service["tags"]:
+            if tag not in left:
                 return None
-            service["serving"] = service["tags"][tag]
+            service["serving"] = left[tag]
+        service["tags"] = left
         if "to-revisions" in given:
             service["serving"] = given["to-revisions"].partition("=")[0]
         return ""

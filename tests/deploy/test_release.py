@@ -67,6 +67,10 @@ def cloud(copy: Callable[[dict[str, str]], Cloud], revisions: Revisions) -> Clou
     return cloud
 
 
+def environment_of(given: dict[str, str]) -> dict[str, str]:
+    return dict(pair.partition("=")[::2] for pair in given["set-env-vars"].removeprefix("^|^").split("|"))
+
+
 def service_of(cloud: Cloud) -> dict[str, Any]:
     assert cloud.project.service is not None
     return cloud.project.service
@@ -95,12 +99,16 @@ def test_a_candidate_that_is_less_ready_gets_no_traffic(
     assert failed.returncode == 1
     assert "not ready" in failed.stdout
     assert service_of(cloud)["serving"] == "gateway-00001-abc"
-    assert not cloud.argvs("run", "services", "update-traffic")
+    assert service_of(cloud)["tags"] == {}  # at an address of its own it would take alerts
+    assert [flags(argv).get("remove-tags") for argv in cloud.argvs("run", "services", "update-traffic")] == [
+        "candidate"
+    ]
 
 
 def test_without_a_candidate_nothing_is_released(cloud: Cloud) -> None:
+    before = copy.deepcopy(cloud.project.service)
     assert cloud.run("release", "check", "traffic", ok=False).returncode == 1
-    assert not cloud.argvs("run", "services", "update-traffic")
+    assert cloud.project.service == before
 
 
 @pytest.mark.parametrize(
@@ -151,6 +159,40 @@ def test_a_new_build_under_the_same_settings_keeps_the_one_before_at_hand(
     cloud.run("release", "candidate", "check", "traffic")
     service = service_of(cloud)
     assert (service["serving"], service["tags"]["previous"]) == ("gateway-00002-abc", "gateway-00001-abc")
+
+
+def test_a_build_with_other_defaults_leaves_the_one_before_no_address(
+    copy: Callable[[dict[str, str]], Cloud], revisions: Revisions
+) -> None:
+    """Where nothing is set, the defaults limit: those of the old build may be wider."""
+    cloud = copy(LIVE | {"IMAGE": "a-new-one"})
+    cloud.project.urls = {who: revisions.url(who) for who in ("serving", "candidate", "previous")}
+    before = service_of(cloud)["revisions"][0]["flags"]
+    now = environment_of(before)["BUILD_DEFAULTS"]
+    before["set-env-vars"] = before["set-env-vars"].replace(now, "defaults-1-2")
+    service_of(cloud)["tags"]["previous"] = "gateway-00001-abc"
+    said = cloud.run("release", "candidate", "check", "traffic")
+    service = service_of(cloud)
+    assert environment_of(service["revisions"][-1]["flags"])["BUILD_DEFAULTS"] == now
+    assert (service["serving"], "previous" in service["tags"]) == ("gateway-00002-abc", False)
+    assert "deploy/rollback gateway-00001-abc" in said.stderr
+
+
+def test_new_settings_on_the_build_that_serves_keep_the_mark_of_its_defaults(cloud: Cloud) -> None:
+    before = service_of(cloud)["revisions"][0]["flags"]
+    before["set-env-vars"] = before["set-env-vars"].replace(environment_of(before)["BUILD_DEFAULTS"], "defaults-1-2")
+    cloud.run("release", "settings")
+    assert environment_of(service_of(cloud)["revisions"][-1]["flags"])["BUILD_DEFAULTS"] == "defaults-1-2"
+
+
+def test_after_a_rollback_only_the_revision_that_serves_has_an_address(cloud: Cloud) -> None:
+    cloud.run("release", "settings", "check", "traffic")
+    cloud.run("rollback")
+    assert service_of(cloud)["serving"] == "gateway-00001-abc"
+    assert set(service_of(cloud)["tags"].values()) == {"gateway-00001-abc"}
+    cloud.run("rollback", "gateway-00002-abc")
+    assert service_of(cloud)["serving"] == "gateway-00002-abc"
+    assert service_of(cloud)["tags"] == {}
 
 
 def test_live_trading_is_not_released_without_the_account_that_may_log_in(

@@ -1,6 +1,7 @@
 """A stranger's body costs no more than its length: 64 KiB of anything, ten milliseconds of processor time."""
 
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from app.alert.strict_json import token_in
 from app.web.intake import STRIKES_PER_MINUTE
 from proof.costly import MOST, SHAPES, SIZE, Scales
 from proof.gateway import a_gateway
 from tests.examples import examples
-from tests.gateway import SECRET, gateway
+from tests.gateway import SECRET, alert, gateway
 
 TRIES = 25  # the least of so many, where the machine is busy
 TWICE = 2.6  # what twice the length may cost: twice as much, and what a machine's caches add
@@ -113,6 +115,33 @@ def test_over_the_count_the_right_secret_goes_on_as_ever_however_it_is_written(t
         assert gate.send(body).status_code == 400
         assert gate.send(f'{{"token": "{written}", }}'.encode()).status_code == 400
         assert gate.send(f'{{"token": "{written}", "token": "{written}"}}'.encode()).status_code == 400
+
+
+def test_over_the_count_the_token_that_would_be_decoded_is_the_one_that_counts(tmp_path: Path) -> None:
+    with gateway(tmp_path) as gate:
+        for _ in range(STRIKES_PER_MINUTE + 1):
+            refused = gate.send(b"{}")
+        assert refused.status_code == 429
+        first, second, third = (alert(symbol="NIFTY") for _ in range(3))
+        assert gate.send(b'{"meta": {"token": "x"}, ' + first[1:]).status_code == 200
+        assert gate.send(second.replace(b'"token"', b'"\\u0074oken"')).status_code == 200
+        nested = third.replace(SECRET.encode(), b"guess-number-0000")
+        assert gate.send(b'{"meta": {"token": "' + SECRET.encode() + b'"}, ' + nested[1:]).status_code == 429
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ['"token":', '["token":', '{"":{"token":', '{"token":"",', '"":[],"token":', '""', '"token" ', "[]", '"\\u0074'],
+)
+def test_over_the_count_no_body_costs_more_than_ten_milliseconds(unit: str) -> None:
+    body = (b"{" + unit.encode() * SIZE)[:SIZE]
+
+    def took() -> float:
+        started = time.process_time()
+        token_in(body)
+        return time.process_time() - started
+
+    assert min(took() for _ in range(5)) <= MOST
 
 
 def test_a_broken_body_with_the_right_secret_counts_for_nothing(tmp_path: Path) -> None:

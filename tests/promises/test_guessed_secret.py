@@ -183,6 +183,49 @@ def test_no_message_shows_a_part_of_the_secret_to_whoever_reads_the_log_or_the_n
     assert told(gate)
 
 
+FREE = ("symbol", "strategy", "comment", "ticker", "order_id", "alert_id")
+
+
+@pytest.mark.parametrize("field", FREE)
+@pytest.mark.parametrize(
+    "text", ["oldsecretxyz1234567890", "OldSecretXYZ1234567890", "oldsecretxyz123456789", "ecretxyz", "SECRETXY1"]
+)
+def test_no_text_of_an_alert_shows_the_secret_or_a_part_of_it_in_capitals_or_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, field: str, text: str
+) -> None:
+    caplog.set_level("INFO")
+    with gateway(tmp_path, WEBHOOK_SECRET_TOKEN="oldsecretxyz1234567890") as gate:
+        answer = gate.send(token="oldsecretxyz1234567890", **{field: text})
+        assert (answer.status_code, answer.json["reason"]) == (400, "MALFORMED")
+        said = answer.get_data(as_text=True) + "".join(f"{notice.text}{notice.facts}" for notice in told(gate))
+        said += "".join(f"{record.getMessage()}{vars(record)}" for record in caplog.records)
+        assert text[:8].casefold() not in said.casefold()
+        assert gate.desk.ledger.orders(gate.deadline()) == []
+
+
+def test_no_header_of_an_alert_shows_a_part_of_the_secret(gate: Gateway) -> None:
+    answer = gate.send(alert_id=None, headers={"Idempotency-Key": f"x-{SECRET[:12]}"})
+    assert (answer.status_code, answer.json["reason"]) == (400, "MALFORMED")
+    assert SECRET[:12] not in answer.get_data(as_text=True)
+
+
+def test_the_names_of_ignored_fields_add_up_to_no_part_of_the_secret(
+    gate: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    names = (SECRET[:7], SECRET[7:14].upper(), SECRET[14:19], "volume")
+    assert gate.send(**dict.fromkeys(names, 1)).status_code == 200
+    [fields] = [vars(record)["fields"] for record in caplog.records if hasattr(record, "fields")]
+    assert fields == ["volume"]
+
+
+def test_an_index_may_be_traded_though_its_name_stands_in_the_secret(tmp_path: Path) -> None:
+    secret = "intraday-banknifty-strategy-1"
+    with gateway(tmp_path, WEBHOOK_SECRET_TOKEN=secret) as gate:
+        answer = gate.send(token=secret, ticker="NSE:BANKNIFTY1!", productType="INTRADAY", strategy="mine")
+        assert answer.status_code == 200
+
+
 def test_while_a_secret_is_replaced_neither_may_stand_in_any_other_field(tmp_path: Path) -> None:
     other = "the-next-secret-of-ours"
     with gateway(tmp_path, WEBHOOK_SECRET_TOKEN=f"{SECRET},{other}") as gate:

@@ -4,8 +4,12 @@ import time
 
 import pytest
 
+from app.adapters.fyers.line import Line
+from app.adapters.fyers.transport import Transport
 from app.adapters.fyers.words import clean
+from app.adapters.paper import PaperToken
 from app.masking import masked_account, without_private
+from app.token import Token
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,42 @@ def test_an_accounts_name_is_masked_so_that_its_owner_knows_it() -> None:
     assert [masked_account(account) for account in ("XA12345", "F12345", "AB12")] == ["XA***5", "F1***5", "***"]
 
 
-@pytest.mark.parametrize("said", ["margin:" * 600, "1," * 2000, "9" * 4096, "A1" * 2000, "available is of loss " * 200])
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("need1000 more", "need*** more"),
+        ("available_bal2: 500", "available_bal2: ***"),
+        ("availableMarginForTradingToday 1,234.50", "availableMarginForTradingToday ***"),
+        ("needed margin available 77", "needed margin available ***"),
+    ],
+)
+def test_an_amount_is_masked_behind_a_word_that_goes_on(said: str, shown: str) -> None:
+    assert without_private(said) == shown
+
+
+@pytest.mark.parametrize("account", ["AB12CD34", "1234567", "ABCDEFGH", "A1B2", "XA12345"])
+def test_the_account_that_is_configured_is_masked_whatever_its_shape(account: str) -> None:
+    line = Line("APP-200", PaperToken(), Transport(), "", "", account)
+    said = clean(f"Blocked for {account}, C-{account.lower()} [{account.title()}]", line.secrets(Token("a.b.c")))
+    assert said == "Blocked for ***, C-*** [***]"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "margin:" * 600,
+        "1," * 2000,
+        "9" * 4096,
+        "A1" * 2000,
+        "available is of loss " * 200,
+        ("need" * 20 + " ") * 50 + "1x",
+        "need" * 1024,
+        "need_" * 800 + "1",
+        "avail:" * 680,
+        "₹ " * 2000,
+        "need" + ":" * 4000,
+    ],
+)
 def test_no_words_cost_more_than_a_few_milliseconds(said: str) -> None:
     began = time.process_time()
     without_private(said[:4096])

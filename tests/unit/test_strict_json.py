@@ -181,6 +181,34 @@ def test_one_token_is_looked_at_in_a_body_that_is_not_decoded(body: bytes, token
     assert token_in(body) == token
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"meta": {"token": "x"}, "token": "real"}',
+        b'{"meta": [{"token": "x"}, {"token": "y"}], "comment": "}}]{\\"", "token": "real"}',
+        b'\xef\xbb\xbf{"\\u0074oken": "real"}',
+        b'{"\\u0074\\u006F\\u006b\\u0065\\u006E" : "r\\u0065al"}',
+        b'{"comment": "\\"token\\": \\"x\\"", "token": "real"}',
+        b'{"a": {"token": 1}, "token": "real"}',
+    ],
+)
+def test_the_token_that_is_looked_at_without_decoding_is_the_one_that_decoding_finds(body: bytes) -> None:
+    assert token_in(body) == decode(body)["token"] == "real"
+
+
+_NESTED = st.recursive(
+    st.text('{}[]":\\ab', max_size=4) | st.integers(0, 9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["token", "a", '"token":']), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "{", "]", '"token":']), _NESTED), st.booleans())
+def test_whatever_stands_before_the_token_hides_it_from_neither(before: dict[str, object], ascii_only: bool) -> None:
+    body = json.dumps(before | {"token": "real"}, ensure_ascii=ascii_only).encode()
+    assert token_in(body) == decode(body)["token"] == "real"
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_malformed(body: bytes) -> None:
     _decode_or_refuse(body)

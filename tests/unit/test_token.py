@@ -96,6 +96,9 @@ def test_what_may_be_missing_may_also_be_empty():
         (b'{"access_token": "CANARY", "expires_at": 1795123456}', "expires_at in the token object is no time"),
         (b'{"access_token": "CANARY", "expires_at": "soon"}', "expires_at in the token object is no time"),
         (b'{"access_token": "CANARY", "expires_at": "2026-11-20T03:00:00"}', "expires_at in the token object has no"),
+        (b'{"access_token": "CANARY", "issued_at": "0001-01-01T00:00:00+14:00"}', "issued_at in .* is in the year 1;"),
+        (b'{"access_token": "CANARY", "expires_at": "9999-12-31T23:59:59-14:00"}', "expires_at in .* the year 9999;"),
+        (b'{"access_token": "CANARY", "issued_at": "9999-12-31T00:00:00+00:00"}', "issued_at in .* the year 9999;"),
     ],
 )
 def test_what_is_no_token_object_is_refused_in_words_that_say_what_to_change(text, says):
@@ -105,7 +108,9 @@ def test_what_is_no_token_object_is_refused_in_words_that_say_what_to_change(tex
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
 
 
-@pytest.mark.parametrize("claims", [{"exp": "soon"}, {"exp": True}, {"exp": 1e300}, {"exp": -(10**40)}, {}, []])
+@pytest.mark.parametrize(
+    "claims", [{"exp": "soon"}, {"exp": True}, {"exp": 1e300}, {"exp": -(10**40)}, {"iat": 253402214400}, {}, []]
+)
 def test_a_jwt_that_makes_no_sense_states_nothing(claims):
     assert Token(signed(claims)).dated() == Token(signed(claims))
 

@@ -18,6 +18,7 @@ from app.order import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from app.web import operator as operator_module
 from app.web.intake import STRIKES_PER_MINUTE
+from app.web.operator import _page
 from tests.gateway import SECRET, Gateway, alert, gateway
 from tests.google_identity import AUDIENCE, SCHEDULER, Certificates, Key
 
@@ -305,6 +306,18 @@ def test_an_auth_code_can_be_brought_by_hand(tmp_path: Path, live_account: Simul
         assert gate.operate("POST", "/generate-token", {"auth_code": "nonsense"}).status_code == 422
         assert gate.operate("POST", "/generate-token", {}).status_code == 400
         assert gate.send().json["status"] == "ACCEPTED"
+
+
+def test_where_there_is_no_login_the_page_says_so_and_asking_counts(gate: Gateway) -> None:
+    browser = gate.app.test_client()
+    answers = [browser.get("/auth/callback?state=x").status_code for _ in range(STRIKES_PER_MINUTE + 1)]
+    assert answers == [422] * STRIKES_PER_MINUTE + [429]
+
+
+def test_a_word_of_the_page_is_no_markup() -> None:
+    page = _page("<b>", "<script>{title}</script>", "", '"&')
+    assert "<title>&lt;b&gt;</title>" in page
+    assert page.endswith("<p>&lt;script&gt;{title}&lt;/script&gt;</p><p>&quot;&amp;</p></html>")
 
 
 def test_a_forged_state_does_not_log_in(tmp_path: Path, live_account: Simulator) -> None:

@@ -43,8 +43,9 @@ class FyersBroker:
         api_url: str = API_URL,
         data_url: str = DATA_URL,
         readers: Executor | None = None,
+        client_id: str = "",
     ) -> None:
-        self._line = Line(app_id, tokens, transport, api_url, data_url)
+        self._line = Line(app_id, tokens, transport, api_url, data_url, client_id)
         self._readers = readers
         self._shared_positions: Shared[tuple[Position, ...]] = Shared()
         self._shared_status: Shared[dict[str, bool]] = Shared()

@@ -20,6 +20,7 @@ class Line:
     transport: Transport
     api_url: str
     data_url: str
+    client_id: str = ""
 
     def ask(
         self, ask: Ask, token: Token, total: float, *, window: Deadline | None = None, most: int = MOST_BYTES
@@ -41,4 +42,5 @@ class Line:
         return begun
 
     def secrets(self, token: Token) -> tuple[str, ...]:
-        return token.access_token, self.app_id
+        """What may not stand in words of Fyers' that are shown. The account's id is one: it may have any shape."""
+        return token.access_token, self.app_id, self.client_id

@@ -28,13 +28,20 @@ class FyersLogin:
     """
 
     def __init__(
-        self, app_id: str, secret_id: str, redirect_uri: str, transport: Transport, api_url: str = API_URL
+        self,
+        app_id: str,
+        secret_id: str,
+        redirect_uri: str,
+        transport: Transport,
+        api_url: str = API_URL,
+        client_id: str = "",
     ) -> None:
         self._app_id = app_id
         self._secret_id = secret_id
         self._redirect_uri = redirect_uri
         self._transport = transport
         self._api_url = api_url
+        self._client_id = client_id
 
     def auth_url(self, state: str) -> str:
         """Where the account holder logs in; Fyers then sends the browser to the redirect URI with `auth_code`."""
@@ -58,7 +65,7 @@ class FyersLogin:
         wire = Wire(self._transport, self._api_url, "", min(CONNECT, total), total)
         try:
             reply: Reply = Model(self._app_id, token.access_token, wire).get_profile()
-            account = _ok(reply, (token.access_token, self._app_id)).get("data")
+            account = _ok(reply, (token.access_token, self._app_id, self._client_id)).get("data")
         except CallFailed as failed:
             raise _down(failed.why) from None
         except LoginRefused as refused:
@@ -82,7 +89,7 @@ class FyersLogin:
             )
         except CallFailed as failed:
             raise _down(failed.why) from None
-        return _ok(reply, (*secrets, hashed, self._secret_id, self._app_id))
+        return _ok(reply, (*secrets, hashed, self._secret_id, self._app_id, self._client_id))
 
     def _token(self, body: Body) -> Token:
         access_token, refresh_token = body.get("access_token"), body.get("refresh_token")

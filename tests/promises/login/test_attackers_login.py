@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from app.simulator import Exchange, Simulator
+from app.web.intake import STRIKES_PER_MINUTE
 from tests.gateway import Gateway, gateway
 from tests.sinks import phone
 
@@ -80,6 +81,13 @@ def test_before_the_owner_has_logged_in_the_attacker_s_login_brings_nothing(scen
     assert scene.accounts_used() == set()
     [text] = scene.notices("login-refused")
     assert "account EV***3 came through /auth/callback and was refused" in text
+
+
+def test_a_login_that_fyers_or_the_gateway_refuses_counts_against_its_sender(scene: Scene) -> None:
+    for _ in range(STRIKES_PER_MINUTE):
+        assert scene.log_in(scene.link(), ATTACKER).status_code == 422
+    assert scene.log_in(scene.link(), ATTACKER).status_code == 429
+    assert scene.log_in(scene.link(), OWNER).status_code == 200
 
 
 @pytest.mark.parametrize("way", ["link", "auth code", "store", "bare object in the store"])
