@@ -15,9 +15,10 @@ _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
 _READS_ON = Edit(
     "app.worker",
-    "        part = bytes(self.request.bytes[:size])\n",
-    "        part = bytes(self.request.bytes[:size]) or self.sock.recv(size)\n",
+    "        part = bytes(self.request.head[:size])\n",
+    "        part = bytes(self.request.head[:size]) or self.sock.recv(size)\n",
 )
+_GUNICORNS = 'io.BytesIO(environ["wsgi.input"].read(MOST_BODY))'
 _SENT = "        return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
 
 
@@ -449,7 +450,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "body-read-in-a-thread",
         "a request takes a thread as soon as its head is here, and the thread reads the body",
         (
-            Edit("app.arriving", "self.whole = self.whole or self._length > self._most_body", "self.whole = True"),
+            Edit("app.arriving", "self.whole = wanted <= len(data) or", "self.whole = True or"),
+            Edit("app.worker", "io.BytesIO(inbound.request.body)", _GUNICORNS),
             _READS_ON,
         ),
         SENDERS,
