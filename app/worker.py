@@ -40,6 +40,9 @@ ANSWER_LEAVES = 2.0
 LINGER = 0.5
 PAUSE = 0.01
 
+MOST_AHEAD = (
+    16  # requests in a row, each sent before the answer to the one before it; the last answer ends the connection
+)
 AT_ONCE = 16 * 1024  # bytes; as many may stand behind a request, and are kept until it is answered
 MOST_BODY = 64 * 1024 + 1  # bytes; by the one beyond MAX_BODY_BYTES the app sees that a body is over
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -54,9 +57,11 @@ class Inbound:
         self.sock = sock
         self.request = Arriving(MOST_BODY)
         self.began: float | None = None  # when the request's first byte was read, monotonic seconds
+        self.ahead = 0  # requests in a row
 
-    def begin(self) -> None:
+    def begin(self, ahead: bool) -> None:
         self.request = Arriving(MOST_BODY)
+        self.ahead = self.ahead + 1 if ahead else 0
         self.began = None
         self.sock.setblocking(False)
 
@@ -145,7 +150,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             conn.close = partial(self._close, conn.sock.sock)
             conn.data_ready = True  # gunicorn need not wait for it
         ahead = b"" if conn.parser is None else conn.parser.unreader.take_buffered()
-        conn.sock.begin()
+        conn.sock.begin(bool(ahead))
         said = ahead or conn.sock.arrived()
         if said is not None and conn.sock.take(said):
             self._decide(conn)
@@ -236,7 +241,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         environ["gateway.arrived"] = inbound.began
         environ["wsgi.input"] = io.BytesIO(inbound.request.body)
         inbound.request.body.clear()  # a kept connection holds none of it
-        if inbound.request.last:
+        if inbound.request.last or inbound.ahead >= MOST_AHEAD:
             parser.mesg.force_close()
         parser.mesg = None
         return self._app(environ, start_response)

@@ -3,7 +3,7 @@
 from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
-FIRESTORE, LOGINS, SENDERS = ("firestore contract",), ("logins",), ("slow senders",)
+FIRESTORE, LOGINS, SENDERS, WIRE = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
@@ -455,6 +455,22 @@ MUTANTS: tuple[Mutant, ...] = (
             _READS_ON,
         ),
         SENDERS,
+    ),
+    _one(
+        "chunks-byte-by-byte",
+        "chunks are read byte by byte, since then it would be known where they end",
+        "app.arriving",
+        'for part, left in ((data[:-1], data[-1:]), (data[-1:], b"")):',
+        "for part, left in ((data[at : at + 1], data[at + 1 :]) for at in range(len(data))):",
+        WIRE,
+    ),
+    _one(
+        "requests-ahead-without-end",
+        "a connection on which thousands of requests were sent ahead has them all answered",
+        "app.worker",
+        "if inbound.request.last or inbound.ahead >= MOST_AHEAD:",
+        "if inbound.request.last:",
+        WIRE,
     ),
     # -- strangers
     _one(

@@ -177,6 +177,14 @@ def test_requests_that_are_sent_ahead_are_answered_in_their_order(server: Server
         assert re.findall(rb"HTTP/1.1 (\d+)", until_closed(connection)) == [b"200", b"200", b"404"]
 
 
+def test_so_many_requests_sent_ahead_are_answered_and_the_last_answer_ends_the_connection(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(ASKS * 400)
+        said = until_closed(connection)
+    assert said.count(b"HTTP/1.1 200 OK\r\n") == said.count(b"HTTP/1.1 ") == worker.MOST_AHEAD + 1
+    assert said.count(b"Connection: close\r\n") == 1
+
+
 @pytest.mark.parametrize("size", [0, 100, 8000, 9000, 20_000, 65_536])
 def test_a_request_sent_ahead_behind_a_body_of_any_size_is_answered(server: Server, size: int) -> None:
     body = b"POST /nowhere HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
