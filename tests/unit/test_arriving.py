@@ -2,8 +2,14 @@
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.parser import RequestParser
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.alert import MAX_BODY_BYTES
 from app.arriving import MOST_AROUND_BODY, Arriving
@@ -159,3 +165,39 @@ def test_who_waits_to_be_told_to_go_on_says_so() -> None:
 )
 def test_a_request_of_one_line_without_a_version_is_known(sent: bytes, names_none: bool) -> None:
     assert come(sent).names_no_version is names_none
+
+
+# -- as gunicorn reads it
+
+_EDITS = (b"\r\n", b"\n", b" ", b":", b"0", b"f", b";", b"\0", b"\xff", b"chunked", b"Content-Length: 3\r\n", b"")
+
+
+@given(
+    st.sampled_from([sent for sent, _ in WHOLE.values()]),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3), st.sampled_from(_EDITS)), max_size=3),
+    st.sampled_from([b"", GET, b"0\r\n\r\n"]),
+)
+def test_gunicorn_reads_the_same_head_and_nothing_beyond_it_or_refuses_it(
+    sent: bytes, edits: list[tuple[int, int, bytes]], behind: bytes
+) -> None:
+    for at, gone, put in edits:
+        sent = sent[:at] + put + sent[at + gone :]
+    request = Arriving(1000)
+    request.take(sent + behind)
+    if not request.whole:
+        return
+    try:
+        read, unreader = read_by_gunicorn(bytes(request.head))
+        assert unreader.read() == b""
+        whole, _ = read_by_gunicorn(sent + behind)
+        assert whole.headers == read.headers
+        assert whole.body.read(1000) == request.body
+    except NoMoreData:
+        raise AssertionError("it waits for more than the head") from None
+    except ParseException:
+        return  # the sender is told that it is no HTTP
+
+
+def read_by_gunicorn(sent: bytes) -> tuple[Any, Any]:
+    parser = RequestParser(Config(), iter([sent]), ("127.0.0.1", 1))
+    return next(parser), parser.unreader
