@@ -1,78 +1,140 @@
-"""One HTTP/1.1 request as its bytes come: whether all of it is here, as llhttp (httptools) reads it.
+"""One HTTP/1.1 request as its bytes come: its head as it was sent, its body as llhttp (httptools) reads it.
 
-It decides nothing else. The bytes are kept, and gunicorn's own parser reads them once the request is whole, so a thread
-that works on a request never waits for its sender.
+gunicorn's own parser reads the head once the request is whole, so a thread that works on a request never waits for its
+sender, and no byte of a body is read twice. All that is not body has one bound: the head, and around chunks their
+sizes, their extensions and their trailers.
 """
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-LONGEST_HEAD = 32 * 1024  # bytes; Google's front end takes 64 KiB, TradingView sends some 300 bytes
+MOST_AROUND_BODY = 32 * 1024  # bytes; Google's front end takes a head of 64 KiB, TradingView sends some 300 bytes
+
+_END = b"\r\n\r\n"
+# RFC 9110 section 6.5.1: fields that say how a message is to be read, and so may not come behind it.
+_NO_TRAILERS = (b"host", b"content-length", b"transfer-encoding", b"trailer", b"authorization", b"te")
 
 
 class Arriving:
     """`whole`: head and body are here, or more of the body than the app takes. `broken`: it is no HTTP/1.1.
 
-    `most_body`: bytes of body that the app takes; what comes beyond them need not arrive.
+    `most_body`: bytes of body that the app takes; what comes beyond them need not arrive. `behind`: what was sent
+    behind the request. `last`: no further request can be read from its connection, since where one begins is not known.
     """
 
     def __init__(self, most_body: int) -> None:
-        self.bytes = bytearray()
+        self.head = bytearray()
+        self.behind = b""
         self.whole = False
         self.broken = False
+        self.last = False
         self.continues = False  # the sender waits for "100 Continue" before it sends the body
         self._most_body = most_body
-        self._parser = HttpRequestParser(self)
-        self._in_head = True
-        self._length = 0  # as the head says it
-        self._body = 0
-        self._upgrades = False
+        self._heard = _Heard(most_body)
+        self._parser = HttpRequestParser(self._heard)
+        self._taken = 0
 
-    def take(self, data: bytes) -> None:
-        """More bytes have come."""
-        self.bytes += data
-        try:
-            if self._upgrades:
-                self._count(len(data))
-            else:
-                self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            # No other protocol is spoken here, and the request counts as it is; llhttp leaves its body alone.
-            self._upgrades = True
-            self._count(len(data) - upgrade.args[0])
-        except HttpParserError:
-            self.broken = not self.whole  # behind a whole request it is the next one's fault
-        if self._in_head and len(self.bytes) > LONGEST_HEAD:
-            self.broken = True
-        if self.whole or self.broken:
-            del self._parser  # it refers to this object, and only the collector would free the two
+    @property
+    def body(self) -> bytearray:
+        return self._heard.body
 
     @property
     def names_no_version(self) -> bool:
         """HTTP/0.9, whose request is one line: llhttp would wait for its head for ever."""
-        line, end, _ = self.bytes.lstrip(b"\r\n").partition(b"\r\n")
+        line, end, _ = self.head.lstrip(b"\r\n").partition(b"\r\n")
         return bool(end) and b" HTTP/" not in line
 
-    # -- llhttp calls these, and for what was sent behind a whole request as well
+    def take(self, data: bytes) -> None:
+        """More bytes have come for a request that is neither whole nor broken."""
+        self._taken += len(data)
+        try:
+            if self._heard.in_head:
+                data = self._take_head(data)
+            if not self._heard.in_head:
+                self._take_body(data)
+        except HttpParserError:
+            self.broken = True
+        if self.broken or (not self.whole and self._taken - len(self.body) > MOST_AROUND_BODY):
+            self.broken, self.whole = True, False
+
+    def _take_head(self, data: bytes) -> bytes:
+        """What of it stands behind the head."""
+        known = len(self.head)
+        self.head += data
+        found = self.head.find(_END, max(0, known - len(_END) + 1))
+        end = len(self.head) if found < 0 else found + len(_END)
+        data = bytes(self.head[end:])
+        del self.head[end:]
+        try:
+            self._parser.feed_data(self.head[known:])
+        except HttpParserUpgrade:
+            # No other protocol is spoken here, and the request counts as it is. llhttp leaves a body of it alone.
+            self.broken = self._heard.chunked or self._heard.length > 0
+        self.continues = self._heard.continues
+        if self._heard.in_head is (found >= 0):
+            self.broken = True  # empty lines before it, which gunicorn does not take either
+        return data
+
+    def _take_body(self, data: bytes) -> None:
+        if self._heard.chunked:
+            self._take_chunks(data)
+            return
+        wanted = self._heard.length - len(self.body)
+        self.body.extend(data[:wanted])
+        self.behind = data[wanted:]
+        self.whole = wanted <= len(data) or self._heard.length > self._most_body
+        self.last = wanted > len(data)
+
+    def _take_chunks(self, data: bytes) -> None:
+        """llhttp does not say where they end. Where their end is not the last byte here, something stands behind it."""
+        for part, left in ((data[:-1], data[-1:]), (data[-1:], b"")):
+            try:
+                self._parser.feed_data(part)
+            except HttpParserError:
+                over = len(self.body) > self._most_body
+                if not (self._heard.ended or over):
+                    raise
+                self.whole = True
+                self.last = over or bool(left)
+                return
+
+
+class _Enough(Exception):
+    """llhttp need read no further."""
+
+
+class _Heard:
+    """What llhttp says of a request. It knows neither the parser nor the request, and so all three go with the last."""
+
+    def __init__(self, most_body: int) -> None:
+        self.body = bytearray()
+        self.in_head = True
+        self.length = 0  # as the head says it
+        self.chunked = False
+        self.continues = False
+        self.ended = False  # and in chunks
+        self._most_body = most_body
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:
-            match name.lower():
-                case b"content-length":
-                    self._length = int(value)
-                case b"expect":
-                    self.continues = value.lower() == b"100-continue"
+        name = name.lower()
+        if not self.in_head:
+            if name in _NO_TRAILERS:
+                raise HttpParserError("a trailer that may be none")
+        elif name == b"content-length":
+            self.length = int(value)
+        elif name == b"transfer-encoding":
+            self.chunked = True  # llhttp refuses any other coding
+        elif name == b"expect":
+            self.continues = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        self.whole = self.whole or self._length > self._most_body
+        self.in_head = False
 
     def on_body(self, part: bytes) -> None:
-        self._body += len(part)
-        self.whole = self.whole or self._body > self._most_body
+        self.body += part
+        if len(self.body) > self._most_body:
+            raise _Enough
 
     def on_message_complete(self) -> None:
-        self.whole = self.whole or not self._parser.should_upgrade() or not self._length
-
-    def _count(self, more: int) -> None:
-        self._body += more
-        self.whole = self._body >= min(self._length, self._most_body + 1)
+        if self.chunked:
+            self.ended = True
+            raise _Enough

@@ -20,6 +20,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
@@ -39,7 +40,10 @@ ANSWER_LEAVES = 2.0
 LINGER = 0.5
 PAUSE = 0.01
 
-AT_ONCE = 64 * 1024  # bytes
+MOST_AHEAD = (
+    16  # requests in a row, each sent before the answer to the one before it; the last answer ends the connection
+)
+AT_ONCE = 16 * 1024  # bytes; as many may stand behind a request, and are kept until it is answered
 MOST_BODY = 64 * 1024 + 1  # bytes; by the one beyond MAX_BODY_BYTES the app sees that a body is over
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_HTTP = "the request is not valid HTTP/1.1, so it was not read; send one POST with a Content-Length and a JSON body"
@@ -53,10 +57,11 @@ class Inbound:
         self.sock = sock
         self.request = Arriving(MOST_BODY)
         self.began: float | None = None  # when the request's first byte was read, monotonic seconds
-        self.cut = False  # gunicorn wanted more than there was, so the place where the next request begins is not known
+        self.ahead = 0  # requests in a row
 
-    def begin(self) -> None:
+    def begin(self, ahead: bool) -> None:
         self.request = Arriving(MOST_BODY)
+        self.ahead = self.ahead + 1 if ahead else 0
         self.began = None
         self.sock.setblocking(False)
 
@@ -90,9 +95,8 @@ class Inbound:
     # -- for gunicorn
 
     def recv(self, size: int) -> bytes:
-        part = bytes(self.request.bytes[:size])
-        del self.request.bytes[:size]
-        self.cut = self.cut or not part
+        part = bytes(self.request.head[:size])
+        del self.request.head[:size]
         return part
 
     def send(self, words: bytes) -> int:
@@ -145,8 +149,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             conn.sock = Inbound(conn.sock)
             conn.close = partial(self._close, conn.sock.sock)
             conn.data_ready = True  # gunicorn need not wait for it
-        ahead = b"" if conn.parser is None else conn.parser.unreader.take_buffered() + conn.sock.request.bytes
-        conn.sock.begin()
+        ahead = b"" if conn.parser is None else conn.parser.unreader.take_buffered()
+        conn.sock.begin(bool(ahead))
         said = ahead or conn.sock.arrived()
         if said is not None and conn.sock.take(said):
             self._decide(conn)
@@ -222,16 +226,24 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
     # -- and is answered, in a thread of the pool
 
     def handle(self, conn: Any) -> Any:
-        self._here.since = conn.sock.began
-        return super().handle(conn) and not conn.sock.cut
+        self._here.conn = conn
+        kept = super().handle(conn)
+        if kept:
+            conn.parser.unreader.unread(conn.sock.request.behind)  # where gunicorn looks for a request sent ahead
+        return kept
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
         """`gateway.arrived` (monotonic seconds) is when the request came; a thread may have taken it up much later.
 
-        The body is read first: what is wrong with its chunks is the sender's fault, and the app never meets it.
+        The body is the one that arrived: gunicorn has read the head alone, and finds nothing behind it to drain.
         """
-        environ["gateway.arrived"] = self._here.since
-        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(MOST_BODY))
+        inbound, parser = self._here.conn.sock, self._here.conn.parser
+        environ["gateway.arrived"] = inbound.began
+        environ["wsgi.input"] = io.BytesIO(inbound.request.body)
+        inbound.request.body.clear()  # a kept connection holds none of it
+        if inbound.request.last or inbound.ahead >= MOST_AHEAD:
+            parser.mesg.force_close()
+        parser.mesg = None
         return self._app(environ, start_response)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's
@@ -295,7 +307,7 @@ def _refusal(status: int, reason: Reason, message: str | None = None) -> bytes:
     log.warning("a request was refused", extra={"http": status, "reason": reason, "why": said["message"]})
     body = json.dumps(said).encode()
     head = [
-        f"HTTP/1.1 {status} {'Bad Request' if status == 400 else 'Service Unavailable'}",
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "Content-Type: application/json",
         "Cache-Control: no-store",
         "Connection: close",

@@ -6,6 +6,7 @@ since that costs 0.1 s.
 
 import json
 import logging
+import math
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -22,7 +23,8 @@ FETCH = 2.0  # seconds
 _LARGEST = 65536  # bytes; Google's have about 2,500
 _KEPT_AT_MOST = 6 * 3600.0
 _KEPT_AT_LEAST = 60.0  # also the pause before an unknown key id asks again, and anybody can make one up
-_FAILED_PAUSE = 2.0
+_FAILED_PAUSE = 2.0  # from the end of a fetch that failed
+_WAIT_AT_MOST = 2  # threads, for the one that fetches
 _CLOCKS_DIFFER = 10  # seconds
 
 
@@ -40,7 +42,8 @@ class GoogleIdTokens:
         self._certs_url = certs_url
         self._lock = threading.Lock()
         self._certs: _Certs | None = None
-        self._asked_at: float | None = None
+        self._asked_at: float | None = None  # when the last fetch ended
+        self._waiting = threading.BoundedSemaphore(_WAIT_AT_MOST)
 
     def claims(self, token: str, audience: str, deadline: Deadline) -> Mapping[str, Any]:
         from google.auth import jwt
@@ -63,22 +66,47 @@ class GoogleIdTokens:
         return claims
 
     def _current(self, key_id: object, deadline: Deadline) -> Mapping[str, str]:
-        """Certificates that are valid now, and fresh ones for a key that they do not have. One fetch at a time."""
-        if not self._lock.acquire(timeout=deadline.cap(FETCH)):
-            raise CannotVerify
+        """Certificates that are valid now, and fresh ones for a key that they do not have.
+
+        One caller fetches, few wait for it, and all others are told at once that it cannot be said now: tokens that
+        anybody makes up take no more threads than these, however long Google hangs.
+        """
+        known = self._known(key_id)
+        if known is not None:
+            return known
+        self._take_turn(deadline)
         try:
-            now, certs = self._monotonic(), self._certs
-            since = None if self._asked_at is None else now - self._asked_at
-            if certs is not None and now < certs.kept_until:
-                if key_id in certs.by_key or (since is not None and since < _KEPT_AT_LEAST):
-                    return certs.by_key
-            elif since is not None and since < _FAILED_PAUSE:
-                raise CannotVerify
-            self._asked_at = now
-            self._certs = certs = self._fetched(deadline.within(FETCH))
-            return certs.by_key
+            known = self._known(key_id)  # by now, perhaps
+            if known is None:
+                try:
+                    self._certs = self._fetched(deadline.within(FETCH))
+                finally:
+                    self._asked_at = self._monotonic()
+                known = self._certs.by_key
+            return known
         finally:
             self._lock.release()
+
+    def _known(self, key_id: object) -> Mapping[str, str] | None:
+        """What is known without a fetch, or None where one is due. Raises CannotVerify soon after one that failed."""
+        now, certs, asked_at = self._monotonic(), self._certs, self._asked_at
+        since = math.inf if asked_at is None else now - asked_at
+        if certs is not None and now < certs.kept_until:
+            return certs.by_key if key_id in certs.by_key or since < _KEPT_AT_LEAST else None
+        if since < _FAILED_PAUSE:
+            raise CannotVerify
+        return None
+
+    def _take_turn(self, deadline: Deadline) -> None:
+        if self._lock.acquire(blocking=False):
+            return
+        if not self._waiting.acquire(blocking=False):
+            raise CannotVerify
+        try:
+            if not self._lock.acquire(timeout=deadline.cap(FETCH)):
+                raise CannotVerify
+        finally:
+            self._waiting.release()
 
     def _fetched(self, within: Deadline) -> _Certs:
         import requests

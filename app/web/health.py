@@ -26,11 +26,20 @@ class Health:
         self._known: tuple[float, list[Check]] | None = None
 
     def check(self) -> tuple[bool, dict[str, Any]]:
-        now = self._desk.clock.monotonic()
-        with self._lock:
-            if self._known is None or now - self._known[0] >= REMEMBERED:
-                self._known = (now, look_at(LOOKS, self._desk, Deadline(self._desk.clock.monotonic, BOUND)))
-            found = self._known[1]
+        """One caller at a time looks; meanwhile the others hold no thread and are answered with what is known."""
+        if self._is_due() and self._lock.acquire(blocking=False):
+            try:
+                if self._is_due():  # nobody has looked since
+                    found = look_at(LOOKS, self._desk, Deadline(self._desk.clock.monotonic, BOUND))
+                    self._known = (self._desk.clock.monotonic(), found)
+            finally:
+                self._lock.release()
+        if self._known is None:
+            return False, {"status": "not ready", "checks": {}}  # the first look is still under way
+        found = self._known[1]
         ready = all(check.mark is not Mark.FAIL for check in found)
         said = {check.name: f"failing: {check.found}" if check.mark is Mark.FAIL else "ok" for check in found}
         return ready, {"status": "ready" if ready else "not ready", "checks": said}
+
+    def _is_due(self) -> bool:
+        return self._known is None or self._desk.clock.monotonic() - self._known[0] >= REMEMBERED

@@ -1,5 +1,6 @@
 """Who is asking: the sender's address, and how often strangers may be wrong."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -13,6 +14,9 @@ STRIKES_PER_MINUTE = 30
 ADDRESSES_REMEMBERED = 1024
 LONGEST_ADDRESS = 64  # characters, with the zone that an IPv6 address may name
 UNKNOWN = "unknown"
+_WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[^]]+)](:[0-9]{1,5})?")  # as some proxies write it
+
+_Strike = tuple[float, bool]  # when, and whether it counts for all addresses together as well
 
 
 def peer_of(request: Request) -> str:
@@ -43,8 +47,9 @@ class Proxied:
 
 @lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def _address(text: str) -> str:
+    named = _WITH_PORT.fullmatch(text)
     try:
-        address = ip_address(text)
+        address = ip_address((named["v4"] or named["v6"]) if named else text)
     except ValueError:
         return UNKNOWN  # no address, so nobody knows what it is; it is not repeated
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None  # as a socket on :: shows IPv4
@@ -60,8 +65,8 @@ class Strikes:
     def __init__(self, monotonic: Callable[[], float], per_minute: int = STRIKES_PER_MINUTE) -> None:
         self._monotonic = monotonic
         self._per_minute = per_minute
-        self._by_peer: dict[str, deque[float]] = {}
-        self._all: deque[float] = deque(maxlen=10 * per_minute)
+        self._by_peer: dict[str, deque[_Strike]] = {}
+        self._all: deque[_Strike] = deque(maxlen=10 * per_minute)
         self._lock = Lock()
 
     def over(self, peer: str) -> bool:
@@ -79,19 +84,20 @@ class Strikes:
                 del self._by_peer[next(iter(self._by_peer))]
             mine = self._by_peer.setdefault(peer, deque(maxlen=self._per_minute))
             slow, over = _full(mine, now), _full(self._all, now)
-            mine.append(now)
-            if not slow:  # one address that is slowed down already uses up nothing that the others share
-                self._all.append(now)
+            strike = (now, not slow)  # one address that is slowed down already uses up nothing that the others share
+            mine.append(strike)
+            if not slow:
+                self._all.append(strike)
             return slow or over
 
     def take_back(self, peer: str) -> None:
         """One of the address's was none."""
         with self._lock:
-            for times in (self._by_peer.get(peer), self._all):
-                if times:
-                    times.pop()
+            mine = self._by_peer.get(peer)
+            if mine and mine.pop()[1] and self._all:
+                self._all.pop()
 
 
-def _full(times: deque[float], now: float) -> bool:
+def _full(strikes: deque[_Strike], now: float) -> bool:
     """True where the oldest of the last so many is less than a minute ago."""
-    return len(times) == times.maxlen and now - times[0] < 60.0
+    return len(strikes) == strikes.maxlen and now - strikes[0][0] < 60.0

@@ -95,7 +95,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
     def proved(deadline: Deadline, task: bool) -> Operator:
         try:
             return auth.check(request.headers.get("Authorization"), deadline, task)
-        except (NoCredentials, OtherIdentity):
+        except (NoCredentials, OtherIdentity, CannotVerify):
             strike()
             raise
 

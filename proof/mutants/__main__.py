@@ -26,6 +26,7 @@ _BY_THE_CLOCK_ON_THE_WALL = (
     "logins",
     "slow senders",
     "costly bodies",
+    "costly wire",
     "refused bodies",
     "firestore contract",
 )

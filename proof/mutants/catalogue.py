@@ -3,7 +3,7 @@
 from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
-FIRESTORE, LOGINS, SENDERS = ("firestore contract",), ("logins",), ("slow senders",)
+FIRESTORE, LOGINS, SENDERS, WIRE = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
@@ -15,9 +15,10 @@ _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
 _READS_ON = Edit(
     "app.worker",
-    "        part = bytes(self.request.bytes[:size])\n",
-    "        part = bytes(self.request.bytes[:size]) or self.sock.recv(size)\n",
+    "        part = bytes(self.request.head[:size])\n",
+    "        part = bytes(self.request.head[:size]) or self.sock.recv(size)\n",
 )
+_GUNICORNS = 'io.BytesIO(environ["wsgi.input"].read(MOST_BODY))'
 _SENT = "        return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)\n"
 
 
@@ -449,10 +450,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "body-read-in-a-thread",
         "a request takes a thread as soon as its head is here, and the thread reads the body",
         (
-            Edit("app.arriving", "self.whole = self.whole or self._length > self._most_body", "self.whole = True"),
+            Edit("app.arriving", "self.whole = wanted <= len(data) or", "self.whole = True or"),
+            Edit("app.worker", "io.BytesIO(inbound.request.body)", _GUNICORNS),
             _READS_ON,
         ),
         SENDERS,
+    ),
+    _one(
+        "chunks-byte-by-byte",
+        "chunks are read byte by byte, since then it would be known where they end",
+        "app.arriving",
+        'for part, left in ((data[:-1], data[-1:]), (data[-1:], b"")):',
+        "for part, left in ((data[at : at + 1], data[at + 1 :]) for at in range(len(data))):",
+        WIRE,
+    ),
+    _one(
+        "requests-ahead-without-end",
+        "a connection on which thousands of requests were sent ahead has them all answered",
+        "app.worker",
+        "if inbound.request.last or inbound.ahead >= MOST_AHEAD:",
+        "if inbound.request.last:",
+        WIRE,
     ),
     # -- strangers
     _one(

@@ -98,7 +98,7 @@ def slow_senders() -> str | None:
     from proof.mutants import serving
     from proof.processes.slow_senders import slow_senders
 
-    with serving.forked() as port, slow_senders(port) as tally:
+    with serving.forked() as (port, _), slow_senders(port) as tally:
         time.sleep(0.5)
         answered = serving.answers(port, serving.ANSWER_BY)
     if tally.wrong("slow senders") is not None:
@@ -110,6 +110,13 @@ def costly_bodies() -> str | None:
     from proof import refusals
 
     return refusals.dear()
+
+
+def costly_wire() -> str | None:
+    """By the server's worker, in a fork of this process."""
+    from proof import costly_wire
+
+    return costly_wire.dear()
 
 
 def refused_bodies() -> str | None:
@@ -151,6 +158,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "logins": logins,
     "slow senders": slow_senders,
     "costly bodies": costly_bodies,
+    "costly wire": costly_wire,
     "refused bodies": refused_bodies,
     "firestore contract": firestore_contract,
 }

@@ -29,8 +29,8 @@ app = App()
 
 
 @contextmanager
-def forked() -> Iterator[int]:
-    """The port. The server is a process group of its own, which is killed in the end."""
+def forked() -> Iterator[tuple[int, int]]:
+    """The port, and the process id of gunicorn's arbiter, which with its worker is killed in the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -42,7 +42,7 @@ def forked() -> Iterator[int]:
             if time.monotonic() > until:
                 raise RuntimeError("the server did not start")
             time.sleep(0.05)
-        yield port
+        yield port, server
     finally:
         os.killpg(server, signal.SIGKILL)
         os.waitpid(server, 0)

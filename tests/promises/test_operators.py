@@ -222,10 +222,50 @@ def test_the_certificates_are_fetched_once_and_again_when_they_are_too_old(auth,
 
 def test_callers_at_once_fetch_the_certificates_once(auth, key, certificates):
     token = key.token()
-    with ThreadPoolExecutor(8) as pool:
-        names = list(pool.map(lambda _: auth.check(bearer(token), soon(), task=True).name, range(16)))
+    with ThreadPoolExecutor(3) as pool:
+        names = list(pool.map(lambda _: auth.check(bearer(token), soon(), task=True).name, range(12)))
 
-    assert names == [SCHEDULER] * 16
+    assert names == [SCHEDULER] * 12
+    assert certificates.fetches == 1
+
+
+def test_while_google_hangs_made_up_tokens_hold_three_threads_and_no_more(auth, key, other_key, certificates):
+    certificates.drip = 0.05
+    watch, ended = Stopwatch(), []
+
+    def ask(token):
+        with pytest.raises(CannotVerify):
+            auth.check(bearer(token), soon(1.0), task=True)
+        ended.append(watch.wall)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, [key.token(), other_key.token()] * 8))
+    assert sum(seconds > 0.5 for seconds in ended) <= 3
+    assert certificates.fetches == 1
+
+
+def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_began(auth, key, other_key, clock):
+    token, made_up = key.token(), other_key.token()
+    auth.check(bearer(token), soon(), task=True)
+    clock.seconds = 61  # a key that is not known is asked for again
+    with auth._id_tokens._lock:  # the fetch is under way
+        assert auth.check(bearer(token), soon(), task=True).name == SCHEDULER
+        with pytest.raises(CannotVerify):
+            auth.check(bearer(made_up), soon(0.1))
+
+
+def test_the_pause_after_a_fetch_that_failed_begins_when_it_ends(auth, key, certificates, clock, monkeypatch):
+    fetched = auth._id_tokens._fetched
+
+    def takes_two_seconds(within):
+        clock.seconds += 2.0
+        return fetched(within)
+
+    monkeypatch.setattr(auth._id_tokens, "_fetched", takes_two_seconds)
+    certificates.status = 500
+    for _ in range(3):
+        with pytest.raises(CannotVerify):
+            auth.check(bearer(key.token()), soon(), task=True)
     assert certificates.fetches == 1
 
 

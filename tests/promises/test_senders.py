@@ -21,6 +21,7 @@ from tests.stopwatch import Stopwatch
 from tests.waiting import finish, wait_until
 
 HEAD = b"POST /webhook HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5000\r\n"
+CHUNKED = b"POST /webhook HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n"
 ASKS = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n"
 ANSWER_BY = 2.5
 
@@ -176,6 +177,64 @@ def test_requests_that_are_sent_ahead_are_answered_in_their_order(server: Server
         assert re.findall(rb"HTTP/1.1 (\d+)", until_closed(connection)) == [b"200", b"200", b"404"]
 
 
+def test_so_many_requests_sent_ahead_are_answered_and_the_last_answer_ends_the_connection(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(ASKS * 400)
+        said = until_closed(connection)
+    assert said.count(b"HTTP/1.1 200 OK\r\n") == said.count(b"HTTP/1.1 ") == worker.MOST_AHEAD + 1
+    assert said.count(b"Connection: close\r\n") == 1
+
+
+@pytest.mark.parametrize("size", [0, 100, 8000, 9000, 20_000, 65_536])
+def test_a_request_sent_ahead_behind_a_body_of_any_size_is_answered(server: Server, size: int) -> None:
+    body = b"POST /nowhere HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    last = ASKS.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        watch = Stopwatch()
+        connection.sendall(body + ASKS + body + last)
+        said = re.findall(rb"HTTP/1.1 (\d+)", until_closed(connection))
+        assert said == [b"404", b"200", b"404", b"200"]
+        assert watch.seconds < ANSWER_BY
+
+
+@pytest.mark.parametrize("size", [3, 70_000], ids=["a body in chunks", "a body that is over"])
+def test_where_the_next_request_begins_is_not_known_the_answer_ends_the_connection(server: Server, size: int) -> None:
+    sent = CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (size, b"x" * size)
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(sent + ASKS)
+        said = until_closed(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"400" if size < 65_536 else b"413"]
+    assert b"Connection: close\r\n" in said
+
+
+def test_a_connection_is_kept_behind_a_body_in_chunks(server: Server) -> None:
+    kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for _ in range(3):
+        kept.request("POST", "/nowhere", iter([b"abc", b"de"]), encode_chunked=True)
+        reply = kept.getresponse()
+        reply.read()
+        assert (reply.status, reply.will_close) == (404, False)
+    kept.close()
+
+
+@pytest.mark.parametrize("opening", [b"1;a=", b"0\r\nX: "], ids=["an extension", "a trailer"])
+def test_what_has_no_end_is_cut_off_and_holds_no_memory(server: Server, opening: bytes) -> None:
+    [worker_id] = server.workers()
+    before = resident(worker_id)
+    with socket.create_connection(("127.0.0.1", server.port)) as connection, suppress(OSError):  # the server closes it
+        connection.sendall(CHUNKED + opening)
+        for _ in range(64):
+            connection.sendall(b"y" * 1_000_000)
+    assert resident(worker_id) - before < 16
+    assert alert(server.port)[0] in (200, 503)
+
+
+def resident(process: int) -> int:
+    """MiB of memory."""
+    with open(f"/proc/{process}/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * 4096 // 2**20
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_request_in_many_small_pieces_is_the_same_request(server: Server, chunked: bool) -> None:
     body = an_alert(f"alert-{time.monotonic_ns()}").body
@@ -265,6 +324,9 @@ FAULTS = {
     "a chunk of no size": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
     "a chunk longer than it says": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
     "a trailer that may be none": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: x\r\n\r\n",
+    "another protocol and a body": HEAD + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n{",
+    "a chunk with an extension without end": CHUNKED + b"1;a=" + b"y" * 60_000,
+    "a trailer without end": CHUNKED + b"0\r\nX: " + b"y" * 60_000,
     "an unknown expectation": b"POST / HTTP/1.1\r\nExpect: money\r\nContent-Length: 0\r\n\r\n",
     "cut off in the head": b"POST /webhook HTTP/1.1\r\nHo",
     "cut off in the body": HEAD + b"\r\n{",

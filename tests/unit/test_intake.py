@@ -45,6 +45,15 @@ def test_nobody_becomes_tradingview_by_writing_its_address_into_a_header(forward
         (1, f"{TRADINGVIEW}, ::ffff:{STRANGER}", STRANGER),
         (1, "2001:DB8::0:1", "2001:db8::1"),
         (1, "not-an-address", UNKNOWN),
+        (1, f"{STRANGER}:1234", STRANGER),
+        (1, "[2001:DB8::0:1]:80", "2001:db8::1"),
+        (1, "[2001:DB8::0:1]", "2001:db8::1"),
+        (1, f"[::ffff:{STRANGER}]:1234", STRANGER),
+        (1, "::1:80", "::1:80"),  # an address by itself
+        (1, f"{STRANGER}:port", UNKNOWN),
+        (1, f"[{STRANGER}]:1234", STRANGER),
+        (1, ":1234", UNKNOWN),
+        (1, "[]:80", UNKNOWN),
     ],
 )
 def test_of_several_proxies_the_outermost_says_who_it_was(hops: int, forwarded: str, peer: str) -> None:
@@ -91,6 +100,17 @@ def test_one_that_was_not_wrong_after_all_is_not_counted(clock: Clock) -> None:
         assert not wrong(strikes)
         strikes.take_back(STRANGER)
     assert [wrong(strikes) for _ in range(3)] == [False, False, True]
+
+
+def test_one_that_is_taken_back_takes_none_of_another_address_back(clock: Clock) -> None:
+    strikes = Strikes(clock, per_minute=2)
+    for _ in range(3):
+        wrong(strikes)  # the third is one too many, and counts for this address alone
+    others = [wrong(strikes, f"10.0.0.{number}") for number in range(18)]
+    assert others == [False] * 18
+    assert strikes.over(TRADINGVIEW)
+    strikes.take_back(STRANGER)
+    assert strikes.over(TRADINGVIEW)
 
 
 def test_the_minute_slides(clock: Clock) -> None:

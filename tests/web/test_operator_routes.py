@@ -118,6 +118,16 @@ def test_the_scheduler_is_never_limited_whatever_its_address_did_before(schedule
 # --- wrong credentials
 
 
+def test_a_token_that_cannot_be_verified_counts_as_a_wrong_one(
+    scheduled: tuple[Gateway, Key], google: tuple[Key, Certificates]
+) -> None:
+    gate, key = scheduled
+    google[1].status = 500
+    answers = [gate.operate("GET", "/orders", token=key.token()).status_code for _ in range(STRIKES_PER_MINUTE + 3)]
+    assert answers == [503] * STRIKES_PER_MINUTE + [429] * 3
+    assert gate.operate("GET", "/orders").status_code == 200
+
+
 @pytest.mark.parametrize("wrong", ["wrong", SECRET, "a.b.c", None])
 def test_wrong_credentials_are_limited_on_operator_routes_and_the_right_one_always_gets_through(
     gate: Gateway, wrong: str | None

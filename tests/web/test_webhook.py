@@ -1,6 +1,7 @@
 """Every row of the table of answers, over HTTP, against a simulated account."""
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from app.checks import look_at
 from app.simulator import Fault, FaultKind
 from app.web.health import REMEMBERED
 from tests.gateway import SECRET, Gateway, alert, closed_hours, gateway
 from tests.stopwatch import Stopwatch
+from tests.waiting import finish
 
 
 @pytest.fixture
@@ -347,6 +350,29 @@ def test_whoever_asks_for_readiness_the_broker_is_asked_once_in_ten_seconds(gate
     assert len(gate.account.log) == asked
     ahead[0] = REMEMBERED
     assert client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_while_one_caller_looks_at_the_broker_the_others_hold_no_thread(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    client, monotonic, ahead = gate.app.test_client(), gate.desk.clock.monotonic, [0.0]
+    gate.desk.clock.monotonic = lambda: monotonic() + ahead[0]  # type: ignore[method-assign]
+    if known:
+        assert client.get("/readyz").status_code == 200
+        ahead[0] = REMEMBERED
+    meanwhile: list[Any] = []
+
+    def looks(*given: Any) -> Any:
+        asking = threading.Thread(target=lambda: meanwhile.append(gate.app.test_client().get("/readyz")))
+        asking.start()
+        finish(asking)
+        return look_at(*given)
+
+    monkeypatch.setattr("app.web.health.look_at", looks)
+    assert client.get("/readyz").status_code == 200
+    [other] = meanwhile
+    assert (other.status_code, bool(other.json["checks"])) == ((200, True) if known else (503, False))
 
 
 def test_other_routes_and_methods_are_answered_in_json(gate: Gateway) -> None:
