@@ -122,15 +122,16 @@ def _refuse_poison(document: Mapping[str, object]) -> None:
 
 def _refuse_secret_elsewhere(document: Mapping[str, object], header: str | None, secrets: Secrets) -> None:
     """Every other field may end in an answer, a log line, the ledger or a notification."""
-    texts = [(name, value) for name, value in document.items() if name != "token" and isinstance(value, str)]
-    if header is not None:
-        texts.append((_HEADER, header))
-    unknown = [name for name in document if name not in FIELDS]
-    if not secrets.may_show("\n".join([*(text for _, text in texts), *unknown])):
+    fields = {**document, _HEADER: header} if header is not None else {**document}
+    fields.pop("token", None)
+    texts = [value for value in fields.values() if isinstance(value, str)]
+    if not secrets.may_show("\n".join([*fields, *texts])):
         return
-    if any(map(secrets.whole_in, unknown)):
+    if any(map(secrets.whole_in, fields.keys() - FIELDS)):
         raise Malformed("body", "a field's name holds the secret; it belongs in token alone")
-    for name, text in texts:
+    for name, text in fields.items():
+        if not isinstance(text, str):
+            continue
         if secrets.whole_in(text):
             raise Malformed("body" if poison_in(name) else name[:64], "holds the secret; it belongs in token alone")
         if name in _KEPT and secrets.part_in(text):

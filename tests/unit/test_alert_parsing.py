@@ -578,3 +578,17 @@ def test_every_secret_is_compared_in_constant_time_on_digests_of_one_length(monk
     with pytest.raises(Unauthorized):
         SECRETS.authenticate("x")
     assert compared == [(32, 32)] * 3 * 2
+
+
+@given(st.text(max_size=12), st.integers(0, len(OTHER) - 8), st.text(max_size=12), st.booleans())
+def test_eight_characters_of_a_secret_are_found_wherever_they_stand(
+    before: str, start: int, after: str, upper: bool
+) -> None:
+    part = OTHER[start : start + 8]
+    assert SECRETS.part_in(before + (part.upper() if upper else part) + after)
+    assert SECRETS.hint_in(before + part[:5] + after)
+    assert not SECRETS.part_in(part[:7])
+
+
+def test_the_secrets_do_not_show_themselves() -> None:
+    assert OTHER not in f"{SECRETS!r} {SECRETS}"
