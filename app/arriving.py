@@ -71,7 +71,7 @@ class Arriving:
             self.broken = self._heard.chunked or self._heard.length > 0
         self.continues = self._heard.continues
         if self._heard.in_head is (found >= 0):
-            self.broken = True  # empty lines before it, which gunicorn does not take either
+            self.broken = True  # more than one empty line before it, which gunicorn does not take either
         return data
 
     def _take_body(self, data: bytes) -> None:
@@ -111,7 +111,7 @@ class _Heard:
         self.length = 0  # as the head says it
         self.chunked = False
         self.continues = False
-        self.ended = False  # and in chunks
+        self.ended = False  # of a body in chunks: its last byte has come
         self._most_body = most_body
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -40,9 +40,7 @@ ANSWER_LEAVES = 2.0
 LINGER = 0.5
 PAUSE = 0.01
 
-MOST_AHEAD = (
-    16  # requests in a row, each sent before the answer to the one before it; the last answer ends the connection
-)
+MOST_AHEAD = 16  # requests in a row that may be sent before the answer to the one before; then the connection ends
 AT_ONCE = 16 * 1024  # bytes; as many may stand behind a request, and are kept until it is answered
 MOST_BODY = 64 * 1024 + 1  # bytes; by the one beyond MAX_BODY_BYTES the app sees that a body is over
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -57,7 +55,7 @@ class Inbound:
         self.sock = sock
         self.request = Arriving(MOST_BODY)
         self.began: float | None = None  # when the request's first byte was read, monotonic seconds
-        self.ahead = 0  # requests in a row
+        self.ahead = 0  # requests in a row that were sent before the answer to the one before
 
     def begin(self, ahead: bool) -> None:
         self.request = Arriving(MOST_BODY)
@@ -228,6 +226,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
     def handle(self, conn: Any) -> Any:
         self._here.conn = conn
         kept = super().handle(conn)
+        self._here.conn = None
         if kept:
             conn.parser.unreader.unread(conn.sock.request.behind)  # where gunicorn looks for a request sent ahead
         return kept

@@ -3,7 +3,7 @@
 from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
-FIRESTORE, LOGINS, SENDERS, WIRE = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
+FIRESTORE, LOGINS, SENDERS, SERVED = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
 _FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
@@ -462,7 +462,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "app.arriving",
         'for part, left in ((data[:-1], data[-1:]), (data[-1:], b"")):',
         "for part, left in ((data[at : at + 1], data[at + 1 :]) for at in range(len(data))):",
-        WIRE,
+        SERVED,
     ),
     _one(
         "requests-ahead-without-end",
@@ -470,7 +470,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "app.worker",
         "if inbound.request.last or inbound.ahead >= MOST_AHEAD:",
         "if inbound.request.last:",
-        WIRE,
+        SERVED,
     ),
     # -- strangers
     _one(
