@@ -89,7 +89,7 @@ MEANING: dict[Reason, str] = {
     Reason.SAME_ID_OTHER_ORDER: "this id (or this very time, without an id) was used for another order",
     Reason.NO_SUCH_CONTRACT: "the exchange lists no such contract; the message names the nearest ones",
     Reason.NOT_A_LOT_MULTIPLE: "qty is not a multiple of the contract's lot",
-    Reason.OVER_FREEZE_QUANTITY: "the exchange takes no single order over its freeze quantity",
+    Reason.OVER_FREEZE_QUANTITY: "the exchange takes no single order over its freeze quantity; a cover is cut to it",
     Reason.NO_SHORT_TO_COVER: "BUY covers a short, and there is none in that contract",
     Reason.WRONG_SIDE_STOP_LOSS: "the stop-loss is on the wrong side of the last traded price",
     Reason.WRONG_SIDE_TAKE_PROFIT: "the take-profit is on the wrong side of the last traded price",

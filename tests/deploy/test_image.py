@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from app.processes import bare_environment, free_port
 from tests.deploy.cloud import ROOT, tool
-from tests.waiting import wait_until
+from tests.waiting import wait_until, wait_until_ready
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 INSTRUCTIONS = re.findall(
@@ -153,6 +153,7 @@ def test_the_image_s_files_and_command_serve_on_the_port_that_is_given(image: Pa
         # The socket is there before the service is.
         wait_until("the image is healthy", lambda: server.poll() or (listening(port) and healthy(image, port)), 60)
         assert server.poll() is None, server.stderr and server.stderr.read()
+        wait_until_ready(port)  # before, every request but those for its health is answered 503
         refused = requests.get(f"http://127.0.0.1:{port}/webhook", timeout=5)
         # What the uptime check of deploy/setup looks for.
         assert refused.status_code == 405
