@@ -35,7 +35,7 @@ class NotAnOperator(Exception):
 
 
 class NobodyIsOperator(NotAnOperator):
-    """Nobody may: set OPERATOR_TOKEN, or for the tasks alone OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT."""
+    """No operator is configured: set OPERATOR_TOKEN, or for the tasks alone OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT."""
 
 
 class NoCredentials(NotAnOperator):

@@ -76,7 +76,7 @@ class Starting:
             if self._closing:
                 self.stop_claiming()
         except BaseException as problem:
-            # One of ours says what to mend and has no secret in it; of any other the trace is shown, without its words.
+            # The gateway's own errors say what to mend and hold no secret; of any other only the trace is shown.
             why = problem.message if isinstance(problem, AlertError) else None
             log.critical("the gateway cannot be set up, so it ends", exc_info=why is None, extra={"why": why})
             self._decided.set()

@@ -33,7 +33,7 @@ def no_room_beyond(size: int) -> Iterator[None]:
 
 @contextmanager
 def read_only(path: Path) -> Iterator[None]:
-    """Nobody may write the file; nor may root in this thread, whose right to do so all the same is given up."""
+    """The file is read-only, for root in this thread as well, whose right to write it all the same is given up."""
     mode = path.stat().st_mode
     path.chmod(0o444)
     try:

@@ -2,7 +2,7 @@
 
     UNKNOWN        nothing is known yet: the store was not read, or did not answer
     AUTHENTICATED  there is a token that can be alive
-    NEEDS_LOGIN    there is none: nobody logged in, it has ended, Fyers refused it, or it belongs to another app or
+    NEEDS_LOGIN    there is none: no login today, it has ended, Fyers refused it, or it belongs to another app or
                    another account
 
 A token that is known to have ended is never tried at Fyers. One that Fyers refuses is looked up in the store once more,

@@ -16,7 +16,7 @@ AGAIN_AFTER = 1.0  # so long an answer stands, the failure of a store too; then 
 class SharedReading:
     """The read runs in a thread of its own, with its own deadline; each asker waits no longer than he has time.
 
-    So a store that hangs costs nobody more than that, and hundred alerts at once are one request. `owned` says in the
+    So a store that hangs costs no caller more than that, and many alerts at once are one request. `owned` says in the
     same thread whether what was read may be used: it gives the token back, or raises.
     """
 

@@ -29,7 +29,7 @@ class Health:
         """One caller at a time looks; meanwhile the others hold no thread and are answered with what is known."""
         if self._is_due() and self._lock.acquire(blocking=False):
             try:
-                if self._is_due():  # nobody has looked since
+                if self._is_due():  # no other caller has looked since
                     found = look_at(LOOKS, self._desk, Deadline(self._desk.clock.monotonic, BOUND))
                     self._known = (self._desk.clock.monotonic(), found)
             finally:
