@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import datetime
+import gc
 import ipaddress
 import re
 import socket
@@ -9,6 +10,7 @@ import ssl
 import threading
 import time
 import traceback
+import warnings
 import zlib
 
 import pytest
@@ -553,6 +555,31 @@ def test_a_handshake_that_fails_wrote_nothing_and_costs_the_connect_time(tls, sc
     with NastyServer(script) as server, Stopwatch(0.15 + MARGIN), pytest.raises(CallFailed) as caught:
         post(tls, server.url.replace("http:", "https:"), connect=0.15, total=2.0)
     assert caught.value.wrote is False
+
+
+def test_a_reset_that_arrives_before_the_handshake_leaves_no_socket_open():
+    class Late(ssl.SSLSocket):
+        """The reset is there whenever it looks at its connection."""
+
+        def getpeername(self):
+            time.sleep(0.03)
+            return super().getpeername()
+
+        def do_handshake(self, block=False):
+            time.sleep(0.03)
+            super().do_handshake(block)
+
+    context = ssl.create_default_context()
+    context.sslsocket_class = Late
+    transport = Transport(tls=context)
+    with NastyServer(lambda peer: peer.reset()) as server, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        failed = failure(transport, server.url.replace("http:", "https:"))
+        wrote = failed.wrote
+        del failed
+        gc.collect()
+    transport.close()
+    assert (wrote, [str(each.message) for each in warned]) == (False, [])
 
 
 # -- together

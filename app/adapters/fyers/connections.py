@@ -142,15 +142,26 @@ class Connection:
     def _connected(self, call: Call) -> socket.socket:
         sock = self._reached(call)
         try:
-            if self._tls is not None:
+            if isinstance(sock, ssl.SSLSocket):
                 call.stage = "in the TLS handshake"
                 sock.settimeout(call.to_connect)
-                sock = self._tls.wrap_socket(sock, server_hostname=self._host)
+                sock.do_handshake()
             sock.setblocking(False)
         except BaseException:
             sock.close()
             raise
         return sock
+
+    def _new_socket(self, family: int) -> socket.socket:
+        """Not connected yet: `wrap_socket` loses, open, a connected socket that is reset before it looks at it."""
+        plain = socket.socket(family, socket.SOCK_STREAM)
+        if self._tls is None:
+            return plain
+        try:
+            return self._tls.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
+        except BaseException:
+            plain.close()
+            raise
 
     def _reached(self, call: Call) -> socket.socket:
         call.new_connection = True
@@ -159,7 +170,7 @@ class Connection:
         call.stage = "connecting"
         problem: OSError = OSError("no address")
         for tried, (family, address) in enumerate(addresses):
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock = self._new_socket(family)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # An address that swallows packets must leave time for the next one.
