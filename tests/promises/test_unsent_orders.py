@@ -39,11 +39,11 @@ def ledger():
 
 
 def run(ledger, phone, seconds):
-    nobody = SimpleNamespace(order_book=lambda deadline: (), positions=lambda deadline: ())
+    empty = SimpleNamespace(order_book=lambda deadline: (), positions=lambda deadline: ())
     clock = SimpleNamespace(now=lambda: NOW + timedelta(seconds=seconds), monotonic=lambda: 0.0)
     ages = AgeRules(timedelta(seconds=60), timedelta(seconds=300), timedelta(seconds=60))
     desk = SimpleNamespace(
-        broker=nobody, ledger=ledger, notifier=phone, clock=clock, calendar=Calendar(), ages=ages, limits=no_limits(),
+        broker=empty, ledger=ledger, notifier=phone, clock=clock, calendar=Calendar(), ages=ages, limits=no_limits(),
         symbols=SimpleNamespace(session=None),
     )  # fmt: skip
     return reconcile(desk, deadline())

@@ -43,7 +43,7 @@ from app.adapters.firestore.documents import (
     wrote,
 )
 from app.adapters.firestore.known import Basis, Known, Version
-from app.adapters.firestore.store import Again, Store, Stored, persevere
+from app.adapters.firestore.store import Again, Store, Stored, retried
 from app.adapters.stored_text import readable
 from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.errors import NotNow, Reason
@@ -70,7 +70,7 @@ class FirestoreLedger:
 
     def warm(self, deadline: Deadline) -> None:
         """Connects and signs in before the first alert: the slice of no other call is long enough. Raises NotNow."""
-        persevere(lambda: self._store.read([self._account], deadline), deadline)
+        retried(lambda: self._store.read([self._account], deadline), deadline)
 
     def close(self) -> None:
         self._looks.shutdown(cancel_futures=True)  # each look ends with its slice of time
@@ -80,7 +80,7 @@ class FirestoreLedger:
         part = deadline.within(CLAIM)
         self._looks.submit(self._look_at_account, part)  # for the submit to come
         if window is not None:
-            return persevere(lambda: self._claim_windowed(order, window, part), part)
+            return retried(lambda: self._claim_windowed(order, window, part), part)
         stored = self._create(self._store.order(order.key), received(order, new_word()), part)
         if isinstance(stored, Version):
             self._known.keep_order(order, stored)
@@ -113,7 +113,7 @@ class FirestoreLedger:
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
         part, word = deadline.within(SUBMIT), new_word()
         with self._alone(part):
-            return persevere(lambda: self._submit(order, decide, word, part), part)
+            return retried(lambda: self._submit(order, decide, word, part), part)
 
     def _submit(self, order: Order, decide: Decide, word: str, part: Deadline) -> Order:
         """One attempt: on what is known, or on what it reads first. So the next one finds what this one left behind."""
@@ -156,9 +156,9 @@ class FirestoreLedger:
     def record(self, order: Order, deadline: Deadline) -> Order:
         part, word = deadline.within(RECORD), new_word()
         if not teaches(order):
-            return persevere(lambda: self._record(order, word, part), part)
+            return retried(lambda: self._record(order, word, part), part)
         with self._alone(part):
-            return persevere(lambda: self._record_with_account(order, word, part), part)
+            return retried(lambda: self._record_with_account(order, word, part), part)
 
     def _record(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
@@ -200,7 +200,7 @@ class FirestoreLedger:
         """One document, written over each time."""
         part, changes = deadline.within(RECORD), Changes(self._store, new_word())
         changes.try_out()
-        persevere(lambda: changes.commit(part), part)
+        retried(lambda: changes.commit(part), part)
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
         stored = self._read(self._store.order(key), deadline)
@@ -232,7 +232,7 @@ class FirestoreLedger:
     def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
         part, word = deadline.within(SWITCH), new_word()
         with self._alone(part):
-            return persevere(lambda: self._change_account(change, word, part), part)
+            return retried(lambda: self._change_account(change, word, part), part)
 
     def _change_account(self, change: Callable[[Account], Account], word: str, part: Deadline) -> Account:
         """One attempt, as in `_submit`."""
@@ -261,13 +261,13 @@ class FirestoreLedger:
                 changes.put(stored, fields)
                 changes.commit(part)
 
-        persevere(attempt, part)
+        retried(attempt, part)
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
         part = deadline.within(RECORD)
         changes = Changes(self._store, new_word())
         changes.take_out(notice_id)
-        persevere(lambda: changes.commit(part), part)
+        retried(lambda: changes.commit(part), part)
 
     def _create(self, reference: DocumentReference, fields: Fields, part: Deadline) -> Stored | Version:
         """The version of the document created; where one was there, or may be after all, that one as it stands."""
@@ -284,15 +284,15 @@ class FirestoreLedger:
                 return stored
             return Version(reference, version)
 
-        return persevere(attempt, part)
+        return retried(attempt, part)
 
     def _read(self, reference: DocumentReference, deadline: Deadline) -> Stored:
         part = deadline.within(_READ)
-        return persevere(lambda: self._store.read([reference], part), part)[0]
+        return retried(lambda: self._store.read([reference], part), part)[0]
 
     def _find(self, query: Query, deadline: Deadline) -> list[Stored]:
         part = deadline.within(_READ)
-        return persevere(lambda: self._store.find(query, part), part)
+        return retried(lambda: self._store.find(query, part), part)
 
     @contextlib.contextmanager
     def _alone(self, part: Deadline) -> Iterator[None]:

@@ -122,8 +122,8 @@ class Store:
         return [result.update_time for result in written]
 
 
-def persevere(attempt: Callable[[], T], deadline: Deadline) -> T:
-    """Makes attempts, with full jitter between them, until one comes through or the deadline is near.
+def retried(attempt: Callable[[], T], deadline: Deadline) -> T:
+    """The result of the first attempt that succeeds; retries with full jitter until the deadline is near.
 
     The first failure is the one reported: the last may say no more than that the time ran out.
     """
