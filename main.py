@@ -3,16 +3,16 @@
 import os
 from typing import Any
 
-from app import log
-from app.config import Config
-from app.starting import Starting
+from app.runtime import log
+from app.runtime.config import Config
+from app.runtime.starting import Starting
 
 config = Config.from_env(os.environ)
 log.configure(config.log_level)
 
 
 def _set_up() -> Any:
-    from app.bootstrap import bootstrap
+    from app.runtime.bootstrap import bootstrap
     from app.web import create_app
 
     return create_app(bootstrap(config), config)

@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from app.adapters.symbols import refresh
-from app.calendar import Calendar, ist_day
+from app.domain.calendar import Calendar, ist_day
+from app.domain.secret import Secret
 from app.login.holder import seal_of
-from app.secret import Secret
 from bench import lab
 from tests.emulators import fake_gcs, firestore_emulator, pubsub_emulator
 from tests.masters import large_master, write

@@ -40,7 +40,7 @@ class Ours:
     """The gateway's transport, which asks for both before it waits for either."""
 
     def __init__(self) -> None:
-        from app.adapters.fyers import Transport  # with it comes the SDK, which is no part of the floor's start
+        from app.adapters.http import Transport
 
         self._transport = Transport()
 
@@ -80,7 +80,7 @@ class Floor:
         return self._client.place(self._place, json.dumps(self._order).encode())
 
     def stop_claiming(self) -> None:
-        """Told by app.server on SIGTERM; what comes after it is answered all the same."""
+        """Told by app.runtime.server on SIGTERM; what comes after it is answered all the same."""
 
 
 def application() -> Floor:

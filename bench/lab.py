@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.processes import bare_environment
+from app.runtime.processes import bare_environment
 from app.simulator import FixtureContract
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +103,7 @@ def settings_of(account: Account | None, folder: Path) -> dict[str, str]:
 
 
 GATEWAY = ["-m", "app", "serve"]
-FLOOR = ["-m", "gunicorn", "-c", "python:app.server", "bench.floor:application()"]
+FLOOR = ["-m", "gunicorn", "-c", "python:app.runtime.server", "bench.floor:application()"]
 
 
 def order_of_the_floor() -> dict[str, Any]:

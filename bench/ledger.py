@@ -14,11 +14,11 @@ from typing import TypeVar
 from unittest import mock
 from uuid import uuid4
 
-from app.deadline import Deadline
-from app.exposure import Exposure
-from app.order import Accepted
-from app.ports import Ledger
-from app.risk import decide
+from app.domain.deadline import Deadline
+from app.domain.exposure import Exposure
+from app.domain.order import Accepted
+from app.domain.risk import decide
+from app.flow.ports import Ledger
 from bench.cloud import NotInstalled, firestore
 from bench.figures import Figure, Section, median, percentile, table
 from bench.lab import machine

@@ -117,7 +117,7 @@ def build(folder: Path) -> dict[str, float]:
     import resource
 
     from app.adapters.symbols import refresh
-    from app.calendar import Calendar
+    from app.domain.calendar import Calendar
 
     started = perf_counter()
     answer = refresh([str(folder / "NSE_FO.csv")], str(folder / "symbols"), Calendar(), NOW)
@@ -150,7 +150,7 @@ def load(folder: Path) -> dict[str, float]:
 
 def lookup(folder: Path) -> dict[str, float]:
     from app.adapters.symbols import Symbols
-    from app.alert import ExpiryRule, Moneyness, OptionType
+    from app.domain.alert import ExpiryRule, Moneyness, OptionType
 
     symbols = Symbols.open(str(folder / "symbols"))
     strikes = [Decimal(strike) for strike in range(23000, 29001, 50)]

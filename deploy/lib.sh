@@ -255,7 +255,7 @@ service_flags() {
     # alert's secret, or on the operator's and the scheduler's routes a token. With the check switched on Google would
     # also take the signature off every OIDC token, and the gateway could not verify one.
     --ingress=all --no-invoker-iam-check
-    # As many requests as gunicorn has threads (app/server.py): one more would wait in a queue that nobody sees.
+    # As many requests as gunicorn has threads (app/runtime/server.py): one more would wait in a queue that nobody sees.
     --concurrency=16
     # Together the instances share one account at Fyers and one ledger document; more of them would only race.
     --max-instances="${MAX_INSTANCES:-1}"
@@ -265,9 +265,9 @@ service_flags() {
     --cpu-throttling
     # Above the gateway's own bounds (2.5 s for an alert, 50 s for a task): this one answers 504 and kills nothing.
     --timeout=60
-    # An instance gets alerts once it has been to Firestore and to the bucket (app/bootstrap.py): the first packets of a
+    # An instance gets alerts once it has been to Firestore and to the bucket (app/runtime/bootstrap.py): the first packets of a
     # new instance on a VPC can take long, and that is not an alert's time. Google asks again after a whole second at
-    # the earliest, so each question waits for the answer itself (app/starting.py).
+    # the earliest, so each question waits for the answer itself (app/runtime/starting.py).
     "--startup-probe=httpGet.path=/started,httpGet.port=8080,periodSeconds=1,timeoutSeconds=1,failureThreshold=120"
     # Touches nothing outside: an outage at Fyers or Google must not restart instances one after the other.
     "--liveness-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=30,timeoutSeconds=5,failureThreshold=3"

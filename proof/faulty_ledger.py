@@ -5,12 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from app.deadline import CLAIM, RECORD, SUBMIT, Deadline
-from app.errors import NotNow, Reason
-from app.notice import Notice
-from app.order import Order
-from app.ports import Ledger, Overtaken, Window
-from app.risk import Account, Decide
+from app.domain.deadline import CLAIM, RECORD, SUBMIT, Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice
+from app.domain.order import Order
+from app.domain.risk import Account, Decide
+from app.flow.ports import Ledger, Overtaken, Window
 
 READ = 1.0
 WRITES = ("claim", "submit", "record", "notify", "once", "change_account", "taken", "delivered", "try_out")

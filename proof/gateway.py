@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.clock import SystemClock
-from app.bootstrap import bootstrap
-from app.config import Config
-from app.deadline import Deadline
-from app.desk import Desk
-from app.errors import NotNow
-from app.log import JsonLines
-from app.notice import Notice
-from app.order import Order
-from app.ports import Ledger
-from app.reconcile import Report, reconcile
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
+from app.domain.notice import Notice
+from app.domain.order import Order
+from app.flow.desk import Desk
+from app.flow.ports import Ledger
+from app.flow.reconcile import Report, reconcile
+from app.runtime.bootstrap import bootstrap
+from app.runtime.config import Config
+from app.runtime.log import JsonLines
 from app.simulator import FixtureContract, FixtureExchange, Simulator
 from app.web import create_app
 from proof.history import (

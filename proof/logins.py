@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from app.adapters.clock import SystemClock
-from app.adapters.fyers import Transport
+from app.adapters.http import Transport
 from app.adapters.notify import Fanout
 from app.adapters.sqlite import SqliteLedger
-from app.bootstrap import open_login
-from app.config import Config
-from app.deadline import Deadline
-from app.errors import NotNow
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
 from app.login import Login
-from app.ports import LoginRefused, TokenSource
+from app.login.ports import LoginRefused, TokenSource
+from app.runtime.bootstrap import open_login
+from app.runtime.config import Config
 from app.simulator import Simulator
 
 APP_ID, SECRET_ID = "PROOF-200", "an-app-secret"

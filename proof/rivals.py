@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.ports import Broker, Notifier
-from app.risk import TradingState
+from app.domain.risk import TradingState
+from app.flow.ports import Broker, Notifier
 from app.simulator import Fault, FaultKind
 from proof.faulty_ledger import Faults, FaultyLedger
 from proof.gateway import Gateway, a_gateway, a_workshop

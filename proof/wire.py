@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from app.errors import Reason
-from app.order import OrderStatus
+from app.domain.errors import Reason
+from app.domain.order import OrderStatus
 from app.simulator import Fault, FaultKind
 from app.web.answers import HTTP_OF_STATUS
 from proof.gateway import SECRET, Gateway, a_gateway, a_workshop, captured_log

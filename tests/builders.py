@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from app.alert import Alert, OptionType, Product, Side, parse
-from app.alert.strict_json import decode
-from app.contract import BookRow, Contract, Position, Quote
-from app.order import Order, OrderStatus, OrderType, Ticket
-from app.pricing import PriceRules
-from app.risk import Account, Limits, Sent
+from app.domain.alert import Alert, OptionType, Product, Side, parse
+from app.domain.alert.strict_json import decode
+from app.domain.contract import BookRow, Contract, Position, Quote
+from app.domain.order import Order, OrderStatus, OrderType, Ticket
+from app.domain.pricing import PriceRules
+from app.domain.risk import Account, Limits, Sent
 
 SECRET = "the-quiet-heron-stands"
 NOW = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India

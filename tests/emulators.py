@@ -21,7 +21,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from app.processes import free_port, true_time
+from app.runtime.processes import free_port, true_time
 
 BACKENDS: dict[str, str] = {}  # what stood in for each service in this run; printed at its end (conftest.py)
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}

@@ -13,13 +13,13 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from app.adapters.clock import SystemClock
-from app.bootstrap import bootstrap
-from app.calendar import IST
-from app.config import Config
-from app.contract import Contract
-from app.deadline import Deadline
-from app.desk import Desk
-from app.ports import Clock
+from app.domain.calendar import IST
+from app.domain.contract import Contract
+from app.domain.deadline import Deadline
+from app.flow.desk import Desk
+from app.flow.ports import Clock
+from app.runtime.bootstrap import bootstrap
+from app.runtime.config import Config
 from app.simulator import FixtureContract, FixtureExchange, Simulator
 from app.web import create_app
 

@@ -5,8 +5,8 @@ import itertools
 import json
 from datetime import UTC, datetime, timedelta
 
-from app.calendar import IST
-from app.token import Token
+from app.domain.calendar import IST
+from app.login.token import Token
 
 APP_ID = "TESTAPP-200"
 CLIENT_ID = "XY01234"  # the owner's account

@@ -1,1 +1,1 @@
-"""The shelf: everything that touches the outside. The core reaches it through `app.ports` only."""
+"""The shelf: everything that touches the outside. The core reaches it through `app.flow.ports` only."""

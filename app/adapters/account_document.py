@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from app.adapters import stored_text
-from app.money import plain
-from app.risk import Account, Sent, TradingState
+from app.domain.money import plain
+from app.domain.risk import Account, Sent, TradingState
 
 _last: tuple[str, Account] | None = None  # the text read or written last, for who reads it again unchanged
 

@@ -2,8 +2,8 @@
 
 import logging
 
-from app.deadline import Deadline
-from app.token import Token
+from app.domain.deadline import Deadline
+from app.login.token import Token
 
 log = logging.getLogger("gateway.paper")
 

@@ -21,13 +21,13 @@ from typing import TypeVar
 from app.adapters import account_document
 from app.adapters.private_files import close_to_others, make_file
 from app.adapters.stored_text import read_notice, read_order, readable, to_text
-from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
-from app.errors import NotNow, Reason
-from app.notice import Notice, notice_of, state_notice
-from app.order import Order, OrderStatus
-from app.order.document import to_document
-from app.ports import Overtaken, Window
-from app.risk import Account, Decide, learned, teaches
+from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice, notice_of, state_notice
+from app.domain.order import Order, OrderStatus
+from app.domain.order.document import to_document
+from app.domain.risk import Account, Decide, learned, teaches
+from app.flow.ports import Overtaken, Window
 
 # Stands in the file (PRAGMA user_version). Files from before it was written say 0 and have the tables of 1.
 _SCHEMA_VERSION = 1

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from app.errors import NotNow, Reason
-from app.notice import Notice
-from app.order import Order
-from app.order.document import from_document
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice
+from app.domain.order import Order
+from app.domain.order.document import from_document
 
 log = logging.getLogger("gateway.ledger")
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.adapters.private_files import make_folder
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.ports import TokenUnreadable
-from app.token import Token, parse
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.login.ports import TokenUnreadable
+from app.login.token import Token, parse
 
 log = logging.getLogger("gateway.tokens")
 _KEY = ".links"  # what the key's name has more than the token's

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from app.cli.surroundings import settle
-from app.config import ConfigFaults
-from app.errors import AlertError
+from app.domain.errors import AlertError
+from app.runtime.config import ConfigFaults
 
 Command = Callable[[argparse.Namespace], int]
 

@@ -7,19 +7,19 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from app import log
-from app.adapters.fyers import CallFailed, Transport
+from app.adapters.http import CallFailed, Transport
 from app.adapters.notify import Fanout
-from app.bootstrap import bootstrap
-from app.checks import Check, Mark
 from app.cli.settings import configured
 from app.cli.table import table
-from app.config import Config, ConfigFaults
-from app.deadline import Deadline
-from app.desk import Desk
-from app.doctor import examine
-from app.errors import AlertError
-from app.notice import Notice, Severity
+from app.domain.deadline import Deadline
+from app.domain.errors import AlertError
+from app.domain.notice import Notice, Severity
+from app.flow.desk import Desk
+from app.operations.checks import Check, Mark
+from app.operations.doctor import examine
+from app.runtime import log
+from app.runtime.bootstrap import bootstrap
+from app.runtime.config import Config, ConfigFaults
 
 _PATIENCE = 20.0  # seconds
 _SIGN = {Mark.OK: "ok", Mark.WARN: "warn", Mark.FAIL: "FAIL"}

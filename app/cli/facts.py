@@ -4,9 +4,9 @@ import argparse
 import json
 from datetime import UTC, date, datetime
 
-from app.calendar import ist_day
+from app.domain.calendar import ist_day
 from app.facts import Fact
-from app.facts.register import REGISTER, due
+from app.operations.register import REGISTER, due
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

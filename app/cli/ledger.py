@@ -7,15 +7,15 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 
-from app.bootstrap import open_ledger
 from app.cli.settings import configured
 from app.cli.table import table
-from app.deadline import Deadline
-from app.errors import MEANING, Reason
-from app.order import Order, OrderStatus
-from app.ports import Overtaken
-from app.reconcile import SETTLE
-from app.risk import TradingState
+from app.domain.deadline import Deadline
+from app.domain.errors import MEANING, Reason
+from app.domain.order import Order, OrderStatus
+from app.domain.risk import TradingState
+from app.flow.ports import Overtaken
+from app.flow.reconcile import SETTLE
+from app.runtime.bootstrap import open_ledger
 from app.web.answers import detailed
 
 _PATIENCE = 10.0  # seconds

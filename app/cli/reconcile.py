@@ -5,11 +5,11 @@ import json
 import sys
 import time
 
-from app import log
-from app.bootstrap import bootstrap
 from app.cli.settings import configured
-from app.deadline import Deadline
-from app.reconcile import Report, reconcile
+from app.domain.deadline import Deadline
+from app.flow.reconcile import Report, reconcile
+from app.runtime import log
+from app.runtime.bootstrap import bootstrap
 
 _PATIENCE = 60.0  # seconds
 _ANOTHER_ACCOUNT = (

@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from app.alert import parse
-from app.bootstrap import bootstrap
-from app.config import Config
-from app.config.config import BrokerKind, FyersApp
-from app.deadline import Deadline
-from app.desk import Desk
-from app.errors import AlertError, NotNow, Reason
-from app.execution import Receipt, execute
-from app.order import Order
+from app.domain.alert import parse
+from app.domain.deadline import Deadline
+from app.domain.errors import AlertError, NotNow, Reason
+from app.domain.order import Order
+from app.flow.desk import Desk
+from app.flow.execution import Receipt, execute
+from app.runtime.bootstrap import bootstrap
+from app.runtime.config import Config
+from app.runtime.config.config import BrokerKind, FyersApp
 from app.simulator import Exchange, Simulator
 
 _PATIENCE = 10.0  # seconds for one alert: nobody waits for the answer

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from app.alert import Moneyness, OptionType, parse
-from app.bootstrap import open_ledger
 from app.cli.rehearsal import Stage, folder, on_paper, outcome, outcome_of
 from app.cli.settings import configured
 from app.cli.table import table
-from app.config import Config
-from app.deadline import Deadline
-from app.errors import AlertError
-from app.execution import Receipt
-from app.money import plain
-from app.order import Order, Ticket
+from app.domain.alert import Moneyness, OptionType, parse
+from app.domain.deadline import Deadline
+from app.domain.errors import AlertError
+from app.domain.money import plain
+from app.domain.order import Order, Ticket
+from app.flow.execution import Receipt
+from app.runtime.bootstrap import open_ledger
+from app.runtime.config import Config
 
 _PATIENCE = 10.0  # seconds
 TOUCH = Decimal("0.005")  # of the last price: the touch of then is not known, so this much of a limit proves nothing

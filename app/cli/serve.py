@@ -5,7 +5,7 @@ import os
 import sys
 
 from app.cli.settings import environment, own_address
-from app.config import Config
+from app.runtime.config import Config
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,7 +27,7 @@ def _serve(args: argparse.Namespace) -> int:
     environ["HOST"] = config.host
     print(f"{kind}; alerts go to {own_address(environ)}/webhook", file=sys.stderr, flush=True)
     os.environ.update(environ)  # where gunicorn and the app will look
-    sys.argv = ["gunicorn", "-c", "python:app.server", "main:app"]
+    sys.argv = ["gunicorn", "-c", "python:app.runtime.server", "main:app"]
     from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # gunicorn ships no types
 
     run()  # until it is told to stop, and then it ends the process

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.adapters.private_files import make_file
-from app.config import Config
-from app.config.reader import DEFAULT_HOST
+from app.runtime.config import Config
+from app.runtime.config.reader import DEFAULT_HOST
 
 LAB_SECRET = Path("data/webhook-secret")
 

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from app.adapters.symbols import Symbols, find_batch, find_one, refresh
-from app.bootstrap import with_simulator
-from app.calendar import Calendar
 from app.cli.settings import configured
-from app.config import Config
-from app.hours import expiry_floor
+from app.domain.calendar import Calendar
+from app.flow.hours import expiry_floor
+from app.runtime.bootstrap import with_simulator
+from app.runtime.config import Config
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

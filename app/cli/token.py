@@ -6,14 +6,14 @@ from contextlib import ExitStack
 from urllib.parse import parse_qs, urlsplit
 
 from app.adapters.clock import SystemClock
-from app.adapters.fyers import Transport
-from app.bootstrap import open_ledger, open_login, open_notifiers, open_token_store
+from app.adapters.http import Transport
 from app.cli.settings import configured
-from app.config import Config
-from app.deadline import Deadline
+from app.domain.deadline import Deadline
+from app.domain.secret import Secret
 from app.login import Login
-from app.ports import LoginRefused
-from app.secret import Secret
+from app.login.ports import LoginRefused
+from app.runtime.bootstrap import open_ledger, open_login, open_notifiers, open_token_store
+from app.runtime.config import Config
 
 _PATIENCE = 20.0  # seconds
 

@@ -12,14 +12,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from app.adapters.tokens import FileTokens
-from app.alert import ExpiryRule, OptionType, Product
 from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
-from app.config import Config, ConfigFaults
-from app.deadline import Deadline
-from app.hours import expiry_floor
-from app.risk import TradingState
+from app.domain.alert import ExpiryRule, OptionType, Product
+from app.domain.deadline import Deadline
+from app.domain.risk import TradingState
+from app.flow.hours import expiry_floor
+from app.login.token import Token
+from app.runtime.config import Config, ConfigFaults
 from app.simulator import Simulator
-from app.token import Token
 
 OPEN = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India
 CLOSED = OPEN + timedelta(hours=10)

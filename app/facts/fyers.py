@@ -104,7 +104,7 @@ FACTS = (
     Fact(
         "Fyers: an order's tag",
         "1-30 letters and digits (20 by one report), back as 1:TAG",
-        "app/alert/identity.py TAG",
+        "app/domain/alert/identity.py TAG",
         _DOCS,
     ),
     Fact(
@@ -113,7 +113,7 @@ FACTS = (
         "app/adapters/fyers/payload.py _IN_POINTS",
         _SDK,
     ),
-    Fact("Fyers: products BO and CO", "refused since 2-Aug-2026", "app/alert/parse.py", _DOCS),
+    Fact("Fyers: products BO and CO", "refused since 2-Aug-2026", "app/domain/alert/parse.py", _DOCS),
     Fact(
         "Fyers: columns of the CSV master", "21, without a header", "app/adapters/symbols/csv_master.py COLUMNS", _DOCS
     ),

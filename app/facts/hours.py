@@ -1,6 +1,6 @@
 """When the exchanges trade, in IST: NSE and BSE alike, a table for each segment, ascending by `since`.
 
-What the symbol master says of a contract comes beside these rows, never in their place (app/calendar.py).
+What the symbol master says of a contract comes beside these rows, never in their place (app/domain/calendar.py).
 """
 
 from dataclasses import dataclass

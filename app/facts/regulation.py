@@ -31,11 +31,11 @@ FACTS = (
     Fact(
         "Rule: market orders by program",
         "not permitted; Fyers converts them",
-        "app/config/config.py LIMIT",
+        "app/runtime/config/config.py LIMIT",
         _RETAIL_ALGO,
     ),
-    Fact("Rule: SL-M on options", "banned; SL-L stands in", "app/legs.py", _SL_M),
-    Fact("India's time", "UTC+5:30 without daylight saving", "app/calendar.py IST", _INDIA),
+    Fact("Rule: SL-M on options", "banned; SL-L stands in", "app/domain/legs.py", _SL_M),
+    Fact("India's time", "UTC+5:30 without daylight saving", "app/domain/calendar.py IST", _INDIA),
     Fact(
         "Weekly expiries",
         "NIFTY and SENSEX alone have them; the day comes from the master",

@@ -28,7 +28,7 @@ _NTFY = Source("docs.ntfy.sh/publish", _SEEN, Confidence.MEDIUM, _REVIEW)
 _SHAPES = "app/adapters/notify/shapes.py"
 
 FACTS = (
-    Fact("Cloud Run: time from SIGTERM to SIGKILL", "10 s", "app/server.py graceful_timeout", _RUN),
+    Fact("Cloud Run: time from SIGTERM to SIGKILL", "10 s", "app/runtime/server.py graceful_timeout", _RUN),
     Fact("Cloud Run: the peer's address", "the last of X-Forwarded-For", "app/web/intake.py peer_of", _HEADERS),
     Fact("Google: keys of its tokens", GOOGLE_CERTS_URL, "app/facts/services.py GOOGLE_CERTS_URL", _AUTH),
     Fact("Google: issuer of its tokens", "accounts.google.com", "app/facts/services.py GOOGLE_ISSUERS", _AUTH),

@@ -31,13 +31,15 @@ FACTS = (
     ),
     Fact("TradingView: 504 is not resent", "since an unknown day", "app/web/answers.py", _NOT_504),
     Fact("TradingView: ports and addresses", "80 and 443, IPv4 only", "deploy/README.md", _WEBHOOKS),
-    Fact("TradingView: longest body", "40,960 characters", "app/alert/alert.py MAX_BODY_BYTES", _SIZES),
+    Fact("TradingView: longest body", "40,960 characters", "app/domain/alert/alert.py MAX_BODY_BYTES", _SIZES),
     Fact("TradingView: alert stopped by itself", "more than 15 firings in 3 minutes", "README.md", _STRIKES),
-    Fact("TradingView: form of a time", "yyyy-MM-ddTHH:mm:ssZ, UTC", "app/alert/parse.py _MOMENT", _PLACEHOLDERS),
+    Fact(
+        "TradingView: form of a time", "yyyy-MM-ddTHH:mm:ssZ, UTC", "app/domain/alert/parse.py _MOMENT", _PLACEHOLDERS
+    ),
     Fact(
         "TradingView: sign of delayed data",
         "_DL, _DLY behind the exchange",
-        "app/alert/parse.py _SYMBOL",
+        "app/domain/alert/parse.py _SYMBOL",
         _PLACEHOLDERS,
     ),
 )

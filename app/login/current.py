@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app.calendar import IST, ist_day
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.domain.calendar import IST, ist_day
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice, Severity, hour_of
+from app.domain.risk import SYSTEM, Account, TradingState
+from app.flow.outbox import deliver
+from app.flow.ports import Clock, Ledger, Notifier
 from app.login.holder import AccountHolder, OtherAccount
 from app.login.links import PHONE_LINK_LASTS, LoginLinks
+from app.login.ports import ForeignToken, LoginRefused, TokenStore, TokenUnreadable
 from app.login.reading import SharedReading
-from app.notice import Notice, Severity, hour_of
-from app.outbox import deliver
-from app.ports import Clock, ForeignToken, Ledger, LoginRefused, Notifier, TokenStore, TokenUnreadable
-from app.risk import SYSTEM, Account, TradingState
-from app.token import Token
+from app.login.token import Token
 
 log = logging.getLogger("gateway.login")
 

@@ -10,12 +10,12 @@ asked about before it is used.
 import hmac
 from dataclasses import replace
 
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.masking import masked_account
-from app.ports import BrokerLogin, LoginRefused
-from app.secret import Secret
-from app.token import Token
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.masking import masked_account
+from app.domain.secret import Secret
+from app.login.ports import BrokerLogin, LoginRefused
+from app.login.token import Token
 
 
 class OtherAccount(LoginRefused):

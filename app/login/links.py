@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.ports import Clock, Ledger, LinkKeys, LoginRefused
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.flow.ports import Clock, Ledger
+from app.login.ports import LinkKeys, LoginRefused
 
 LINK_LASTS = timedelta(minutes=10)
 PHONE_LINK_LASTS = timedelta(minutes=20)  # one is sent each quarter of an hour, and the last sent has to work

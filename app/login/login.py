@@ -9,16 +9,17 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.calendar import IST
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.domain.calendar import IST
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice, Severity
+from app.domain.secret import Secret
+from app.flow.ports import Clock
 from app.login.current import CurrentToken, LoginState, LoginStatus, said
 from app.login.holder import AccountHolder, OtherAccount
 from app.login.links import LINK_LASTS, LoginLinks
-from app.notice import Notice, Severity
-from app.ports import BrokerLogin, Clock, ForeignToken, LoginRefused, TokenStore, TokenUnreadable
-from app.secret import Secret
-from app.token import Token
+from app.login.ports import BrokerLogin, ForeignToken, LoginRefused, TokenStore, TokenUnreadable
+from app.login.token import Token
 
 log = logging.getLogger("gateway.login")
 

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.ports import Clock, TokenStore
-from app.token import Token
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.flow.ports import Clock
+from app.login.ports import TokenStore
+from app.login.token import Token
 
 READ = 2.0
 AGAIN_AFTER = 1.0  # so long an answer stands, the failure of a store too; then a login elsewhere heals this instance

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from app.alert import MAX_BODY_BYTES
-from app.contract import BookRow
-from app.errors import (
+from app.domain.alert import MAX_BODY_BYTES
+from app.domain.contract import BookRow
+from app.domain.errors import (
     AddressNotAllowed,
     AlertError,
     Denied,
@@ -22,10 +22,10 @@ from app.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from app.execution import Receipt
-from app.money import plain
-from app.order import Order, OrderStatus
-from app.order.document import to_document
+from app.domain.money import plain
+from app.domain.order import Order, OrderStatus
+from app.domain.order.document import to_document
+from app.flow.execution import Receipt
 
 RETRY_AFTER = "5"
 

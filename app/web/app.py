@@ -7,10 +7,10 @@ from http import HTTPStatus
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from app import log as log_context
-from app.alert import MAX_BODY_BYTES
-from app.config import Config
-from app.desk import Desk
+from app.domain.alert import MAX_BODY_BYTES
+from app.flow.desk import Desk
+from app.runtime import log as log_context
+from app.runtime.config import Config
 from app.web.health import Health
 from app.web.intake import Proxied, Strikes
 from app.web.operator import operator_routes
@@ -81,7 +81,7 @@ def create_app(desk: Desk, config: Config) -> Flask:
 
     @app.get("/started")
     def started() -> Response:
-        """Until it is, app/starting.py answers."""
+        """Until it is, app/runtime/starting.py answers."""
         return jsonify({"status": "ok"})
 
     @app.get("/ready")

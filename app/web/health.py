@@ -3,10 +3,10 @@
 from threading import Lock
 from typing import Any
 
-from app import checks
-from app.checks import Check, Look, Mark, look_at
-from app.deadline import Deadline
-from app.desk import Desk
+from app.domain.deadline import Deadline
+from app.flow.desk import Desk
+from app.operations import checks
+from app.operations.checks import Check, Look, Mark, look_at
 
 REMEMBERED = 10.0
 BOUND = 1.8

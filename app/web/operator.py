@@ -10,17 +10,21 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from app.adapters.oidc import GoogleIdTokens
-from app.alert.strict_json import decode
-from app.calendar import ist_day
-from app.config import Config
-from app.contract import BookRow
-from app.deadline import Deadline
-from app.desk import Desk
-from app.errors import AlertError, Malformed, NotNow, TooManyRequests
-from app.legs import legs_of
+from app.adapters.google import GoogleIdTokens
+from app.domain.alert.strict_json import decode
+from app.domain.calendar import ist_day
+from app.domain.contract import BookRow
+from app.domain.deadline import Deadline
+from app.domain.errors import AlertError, Malformed, NotNow, TooManyRequests
+from app.domain.legs import legs_of
+from app.domain.order import Order
+from app.domain.risk import Account, TradingState
+from app.flow.desk import Desk
+from app.flow.reconcile import reconcile
+from app.flow.square_off import square_off
 from app.login import Login, LoginState
-from app.operators import (
+from app.login.ports import LoginRefused
+from app.operations.operators import (
     CannotVerify,
     NobodyIsOperator,
     NoCredentials,
@@ -30,12 +34,8 @@ from app.operators import (
     OtherIdentity,
     TasksOnly,
 )
-from app.order import Order
-from app.ports import LoginRefused
-from app.preflight import PreflightTask
-from app.reconcile import reconcile
-from app.risk import Account, TradingState
-from app.square_off import square_off
+from app.operations.preflight import PreflightTask
+from app.runtime.config import Config
 from app.web.answers import detailed, has_legs, http_of, shown_leg
 from app.web.intake import Strikes, peer_of
 from app.web.push import notice_of_push

@@ -7,8 +7,8 @@
 import base64
 import json
 
-from app.errors import Malformed
-from app.notice import Notice
+from app.domain.errors import Malformed
+from app.domain.notice import Notice
 
 _WANTED = "must be a push subscription's message whose data is a notice of this gateway"
 

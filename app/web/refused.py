@@ -7,12 +7,12 @@ processor stops soon after an answer, so this is short, and what is lost of it s
 import hashlib
 from threading import Lock
 
-from app.alert import Secrets
-from app.deadline import Deadline
-from app.desk import Desk
-from app.errors import Malformed
-from app.notice import Notice, Severity, hour_of
-from app.outbox import post
+from app.domain.alert import Secrets
+from app.domain.deadline import Deadline
+from app.domain.errors import Malformed
+from app.domain.notice import Notice, Severity, hour_of
+from app.flow.desk import Desk
+from app.flow.outbox import post
 
 TOLD_WITHIN = 0.3  # seconds
 APART = 60.0  # seconds between two notices of bodies that are not JSON

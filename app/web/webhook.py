@@ -10,14 +10,14 @@ from typing import Any
 from flask import Request, Response
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from app.alert import FIELDS, MAX_BODY_BYTES, Alert, Secrets, parse
-from app.alert.strict_json import BODY, Poison, decode, token_in
-from app.config import AllowlistMode, Config
-from app.deadline import ANSWER_AT, CLAIM, Deadline
-from app.desk import Desk
-from app.errors import AddressNotAllowed, AlertError, Malformed, NotNow, Reason, TooManyRequests, Unauthorized
-from app.execution import Receipt, execute
-from app.steps import Steps, begin, step
+from app.domain.alert import FIELDS, MAX_BODY_BYTES, Alert, Secrets, parse
+from app.domain.alert.strict_json import BODY, Poison, decode, token_in
+from app.domain.deadline import ANSWER_AT, CLAIM, Deadline
+from app.domain.errors import AddressNotAllowed, AlertError, Malformed, NotNow, Reason, TooManyRequests, Unauthorized
+from app.flow.desk import Desk
+from app.flow.execution import Receipt, execute
+from app.flow.timings import Steps, begin, step
+from app.runtime.config import AllowlistMode, Config
 from app.web.answers import answer_error, answer_receipt, too_large
 from app.web.intake import Strikes, peer_of
 from app.web.refused import Refused
@@ -60,7 +60,7 @@ class Webhook:
         return response
 
     def _waited(self, request: Request) -> float:
-        """Seconds that the request has waited for a thread of this process (app/server.py): the sender counts them.
+        """Seconds that the request has waited for a thread (app/runtime/server.py): the sender counts them.
 
         Time to write the alert down is left in any case: where its sender is gone, it lapses, and that rings.
         """
@@ -148,7 +148,7 @@ class Webhook:
 
 
 def _body(request: Request) -> bytes:
-    """The whole body. It waits for nothing: a request gets its thread when all of it is here (app/worker.py)."""
+    """The whole body. It waits for nothing: all of it is here before a thread takes it (app/runtime/worker.py)."""
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from urllib.parse import quote
 
-from app.order import Order, Transition
+from app.domain.order import Order, Transition
 from proof.history.records import BrokerOrder, Delivery, History, Post
 
 WITHIN = 75.0  # seconds to a known state, or to somebody's phone

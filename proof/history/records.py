@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.order import Order
-from app.risk import Limits
+from app.domain.order import Order
+from app.domain.risk import Limits
 
 
 @dataclass(frozen=True, slots=True)

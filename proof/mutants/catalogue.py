@@ -4,9 +4,9 @@ from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
 FIRESTORE, LOGINS, SENDERS, SERVED = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
-_FLOW, _RISK, _RECONCILE = "app.execution", "app.risk", "app.reconcile"
+_FLOW, _RISK, _RECONCILE = "app.flow.execution", "app.domain.risk", "app.flow.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
-_SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.notice"
+_SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.domain.notice"
 _WEBHOOK = "app.web.webhook"
 
 _GATE = "if stored != [OrderStatus.RECEIVED, order.sequence]:"
@@ -14,7 +14,7 @@ _ANY_STEP = Edit(_SQLITE, " AND sequence = ?", " AND ? >= 0")
 _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen_before"
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"
 _READS_ON = Edit(
-    "app.worker",
+    "app.runtime.worker",
     "        part = bytes(self.request.head[:size])\n",
     "        part = bytes(self.request.head[:size]) or self.sock.recv(size)\n",
 )
@@ -83,7 +83,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Edit(_SQLITE, _GATE, "if stored[1] != order.sequence:"),
             Edit(
-                "app.order.status",
+                "app.domain.order.status",
                 _FROM_SUBMITTED,
                 "frozenset({_S.SUBMITTED, _S.RECEIVED, _S.ACCEPTED,",
             ),
@@ -127,7 +127,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "window-not-looked-at",
         "the transport sends although the window is over",
-        "app.adapters.fyers.connections",
+        "app.adapters.http.connections",
         "if self._window is not None and self._window.left() <= 0:",
         "if False:",
         ("send window",),
@@ -165,7 +165,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "first-byte-forgotten",
         "the transport does not write down that a byte has left",
-        "app.adapters.fyers.connections",
+        "app.adapters.http.connections",
         "            self.wrote = True\n",
         "            self.wrote = False\n",
         WIRE,
@@ -216,7 +216,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "unresolved-is-rejected",
         "an order in doubt is written down as rejected",
-        "app.order.order",
+        "app.domain.order.order",
         "                return self.unresolved(at, outcome.why)\n",
         "                return self.moved(OrderStatus.REJECTED, at, message=outcome.why)\n",
     ),
@@ -264,7 +264,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "cover-more-than-the-short",
         "a cover buys what the alert asks for, whatever is short",
         (
-            Edit("app.ticket", "min(wanted, left)", "wanted"),
+            Edit("app.domain.ticket", "min(wanted, left)", "wanted"),
             Edit(_RISK, "    if ticket.quantity > left:\n", "    if False:\n"),
         ),
         SIM,
@@ -280,7 +280,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "key-without-account",
         "the key leaves the account out, so two accounts share orders",
-        "app.alert.identity",
+        "app.domain.alert.identity",
         "_digest(VERSION, account, str(tier), *parts)",
         "_digest(VERSION, str(tier), *parts)",
         ("identity",),
@@ -288,7 +288,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "tag-not-from-key",
         "the tag is made up, so a restart does not find the order again",
-        "app.alert.identity",
+        "app.domain.alert.identity",
         'digest = hmac.digest(b"tag/" + VERSION.encode(), bytes.fromhex(key), "sha256")',
         'digest = __import__("os").urandom(32)',
         ("identity",),
@@ -342,7 +342,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "                continue\n            covers",
             ),
             Edit(
-                "app.order.status",
+                "app.domain.order.status",
                 _FROM_SUBMITTED,
                 "frozenset({_S.LAPSED, _S.RECEIVED, _S.ACCEPTED,",
             ),
@@ -440,8 +440,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "head-read-in-a-thread",
         "a request takes a thread as soon as its first byte is here, and the thread reads the rest",
         (
-            Edit("app.worker", "return request.whole or request.broken or not said", "return True"),
-            Edit("app.worker", "        if conn.sock.request.whole:\n", "        if conn.sock.began is not None:\n"),
+            Edit("app.runtime.worker", "return request.whole or request.broken or not said", "return True"),
+            Edit(
+                "app.runtime.worker",
+                "        if conn.sock.request.whole:\n",
+                "        if conn.sock.began is not None:\n",
+            ),
             _READS_ON,
         ),
         SENDERS,
@@ -450,8 +454,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "body-read-in-a-thread",
         "a request takes a thread as soon as its head is here, and the thread reads the body",
         (
-            Edit("app.arriving", "self.whole = wanted <= len(data) or", "self.whole = True or"),
-            Edit("app.worker", "io.BytesIO(inbound.request.body)", _GUNICORNS),
+            Edit("app.runtime.arriving", "self.whole = wanted <= len(data) or", "self.whole = True or"),
+            Edit("app.runtime.worker", "io.BytesIO(inbound.request.body)", _GUNICORNS),
             _READS_ON,
         ),
         SENDERS,
@@ -459,7 +463,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "chunks-byte-by-byte",
         "chunks are read byte by byte, since then it would be known where they end",
-        "app.arriving",
+        "app.runtime.arriving",
         'for part, left in ((data[:-1], data[-1:]), (data[-1:], b"")):',
         "for part, left in ((data[at : at + 1], data[at + 1 :]) for at in range(len(data))):",
         SERVED,
@@ -467,7 +471,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "requests-ahead-without-end",
         "a connection on which thousands of requests were sent ahead has them all answered",
-        "app.worker",
+        "app.runtime.worker",
         "if inbound.request.last or inbound.ahead >= MOST_AHEAD:",
         "if inbound.request.last:",
         SERVED,
@@ -476,7 +480,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "doubled-names-collected",
         "every value of a name that stands thousands of times is kept, each time in a new list",
-        "app.alert.strict_json",
+        "app.domain.alert.strict_json",
         "        document[name] = _TWICE if name in document else value\n",
         "        document[name] = [*document[name], value] if isinstance(document.get(name), list) else [value]\n",
         ("costly bodies",),

@@ -50,7 +50,7 @@ def broker_faults() -> str | None:
 
 def identity() -> str | None:
     """Keys belong to an account, tags to a key, and both to nothing else: told again from the design."""
-    from app.alert import identify, tag_of
+    from app.domain.alert import identify, tag_of
     from proof.simulation import a_shot
 
     alerts = [a_shot(1, tier, covers=False, at=0.0).alert for tier in (1, 2, 3)]
@@ -68,8 +68,8 @@ def identity() -> str | None:
 
 def send_window() -> str | None:
     """On a real socket: once the window is over, not a byte of the order leaves."""
-    from app.adapters.fyers.transport import CallFailed, Transport
-    from app.deadline import Deadline
+    from app.adapters.http.transport import CallFailed, Transport
+    from app.domain.deadline import Deadline
     from proof.gateway import a_gateway
 
     with tempfile.TemporaryDirectory() as folder, a_gateway(Path(folder)) as gateway:

@@ -55,7 +55,14 @@ def _serve(port: int) -> None:
         silence = os.open(os.devnull, os.O_WRONLY)  # the last line that this process prints is its parent's to read
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-        sys.argv = ["gunicorn", "-c", "python:app.server", "--bind", f"127.0.0.1:{port}", "proof.mutants.serving:app"]
+        sys.argv = [
+            "gunicorn",
+            "-c",
+            "python:app.runtime.server",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "proof.mutants.serving:app",
+        ]
         from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # gunicorn ships no types
 
         run()

@@ -145,7 +145,7 @@ def attacked(attacks: Mapping[str, Attack], covers: int = COVERS, kind: LedgerKi
     """One instance as it is shipped, with a short of so many lots, each of which is covered by an alert of its own."""
     with a_lab(kind) as lab, an_account() as account:
         settings = lab.settings(account, lab.new_ledger(), WEBHOOK_MAX_QTY=str(_LOTS_AT_ONCE))
-        with a_server(settings, lab.new_file("output"), workers=1, config="app.server") as server:
+        with a_server(settings, lab.new_file("output"), workers=1, config="app.runtime.server") as server:
             for number in range(-(-covers // _LOTS_AT_ONCE)):
                 entered = _deliver(server.port, an_alert(f"entry-{number}", lots=_LOTS_AT_ONCE))
                 if entered.status != 200:

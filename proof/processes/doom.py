@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app.desk import Desk
+from app.flow.desk import Desk
 
 _PORTS = ("broker", "ledger", "notifier")
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-from app.calendar import ist_day
-from app.order import Order
+from app.domain.calendar import ist_day
+from app.domain.order import Order
 from app.simulator import Simulator
 from proof.history import Delivery, History, Notification, broker_orders_of, check, posts_of
 from proof.processes.lab import SECRET, Office

@@ -21,11 +21,12 @@ import app.adapters.fyers
 import app.adapters.paper
 import app.adapters.sqlite
 import app.adapters.symbols  # noqa: F401
-from app import log
-from app.adapters.fyers import FyersBroker, Transport
-from app.bootstrap import bootstrap
-from app.config import Config
-from app.desk import Desk
+from app.adapters.fyers import FyersBroker
+from app.adapters.http import Transport
+from app.flow.desk import Desk
+from app.runtime import log
+from app.runtime.bootstrap import bootstrap
+from app.runtime.config import Config
 from app.web import create_app
 from proof.processes.doom import Step, watched
 from proof.processes.lab import MovableClock

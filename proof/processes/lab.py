@@ -14,14 +14,14 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from app.adapters.clock import SystemClock
-from app.bootstrap import bootstrap
-from app.config import Config
-from app.deadline import Deadline
-from app.desk import Desk
-from app.errors import NotNow
-from app.notice import Notice
-from app.processes import bare_environment
-from app.reconcile import reconcile
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
+from app.domain.notice import Notice
+from app.flow.desk import Desk
+from app.flow.reconcile import reconcile
+from app.runtime.bootstrap import bootstrap
+from app.runtime.config import Config
+from app.runtime.processes import bare_environment
 from app.simulator import FixtureContract, FixtureExchange, Simulator
 from proof.history import Notification
 

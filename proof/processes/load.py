@@ -21,11 +21,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from app.errors import NotNow
-from app.order import OrderStatus
-from app.ports import Overtaken
-from app.reconcile import Report, reconcile
-from app.risk import TradingState
+from app.domain.errors import NotNow
+from app.domain.order import OrderStatus
+from app.domain.risk import TradingState
+from app.flow.ports import Overtaken
+from app.flow.reconcile import Report, reconcile
 from app.simulator import Fault, FaultKind, Simulator
 from proof.history import History, seen_at
 from proof.processes.evidence import history_of, stays_in_doubt, wrong_in

@@ -5,6 +5,6 @@ import app.adapters.fyers
 import app.adapters.paper
 import app.adapters.sqlite
 import app.adapters.symbols
-import app.bootstrap
+import app.runtime.bootstrap
 import app.web  # noqa: F401
-from app.server import *  # noqa: F403
+from app.runtime.server import *  # noqa: F403

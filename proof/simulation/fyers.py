@@ -12,8 +12,8 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from app.adapters.fyers.transport import CallFailed, Reply
-from app.deadline import Deadline
+from app.adapters.http.transport import CallFailed, Reply
+from app.domain.deadline import Deadline
 from proof.history import BrokerOrder, Holding, Post
 from proof.simulation.world import EPOCH, World
 

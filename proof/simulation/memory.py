@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.deadline import Deadline
-from app.notice import Notice, notice_of, state_notice
-from app.order import FINAL, Order, OrderStatus
-from app.ports import Overtaken, Window
-from app.risk import Account, Decide, learned, teaches
+from app.domain.deadline import Deadline
+from app.domain.notice import Notice, notice_of, state_notice
+from app.domain.order import FINAL, Order, OrderStatus
+from app.domain.risk import Account, Decide, learned, teaches
+from app.flow.ports import Overtaken, Window
 
 
 class MemoryLedger:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from app.adapters.fyers import read as fyers_read
 from app.adapters.fyers import shared as fyers_shared
-from app.deadline import Deadline
-from app.errors import NotNow
-from app.notice import Notice
-from app.ports import Token
-from app.risk import TradingState
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
+from app.domain.notice import Notice
+from app.domain.risk import TradingState
+from app.login.token import Token
 from proof.faulty_ledger import Fate, Faults
 from proof.history import Delivery, Halt, Notification, Pause
 from proof.simulation.world import Host, World

@@ -9,17 +9,17 @@ from random import Random
 from typing import Any
 
 from app.adapters.fyers import FyersBroker
-from app.alert import Alert
-from app.calendar import Calendar
-from app.deadline import ANSWER_AT, Deadline
-from app.desk import Desk
-from app.errors import AlertError, NotNow
-from app.execution import execute
-from app.market_status import MarketStatus
-from app.order import Order
-from app.ports import Ledger
-from app.reconcile import reconcile
-from app.risk import SYSTEM, Account, TradingState
+from app.domain.alert import Alert
+from app.domain.calendar import Calendar
+from app.domain.deadline import ANSWER_AT, Deadline
+from app.domain.errors import AlertError, NotNow
+from app.domain.order import Order
+from app.domain.risk import SYSTEM, Account, TradingState
+from app.flow.desk import Desk
+from app.flow.execution import execute
+from app.flow.market_status import MarketStatus
+from app.flow.ports import Ledger
+from app.flow.reconcile import reconcile
 from app.web.answers import HTTP_OF_STATUS, http_of
 from proof.faulty_ledger import Fate, FaultyLedger
 from proof.history import Delivery, Halt, History, Pause, Violation, check

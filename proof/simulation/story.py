@@ -7,14 +7,14 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from app.alert import Alert, OptionType, parse
-from app.alert.strict_json import decode
-from app.contract import Contract
-from app.desk import AgeRules
-from app.order import OrderType
-from app.pricing import PriceRules
-from app.risk import Limits
-from app.ticket import BuyMode, TicketRules
+from app.domain.alert import Alert, OptionType, parse
+from app.domain.alert.strict_json import decode
+from app.domain.contract import Contract
+from app.domain.order import OrderType
+from app.domain.pricing import PriceRules
+from app.domain.risk import Limits
+from app.domain.ticket import BuyMode, TicketRules
+from app.flow.desk import AgeRules
 from proof.simulation.fyers import LOT, SYMBOLS
 from proof.simulation.world import EPOCH
 

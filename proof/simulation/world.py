@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Generic, TypeVar
 
-from app.errors import AlertError
+from app.domain.errors import AlertError
 
 EPOCH = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India
 PATIENCE = 120.0  # seconds of real time; a whole history takes milliseconds

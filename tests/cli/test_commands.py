@@ -15,8 +15,8 @@ import pytest
 from app.cli import main, send
 from app.cli.ledger import reason_table
 from app.cli.reconcile import in_words
-from app.processes import bare_environment
-from app.reconcile import Report
+from app.flow.reconcile import Report
+from app.runtime.processes import bare_environment
 from tests.gateway import gateway
 from tests.waiting import finish
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from app import checks
 from app.adapters.tokens import FileTokens
-from app.calendar import IST, Calendar
-from app.checks import Mark
 from app.cli import main
 from app.cli.doctor import egress
-from app.config import Config
-from app.doctor import examine, settings
-from app.errors import NotNow, Reason
-from app.processes import free_port
-from app.risk import TradingState
+from app.domain.calendar import IST, Calendar
+from app.domain.errors import NotNow, Reason
+from app.domain.risk import TradingState
+from app.login.token import Token
+from app.operations import checks
+from app.operations.checks import Mark
+from app.operations.doctor import examine, settings
+from app.runtime.config import Config
+from app.runtime.processes import free_port
 from app.simulator import Exchange, Fault, FaultKind, Simulator
-from app.token import Token
 from tests.gateway import SECRET, Gateway, gateway
 from tests.sinks import phone
 from tests.stopwatch import Stopwatch

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.cli import main
-from app.facts.register import REGISTER
+from app.operations.register import REGISTER
 
 BEFORE, AFTER = "2026-12-06", "2026-12-15"
 

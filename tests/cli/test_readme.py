@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.alert import ExpiryRule
 from app.cli import read
+from app.domain.alert import ExpiryRule
 from app.web.answers import HTTP_OF_ERROR, HTTP_OF_STATUS
 from tests.gateway import SECRET, Gateway, gateway
 

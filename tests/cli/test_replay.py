@@ -109,7 +109,7 @@ def test_a_whole_day_comes_in_its_order_and_a_short_key_is_enough(gate: Gateway,
     assert len(replayed(keys[1][:12])) == 1
     from datetime import datetime
 
-    from app.calendar import ist_day
+    from app.domain.calendar import ist_day
 
     assert replayed("--day", str(ist_day(datetime.fromisoformat(day)))) == [{}, {}, {}]
 

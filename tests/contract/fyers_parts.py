@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from app.alert import Product, Side
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.order import Order, OrderType, Ticket
-from app.token import Token
+from app.domain.alert import Product, Side
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.order import Order, OrderType, Ticket
+from app.login.token import Token
 
 APP_ID = "ABCDE12345-200"
 TAG = "tvabcdefgh234567ijkl"

@@ -15,12 +15,12 @@ from typing import Any
 
 from app.adapters.firestore import FirestoreLedger
 from app.adapters.sqlite import SqliteLedger
-from app.deadline import Deadline
-from app.errors import NotNow
-from app.exposure import Exposure
-from app.order import NotSent, Order, OrderStatus
-from app.ports import Ledger, Overtaken, Window
-from app.risk import Decide, Limits, decide
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
+from app.domain.exposure import Exposure
+from app.domain.order import NotSent, Order, OrderStatus
+from app.domain.risk import Decide, Limits, decide
+from app.flow.ports import Ledger, Overtaken, Window
 from tests.builders import NOW, a_position, a_ticket, an_order, no_limits
 
 PROCESSES = 4

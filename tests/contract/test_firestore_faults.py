@@ -18,13 +18,13 @@ import pytest
 from grpc import StatusCode
 
 from app.adapters.firestore import FirestoreLedger
-from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH
-from app.errors import NotNow, Reason
-from app.notice import Notice, Severity
-from app.order import NotSent, OrderStatus
-from app.ports import Overtaken, Window
-from app.processes import free_port
-from app.risk import TradingState
+from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice, Severity
+from app.domain.order import NotSent, OrderStatus
+from app.domain.risk import TradingState
+from app.flow.ports import Overtaken, Window
+from app.runtime.processes import free_port
 from tests.builders import NOW
 from tests.contract.faulty_firestore import (
     FaultyFirestore,

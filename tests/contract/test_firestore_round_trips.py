@@ -5,10 +5,10 @@ import time
 import pytest
 from grpc import StatusCode
 
-from app.errors import NotNow, Reason
-from app.order import Accepted, OrderStatus
-from app.ports import Overtaken, Window
-from app.risk import NeedsBook, NeedsRoom, TradingState
+from app.domain.errors import NotNow, Reason
+from app.domain.order import Accepted, OrderStatus
+from app.domain.risk import NeedsBook, NeedsRoom, TradingState
+from app.flow.ports import Overtaken, Window
 from tests.builders import NOW
 from tests.contract.faulty_firestore import FaultyFirestore, refused, reply_lost, slow
 from tests.contract.ledgers import check, instance, order_named, patient

@@ -11,15 +11,16 @@ import pytest
 from fyers_parts import APP_ID, TAG, Tokens, order_for, within
 from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
-from app.adapters.fyers import FyersBroker, Transport
+from app.adapters.fyers import FyersBroker
 from app.adapters.fyers import broker as broker_module
 from app.adapters.fyers import read as read_module
 from app.adapters.fyers.pace import Pace, PacedTransport
-from app.alert import Product, Side
-from app.contract import Position
-from app.deadline import CONNECT, PLACE_TAIL, RECORD
-from app.errors import NotNow, Reason
-from app.order import Accepted, NotSent, OrderStatus, OrderType, Refusal, Rejected, Unresolved
+from app.adapters.http import Transport
+from app.domain.alert import Product, Side
+from app.domain.contract import Position
+from app.domain.deadline import CONNECT, PLACE_TAIL, RECORD
+from app.domain.errors import NotNow, Reason
+from app.domain.order import Accepted, NotSent, OrderStatus, OrderType, Refusal, Rejected, Unresolved
 from app.simulator import Fault, FaultKind, FixtureContract, FixtureExchange, Simulator
 from tests.stopwatch import Stopwatch
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.adapters.fyers import CallFailed, connections
 from app.adapters.fyers.pace import PER_MINUTE, PER_SECOND, NoTurn, Pace, PacedTransport
-from app.adapters.fyers.transport import Transport
-from app.deadline import Deadline
+from app.adapters.http import CallFailed, connections
+from app.adapters.http.transport import Transport
+from app.domain.deadline import Deadline
 from app.simulator import Simulator
 from app.simulator.limits import RateLimits
 from tests.stopwatch import Stopwatch

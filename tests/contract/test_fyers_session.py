@@ -11,11 +11,12 @@ import requests
 from fyers_parts import APP_ID, within
 from nasty_server import NastyServer, closed_port, reply
 
-from app.adapters.fyers import FyersLogin, Transport
-from app.errors import NotNow, Reason
-from app.ports import LoginRefused
+from app.adapters.fyers import FyersLogin
+from app.adapters.http import Transport
+from app.domain.errors import NotNow, Reason
+from app.login.ports import LoginRefused
+from app.login.token import Token
 from app.simulator import Fault, FaultKind, Simulator
-from app.token import Token
 from tests.stopwatch import Stopwatch
 
 SECRET, BACK, PIN = "SECRETID99", "https://gateway.example/auth/callback", "4711"

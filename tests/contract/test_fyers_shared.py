@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.adapters.fyers.shared import Shared
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
 
 
 def deadline(seconds: float = 5.0) -> Deadline:

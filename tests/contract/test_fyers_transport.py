@@ -16,9 +16,9 @@ import zlib
 import pytest
 from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
-from app.adapters.fyers import CallFailed, Transport
-from app.adapters.fyers import connections as connections_module
-from app.deadline import Deadline
+from app.adapters.http import CallFailed, Transport
+from app.adapters.http import connections as connections_module
+from app.domain.deadline import Deadline
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish, wait_until
 
@@ -156,7 +156,7 @@ def test_an_answer_of_the_name_service_is_kept_and_outlives_its_failure(monkeypa
     transport = Transport(lookup=once)
     with NastyServer(lambda peer: peer.answer(reply(close=True))) as server:
         for keep, look_ups in ((60, 1), (60, 1), (0, 2), (0, 3)):
-            monkeypatch.setattr("app.adapters.fyers.resolver.KEEP_SECONDS", keep)
+            monkeypatch.setattr("app.adapters.http.resolver.KEEP_SECONDS", keep)
             assert post(transport, f"http://broker.invalid:{server.port}").status == 200
             assert len(asked) == look_ups
     transport.close()

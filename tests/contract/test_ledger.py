@@ -14,11 +14,11 @@ from decimal import Decimal
 import pytest
 
 from app.adapters.sqlite import SqliteLedger
-from app.errors import NotNow, Reason
-from app.notice import Notice, Severity
-from app.order import NotSent, OrderStatus, Unresolved
-from app.ports import Overtaken, Window
-from app.risk import BREAKER_FAILURES, BREAKER_OPEN, Account, TradingState
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice, Severity
+from app.domain.order import NotSent, OrderStatus, Unresolved
+from app.domain.risk import BREAKER_FAILURES, BREAKER_OPEN, Account, TradingState
+from app.flow.ports import Overtaken, Window
 from tests.builders import NOW, WAYS, no_limits, order_in
 from tests.contract.ledgers import (
     InFirestore,

@@ -10,8 +10,8 @@ import pytest
 
 from app.adapters.sqlite import SqliteLedger
 from app.cli import main
-from app.deadline import Deadline
-from app.errors import NotNow
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
 from tests.contract.ledgers import order_named, patient
 
 ORDER = order_named("an order")

@@ -15,17 +15,17 @@ from unittest import mock
 import grpc
 import pytest
 
-from app.adapters.fyers import Transport
+from app.adapters.http import Transport
 from app.adapters.notify import Fanout, NotTaken
 from app.adapters.notify.http import HttpNotifier
 from app.adapters.notify.pubsub import PubSubNotifier
 from app.adapters.notify.shapes import shaped
 from app.adapters.sqlite import SqliteLedger
-from app.deadline import Deadline
-from app.notice import Notice, Severity
-from app.outbox import TOGETHER, drain
-from app.processes import free_port
-from app.secret import Secret
+from app.domain.deadline import Deadline
+from app.domain.notice import Notice, Severity
+from app.domain.secret import Secret
+from app.flow.outbox import TOGETHER, drain
+from app.runtime.processes import free_port
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.contract.faulty_firestore import Fault as GrpcFault
 from tests.contract.faulty_firestore import FaultyFirestore, Relay, refused, reply_lost, silent

@@ -14,7 +14,7 @@ from app.adapters.symbols.cache import CacheDown, Entry, Pointer, artifact_name,
 from app.adapters.symbols.gcs_cache import GcsCache
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.symbols import Symbols
-from app.processes import free_port
+from app.runtime.processes import free_port
 from tests.emulators import gcs_bucket, gcs_emulator  # noqa: F401
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish

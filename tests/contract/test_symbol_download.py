@@ -11,8 +11,8 @@ import pytest
 from app.adapters.symbols import sources
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.sources import Source, fetch
-from app.deadline import Deadline
-from app.processes import free_port
+from app.domain.deadline import Deadline
+from app.runtime.processes import free_port
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish
 

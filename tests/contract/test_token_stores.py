@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from app.adapters.tokens import FileTokens, GcsTokens
-from app.deadline import Deadline
-from app.errors import NotNow
-from app.ports import TokenUnreadable
-from app.processes import free_port
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
+from app.login.ports import TokenUnreadable
+from app.runtime.processes import free_port
 from tests.emulators import gcs_bucket, gcs_emulator  # noqa: F401
 from tests.stopwatch import Stopwatch
 from tests.tokens import ist, token

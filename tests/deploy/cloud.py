@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.processes import bare_environment
+from app.runtime.processes import bare_environment
 from tests.deploy.stand_in import Google, Project, flags
 
 ROOT = Path(__file__).parents[2]

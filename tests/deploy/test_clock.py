@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.processes import free_port
+from app.runtime.processes import free_port
 from deploy import clock
 from tests.deploy.cloud import DEPLOY
 from tests.gateway import OPERATOR

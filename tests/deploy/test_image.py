@@ -16,7 +16,7 @@ import pytest
 import requests
 from ruamel.yaml import YAML
 
-from app.processes import bare_environment, free_port
+from app.runtime.processes import bare_environment, free_port
 from tests.deploy.cloud import ROOT, tool
 from tests.waiting import wait_until, wait_until_ready
 

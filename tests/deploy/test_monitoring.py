@@ -14,13 +14,13 @@ import pytest
 from google.cloud import monitoring_v3
 from ruamel.yaml import YAML
 
-from app import log as product_log
 from app.adapters.notify import Fanout, NotTaken
-from app.calendar import IST
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.domain.calendar import IST
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice, Severity
 from app.login.login import Login
-from app.notice import Notice, Severity
+from app.runtime import log as product_log
 from app.simulator import Fault, FaultKind
 from tests.deploy.cloud import DEPLOY, Cloud
 from tests.gateway import Gateway, alert, gateway

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app import server
-from app.config import Config
+from app.runtime import server
+from app.runtime.config import Config
 from app.web.operator import RELAY, TASK
 from deploy import readiness
 from tests.deploy.cloud import DEPLOY, LIVE, PAPER, TYPED, Cloud, environment

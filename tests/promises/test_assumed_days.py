@@ -12,12 +12,12 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.adapters.clock import SystemClock
-from app.calendar import IST
-from app.checks import Mark
-from app.config import Config
-from app.deadline import ANSWER_AT
-from app.doctor import examine
-from app.market_status import NO_HOLDS
+from app.domain.calendar import IST
+from app.domain.deadline import ANSWER_AT
+from app.flow.market_status import NO_HOLDS
+from app.operations.checks import Mark
+from app.operations.doctor import examine
+from app.runtime.config import Config
 from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator
 from tests.gateway import Gateway, gateway
 from tests.instances import at_once
@@ -44,7 +44,7 @@ class Clock(SystemClock):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("app.bootstrap.SystemClock", lambda: clock)
+    monkeypatch.setattr("app.runtime.bootstrap.SystemClock", lambda: clock)
     return clock
 
 

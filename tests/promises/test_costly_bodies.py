@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.alert.strict_json import token_in
+from app.domain.alert.strict_json import token_in
 from app.web.intake import STRIKES_PER_MINUTE
 from proof import costly_wire
 from proof.costly import MOST, SHAPES, SIZE, Scales

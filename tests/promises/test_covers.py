@@ -28,18 +28,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.adapters.fyers import FyersBroker
-from app.adapters.fyers.transport import CallFailed, Reply
+from app.adapters.http.transport import CallFailed, Reply
 from app.adapters.paper import PaperToken
 from app.adapters.sqlite import SqliteLedger
-from app.alert import parse
-from app.alert.strict_json import decode
-from app.calendar import IST, ist_day
-from app.deadline import ANSWER_AT, Deadline
-from app.desk import Desk
-from app.errors import AlertError, NotNow
-from app.execution import execute
-from app.reconcile import reconcile
-from app.risk import TradingState
+from app.domain.alert import parse
+from app.domain.alert.strict_json import decode
+from app.domain.calendar import IST, ist_day
+from app.domain.deadline import ANSWER_AT, Deadline
+from app.domain.errors import AlertError, NotNow
+from app.domain.risk import TradingState
+from app.flow.desk import Desk
+from app.flow.execution import execute
+from app.flow.reconcile import reconcile
+from app.flow.square_off import square_off
 from app.simulator import Exchange, FixtureExchange, Rules
 from app.simulator.api import Api
 from app.simulator.matching import UNTAGGED
@@ -47,7 +48,6 @@ from app.simulator.orders import BUY, SELL
 from app.simulator.orders import Order as AtTheBroker
 from app.simulator.sessions import Terms
 from app.simulator.wire import Request
-from app.square_off import square_off
 from tests.gateway import Gateway, alert, listed
 from tests.instances import house, simulated_account
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.config import Config
-from app.order import NotSent, OrderStatus
-from app.reconcile import reconcile
+from app.domain.order import NotSent, OrderStatus
+from app.flow.reconcile import reconcile
+from app.runtime.config import Config
 from app.web import create_app
 from proof.processes import CRASHES, STEPS, crashes, housekeeping
 from proof.processes.lab import LedgerKind, MovableClock, Recorder, an_office

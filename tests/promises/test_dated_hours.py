@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from app.bootstrap import bootstrap
-from app.calendar import IST
 from app.cli.rehearsal import Then
-from app.config import Config
-from app.errors import NotNow, Reason
+from app.domain.calendar import IST
+from app.domain.errors import NotNow, Reason
 from app.facts.holidays import HOLIDAYS
+from app.runtime.bootstrap import bootstrap
+from app.runtime.config import Config
 from app.simulator import Exchange, Rules, Simulator, Status
 from app.simulator.rules import Refused
 from app.web import create_app

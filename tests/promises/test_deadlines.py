@@ -5,7 +5,7 @@ import threading
 import time
 from datetime import timedelta
 
-from app.reconcile import reconcile
+from app.flow.reconcile import reconcile
 from app.simulator import Fault, FaultKind
 from proof.processes import attack, deadlines
 from proof.processes.lab import LedgerKind, a_lab, an_account, an_office

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app import log
 from app.cli import main
+from app.runtime import log
 from app.simulator import Simulator
 from tests.disks import damage, no_room_beyond, read_only
 from tests.gateway import Gateway

@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.adapters.fyers.transport import Reply
-from app.order import OrderStatus
+from app.adapters.http.transport import Reply
+from app.domain.order import OrderStatus
 from proof.simulation import Play, a_shot, one_process_only
 from tests.examples import examples
 from tests.promises.test_state_machine import CALM

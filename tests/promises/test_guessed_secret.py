@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from app import log
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.notice import Notice
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice
+from app.runtime import log
 from app.web.intake import STRIKES_PER_MINUTE
 from app.web.refused import APART
 from proof.processes.lab import SECRET as LAB_SECRET

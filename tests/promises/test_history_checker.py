@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from app.alert import tag_of
-from app.errors import Reason
-from app.order import Accepted, NotSent, Order, OrderStatus, Transition, Unresolved
+from app.domain.alert import tag_of
+from app.domain.errors import Reason
+from app.domain.order import Accepted, NotSent, Order, OrderStatus, Transition, Unresolved
 from proof.history import (
     INVARIANTS,
     BrokerOrder,

@@ -31,7 +31,7 @@ def running(folder: Path, **settings: str) -> Iterator[Server]:
     lab = Lab(folder)
     with an_account() as account:
         environ = lab.settings(account, lab.new_ledger(), **settings)
-        with a_server(environ, lab.new_file("output"), workers=1, config="app.server") as server:
+        with a_server(environ, lab.new_file("output"), workers=1, config="app.runtime.server") as server:
             wait_until_ready(server.port)
             yield server
 

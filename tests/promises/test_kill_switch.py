@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from app.adapters.firestore.store import Again, Store
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.risk import Account, TradingState
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.risk import Account, TradingState
 from app.simulator import Fault, FaultKind, Simulator
 from tests.emulators import firestore_project  # noqa: F401
 from tests.gateway import Gateway, alert

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.calendar import IST
+from app.domain.calendar import IST
 from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator, Status
 from app.simulator.orders import Order as AtTheBroker
 from tests.gateway import Gateway, Standing, alert, gateway

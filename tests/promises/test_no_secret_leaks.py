@@ -26,12 +26,12 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 
-from app import log
 from app.adapters.tokens import FileTokens
-from app.errors import NotNow, Reason
-from app.processes import bare_environment, free_port
+from app.domain.errors import NotNow, Reason
+from app.login.token import Token
+from app.runtime import log
+from app.runtime.processes import bare_environment, free_port
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
-from app.token import Token
 from tests.emulators import pubsub_emulator
 from tests.gateway import Gateway, alert, gateway
 from tests.sinks import phone, subscription

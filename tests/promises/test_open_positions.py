@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from app.adapters.fyers import rows
-from app.calendar import Calendar
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.exposure import Exposure, positions_lag
-from app.market import MarketReads
-from app.order import OrderStatus
-from app.risk import BOOK_LAG, NeedsBook, check
-from app.ticket import BuyMode
+from app.domain.calendar import Calendar
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.exposure import Exposure, positions_lag
+from app.domain.order import OrderStatus
+from app.domain.risk import BOOK_LAG, NeedsBook, check
+from app.domain.ticket import BuyMode
+from app.flow.market import MarketReads
 from tests.builders import (
     NOW,
     SYMBOL,

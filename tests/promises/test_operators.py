@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.adapters.oidc import GoogleIdTokens
-from app.deadline import Deadline
-from app.operators import (
+from app.adapters.google import GoogleIdTokens
+from app.domain.deadline import Deadline
+from app.domain.secret import Secret
+from app.operations.operators import (
     CannotVerify,
     NobodyIsOperator,
     NoCredentials,
@@ -19,7 +20,6 @@ from app.operators import (
     OtherIdentity,
     TasksOnly,
 )
-from app.secret import Secret
 from tests.google_identity import AUDIENCE, SCHEDULER, Certificates, Key
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish

@@ -25,7 +25,7 @@ def test_there_are_enough_of_them_and_each_names_a_proof():
 
 def test_a_bug_whose_place_is_gone_is_an_error():
     with pytest.raises(DoesNotApply):
-        mutated("app.execution", [Edit("app.execution", "no such text", "")])
+        mutated("app.flow.execution", [Edit("app.flow.execution", "no such text", "")])
 
 
 @pytest.mark.parametrize("first", range(SLICE))

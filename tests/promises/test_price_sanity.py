@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from app.adapters.fyers import rows
 from app.adapters.fyers.payload import order_payload
-from app.alert import Side
-from app.calendar import ist_day
-from app.contract import Quote
-from app.errors import Denied
-from app.exposure import Exposure
-from app.money import tick_down, tick_up
-from app.order import OrderType
+from app.domain.alert import Side
+from app.domain.calendar import ist_day
+from app.domain.contract import Quote
+from app.domain.errors import Denied
+from app.domain.exposure import Exposure
+from app.domain.money import tick_down, tick_up
+from app.domain.order import OrderType
+from app.domain.ticket import BuyMode, TicketRules, write_ticket
 from app.simulator import Fault, FaultKind
-from app.ticket import BuyMode, TicketRules, write_ticket
 from tests.builders import SYMBOL, a_contract, a_position, an_alert, an_order, price_rules
 from tests.gateway import Gateway, listed
 from tests.instances import house, posts, simulated_account, with_bands

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import NotNow, Reason
-from app.reconcile import SETTLE, reconcile
-from app.risk import Account, TradingState
+from app.domain.errors import NotNow, Reason
+from app.domain.risk import Account, TradingState
+from app.flow.reconcile import SETTLE, reconcile
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.gateway import Gateway, alert, gateway
 

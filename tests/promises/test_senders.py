@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from app import worker
+from app.runtime import worker
 from proof.processes import slow_senders
 from proof.processes.lab import SECRET, Lab, an_account
 from proof.processes.sender import an_alert, post
@@ -32,7 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, descriptors: int | None = N
     lab = Lab(tmp_path_factory.mktemp("server"))
     with an_account() as account:
         settings = lab.settings(account, lab.new_ledger(), **more)
-        with a_server(settings, lab.new_file("output"), 1, "app.server", descriptors) as running:
+        with a_server(settings, lab.new_file("output"), 1, "app.runtime.server", descriptors) as running:
             wait_until("it answers an alert", lambda: alert(running.port)[0] == 200, within=30)
             yield running
 

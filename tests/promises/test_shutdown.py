@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from app.reconcile import reconcile
+from app.flow.reconcile import reconcile
 from app.simulator import Fault, FaultKind
 from proof.processes.lab import Lab, an_account, an_office
 from proof.processes.sender import an_alert, post
@@ -73,7 +73,7 @@ def machine(folder, fault, workers=1):
     with an_account() as account:
         settings = lab.settings(account, lab.new_ledger())
         output = lab.new_file("output")
-        with an_office(settings) as office, a_server(settings, output, workers, "app.server") as server:
+        with an_office(settings) as office, a_server(settings, output, workers, "app.runtime.server") as server:
             wait_until_ready(server.port)
             account.fault("place", fault)
             running = Machine(server, account, office)

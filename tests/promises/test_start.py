@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.processes import free_port
+from app.runtime.processes import free_port
 from proof.processes.lab import ROOT, Lab, LedgerKind, a_lab, an_account
 from proof.processes.sender import an_alert, post
 from proof.processes.server import Server, a_server, health
@@ -29,7 +29,7 @@ def started(lab: Lab, ledger: str) -> Iterator[Server]:
     """It says that it lives."""
     with an_account() as account:
         settings = lab.settings(account, ledger)
-        with a_server(settings, lab.new_file("output"), 1, "app.server") as server:
+        with a_server(settings, lab.new_file("output"), 1, "app.runtime.server") as server:
             yield server
 
 
@@ -61,7 +61,7 @@ def test_a_gateway_that_cannot_be_set_up_ends_with_its_reason_instead_of_trying_
     (tmp_path / "a file").write_text("where the ledger's folder should be")
     with an_account() as account:
         settings = lab.settings(account, f"sqlite:///{tmp_path}/a file/ledger.db")
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:app.server", "main:app"]
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:app.runtime.server", "main:app"]
     ended = subprocess.run(
         command, cwd=ROOT, env=settings | {"PORT": str(free_port())}, capture_output=True, timeout=20
     )

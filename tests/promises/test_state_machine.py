@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.adapters.sqlite import SqliteLedger
-from app.order import OrderStatus
-from app.reconcile import SETTLE
-from app.risk import TradingState
+from app.domain.order import OrderStatus
+from app.domain.risk import TradingState
+from app.flow.reconcile import SETTLE
 from proof.faulty_ledger import Fate
 from proof.history import check
 from proof.simulation import Play, Shot, Story, a_shot, memory_disk, one_process_only

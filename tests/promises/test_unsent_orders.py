@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.calendar import Calendar
-from app.deadline import Deadline
-from app.desk import AgeRules
-from app.order import NotSent, OrderStatus
-from app.reconcile import SETTLE, reconcile
+from app.domain.calendar import Calendar
+from app.domain.deadline import Deadline
+from app.domain.order import NotSent, OrderStatus
+from app.flow.desk import AgeRules
+from app.flow.reconcile import SETTLE, reconcile
 from proof.simulation.memory import MemoryLedger
 from tests.builders import NOW, a_ticket, an_order, no_limits
 

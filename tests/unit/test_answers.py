@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 
-from app import errors
-from app.errors import MEANING, AlertError, Denied, Malformed, NotNow, Reason, TooManyRequests
-from app.execution import Receipt
-from app.order import OrderStatus
+from app.domain import errors
+from app.domain.errors import MEANING, AlertError, Denied, Malformed, NotNow, Reason, TooManyRequests
+from app.domain.order import OrderStatus
+from app.flow.execution import Receipt
 from app.web.answers import HTTP_OF_ERROR, HTTP_OF_STATUS, answer_error, answer_receipt, http_of, too_large
 from tests.builders import SYMBOL, an_order, order_in
 

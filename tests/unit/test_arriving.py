@@ -11,9 +11,9 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alert import MAX_BODY_BYTES
-from app.arriving import MOST_AROUND_BODY, Arriving
-from app.worker import MOST_BODY
+from app.domain.alert import MAX_BODY_BYTES
+from app.runtime.arriving import MOST_AROUND_BODY, Arriving
+from app.runtime.worker import MOST_BODY
 
 MOST = 100
 POST = b"POST /webhook HTTP/1.1\r\nHost: x\r\n"

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from app.adapters import account_document
-from app.errors import NotNow, Reason
-from app.exposure import Exposure
-from app.notice import Severity, state_notice
-from app.order import Accepted, NotSent, Order, OrderStatus, Outcome, Rejected, Unresolved
-from app.risk import (
+from app.domain.errors import NotNow, Reason
+from app.domain.exposure import Exposure
+from app.domain.notice import Severity, state_notice
+from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Rejected, Unresolved
+from app.domain.risk import (
     BREAKER_FAILURES,
     BREAKER_OPEN,
     Account,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calendar import IST, Calendar, Session, ist_day, utc_iso
-from app.contract import ListedKind
+from app.domain.calendar import IST, Calendar, Session, ist_day, utc_iso
+from app.domain.contract import ListedKind
 from app.facts.holidays import HOLIDAYS
 
 FRIDAY, SATURDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 23)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.alert import Product
-from app.calendar import Session
-from app.config import AllowlistMode, BrokerKind, Config, ConfigFaults, is_loopback
-from app.order import OrderType
-from app.risk import Limits
-from app.secret import Secret
-from app.ticket import BuyMode
+from app.domain.alert import Product
+from app.domain.calendar import Session
+from app.domain.order import OrderType
+from app.domain.risk import Limits
+from app.domain.secret import Secret
+from app.domain.ticket import BuyMode
+from app.runtime.config import AllowlistMode, BrokerKind, Config, ConfigFaults, is_loopback
 
 WEBHOOK, OTHER = "the-quiet-heron-stands", "another-secret-for-rotation"
 PAPER = {"WEBHOOK_SECRET_TOKEN": WEBHOOK}

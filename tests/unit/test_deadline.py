@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.deadline import ANSWER_AT, PLACE_TAIL, RECORD, SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
-from app.errors import NotNow, Reason
+from app.domain.deadline import ANSWER_AT, PLACE_TAIL, RECORD, SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
+from app.domain.errors import NotNow, Reason
 
 
 class Clock:

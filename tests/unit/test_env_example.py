@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Config, ConfigFaults
+from app.runtime.config import Config, ConfigFaults
 
 ROOT = Path(__file__).parents[2]
 SECRET = {"WEBHOOK_SECRET_TOKEN": "a-secret-for-the-example"}

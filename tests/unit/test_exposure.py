@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from app.alert import Product
-from app.contract import BookRow, Contract, Position
-from app.exposure import Exposure, expose, positions_lag
-from app.order import FINAL, OrderStatus
+from app.domain.alert import Product
+from app.domain.contract import BookRow, Contract, Position
+from app.domain.exposure import Exposure, expose, positions_lag
+from app.domain.order import FINAL, OrderStatus
 from tests.builders import SYMBOL, a_book_row, a_contract, a_position
 
 OTHER = "NSE:NIFTY26NOV26100CE"

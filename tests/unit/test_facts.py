@@ -12,10 +12,10 @@ import pytest
 
 import app.facts
 from app.adapters.fyers.pace import PER_MINUTE, PER_SECOND
-from app.config import Config
 from app.facts import Fact, Source, charges, fyers, tradingview
 from app.facts.charges import RATES, Rate
-from app.facts.register import REGISTER, dated, due
+from app.operations.register import REGISTER, dated, due
+from app.runtime.config import Config
 
 ROOT = Path(__file__).parents[2]
 NO_TABLES = {"dated", "fact", "source", "register"}

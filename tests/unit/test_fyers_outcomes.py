@@ -18,8 +18,8 @@ from app.adapters.fyers.classify import (
     exiting,
     modifying,
 )
-from app.adapters.fyers.transport import CallFailed, Reply
-from app.order import Accepted, NotSent, Refusal, Rejected, Unresolved
+from app.adapters.http.transport import CallFailed, Reply
+from app.domain.order import Accepted, NotSent, Refusal, Rejected, Unresolved
 from tests.examples import examples
 
 ID = "26112000000001"

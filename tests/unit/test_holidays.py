@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Config
 from app.facts import holidays
 from app.facts.holidays import HOLIDAYS, KNOWN_UNTIL
+from app.runtime.config import Config
 
 SOURCE = Path(holidays.__file__).read_text(encoding="utf-8")
 FIXED = [(1, 26), (5, 1), (8, 15), (10, 2), (12, 25)]  # the same day each year, and never traded

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.fyers.http1 import (
+from app.adapters.http.http1 import (
     MOST_HEADERS,
     CannotUnpack,
     CutShort,

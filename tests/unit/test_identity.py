@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.alert import identify, parse, tag_of
-from app.alert.strict_json import decode
+from app.domain.alert import identify, parse, tag_of
+from app.domain.alert.strict_json import decode
 from tests.builders import an_alert
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "alerts.json").read_text(encoding="utf-8"))

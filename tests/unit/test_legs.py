@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.contract import BookRow
-from app.legs import (
+from app.domain.contract import BookRow
+from app.domain.legs import (
     Naked,
     Overnight,
     Trim,
@@ -24,7 +24,7 @@ from app.legs import (
     trimmed,
     units_of_legs,
 )
-from app.order import Order, OrderStatus
+from app.domain.order import Order, OrderStatus
 from tests.builders import NOW, SYMBOL, a_book_row, a_position, a_ticket, an_order
 
 OTHER = "NSE:NIFTY26NOV26100CE"

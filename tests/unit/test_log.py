@@ -11,10 +11,10 @@ import pytest
 from google.api_core.client_logging import setup_logging
 from gunicorn.config import Config as GunicornConfig
 
-from app import log, server
-from app.errors import Malformed
-from app.order import OrderStatus
-from app.secret import Secret
+from app.domain.errors import Malformed
+from app.domain.order import OrderStatus
+from app.domain.secret import Secret
+from app.runtime import log, server
 
 CANARY = "canary-0123456789abcdef"
 

@@ -5,11 +5,11 @@ import time
 import pytest
 
 from app.adapters.fyers.line import Line
-from app.adapters.fyers.transport import Transport
 from app.adapters.fyers.words import clean
+from app.adapters.http.transport import Transport
 from app.adapters.paper import PaperToken
-from app.masking import masked_account, without_private
-from app.token import Token
+from app.domain.masking import masked_account, without_private
+from app.login.token import Token
 
 
 @pytest.mark.parametrize(

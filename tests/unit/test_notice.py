@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from app.errors import Reason
-from app.notice import Severity, duplicate_notice, notice_of, state_notice, what
-from app.order import OrderStatus
-from app.risk import TradingState
+from app.domain.errors import Reason
+from app.domain.notice import Severity, duplicate_notice, notice_of, state_notice, what
+from app.domain.order import OrderStatus
+from app.domain.risk import TradingState
 from tests.builders import NOW, SYMBOL, an_account, an_order, order_in
 
 S = OrderStatus

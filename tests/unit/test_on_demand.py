@@ -7,7 +7,7 @@ import pytest
 
 from app.adapters.notify import NotTaken
 from app.adapters.notify.on_demand import OnDemand
-from app.notice import Notice, Severity
+from app.domain.notice import Notice, Severity
 from tests.stopwatch import Stopwatch
 
 NOTICE = Notice("n1", "denied", Severity.WARNING, "Denied.")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.alert import Product, Side
-from app.errors import Reason
-from app.order import Order, OrderStatus, OrderType, Ticket
-from app.order.document import from_document, to_document
+from app.domain.alert import Product, Side
+from app.domain.errors import Reason
+from app.domain.order import Order, OrderStatus, OrderType, Ticket
+from app.domain.order.document import from_document, to_document
 from tests.builders import NOW, WAYS, a_ticket, an_order, order_in
 
 TEXT = st.text(max_size=30)

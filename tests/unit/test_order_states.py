@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import Reason
-from app.order import FINAL, MOVES, Accepted, IllegalMove, NotSent, OrderStatus, Outcome, Rejected, Unresolved
+from app.domain.errors import Reason
+from app.domain.order import FINAL, MOVES, Accepted, IllegalMove, NotSent, OrderStatus, Outcome, Rejected, Unresolved
 from tests.builders import NOW, a_ticket, an_order, order_in
 
 S = OrderStatus

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.alert import Level, LevelKind, Side
-from app.contract import Quote
-from app.errors import Denied, Reason
-from app.money import plain, tick_down, tick_up
-from app.pricing import PriceRules, legs, limit_price
+from app.domain.alert import Level, LevelKind, Side
+from app.domain.contract import Quote
+from app.domain.errors import Denied, Reason
+from app.domain.money import plain, tick_down, tick_up
+from app.domain.pricing import PriceRules, legs, limit_price
 from tests.builders import SYMBOL, a_contract, a_quote, an_alert, price_rules
 
 Priced = TypeVar("Priced")

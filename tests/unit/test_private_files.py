@@ -8,8 +8,8 @@ import pytest
 
 from app.adapters.private_files import make_file
 from app.adapters.sqlite import SqliteLedger
-from app.config import Config
-from app.doctor import settings
+from app.operations.doctor import settings
+from app.runtime.config import Config
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters import account_document
-from app.alert import Product
-from app.contract import Position
-from app.errors import Denied, NotNow, Reason
-from app.exposure import Exposure
-from app.order import Order, OrderStatus
-from app.risk import (
+from app.domain.alert import Product
+from app.domain.contract import Position
+from app.domain.errors import Denied, NotNow, Reason
+from app.domain.exposure import Exposure
+from app.domain.order import Order, OrderStatus
+from app.domain.risk import (
     BOOK_LAG,
     EXIT_TAG,
     FYERS_IN_LAG,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.arriving import MOST_AROUND_BODY
-from app.errors import Reason
-from app.server import KEPT_DESCRIPTORS, MOST_CONNECTIONS, address, connections, threads
-from app.worker import AT_ONCE, MOST_BODY, _refusal
+from app.domain.errors import Reason
+from app.runtime.arriving import MOST_AROUND_BODY
+from app.runtime.server import KEPT_DESCRIPTORS, MOST_CONNECTIONS, address, connections, threads
+from app.runtime.worker import AT_ONCE, MOST_BODY, _refusal
 
 MEMORY = 512 * 1024 * 1024  # bytes; deploy/ gives an instance so much
 

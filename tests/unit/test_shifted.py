@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.processes import WALL_CLOCK, bare_environment, true_time
+from app.runtime.processes import WALL_CLOCK, bare_environment, true_time
 from tests.shifted import beginning_at
 
 ROOT = Path(__file__).parents[2]

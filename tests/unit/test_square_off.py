@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from app.adapters.sqlite import SqliteLedger
-from app.contract import BookRow, Position
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
-from app.exposure import Exposure
-from app.order import Accepted, NotSent, OrderStatus, Outcome, Rejected, Unresolved
-from app.risk import BOOK_LAG, TradingState, check
-from app.square_off import SquareOff, square_off
+from app.domain.contract import BookRow, Position
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.exposure import Exposure
+from app.domain.order import Accepted, NotSent, OrderStatus, Outcome, Rejected, Unresolved
+from app.domain.risk import BOOK_LAG, TradingState, check
+from app.flow.square_off import SquareOff, square_off
 from tests.builders import NOW, SYMBOL, a_book_row, a_position, a_ticket, an_account, an_order, no_limits, sent
 
 PLACE = f"{SYMBOL}-INTRADAY"

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app import starting
-from app.errors import NotNow, Reason
-from app.log import JsonLines
-from app.starting import Starting
+from app.domain.errors import NotNow, Reason
+from app.runtime import starting
+from app.runtime.log import JsonLines
+from app.runtime.starting import Starting
 from app.web.answers import answer_error
 from tests.stopwatch import Stopwatch
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alert.strict_json import MAX_DEPTH, Number, Poison, decode, poison_in, token_in
-from app.errors import Malformed
+from app.domain.alert.strict_json import MAX_DEPTH, Number, Poison, decode, poison_in, token_in
+from app.domain.errors import Malformed
 
 
 def refusal(body: bytes) -> Malformed:

@@ -11,7 +11,7 @@ import pytest
 from app.adapters.symbols import Symbols, refresh
 from app.adapters.symbols.json_master import Extra, read_extras
 from app.adapters.symbols.refused import Refused
-from app.calendar import Calendar
+from app.domain.calendar import Calendar
 from tests.masters import Listed, chain, write
 
 MORNING = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)

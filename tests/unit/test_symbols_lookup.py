@@ -13,10 +13,10 @@ from app.adapters.symbols import artifact
 from app.adapters.symbols.csv_master import read_options
 from app.adapters.symbols.json_master import Extra
 from app.adapters.symbols.master import Master
-from app.alert import ExpiryRule, Moneyness, OptionType
-from app.calendar import Session
-from app.contract import ListedKind
-from app.errors import Denied, NotNow, Reason
+from app.domain.alert import ExpiryRule, Moneyness, OptionType
+from app.domain.calendar import Session
+from app.domain.contract import ListedKind
+from app.domain.errors import Denied, NotNow, Reason
 from tests.masters import Listed, chain, csv_of, exchange_list, plain
 
 FRIDAY = date(2026, 11, 20)

@@ -10,8 +10,8 @@ import pytest
 
 from app.adapters.symbols import Symbols, refresh
 from app.adapters.symbols.sources import Source
-from app.alert import ExpiryRule, OptionType
-from app.calendar import Calendar
+from app.domain.alert import ExpiryRule, OptionType
+from app.domain.calendar import Calendar
 from app.simulator import Exchange, Simulator
 from tests.masters import Listed, chain, csv_of, exchange_list, write
 

@@ -13,9 +13,9 @@ from app.adapters.symbols import Symbols, refresh
 from app.adapters.symbols.artifact import digest_of
 from app.adapters.symbols.cache import CacheDown, Pointer
 from app.adapters.symbols.symbols import CHECK_EVERY, open_cache
-from app.alert import ExpiryRule, Moneyness, OptionType
-from app.calendar import Calendar
-from app.errors import NotNow, Reason
+from app.domain.alert import ExpiryRule, Moneyness, OptionType
+from app.domain.calendar import Calendar
+from app.domain.errors import NotNow, Reason
 from tests.masters import Listed, chain, write
 from tests.waiting import finish
 
@@ -204,7 +204,7 @@ import sys
 from datetime import date
 from decimal import Decimal
 from app.adapters.symbols import Symbols
-from app.alert import ExpiryRule, OptionType
+from app.domain.alert import ExpiryRule, OptionType
 symbols = Symbols.open({place!r})
 symbols.reload_if_changed(0.0)
 symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=date(2026, 11, 20))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alert import Product, Side
-from app.contract import Contract, Quote
-from app.errors import Denied, Reason
-from app.exposure import Exposure
-from app.order import OrderType, Ticket
-from app.ticket import BuyMode, TicketRules, write_ticket
+from app.domain.alert import Product, Side
+from app.domain.contract import Contract, Quote
+from app.domain.errors import Denied, Reason
+from app.domain.exposure import Exposure
+from app.domain.order import OrderType, Ticket
+from app.domain.ticket import BuyMode, TicketRules, write_ticket
 from tests.builders import SYMBOL, a_book_row, a_contract, a_position, a_quote, a_ticket, an_alert, price_rules
 
 COVER, OPEN = TicketRules(price_rules(), BuyMode.COVER), TicketRules(price_rules(), BuyMode.OPEN)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.token import Token, parse
+from app.login.token import Token, parse
 from tests.tokens import APP_ID, ist, jwt, signed, token
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import log
+from app.runtime import log
 from app.simulator import Fault, FaultKind
 from tests.gateway import Gateway, gateway
 

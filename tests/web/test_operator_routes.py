@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from app.adapters.oidc import GoogleIdTokens
+from app.adapters.google import GoogleIdTokens
 from app.adapters.symbols import refresh
-from app.calendar import ist_day
-from app.order import OrderStatus
+from app.domain.calendar import ist_day
+from app.domain.order import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from app.web import operator as operator_module
 from app.web.intake import STRIKES_PER_MINUTE

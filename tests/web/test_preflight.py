@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.checks import Check, Mark
-from app.doctor import LOOKS
+from app.operations.checks import Check, Mark
+from app.operations.doctor import LOOKS
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import Gateway, gateway
 from tests.sinks import Phone, phone
@@ -149,7 +149,7 @@ def test_a_special_session_on_a_saturday_is_a_day_of_trading(tmp_path: Path, our
 def test_without_the_ledger_the_verdict_is_told_all_the_same(
     gate: Gateway, ours: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.errors import NotNow, Reason
+    from app.domain.errors import NotNow, Reason
 
     def down(*_: object) -> None:
         raise NotNow(Reason.LEDGER_DOWN)
@@ -171,7 +171,7 @@ def test_a_look_that_takes_longer_than_preflight_waits_has_failed(
         done.wait(3.0)
         return Check("clock", Mark.OK, "at last")
 
-    monkeypatch.setattr("app.preflight.LOOKING", 0.3)
+    monkeypatch.setattr("app.operations.preflight.LOOKING", 0.3)
     monkeypatch.setitem(LOOKS, "clock", slow)
     said = preflight(gate)
     done.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.checks import look_at
+from app.operations.checks import look_at
 from app.simulator import Fault, FaultKind
 from app.web.health import REMEMBERED
 from tests.gateway import SECRET, Gateway, alert, closed_hours, gateway

@@ -7,10 +7,10 @@ from google.cloud.firestore import DELETE_FIELD, DocumentReference
 from app.adapters.firestore.documents import Fields, named, shared, stepped, waiting
 from app.adapters.firestore.known import Version
 from app.adapters.firestore.store import Store, Stored
-from app.deadline import Deadline
-from app.notice import Notice, notice_of, state_notice
-from app.order import Order
-from app.risk import Account
+from app.domain.deadline import Deadline
+from app.domain.notice import Notice, notice_of, state_notice
+from app.domain.order import Order
+from app.domain.risk import Account
 
 
 class Changes:

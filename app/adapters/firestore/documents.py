@@ -13,12 +13,12 @@ from typing import Any
 from app.adapters import account_document
 from app.adapters.firestore.store import Stored
 from app.adapters.stored_text import read_notice, read_order, to_text
-from app.errors import NotNow, Reason
-from app.notice import Notice
-from app.order import Order
-from app.order.document import to_document
-from app.ports import Window
-from app.risk import Account
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice
+from app.domain.order import Order
+from app.domain.order.document import to_document
+from app.domain.risk import Account
+from app.flow.ports import Window
 
 Fields = dict[str, Any]
 

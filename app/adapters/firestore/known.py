@@ -12,8 +12,8 @@ from datetime import datetime
 from google.cloud.firestore import DocumentReference
 
 from app.adapters.firestore.store import Stored
-from app.order import Order, OrderStatus
-from app.risk import Account
+from app.domain.order import Order, OrderStatus
+from app.domain.risk import Account
 
 _ORDERS = 256  # under way at once in one instance, and those that were never finished
 

@@ -45,12 +45,12 @@ from app.adapters.firestore.documents import (
 from app.adapters.firestore.known import Basis, Known, Version
 from app.adapters.firestore.store import Again, Store, Stored, retried
 from app.adapters.stored_text import readable
-from app.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
-from app.errors import NotNow, Reason
-from app.notice import Notice, notice_of, state_notice
-from app.order import Order, OrderStatus
-from app.ports import Overtaken, Window
-from app.risk import Account, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
+from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice, notice_of, state_notice
+from app.domain.order import Order, OrderStatus
+from app.domain.risk import Account, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
+from app.flow.ports import Overtaken, Window
 
 _READ = 1.0
 _LATEST = 500

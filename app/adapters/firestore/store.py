@@ -29,8 +29,8 @@ from google.cloud.firestore import (
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
 
 log = logging.getLogger("gateway.ledger")
 T = TypeVar("T")

@@ -11,14 +11,14 @@ from app.adapters.fyers.line import Ask, Line
 from app.adapters.fyers.payload import order_payload, resize_payload
 from app.adapters.fyers.read import RETRIES, Read, pause
 from app.adapters.fyers.shared import Shared
-from app.adapters.fyers.transport import Transport
-from app.contract import BookRow, Position, Quote
-from app.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
-from app.errors import NotNow, Reason, without_positions
+from app.adapters.http.transport import Transport
+from app.domain.contract import BookRow, Position, Quote
+from app.domain.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
+from app.domain.errors import NotNow, Reason, without_positions
+from app.domain.order import Accepted, NotSent, Order, Outcome, Refusal, Rejected, Unresolved
 from app.facts.fyers import API_URL, DATA_URL, QUOTES_AT_ONCE
-from app.order import Accepted, NotSent, Order, Outcome, Refusal, Rejected, Unresolved
-from app.ports import TokenSource
-from app.token import Token
+from app.login.ports import TokenSource
+from app.login.token import Token
 
 log = logging.getLogger("gateway.fyers")
 
@@ -33,7 +33,7 @@ _Result = TypeVar("_Result")
 
 
 class FyersBroker:
-    """Implements `app.ports.Broker`. Safe to use from many threads; holds no state but the transport's connections."""
+    """Implements `app.flow.ports.Broker`. Safe in many threads; holds no state but the transport's connections."""
 
     def __init__(
         self,

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from app.adapters.fyers.json_text import Body, read_object
 from app.adapters.fyers.pace import NoTurn
-from app.adapters.fyers.transport import CallFailed, Reply
 from app.adapters.fyers.words import clean
-from app.order import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
+from app.adapters.http.transport import CallFailed, Reply
+from app.domain.order import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
 
 REJECTED_BY_RISK_OR_EXCHANGE = -99
 REQUEST_LIMIT = frozenset({-429, -353})  # the second in the list of 2023: "API Limit exceeded (perSec/perMin/perDay)"

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.adapters.fyers.sdk import BeginningWire, Model, Wire
-from app.adapters.fyers.transport import MOST_BYTES, Begun, CallFailed, Reply, Transport
-from app.deadline import CONNECT, Deadline
-from app.ports import TokenSource
-from app.steps import count_broker_call
-from app.token import Token
+from app.adapters.http.transport import MOST_BYTES, Begun, CallFailed, Reply, Transport
+from app.domain.deadline import CONNECT, Deadline
+from app.flow.timings import count_broker_call
+from app.login.ports import TokenSource
+from app.login.token import Token
 
 Ask = Callable[[Model], Reply]
 

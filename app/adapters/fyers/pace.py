@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
-from app.adapters.fyers.transport import CallFailed, Reply, Transport
-from app.deadline import Deadline
+from app.adapters.http.transport import CallFailed, Reply, Transport
+from app.domain.deadline import Deadline
 from app.facts.fyers import CALLS_PER_MINUTE, CALLS_PER_SECOND
 
 PER_SECOND = CALLS_PER_SECOND - 1

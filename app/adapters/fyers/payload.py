@@ -3,9 +3,9 @@
 from typing import Any
 
 from app.adapters.fyers.json_text import number
-from app.alert import Side
-from app.contract import BookRow
-from app.order import Order, OrderType
+from app.domain.alert import Side
+from app.domain.contract import BookRow
+from app.domain.order import Order, OrderType
 
 _SIDES = {Side.BUY: 1, Side.SELL: -1}
 _TYPES = {OrderType.LIMIT: 1, OrderType.MARKET: 2}

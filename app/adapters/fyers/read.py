@@ -12,11 +12,11 @@ from app.adapters.fyers.json_text import Body, read_object, whole
 from app.adapters.fyers.line import Line
 from app.adapters.fyers.pace import NoTurn
 from app.adapters.fyers.sdk import Model
-from app.adapters.fyers.transport import MOST_BYTES, Begun, CallFailed, Reply
 from app.adapters.fyers.words import clean
-from app.deadline import MARKET_READ, Deadline
-from app.errors import NotNow, Reason
-from app.token import Token
+from app.adapters.http.transport import MOST_BYTES, Begun, CallFailed, Reply
+from app.domain.deadline import MARKET_READ, Deadline
+from app.domain.errors import NotNow, Reason
+from app.login.token import Token
 
 RETRIES = 2
 BACK_OFF = 0.1  # seconds, doubled with each try; the pause is anything up to it (full jitter)

@@ -12,11 +12,11 @@ from typing import Any
 
 from app.adapters.fyers.json_text import Body, amount, whole
 from app.adapters.fyers.words import clean
-from app.alert import Side
-from app.calendar import ist_day
-from app.contract import BookRow, Position, Quote
+from app.domain.alert import Side
+from app.domain.calendar import ist_day
+from app.domain.contract import BookRow, Position, Quote
+from app.domain.order import OrderStatus
 from app.facts.fyers import DERIVATIVES, EXCHANGES, MARKET_CLOSED, MARKET_OPEN
-from app.order import OrderStatus
 
 _PREFIX = re.compile(r"^\d:")
 _SIDES = {1: Side.BUY, -1: Side.SELL}

@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from app.adapters.fyers.json_text import write
-from app.adapters.fyers.transport import MOST_BYTES, Begun, Reply, Transport
-from app.deadline import Deadline
+from app.adapters.http.transport import MOST_BYTES, Begun, Reply, Transport
+from app.domain.deadline import Deadline
 
 _UNUSED = ("aiohttp", "aws_lambda_powertools")
 

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from app.adapters.fyers.transport import CallFailed, Transport
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.adapters.http.transport import CallFailed, Transport
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
 
 _CONNECT, _TOTAL = 2.0, 4.0  # seconds
 _HALF_A_SECOND = timedelta(seconds=0.5)  # the header has whole seconds, cut off

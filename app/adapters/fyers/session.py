@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from app.adapters.fyers.classify import TOKEN_CODES
 from app.adapters.fyers.json_text import Body, read_object, whole, write
 from app.adapters.fyers.sdk import HEADERS, Config, Model, SessionModel, Wire
-from app.adapters.fyers.transport import CallFailed, Reply, Transport
 from app.adapters.fyers.words import clean
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.adapters.http.transport import CallFailed, Reply, Transport
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
 from app.facts.fyers import API_URL
-from app.ports import LoginRefused
-from app.token import Token
+from app.login.ports import LoginRefused
+from app.login.token import Token
 
 CONNECT = 2.0  # seconds; nobody's order waits for a login
 TOTAL = 12.0
@@ -22,7 +22,7 @@ _IN_A_HEADER = re.compile(r"[!-~]+")
 
 
 class FyersLogin:
-    """Implements `app.ports.BrokerLogin`.
+    """Implements `app.flow.ports.BrokerLogin`.
 
     Nothing is tried again: an auth code is good once, and a reply that was lost has used it up.
     """

@@ -5,8 +5,8 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Generic, TypeVar
 
-from app.deadline import Deadline
-from app.errors import NotNow
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
 
 _Answer = TypeVar("_Answer")
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from app.masking import without_private
+from app.domain.masking import without_private
 
 MOST = 300
 SHORTEST_SECRET = 4  # what is shorter would be found in every other word

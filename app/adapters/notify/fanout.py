@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.adapters.notify.sink import NotTaken, Sink
-from app.deadline import Deadline
-from app.errors import NotNow
-from app.notice import Notice, Severity
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
+from app.domain.notice import Notice, Severity
 
 log = logging.getLogger("gateway.notice")
 

@@ -5,11 +5,11 @@ The address may be a secret whole (a Telegram token stands in its path, an ntfy 
 
 from urllib.parse import urlsplit
 
-from app.adapters.fyers.transport import CallFailed, Transport
+from app.adapters.http.transport import CallFailed, Transport
 from app.adapters.notify.shapes import shaped
 from app.adapters.notify.sink import NotTaken
-from app.notice import Notice
-from app.secret import Secret
+from app.domain.notice import Notice
+from app.domain.secret import Secret
 
 CONNECT = 1.0  # seconds
 _ABOUT_THE_NOTICE = (400, 413, 422)

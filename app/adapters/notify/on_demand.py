@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Protocol
 
 from app.adapters.notify.sink import NotTaken, Sink
-from app.notice import Notice
+from app.domain.notice import Notice
 
 
 class ClosedAtTheEnd(Sink, Protocol):

@@ -21,7 +21,7 @@ from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
 from app.adapters.notify.sink import NotTaken
-from app.notice import Notice
+from app.domain.notice import Notice
 
 # By default gRPC waits up to two minutes before it connects again after an outage.
 _CHANNEL = [

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
-from app.notice import Notice, Severity
+from app.domain.notice import Notice, Severity
 
 _LONGEST = 3_500  # characters; Telegram takes 4096, ntfy 4096 bytes as a message
 _JSON = {"Content-Type": "application/json"}

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from app.notice import Notice
+from app.domain.notice import Notice
 
 
 class NotTaken(Exception):

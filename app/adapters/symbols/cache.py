@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from app.adapters.private_files import make_file
 from app.adapters.symbols.artifact import digest_of
 from app.adapters.symbols.refused import Refused
-from app.calendar import utc_iso
+from app.domain.calendar import utc_iso
 
 OVERTAKEN = "another refresh stored its master in the meantime"
 

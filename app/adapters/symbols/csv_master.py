@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
-from app.calendar import CORE, IST, Session
+from app.domain.calendar import CORE, IST, Session
 from app.facts.fyers import DERIVATIVES, EXCHANGES, OPTIONS
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 
-from app.alert import Alert, Moneyness, parse
-from app.alert.strict_json import decode
-from app.errors import AlertError
-from app.ports import SymbolMaster
+from app.domain.alert import Alert, Moneyness, parse
+from app.domain.alert.strict_json import decode
+from app.domain.errors import AlertError
+from app.flow.ports import SymbolMaster
 
 # The underlying's price in rupees, or where to ask for it by symbol (NSE:NIFTY50-INDEX) once a strike needs it.
 Spot = Decimal | Callable[[str], Decimal | None] | None

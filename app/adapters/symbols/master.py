@@ -13,10 +13,10 @@ from difflib import get_close_matches
 
 from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
 from app.adapters.symbols.row import UNIT, rupees
-from app.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
-from app.calendar import Session
-from app.contract import Contract, ListedKind
-from app.errors import Denied, NotNow, Reason
+from app.domain.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
+from app.domain.calendar import Session
+from app.domain.contract import Contract, ListedKind
+from app.domain.errors import Denied, NotNow, Reason
 from app.facts.fyers import INDEX_OPTION
 
 # Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0). Where the artifact does not say what an

@@ -14,8 +14,8 @@ from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row
 from app.adapters.symbols.sources import MAX_JSON_BYTES, Sleep, Source, fetch, retried, stream
 from app.adapters.symbols.symbols import open_cache
-from app.calendar import Calendar, ist_day
-from app.deadline import Deadline
+from app.domain.calendar import Calendar, ist_day
+from app.domain.deadline import Deadline
 
 _CACHE_TIMEOUT = 10.0
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row
-from app.calendar import Calendar
+from app.domain.calendar import Calendar
 
 LARGE = 1000  # option rows; a master of this size claims to be an exchange's whole list
 

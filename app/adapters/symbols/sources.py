@@ -11,7 +11,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.adapters.symbols.refused import Refused
-from app.deadline import Deadline
+from app.domain.deadline import Deadline
 from app.facts.fyers import MASTERS_HOST
 
 MAX_CSV_BYTES = 64 * 1024 * 1024  # NSE_FO.csv has about 12 MB

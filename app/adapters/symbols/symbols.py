@@ -10,10 +10,10 @@ from pathlib import Path
 
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, LocalCache, Pointer, verified
 from app.adapters.symbols.master import Master
-from app.alert import Expiry, OptionType, Strike
-from app.calendar import Session
-from app.contract import Contract, ListedKind
-from app.errors import NotNow, Reason
+from app.domain.alert import Expiry, OptionType, Strike
+from app.domain.calendar import Session
+from app.domain.contract import Contract, ListedKind
+from app.domain.errors import NotNow, Reason
 
 CHECK_EVERY = 30.0  # seconds between two looks at the pointer
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from app.adapters.sqlite import SqliteLedger
 from app.adapters.tokens import FileTokens
-from app.deadline import Deadline
-from app.errors import NotNow, Reason
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow, Reason
+from app.domain.secret import Secret
 from app.login import AccountHolder, CurrentToken, Login, LoginLinks
 from app.login.holder import seal_of
-from app.ports import LoginRefused
-from app.secret import Secret
+from app.login.ports import LoginRefused
 from tests.tokens import APP_ID, CLIENT_ID, ist, token
 
 SECRET_ID = "CANARY-SECRET-ID"

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from login_world import PIN, state_of
 
-from app.errors import NotNow, Reason
+from app.domain.errors import NotNow, Reason
 from app.login import LoginState, OtherAccount
-from app.ports import LoginRefused
+from app.login.ports import LoginRefused
 from tests.tokens import CLIENT_ID, OTHER_ID, ist, signed, token
 
 PAGE = "/auth/callback"

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from login_world import LedgerDown
 
+from app.domain.risk import TradingState
 from app.login import LoginState
 from app.login.current import MOVES
-from app.risk import TradingState
-from app.token import Token
+from app.login.token import Token
 from tests.stopwatch import Stopwatch
 from tests.tokens import ist, token
 

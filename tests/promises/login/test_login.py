@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from login_world import PIN, LedgerDown, state_of
 
-from app.errors import NotNow, Reason
+from app.domain.errors import NotNow, Reason
 from app.login import LoginState
-from app.ports import LoginRefused
+from app.login.ports import LoginRefused
 from tests.tokens import APP_ID, ist, token
 
 PAGE = "/auth/callback"

@@ -7,8 +7,9 @@ import pytest
 import requests
 from login_world import PIN, SECRET_ID
 
-from app.adapters.fyers import FyersBroker, FyersLogin, Transport
-from app.errors import NotNow, Reason
+from app.adapters.fyers import FyersBroker, FyersLogin
+from app.adapters.http import Transport
+from app.domain.errors import NotNow, Reason
 from app.login import LoginState
 from app.simulator import Exchange, Simulator
 from tests.tokens import APP_ID, CLIENT_ID, ist

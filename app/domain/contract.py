@@ -1,0 +1,102 @@
+"""What is traded and what the market says of it: Contract, Quote, Position."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from app.domain.alert import TAG, OptionType
+from app.domain.calendar import Session
+from app.domain.order.status import FINAL, OrderStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One option series as the symbol master lists it. Nothing in it is ever made up by us.
+
+    `lot_size` and `freeze_quantity` are units, `tick_size` and `strike` rupees; `lower_band` and `upper_band` are the
+    day's price band in rupees; `session` are its hours. What the master does not say is None (the CSV has neither
+    freeze quantity nor bands).
+    """
+
+    symbol: str
+    underlying: str
+    expiry: date
+    strike: Decimal
+    option_type: OptionType
+    lot_size: int
+    tick_size: Decimal
+    freeze_quantity: int | None = None
+    lower_band: Decimal | None = None
+    upper_band: Decimal | None = None
+    on_index: bool = True
+    session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKind:
+    """Contracts that trade at the same hours: those of one expiry, on an index or on stocks, of one session."""
+
+    expiry: date
+    on_index: bool
+    session: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Last traded price and touch, in rupees. A side with nobody on it is zero; `day` None: the broker does not say."""
+
+    symbol: str
+    ltp: Decimal
+    bid: Decimal
+    ask: Decimal
+    day: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees.
+
+    `bought` and `sold` are the units traded today, without carried ones; `unrealised` is the profit in rupees that
+    closing at the last price would bring. None where the broker does not say.
+    """
+
+    symbol: str
+    product: str
+    net_quantity: int
+    realised: Decimal = Decimal(0)
+    bought: int | None = None
+    sold: int | None = None
+    unrealised: Decimal | None = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BookRow:
+    """One row of the broker's order book. `tag` comes without Fyers' prefix and in lower case.
+
+    `status` None is a code that we do not know, which is never taken for final. A row with a `parent_id` is a
+    protective leg; one with a `stop_price` (rupees) waits for the market to reach it.
+    """
+
+    broker_order_id: str
+    tag: str
+    symbol: str
+    side: str
+    product: str
+    status: OrderStatus | None
+    quantity: int
+    filled_quantity: int
+    average_price: Decimal | None
+    limit_price: Decimal | None
+    message: str
+    parent_id: str | None
+    stop_price: Decimal | None = None
+
+    @property
+    def ours(self) -> bool:
+        """True for an order that this gateway placed; its legs do not carry the tag."""
+        return self.parent_id is None and TAG.fullmatch(self.tag) is not None
+
+    @property
+    def working(self) -> int:
+        """Units that may still be filled."""
+        return 0 if self.status in FINAL else self.quantity - self.filled_quantity

@@ -1,0 +1,45 @@
+"""The time one request has, handed down as one object: every call takes the smaller of its own cap and what is left."""
+
+from collections.abc import Callable
+
+from app.domain.errors import NotNow, Reason
+
+# Seconds from the arrival of the request. TradingView hangs up at 3.0 and never resends after it, so the answer leaves
+# at 2.4. What is kept back for the steps after a call is its `tail`.
+ANSWER_AT = 2.4
+CLAIM = 0.5
+MARKET_READ = 0.7
+SUBMIT = 0.5
+SUBMIT_NEEDS_LEFT = 1.7
+SEND_WINDOW = 1.2
+PLACE_TAIL = 0.35
+CONNECT = 0.25
+RECORD = 0.3
+SWITCH = 5.0  # a change of the account by hand: a storm of orders must not be what keeps the kill switch from working
+
+
+class Deadline:
+    """An absolute point on the monotonic clock."""
+
+    __slots__ = ("_at", "_monotonic")
+
+    def __init__(self, monotonic: Callable[[], float], seconds: float) -> None:
+        self._monotonic = monotonic
+        self._at = monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left; below zero once it is over."""
+        return self._at - self._monotonic()
+
+    def cap(self, seconds: float, tail: float = 0.0) -> float:
+        """Seconds a call may take: its own cap or what is left before the tail, never below zero."""
+        return max(0.0, min(seconds, self.left() - tail))
+
+    def within(self, seconds: float, tail: float = 0.0) -> "Deadline":
+        """A deadline for one part, which ends no later than this one less the tail."""
+        return Deadline(self._monotonic, self.cap(seconds, tail))
+
+    def require(self, seconds: float) -> None:
+        """Raises NotNow where less is left; called before the order is submitted, never after."""
+        if self.left() < seconds:
+            raise NotNow(Reason.OUT_OF_TIME)

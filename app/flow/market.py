@@ -1,0 +1,228 @@
+"""The market reads of one alert, started beside the claim: contract and quote, positions and order book, doubts.
+
+Reads only: whatever is still under way when the request ends is left to its own time-out and harms nobody.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from app.domain.alert import Alert, ExpiryRule, Moneyness, Side
+from app.domain.calendar import ist_day
+from app.domain.contract import BookRow, Contract, Position, Quote
+from app.domain.deadline import MARKET_READ, SEND_WINDOW, Deadline
+from app.domain.errors import Denied, NotNow, Reason, without_positions
+from app.domain.exposure import Exposure, expose, positions_lag
+from app.domain.ticket import BuyMode
+from app.facts.freeze import freeze_on
+from app.flow.desk import Desk
+from app.flow.hours import closed, expiry_floor
+
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """`todays` is the contract that the alert's expiry meant until today's expiry stopped trading."""
+
+    contract: Contract
+    quote: Quote
+    exposure: Exposure
+    todays: Contract | None = None
+
+
+def may_cover(alert: Alert, buy_mode: BuyMode) -> bool:
+    """Whether the alert may close something: BUY always; SELL where BUY opens longs."""
+    return alert.side is Side.BUY or buy_mode is BuyMode.OPEN
+
+
+class MarketReads:
+    """Started at once, waited for later. The order book is read for what may be a cover; an entry asks when it must.
+
+    Where today may be a holiday, what may open a position asks for the market's status as well. `fired` is when the
+    alert did: what it meant then is not another contract some seconds later.
+    """
+
+    def __init__(self, alert: Alert, fired: datetime, desk: Desk, deadline: Deadline) -> None:
+        self._alert = alert
+        self._desk = desk
+        self._deadline = deadline
+        self._covers = may_cover(alert, desk.tickets.buy_mode)
+        may_open = alert.side is Side.SELL or desk.tickets.buy_mode is BuyMode.OPEN
+        assumed = may_open and desk.calendar.is_assumed(ist_day(desk.clock.now()))
+        self._status = self._wait_for(desk.readers, lambda: self._check_open(alert)) if assumed else None
+        self._book = self._wait_for(desk.readers, self._read_book) if self._covers else None
+        self._priced = self._wait_for(desk.beside_claim, lambda: _priced(alert, fired, desk, deadline))
+        doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
+        self._unresolved = self._wait_for(
+            desk.beside_claim, lambda: desk.ledger.unresolved(doubted, deadline.within(MARKET_READ))
+        )
+
+    def result(self) -> Market:
+        """Waits for all of them. Raises Denied or NotNow as the first that failed says, and OUT_OF_TIME."""
+        try:
+            meant, quotes, positions = self._priced()
+        finally:  # a closed market has no quotes of today; that it is closed is what is said then
+            if not self._covers:
+                self.require_open()
+        book = self._book() if self._book is not None else None
+        exposure = self._expose(positions, book, None if meant.in_doubt else meant.contract.symbol)
+        contract = _open_one(meant, self._alert, exposure) if meant.in_doubt else meant.contract
+        return Market(contract, _quote_of(contract.symbol, quotes, self._desk), exposure, meant.todays)
+
+    def require_open(self) -> None:
+        """For an entry: raises Denied(MARKET_CLOSED) or NotNow where no list knows today and the broker says no yes."""
+        if self._status is not None:
+            self._status()
+
+    def with_book(self, market: Market) -> Market:
+        """The same with the order book, read now, and positions that are no older than it."""
+        exposure = self._expose(market.exposure.positions, self._read_book(), market.contract.symbol)
+        return replace(market, exposure=exposure)
+
+    def _expose(
+        self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str | None
+    ) -> Exposure:
+        if book is not None and positions_lag(positions, book):
+            positions = self._read_positions()
+            if positions_lag(positions, book, symbol if self._covers else None):  # an entry counts all open lots
+                raise NotNow(
+                    Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled"
+                )
+        return expose(positions, book, self._unresolved(), self._desk.symbols.lookup_symbol)
+
+    def _check_open(self, alert: Alert) -> None:
+        exchange = self._desk.symbols.spot_symbol(alert.underlying, alert.exchange).partition(":")[0]
+        self._desk.market_status.require_open(exchange, self._deadline.within(MARKET_READ))
+
+    def _read_positions(self) -> tuple[Position, ...]:
+        with _or_position_unknown():
+            return self._desk.broker.positions(self._deadline.within(MARKET_READ))
+
+    def _read_book(self) -> tuple[BookRow, ...]:
+        with _or_position_unknown():
+            return self._desk.broker.order_book(self._deadline.within(MARKET_READ))
+
+    def _wait_for(self, executor: Executor | None, read: Callable[[], _Read]) -> Callable[[], _Read]:
+        """What waits for the read: it starts now where somebody runs it, and else when it is waited for."""
+        if executor is None:
+            return read
+        reading = executor.submit(read)
+
+        def waited() -> _Read:
+            try:
+                return reading.result(timeout=max(0.0, self._deadline.left()))
+            except TimeoutError:
+                raise NotNow(Reason.OUT_OF_TIME) from None
+
+        return waited
+
+
+@contextmanager
+def _or_position_unknown() -> Iterator[None]:
+    """Positions and book decide how much may be sent; without them nothing is."""
+    try:
+        yield
+    except NotNow as problem:
+        raise without_positions(problem) from problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What the alert asks for; for what may be a cover also today's contract, where its rule has rolled past it.
+
+    `in_doubt`: table or symbol master says that today's still trades, so the cover may be meant for either.
+    """
+
+    contract: Contract
+    todays: Contract | None = None
+    in_doubt: bool = False
+
+
+_Priced = tuple[_Meant, Mapping[str, Quote], tuple[Position, ...]]
+
+
+def _priced(alert: Alert, fired: datetime, desk: Desk, deadline: Deadline) -> _Priced:
+    """The contract, its quote, and beside that the positions."""
+    spot = None
+    if isinstance(alert.strike, Moneyness):
+        symbol = desk.symbols.spot_symbol(alert.underlying, alert.exchange)
+        spot = _quote_of(symbol, desk.broker.quotes([symbol], deadline.within(MARKET_READ)), desk).ltp
+    meant = _resolved(alert, fired, desk, spot)
+    symbols = [meant.contract.symbol]
+    if meant.in_doubt and meant.todays is not None:
+        symbols.append(meant.todays.symbol)
+    return meant, *desk.broker.quotes_and_positions(symbols, deadline.within(MARKET_READ))
+
+
+def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -> _Meant:
+    """Counts expiries from when the alert fired. Raises Denied where the contract does not trade now.
+
+    What may be a cover is judged by the wider hours; if it turns out to be an entry, the commit judges it once more.
+    """
+    now = desk.clock.now()
+    today, fired, entering = ist_day(now), min(fired, now), not may_cover(alert, desk.tickets.buy_mode)
+
+    def contract(on: date) -> Contract:
+        return desk.symbols.resolve(
+            alert.underlying, alert.exchange, alert.expiry, alert.strike, alert.option_type, on=on, spot=spot
+        )
+
+    def floor(*, entering: bool) -> date:
+        where = (alert.underlying, alert.exchange)
+        return expiry_floor(desk.symbols, desk.calendar, *where, fired, entering=entering)
+
+    on, todays, in_doubt = today, None, False
+    if isinstance(alert.expiry, ExpiryRule) and not desk.calendar.always:
+        on = floor(entering=True)
+    if on != today and not entering:
+        in_doubt = floor(entering=False) == today
+        with suppress(Denied):
+            todays = contract(today)
+    try:
+        found = contract(on)
+    except Denied:
+        if todays is None:
+            raise
+        found, todays = todays, None  # not listed any further: what can be said is said of today's
+    if (denied := closed(found, desk.calendar, now, entering=entering)) is not None:
+        raise denied
+    if todays is None:
+        return _Meant(_with_freeze(found, today))
+    return _Meant(_with_freeze(found, today), _with_freeze(todays, today), in_doubt)
+
+
+def _with_freeze(contract: Contract, today: date) -> Contract:
+    """With the table's freeze quantity where the symbol master has none, or one that no lot fits in."""
+    if contract.freeze_quantity is not None and contract.freeze_quantity >= contract.lot_size:
+        return contract
+    return replace(contract, freeze_quantity=freeze_on(contract.underlying, today))
+
+
+def _open_one(meant: _Meant, alert: Alert, exposure: Exposure) -> Contract:
+    """Of two contracts the one that the alert can close: in its own product, in another, or once its entry is filled.
+
+    Where both are alike, and where there is nothing to close, it is the one that an entry would be in now.
+    """
+
+    def rank(contract: Contract) -> int:
+        closable = exposure.closable(contract.symbol, alert.product, alert.side)
+        if closable is None or closable[1] <= exposure.covers_working(contract.symbol, closable[0], alert.side):
+            return 2 if exposure.entries_working(contract.symbol) else 3
+        return 0 if closable[0] is alert.product else 1
+
+    return meant.contract if meant.todays is None else min((meant.contract, meant.todays), key=rank)
+
+
+def _quote_of(symbol: str, quotes: Mapping[str, Quote], desk: Desk) -> Quote:
+    quote = quotes.get(symbol)
+    if quote is None:
+        raise NotNow(Reason.NO_QUOTE, f"Fyers has no quote for {symbol}")
+    today = ist_day(desk.clock.now())
+    if quote.day is not None and quote.day < today:
+        raise NotNow(Reason.NO_QUOTE, f"Fyers' quote for {symbol} is of {quote.day}, and today is {today}")
+    return quote

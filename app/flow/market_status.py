@@ -1,0 +1,76 @@
+"""Whether the exchange trades on a day beyond the known holiday list: the broker's word, asked for by an entry.
+
+A yes holds for its day: if it was open once today, today is no holiday, and its hours are the calendar's. A no holds
+for seconds, since a session of its own may begin later in the day; in the first minute after the opening it is no
+answer, since the status may lag. Each process asks for itself.
+"""
+
+from datetime import date, datetime, timedelta
+
+from app.domain.calendar import IST, Calendar, ist_day
+from app.domain.deadline import Deadline
+from app.domain.errors import Denied, NotNow, Reason
+from app.flow.ports import Broker, Clock
+
+NO_HOLDS = 10.0  # seconds; alerts that come together cost one call, and six a minute are few of Fyers' 200
+
+LAGS = timedelta(minutes=1)  # after the opening; how long Fyers' status really takes is not documented
+
+
+class MarketStatus:
+    """One for the process. Safe for many threads."""
+
+    def __init__(self, broker: Broker, clock: Clock, calendar: Calendar) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._calendar = calendar
+        self._open_on: dict[str, date] = {}
+        self._closed_until: dict[str, float] = {}
+
+    def require_open(self, exchange: str, deadline: Deadline) -> None:
+        """Raises Denied(MARKET_CLOSED) on a no, and NotNow(MARKET_STATUS_UNKNOWN) where there is neither yes nor no."""
+        today = ist_day(self._clock.now())
+        if self._open_on.get(exchange) == today:
+            return
+        now = self._clock.monotonic()
+        if now < self._closed_until.get(exchange, now):
+            raise self._closed(exchange)
+        is_open = self._read(today, deadline).get(exchange)
+        if is_open is None:
+            raise _unknown(f"Fyers says neither that {exchange} is open nor that it is closed")
+        if not is_open:
+            raise self._closed(exchange)
+
+    def _read(self, today: date, deadline: Deadline) -> dict[str, bool]:
+        try:
+            said = self._broker.market_status(deadline)
+        except NotNow as problem:
+            if problem.reason is Reason.NEEDS_LOGIN:
+                raise
+            raise _unknown(problem.message) from problem
+        left = self._lag_left()
+        until = self._clock.monotonic() + (min(NO_HOLDS, left) if left > 0 else NO_HOLDS)
+        for exchange, is_open in said.items():
+            if is_open:
+                self._open_on[exchange] = today
+            else:
+                self._closed_until[exchange] = until
+        return said
+
+    def _closed(self, exchange: str) -> Denied | NotNow:
+        if self._lag_left() > 0:
+            return _unknown(f"Fyers says that {exchange} is closed, which may lag behind the opening")
+        text = f"today is beyond the known holiday list, and Fyers says that {exchange} is closed"
+        return Denied(Reason.MARKET_CLOSED, text)
+
+    def _lag_left(self) -> float:
+        """Seconds until Fyers' status counts as caught up with the opening; none before it and later."""
+        now = self._clock.now().astimezone(IST)
+        hours = self._calendar.session_on(now.date())
+        opened = datetime.combine(now.date(), hours.opens, IST) if hours is not None else now - LAGS
+        return max(0.0, (opened + LAGS - now).total_seconds()) if now >= opened else 0.0
+
+
+def _unknown(why: str) -> NotNow:
+    text = f"{why}; today is beyond the known holiday list, so an entry needs Fyers' word. Nothing was sent"
+    return NotNow(Reason.MARKET_STATUS_UNKNOWN, text)

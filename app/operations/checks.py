@@ -1,0 +1,272 @@
+"""What has to be right before orders can go out, each thing looked at by itself: for doctor, preflight and /readyz.
+
+A look trades nothing and tells nobody. What cannot be looked at in time has failed.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from app.domain.calendar import IST, Calendar, ist_day
+from app.domain.deadline import SEND_WINDOW, Deadline
+from app.domain.errors import AlertError, NotNow
+from app.domain.risk import Account, TradingState
+from app.flow.desk import Desk
+from app.flow.hours import ADVICE, RULE, differences, last_minute, stopped_by
+from app.login.current import said
+
+log = logging.getLogger("gateway.checks")
+_Result = TypeVar("_Result")
+
+SKEW_MATTERS = 2.0  # seconds between our clock and the broker's
+SKEW_STOPS = 10.0
+HOLIDAYS_NEEDED = timedelta(days=45)
+_LONGER_LIST = "take a later version; EXTRA_HOLIDAYS closes one day, EXTRA_SESSIONS gives one its hours"
+_NAMED = 3  # of the facts that are due; `facts --due` has them all
+SLOW = 300.0  # milliseconds; the slices of an alert's time are little more (app/domain/deadline.py)
+
+
+class Mark(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: what was found, and what to do about it where something is to be done."""
+
+    name: str
+    mark: Mark
+    found: str
+    advice: str = ""
+
+    def document(self) -> dict[str, str]:
+        return {"check": self.name, "result": str(self.mark), "found": self.found, "advice": self.advice}
+
+
+Look = Callable[[Desk, Deadline], Check]
+
+_MEND = {
+    "login": "log in: POST /refresh-token sends the link to the phone, `token url` shows it",
+    "ledger": "look whether the database of LEDGER_URL is up and may be written",
+    "symbols": "run `symbols refresh` and see what it says",
+    "broker": "look whether Fyers is up, and whether this machine's address is the registered one",
+    "clock": "look whether Fyers can be reached",
+}
+
+
+def look_at(looks: Mapping[str, Look], desk: Desk, deadline: Deadline) -> list[Check]:
+    """All of them side by side, and none waited for beyond the deadline."""
+    begun: dict[str, Future[Check]] = {name: desk.readers.submit(look, desk, deadline) for name, look in looks.items()}
+    return [_finished(name, answer, deadline) for name, answer in begun.items()]
+
+
+def _finished(name: str, answer: "Future[Check]", deadline: Deadline) -> Check:
+    try:
+        return answer.result(max(0.0, deadline.left()))
+    except AlertError as error:
+        found = error.message
+    except TimeoutError:
+        found = "no answer in time"
+    except Exception:
+        log.exception("a check failed for a reason that nobody foresaw", extra={"check": name})
+        found = "a fault of ours; the log has it"
+    return Check(name, Mark.FAIL, found, _MEND.get(name, "look into the log, and whether the ledger is up"))
+
+
+def login(desk: Desk, deadline: Deadline) -> Check:
+    if desk.login is None:
+        return Check("login", Mark.OK, "paper trading needs none")
+    status = desk.login.status(deadline, needed_until=_session_ends(desk.calendar, desk.clock.now()))
+    if status.problem is not None:
+        return Check("login", Mark.FAIL, status.problem, _MEND["login"])
+    return Check("login", Mark.OK, f"ends {said(status.ends_at)}")
+
+
+def ledger(desk: Desk, deadline: Deadline) -> Check:
+    """Anybody may ask /readyz, so what this writes is bounded by how long its answer is remembered."""
+    desk.ledger.account(deadline)
+    desk.ledger.try_out(deadline)
+    return Check("ledger", Mark.OK, "it can be read and written")
+
+
+def ledger_round_trip(desk: Desk, deadline: Deadline) -> Check:
+    desk.ledger.try_out(deadline, whole=True)
+    name = f"doctor:{desk.clock.now().isoformat()}"
+    wrote, first = _timed(desk, lambda: desk.ledger.once(name, deadline))
+    read, again = _timed(desk, lambda: desk.ledger.once(name, deadline))
+    found = f"written in {wrote:.0f} ms, read back in {read:.0f} ms"
+    if not first or again:
+        return Check("ledger", Mark.FAIL, "what was written did not come back", _MEND["ledger"])
+    if max(wrote, read) > SLOW:
+        return Check("ledger", Mark.WARN, found, "keep the database in the region of the service")
+    return Check("ledger", Mark.OK, found)
+
+
+def symbols(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in memory
+    as_of, today = desk.symbols.as_of, ist_day(desk.clock.now())
+    latest = desk.calendar.latest_trading_day(today)
+    found = f"{desk.symbols.rows} contracts as of {as_of}"
+    if as_of < desk.calendar.trading_day_before(latest):
+        return Check("symbols", Mark.FAIL, f"{found}: too old to open a position by", _MEND["symbols"])
+    if desk.symbols.problem is not None:
+        return Check("symbols", Mark.WARN, f"{found}; {desk.symbols.problem}", _MEND["symbols"])
+    if as_of < latest:
+        return Check("symbols", Mark.WARN, f"{found}, not of {latest}", _MEND["symbols"])
+    return Check("symbols", Mark.OK, found)
+
+
+def broker(desk: Desk, deadline: Deadline) -> Check:
+    """Reads the positions. Without a login Fyers is not asked: that would ring the phone."""
+    if login(desk, deadline).mark is Mark.FAIL:
+        return Check("broker", Mark.FAIL, "not asked, since there is no login", _MEND["login"])
+    took, _ = _timed(desk, lambda: desk.broker.positions(deadline))
+    who = "Fyers" if desk.login else "the simulator"
+    mark, advice = (Mark.WARN, "run the service near Mumbai (asia-south1)") if took > SLOW else (Mark.OK, "")
+    return Check("broker", mark, f"{who} answered in {took:.0f} ms", advice)
+
+
+def clock(desk: Desk, deadline: Deadline) -> Check:
+    before = desk.clock.now()
+    theirs = desk.server_time(deadline)
+    ours = before + (desk.clock.now() - before) / 2
+    if theirs is None:
+        mark = Mark.OK if desk.login is None else Mark.WARN
+        return Check("clock", mark, "the broker does not say what time it is", "compare this machine's clock by hand")
+    skew = (ours - theirs).total_seconds()
+    found = f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the broker's"
+    advice = "set this machine's clock (chrony or systemd-timesyncd): alerts are judged by their age"
+    if abs(skew) > SKEW_STOPS:
+        return Check("clock", Mark.FAIL, found, advice)
+    return Check("clock", Mark.WARN, found, advice) if abs(skew) > SKEW_MATTERS else Check("clock", Mark.OK, found)
+
+
+def trading_state(desk: Desk, deadline: Deadline) -> Check:
+    account = desk.ledger.account(deadline)
+    why = f"{account.state}{_by(account)}"
+    match account.state:
+        case TradingState.ACTIVE:
+            return Check("trading state", Mark.OK, why)
+        case TradingState.REDUCING:
+            return Check("trading state", Mark.WARN, f"{why}: covers only", "`trading-state active --reason …`")
+        case TradingState.HALTED:
+            return Check("trading state", Mark.FAIL, f"{why}: nothing is sent", "`trading-state active --reason …`")
+
+
+def doubts(desk: Desk, deadline: Deadline) -> Check:
+    count = desk.ledger.unresolved(desk.clock.now() - timedelta(seconds=SEND_WINDOW), deadline)
+    if count:
+        found = f"{count} with an unknown outcome"
+        return Check("orders", Mark.WARN, found, "`reconcile`; then look at Fyers, and `orders resolve`")
+    return Check("orders", Mark.OK, "none in doubt")
+
+
+def outbox(desk: Desk, deadline: Deadline) -> Check:
+    waiting = len(desk.ledger.outbox(deadline))
+    if waiting:
+        found = f"{waiting} notices wait to be told"
+        return Check("outbox", Mark.WARN, found, "reconcile sends them each minute; the log says which sink fails")
+    return Check("outbox", Mark.OK, "nothing waits to be told")
+
+
+def holidays(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
+    today = ist_day(desk.clock.now())
+    until = desk.calendar.known_until
+    if desk.calendar.is_assumed(today):
+        found = f"known until {until} only: today may be one, so entries need Fyers' word that the market is open"
+        return Check("holidays", Mark.WARN, found, _LONGER_LIST)
+    if until - today >= HOLIDAYS_NEEDED:
+        return Check("holidays", Mark.OK, f"known until {until}")
+    found = f"known until {until} only: each weekday after it that no setting names is assumed to be a trading day"
+    return Check("holidays", Mark.WARN, f"{found}, on which entries need Fyers' word", _LONGER_LIST)
+
+
+def facts(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
+    from app.operations.register import REGISTER, due
+
+    late = due(ist_day(desk.clock.now()))
+    if not late:
+        return Check("facts", Mark.OK, f"{len(REGISTER)} outside facts, none due for review")
+    names = ", ".join(dict.fromkeys(fact.name for fact in late[:_NAMED]))
+    more = ", …" if len(late) > _NAMED else ""
+    found = f"{len(late)} of {len(REGISTER)} outside facts are due for review: {names}{more}"
+    return Check("facts", Mark.WARN, found, "`facts --due` shows each with its source; take a later version")
+
+
+def hours(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
+    """Whether all that say when the exchange trades today say the same."""
+    calendar, today = desk.calendar, ist_day(desk.clock.now())
+    if calendar.always:
+        return Check("hours", Mark.OK, "MARKET_HOURS=always overrides the dated table: any hour counts as open")
+    if calendar.override is not None:
+        found = f"MARKET_HOURS ({calendar.override}) overrides the dated table and the symbol master"
+        return Check("hours", Mark.WARN, found, "leave MARKET_HOURS empty unless both are wrong")
+    session = calendar.session_on(today)
+    if session is None:
+        return Check("hours", Mark.OK, "no session today")
+    try:
+        found = "; ".join(differences(desk.symbols, calendar, today))
+        silent = all(kind.session is None for kind in desk.symbols.kinds(today))
+    except NotNow as problem:
+        return Check("hours", Mark.WARN, f"{session} by the dated table alone: {problem.message}", _MEND["symbols"])
+    if found:
+        return Check("hours", Mark.WARN, f"{found}: {RULE}", ADVICE)
+    if silent and calendar.goes_by_table(today):
+        found = f"{session} by the dated table alone: the symbol master gives no hours"
+        return Check("hours", Mark.WARN, found, _MEND["symbols"])
+    return Check("hours", Mark.OK, f"{session} today")
+
+
+def square_off(at: time | None, desk: Desk, deadline: Deadline) -> Check:
+    """Whether what expires today still trades at SQUARE_OFF_AT; names the open positions that do not."""
+    if at is None:
+        return Check("square-off", Mark.OK, "SQUARE_OFF_AT is not set")
+    try:
+        late = stopped_by(at, desk.symbols, desk.calendar, ist_day(desk.clock.now()))
+    except NotNow as problem:
+        return Check("square-off", Mark.WARN, f"not known: {problem.message}", _MEND["symbols"])
+    session = desk.calendar.session_on(ist_day(desk.clock.now()))
+    if session is not None and at <= session.opens:
+        found = f"SQUARE_OFF_AT {at:%H:%M} is too early: today's session is {session}"
+        return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT within the session, or close by hand")
+    if not late:
+        return Check("square-off", Mark.OK, f"at {at:%H:%M} IST")
+    found = f"SQUARE_OFF_AT {at:%H:%M} is too late: {'; '.join(late)}"
+    if stays := _left_open(at, desk, deadline):
+        found = f"{found}; open now: {', '.join(stays)}"
+    return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT some minutes earlier, or close by hand before then")
+
+
+def _left_open(at: time, desk: Desk, deadline: Deadline) -> list[str]:
+    """The open positions that have stopped trading by that time; none where the broker does not say."""
+    if login(desk, deadline).mark is Mark.FAIL:
+        return []
+    try:
+        positions = desk.broker.positions(deadline)
+    except NotNow:
+        return []
+    today = ist_day(desk.clock.now())
+    listed = (desk.symbols.lookup_symbol(position.symbol) for position in positions if position.net_quantity)
+    return sorted({each.symbol for each in listed if each and at >= last_minute(each, desk.calendar, today)})
+
+
+def _by(account: Account) -> str:
+    return f" by {account.author} ({account.reason})" if account.reason else ""
+
+
+def _session_ends(calendar: Calendar, now: datetime) -> datetime | None:
+    """The end of today's session: until then a login is needed."""
+    hours = calendar.session_on(ist_day(now))
+    return datetime.combine(ist_day(now), hours.closes, IST) if hours else None
+
+
+def _timed(desk: Desk, call: Callable[[], _Result]) -> tuple[float, _Result]:
+    """Milliseconds, and what came of it."""
+    began = desk.clock.monotonic()
+    result = call()
+    return (desk.clock.monotonic() - began) * 1000, result

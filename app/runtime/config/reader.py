@@ -1,0 +1,272 @@
+"""One setting after the other, with everything that is wrong about each of them."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from app.domain.alert import Product
+from app.domain.alert.parse import underlying_of
+from app.domain.calendar import Session
+from app.domain.errors import Malformed
+from app.domain.secret import Secret
+
+MIN_SECRET = 16
+DEFAULT_HOST = "127.0.0.1"
+
+_Value = TypeVar("_Value")
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+class Reader:
+    """Reads one value after the other and remembers what is wrong with each."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.faults: list[str] = []
+
+    def text(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    def fault(self, name: str, problem: str) -> None:
+        self.faults.append(f"{name}: {problem}")
+
+    def convert(self, name: str, default: _Value, convert: Callable[[str], _Value], wanted: str) -> _Value:
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            return convert(text)
+        except (ValueError, InvalidOperation):
+            self.fault(name, f"must be {wanted}")
+            return default
+
+    def word(self, name: str, words: type[_Word], default: _Word) -> _Word:
+        return self.convert(name, default, lambda text: words(text.lower()), " or ".join(words))
+
+    def listed(self, name: str, default: str) -> tuple[str, ...]:
+        return tuple(part for part in map(str.strip, (self.text(name) or default).split(",")) if part)
+
+    def secret(self, name: str, shortest: int = 1) -> Secret | None:
+        """A secret from NAME, or from the file that NAME_FILE names."""
+        text = self.text(name)
+        if (path := self.text(f"{name}_FILE")) is not None:
+            if text is not None:
+                self.fault(name, f"is given twice, here and as {name}_FILE; keep one")
+            try:
+                text = Path(path).read_text(encoding="utf-8").strip() or None
+            except (OSError, UnicodeDecodeError):
+                self.fault(f"{name}_FILE", "names a file that cannot be read")
+        if text is not None and len(text) < shortest:
+            self.fault(name, f"must have at least {shortest} characters")
+        return Secret(text) if text is not None else None
+
+    def webhook_secrets(self) -> tuple[Secret, ...]:
+        joined = self.secret("WEBHOOK_SECRET_TOKEN")
+        secrets = tuple(Secret(part.strip()) for part in joined.reveal().split(",")) if joined else ()
+        if not secrets:
+            self.fault("WEBHOOK_SECRET_TOKEN", "is missing; make one of at least 16 characters and put it in the alert")
+        elif len(secrets) > 2:
+            self.fault("WEBHOOK_SECRET_TOKEN", "holds more than two secrets; two are for the time of a rotation")
+        elif any(len(secret.reveal()) < MIN_SECRET for secret in secrets):
+            self.fault("WEBHOOK_SECRET_TOKEN", f"each secret must have at least {MIN_SECRET} characters")
+        return secrets
+
+    def client_id(self, name: str) -> str | None:
+        """An account's id as Fyers writes it, in capitals."""
+        text = self.text(name)
+        if text is not None and re.fullmatch(r"[A-Za-z0-9]{4,12}", text, re.ASCII) is None:
+            self.fault(name, "must be the account's own id at Fyers, such as XA12345")
+        return text.upper() if text else None
+
+    def notification_urls(self) -> tuple[Secret, ...]:
+        joined = self.secret("NOTIFICATION_URL")
+        urls = [part.strip() for part in joined.reveal().split(",") if part.strip()] if joined else []
+        if any(split(url).scheme not in ("http", "https") or not split(url).hostname for url in urls):
+            self.fault("NOTIFICATION_URL", "must be http or https addresses, separated by commas")
+        return tuple(Secret(url) for url in urls)  # ntfy topics and Telegram addresses are secrets themselves
+
+    def topic(self, name: str) -> str | None:
+        text = self.text(name)
+        if text is not None and re.fullmatch(r"projects/[^/]+/topics/[^/]+", text) is None:
+            self.fault(name, "must be projects/PROJECT/topics/TOPIC")
+        return text
+
+    def url(self, name: str, ending: str) -> str | None:
+        """An address at Fyers' place: https, or plain http on loopback only."""
+        text = self.text(name)
+        if text is None:
+            return None
+        parts = split(text.rstrip("/"))
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            self.fault(name, "plain http is allowed to loopback only; use https")
+        elif parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            self.fault(name, f"must be an address such as https://api-t1.fyers.in{ending}")
+        elif not parts.path.endswith(ending):
+            self.fault(name, f"must end in {ending}")
+        return text.rstrip("/")
+
+    def ledger_url(self) -> str:
+        text = self.text("LEDGER_URL") or "sqlite:///data/ledger.db"
+        if re.fullmatch(r"sqlite:///.+|firestore://[^/]+(/[^/]+)?", text) is None:
+            self.fault("LEDGER_URL", "must be sqlite:///path or firestore://PROJECT/DATABASE")
+        return text
+
+    def market_hours(self) -> Session | None:
+        """Hours that override the dated table; None where none are given, and for `always`."""
+        text = self.text("MARKET_HOURS")
+        if text is None or text == "always":
+            return None
+        try:
+            return _session(text.removesuffix("IST").strip())
+        except ValueError:
+            self.fault("MARKET_HOURS", "must be empty, always, or two times IST such as 09:15-15:40")
+            return None
+
+    def time_of_day(self, name: str) -> time | None:
+        """A minute of the day in India."""
+        return self.convert(name, None, _minute, "a time IST such as 15:20")
+
+    def holidays(self) -> frozenset[date]:
+        def convert(text: str) -> frozenset[date]:
+            return frozenset(date.fromisoformat(part.strip()) for part in text.split(",") if part.strip())
+
+        return self.convert("EXTRA_HOLIDAYS", frozenset(), convert, "dates such as 2027-01-26, separated by commas")
+
+    def extra_sessions(self) -> dict[date, Session]:
+        """Days with hours of their own: muhurat trading, a session on a Saturday."""
+
+        def convert(text: str) -> dict[date, Session]:
+            days = [part.split() for part in text.split(",") if part.strip()]
+            sessions = {date.fromisoformat(day): _session(hours) for day, hours in days}
+            if len(sessions) < len(days):
+                raise ValueError("two sessions on one day")
+            return sessions
+
+        wanted = "one session a day such as 2026-11-08 18:00-19:00, separated by commas"
+        return self.convert("EXTRA_SESSIONS", {}, convert, wanted)
+
+    def whole(self, name: str, default: int) -> int:
+        """A count that must be there: at least 1."""
+        value = self.convert(name, default, _whole, "a whole number, at least 1")
+        if value < 1:
+            self.fault(name, "must be at least 1; this limit cannot be switched off")
+        return value
+
+    def optional_whole(self, name: str, default: int) -> int | None:
+        """A count where 0 or nothing means off."""
+        if name in self._environ and self.text(name) is None:
+            return None
+        return self.convert(name, default, _whole, "a whole number; 0 or empty switches it off") or None
+
+    def decimal(self, name: str, default: str, wanted: str = "a number above zero") -> Decimal:
+        value = self.convert(name, Decimal(default), _decimal, wanted)
+        if value <= 0:
+            self.fault(name, f"must be {wanted}")
+        return value
+
+    def optional_decimal(self, name: str, default: str) -> Decimal | None:
+        if name in self._environ and self.text(name) is None:
+            return None
+        return self.convert(name, Decimal(default), _decimal, "a number; 0 or empty switches it off") or None
+
+    def seconds(self, name: str, default: int) -> timedelta:
+        return timedelta(seconds=self.whole(name, default))
+
+    def yes_or_no(self, name: str, default: bool = False) -> bool:
+        return self.convert(name, default, lambda text: ("no", "yes").index(text.lower()) == 1, "yes or no")
+
+    def underlyings(self, name: str) -> frozenset[str]:
+        """The exchange's names of them; an alert's spellings are taken."""
+
+        try:
+            return frozenset(underlying_of(part) for part in self.listed(name, ""))
+        except Malformed:
+            self.fault(name, "must be underlyings such as NIFTY,BANKNIFTY")
+            return frozenset()
+
+    def products(self, name: str) -> frozenset[Product]:
+        def convert(text: str) -> frozenset[Product]:
+            return frozenset(Product(part.strip().upper()) for part in text.split(",") if part.strip())
+
+        return self.convert(name, frozenset({Product.INTRADAY}), convert, "INTRADAY, MARGIN, or both with a comma")
+
+    def addresses(self, name: str, default: str) -> frozenset[str]:
+        def convert(text: str) -> frozenset[str]:
+            return frozenset(str(ip_address(part.strip())) for part in text.split(",") if part.strip())
+
+        return self.convert(name, convert(default), convert, "addresses separated by commas")
+
+    def hops(self, default: int) -> int:
+        """TRUSTED_PROXIES: how many proxies stand before the gateway. Each adds one entry to X-Forwarded-For."""
+        return self.convert("TRUSTED_PROXIES", default, _whole, "a whole number; 0 where senders connect directly")
+
+    def host(self) -> str:
+        """HOST: the address that the server listens on."""
+
+        def convert(text: str) -> str:
+            return text if text == "localhost" else str(ip_address(text))
+
+        return self.convert("HOST", DEFAULT_HOST, convert, "an address of this machine, such as 127.0.0.1 or ::1")
+
+    def log_level(self) -> str:
+        text = (self.text("LOG_LEVEL") or "INFO").upper()
+        if text not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+            self.fault("LOG_LEVEL", "must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+            return "INFO"
+        return text
+
+
+def split(url: str) -> SplitResult:
+    """The parts of an address; empty ones for what is none, where urlsplit raises and may quote it."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
+
+
+def is_safe(url: str) -> bool:
+    """Whether what goes there is safe on its way: by https, on this machine, or no address but a path."""
+    parts = split(url)
+    return parts.scheme != "http" or is_loopback(parts.hostname)
+
+
+def is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return host is not None and ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _session(text: str) -> Session:
+    opens, _, closes = text.partition("-")
+    session = Session(_minute(opens.strip()), _minute(closes.strip()))
+    if session.opens >= session.closes:
+        raise ValueError("a session ends after it begins")
+    return session
+
+
+def _minute(text: str) -> time:
+    if re.fullmatch(r"\d\d:\d\d", text, re.ASCII) is None:
+        raise ValueError(text)  # seconds mean nothing here, and a zone would not be India's
+    return time.fromisoformat(text)
+
+
+def _whole(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) is None:
+        raise ValueError(text)
+    return int(text)
+
+
+def _decimal(text: str) -> Decimal:
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text, re.ASCII) is None:
+        raise ValueError(text)
+    return Decimal(text)

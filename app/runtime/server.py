@@ -1,0 +1,73 @@
+"""The production settings of gunicorn, in one place (`gunicorn -c python:app.runtime.server main:app`).
+
+One worker with threads: an alert waits for the network most of its time, and one process shares connections, caches and
+the lock on submits. gunicorn itself reads $WEB_CONCURRENCY. On SIGTERM Cloud Run gives ten seconds, and gunicorn's
+default of thirty would be cut off.
+"""
+
+import os
+import resource
+import signal
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from gunicorn import glogging  # type: ignore[import-untyped]  # gunicorn ships no types
+
+from app.runtime.log import JsonLines
+
+# Of the descriptors that the process may have, these are for everything but senders: the broker's, the ledger's and
+# Google's connections, sixteen connections that are being closed, files. In use under load: 40 to 60.
+KEPT_DESCRIPTORS = 128
+# Each may hold 112 KiB until its request is answered: 64 KiB of body, 32 KiB around it and one read of 16 KiB. Together
+# that is less than half of 512 MiB.
+MOST_CONNECTIONS = 2000
+
+
+def address(host: str, port: str) -> str:
+    """As gunicorn wants it: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def connections(descriptors: int) -> int:
+    """How many senders may be connected at once; `descriptors` is the process's limit, -1 for none."""
+    spare = MOST_CONNECTIONS if descriptors < 0 else descriptors - KEPT_DESCRIPTORS
+    return max(2 * threads, min(spare, MOST_CONNECTIONS))
+
+
+bind = address(os.environ.get("HOST", "").strip() or "127.0.0.1", os.environ.get("PORT", "").strip() or "8080")
+worker_class = "app.runtime.worker.Worker"
+threads = 16
+worker_connections = connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+timeout = 30
+graceful_timeout = 8
+keepalive = 75  # longer than the front end keeps its connections, so that it never meets a closed one
+max_requests = 0
+# No sender's word on scheme and path is taken: nothing here depends on them, and a contradiction would refuse an alert.
+forwarded_allow_ips = ""
+accesslog = None
+errorlog = "-"
+loglevel = "error"  # its warnings repeat lines that are no HTTP, and with them whatever secret stood there
+control_socket_disable = True
+
+
+class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """What gunicorn says by itself (a worker that hung, a start that failed), in the form of all other lines."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JsonLines())
+
+
+logger_class = Log
+
+
+def when_ready(arbiter: Any) -> None:
+    """Ctrl-C and SIGQUIT stop it as SIGTERM does: gunicorn takes them for "at once", and cuts off what is under way."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, partial(_stop, arbiter))
+
+
+def _stop(arbiter: Any, number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as Python calls it
+    arbiter.signal(signal.SIGTERM, frame)
