@@ -9,7 +9,7 @@ from app.domain.deadline import CLAIM, RECORD, SUBMIT, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice
 from app.domain.order import Order
-from app.domain.risk import Account, Decide
+from app.domain.risk import Controls, Decide
 from app.flow.ports import Ledger, Overtaken, Window
 
 READ = 1.0
@@ -85,11 +85,11 @@ class FaultyLedger:
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
         return self._call("unresolved", READ, deadline, lambda: self.inner.unresolved(before, deadline))
 
-    def account(self, deadline: Deadline) -> Account:
-        return self._call("account", READ, deadline, lambda: self.inner.account(deadline))
+    def controls(self, deadline: Deadline) -> Controls:
+        return self._call("account", READ, deadline, lambda: self.inner.controls(deadline))
 
-    def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
-        return self._call("change_account", SUBMIT, deadline, lambda: self.inner.change_account(change, deadline))
+    def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
+        return self._call("change_account", SUBMIT, deadline, lambda: self.inner.change_controls(change, deadline))
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
         return self._call("outbox", READ, deadline, lambda: self.inner.outbox(deadline))

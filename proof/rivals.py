@@ -110,7 +110,7 @@ class Scene:
 
     def halt(self) -> None:
         now = self.gateway.clock.now()
-        self.gateway.desk.ledger.change_account(
+        self.gateway.desk.ledger.change_controls(
             lambda account: account.switched(TradingState.HALTED, "by hand", "owner", now), self.gateway.deadline()
         )
         self.halts.append(Halt(self.gateway.clock.now()))

@@ -9,10 +9,12 @@ from typing import Any
 
 from app.domain.alert import Alert, OptionType, Product, Side, parse
 from app.domain.alert.strict_json import decode
-from app.domain.contract import BookRow, Contract, Position, Quote
+from app.domain.book import BookRow, Position
+from app.domain.instrument import Instrument
 from app.domain.order import Order, OrderStatus, OrderType, Ticket
 from app.domain.pricing import PriceRules
-from app.domain.risk import Account, Limits, Sent
+from app.domain.quote import Quote
+from app.domain.risk import Controls, Limits, Sent
 
 SECRET = "the-quiet-heron-stands"
 NOW = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India
@@ -42,8 +44,8 @@ def an_alert(header: str | None = None, /, **changes: Any) -> Alert:
     return parse(decode(alert_body(**changes)), header)
 
 
-def a_contract(**changes: Any) -> Contract:
-    contract = Contract(
+def a_contract(**changes: Any) -> Instrument:
+    contract = Instrument(
         symbol=SYMBOL,
         underlying="NIFTY",
         expiry=date(2026, 11, 26),
@@ -152,8 +154,8 @@ def no_limits(**changes: Any) -> Limits:
     return replace(limits, **changes)
 
 
-def an_account(**changes: Any) -> Account:
-    return replace(Account(day="2026-11-20"), **changes)
+def an_account(**changes: Any) -> Controls:
+    return replace(Controls(day="2026-11-20"), **changes)
 
 
 def sent(seconds_ago: float, **changes: Any) -> Sent:

@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 
 from app.adapters.clock import SystemClock
 from app.domain.calendar import IST
-from app.domain.contract import Contract
 from app.domain.deadline import Deadline
+from app.domain.instrument import Instrument
 from app.flow.desk import Desk
 from app.flow.ports import Clock
 from app.runtime.bootstrap import bootstrap
@@ -79,7 +79,7 @@ def alert(**changes: Any) -> bytes:
     return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
 
-def listed(gate: Gateway, strike: int = 26000) -> Contract:
+def listed(gate: Gateway, strike: int = 26000) -> Instrument:
     """The contract of the usual alert, or its neighbour at another strike, as the gateway knows it."""
     contract = gate.desk.symbols.lookup_symbol(replace(CONTRACT, strike=Decimal(strike)).symbol)
     assert contract is not None

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from app.adapters import account_document
+from app.adapters import controls_document
 from app.adapters.private_files import close_to_others, make_file
 from app.adapters.stored_text import read_notice, read_order, readable, to_text
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
@@ -26,7 +26,7 @@ from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import Order, OrderStatus
 from app.domain.order.document import to_document
-from app.domain.risk import Account, Decide, learned, teaches
+from app.domain.risk import Controls, Decide, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 # Stands in the file (PRAGMA user_version). Files from before it was written say 0 and have the tables of 1.
@@ -56,7 +56,7 @@ _PAGES_IN_LOG = 4000  # 16 MB; who fills it takes a millisecond or more to move 
 _INSERT = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE orders SET status = ?, sequence = ?, submitted_at = ?, document = ? WHERE key = ? AND sequence = ?"
 _BEFORE_SUBMIT = "SELECT status, sequence, (SELECT document FROM account WHERE one = 1) FROM orders WHERE key = ?"
-_WRITE_ACCOUNT = "INSERT INTO account VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET document = excluded.document"
+_WRITE_CONTROLS = "INSERT INTO account VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET document = excluded.document"
 _AN_ALERT = 48 * 1024  # bytes; claim, submit and record together append 37 to 49 KB to the log of changes
 _OFTEN = 1_000  # of SQLite's own instructions, between two looks at the clock
 _SHOWN = 120  # characters of what a check of the whole file found
@@ -143,13 +143,13 @@ class SqliteLedger:
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
         with self._writing(deadline.within(SUBMIT)) as db:
-            *stored, account_text = _there(db.execute(_BEFORE_SUBMIT, (order.key,)).fetchone())
+            *stored, controls_text = _there(db.execute(_BEFORE_SUBMIT, (order.key,)).fetchone())
             if stored != [OrderStatus.RECEIVED, order.sequence]:
                 raise Overtaken(_expected(db, order.key))
-            before = _account_in(account_text)
-            decided, account = decide(before)
+            before = _controls_in(controls_text)
+            decided, controls = decide(before)
             _update(db, decided)
-            _write_account(db, before, account)
+            _write_controls(db, before, controls)
             return decided
 
     def record(self, order: Order, deadline: Deadline) -> Order:
@@ -160,8 +160,8 @@ class SqliteLedger:
         with self._writing(deadline) as db:
             _update(db, order)
             if teaches(order):
-                before = _account(db)
-                _write_account(db, before, learned(before, order))
+                before = _controls(db)
+                _write_controls(db, before, learned(before, order))
             return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:
@@ -213,16 +213,16 @@ class SqliteLedger:
             query = f"SELECT submitted_at FROM orders WHERE status = 'SUBMITTED' AND status IN {_OPEN}"  # noqa: S608 -- fixed words only
             return sum(datetime.fromisoformat(row[0]) < before for row in db.execute(query))
 
-    def account(self, deadline: Deadline) -> Account:
+    def controls(self, deadline: Deadline) -> Controls:
         with self._reading(deadline) as db:
-            return _account(db)
+            return _controls(db)
 
-    def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
+    def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
         with self._writing(deadline.within(SWITCH)) as db:
-            before = _account(db)
-            account = change(before)
-            _write_account(db, before, account)
-            return account
+            before = _controls(db)
+            controls = change(before)
+            _write_controls(db, before, controls)
+            return controls
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
         with self._reading(deadline) as db:
@@ -381,21 +381,21 @@ def _json(order: Order) -> str:
     return to_text(to_document(order))
 
 
-def _account(db: sqlite3.Connection) -> Account:
+def _controls(db: sqlite3.Connection) -> Controls:
     row = db.execute("SELECT document FROM account WHERE one = 1").fetchone()
-    return _account_in(row and row[0])
+    return _controls_in(row and row[0])
 
 
-def _account_in(text: str | None) -> Account:
+def _controls_in(text: str | None) -> Controls:
     """None: no order was submitted yet, and nothing else was said of it."""
-    return Account() if text is None else account_document.from_text(text)
+    return Controls() if text is None else controls_document.from_text(text)
 
 
-def _write_account(db: sqlite3.Connection, before: Account, account: Account) -> None:
-    if account == before:
+def _write_controls(db: sqlite3.Connection, before: Controls, controls: Controls) -> None:
+    if controls == before:
         return
-    db.execute(_WRITE_ACCOUNT, (account_document.to_text(account),))
-    if (notice := state_notice(before, account)) is not None:
+    db.execute(_WRITE_CONTROLS, (controls_document.to_text(controls),))
+    if (notice := state_notice(before, controls)) is not None:
         _post(db, notice)
 
 

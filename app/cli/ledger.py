@@ -105,7 +105,7 @@ def _trading_state(args: argparse.Namespace) -> int:
     with ExitStack() as resources:
         ledger = open_ledger(configured(), resources)
         now = datetime.now(UTC)
-        account = ledger.change_account(
+        account = ledger.change_controls(
             lambda account: account.switched(state, args.reason, "command line", now), _deadline()
         )
     print(f"trading is {account.state}: {account.reason}")

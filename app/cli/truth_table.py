@@ -75,7 +75,7 @@ def _alerts(stage: Stage) -> Iterator[Row]:
 def _outcome(stage: Stage, state: TradingState, action: str) -> str:
     """Runs one alert; a cover has a short to cover. Whether an order arrived is seen at the account."""
     deadline, now = Deadline(stage.clock.monotonic, 5.0), stage.clock.now()
-    stage.desk.ledger.change_account(lambda account: account.switched(state, "a row", "the table", now), deadline)
+    stage.desk.ledger.change_controls(lambda account: account.switched(state, "a row", "the table", now), deadline)
     if action == "BUY":
         symbols = stage.desk.symbols
         on = expiry_floor(symbols, stage.desk.calendar, "NIFTY", None, now, entering=False)

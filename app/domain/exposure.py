@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.domain.alert import Product, Side
-from app.domain.contract import BookRow, Contract, Position
+from app.domain.book import BookRow, Position
+from app.domain.instrument import Instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def expose(
     positions: Sequence[Position],
     book: Sequence[BookRow] | None,
     unresolved: int,
-    contract_of: Callable[[str], Contract | None],
+    contract_of: Callable[[str], Instrument | None],
 ) -> Exposure:
     return Exposure(
         positions=tuple(positions),
@@ -128,7 +129,7 @@ def _filled(book: Iterable[BookRow]) -> dict[str, tuple[int, int]]:
 
 
 def _lots_open(
-    positions: Sequence[Position], book: Sequence[BookRow], contract_of: Callable[[str], Contract | None]
+    positions: Sequence[Position], book: Sequence[BookRow], contract_of: Callable[[str], Instrument | None]
 ) -> int:
     units: dict[str, int] = {}
     for position in positions:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.domain.alert import Side
-from app.domain.contract import BookRow, Position
+from app.domain.book import BookRow, Position
 from app.domain.order import Order
 
 _Item = TypeVar("_Item")

@@ -14,7 +14,7 @@ from typing import Any
 from app.domain.calendar import ist_time
 from app.domain.errors import Reason
 from app.domain.order import Order, OrderStatus
-from app.domain.risk import Account, TradingState
+from app.domain.risk import Controls, TradingState
 
 ABSENT_READS = 3  # valid readings of the book without the order, over a minute, until that is said loudly
 
@@ -83,7 +83,7 @@ def notice_of(order: Order) -> Notice | None:
     return Notice(f"{order.key}:{order.sequence}", kind, _SEVERITY[order.status], _sentence(order), facts_of(order))
 
 
-def state_notice(before: Account, account: Account) -> Notice | None:
+def state_notice(before: Controls, account: Controls) -> Notice | None:
     """The notice that a new trading state needs, or the breaker when it opens."""
     if account.state is before.state:
         return _breaker_notice(before, account)
@@ -95,7 +95,7 @@ def state_notice(before: Account, account: Account) -> Notice | None:
     return Notice(f"trading-state:{at}:{account.state}", "trading-state", severity, text)
 
 
-def _breaker_notice(before: Account, account: Account) -> Notice | None:
+def _breaker_notice(before: Controls, account: Controls) -> Notice | None:
     if account.open_until is None or account.open_until == before.open_until:
         return None
     text = f"Orders did not reach Fyers, several times in a minute. Entries wait until {ist_time(account.open_until)}."

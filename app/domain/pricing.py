@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.domain.alert import Alert, Level, LevelKind, Side
-from app.domain.contract import Contract, Quote
 from app.domain.errors import Denied, Reason
+from app.domain.instrument import Instrument
 from app.domain.money import plain, tick_down, tick_up
 from app.domain.order import OrderType
+from app.domain.quote import Quote
 
 _HUNDRED = Decimal(100)
 _BASIS_POINTS = Decimal(10_000)
@@ -39,7 +40,7 @@ class Legs:
     take_profit_points: Decimal
 
 
-def limit_price(side: Side, quote: Quote, contract: Contract, rules: PriceRules) -> Decimal:
+def limit_price(side: Side, quote: Quote, contract: Instrument, rules: PriceRules) -> Decimal:
     """The marketable limit: the touch and the slippage beyond it, on the tick, inside the day's band.
 
     Raises Denied for a quote that makes no sense, too wide a spread, or a price outside the band.
@@ -82,7 +83,7 @@ def check_quote(side: Side, quote: Quote, tick_size: Decimal, rules: PriceRules)
             raise Denied(Reason.SPREAD_TOO_WIDE, f"a spread of {percent:.2f}% ({shown}); {allowed}% is allowed")
 
 
-def legs(alert: Alert, quote: Quote, contract: Contract, rules: PriceRules) -> Legs:
+def legs(alert: Alert, quote: Quote, contract: Instrument, rules: PriceRules) -> Legs:
     """Stop-loss and take-profit of an entry: above and below the LTP for SELL, the other way round for BUY.
 
     Rounded away from the LTP, so never on its wrong side. Raises Denied for a level asked for on the wrong side, and
@@ -158,7 +159,7 @@ def _check_room(side: Side, legs: Legs, quote: Quote, tick: Decimal) -> None:
         raise Denied(Reason.WRONG_SIDE_TAKE_PROFIT, f"{text}, is under one tick: {shown}")
 
 
-def _check_band(name: str, price: Decimal, contract: Contract) -> None:
+def _check_band(name: str, price: Decimal, contract: Instrument) -> None:
     low, high = contract.lower_band, contract.upper_band
     if (low is not None and price < low) or (high is not None and price > high):
         band = f"{plain(low) if low is not None else '…'} to {plain(high) if high is not None else '…'}"

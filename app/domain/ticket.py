@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.domain.alert import Alert, Product, Side, spelled
-from app.domain.contract import Contract, Quote
 from app.domain.errors import Denied, Reason
 from app.domain.exposure import Exposure
+from app.domain.instrument import Instrument
 from app.domain.order import Ticket
 from app.domain.pricing import PriceRules, legs, limit_price
+from app.domain.quote import Quote
 
 
 class BuyMode(StrEnum):
@@ -28,7 +29,7 @@ class TicketRules:
     products: frozenset[Product] = frozenset(Product)
 
 
-def write_ticket(alert: Alert, contract: Contract, quote: Quote, exposure: Exposure, rules: TicketRules) -> Ticket:
+def write_ticket(alert: Alert, contract: Instrument, quote: Quote, exposure: Exposure, rules: TicketRules) -> Ticket:
     """The ticket for an alert. Raises Denied, saying why, where none can be written."""
     wanted = _quantity(alert, contract)
     product, quantity, covers = _intent(alert, contract, wanted, exposure, rules.buy_mode)
@@ -56,7 +57,7 @@ def write_ticket(alert: Alert, contract: Contract, quote: Quote, exposure: Expos
     )
 
 
-def _quantity(alert: Alert, contract: Contract) -> int:
+def _quantity(alert: Alert, contract: Instrument) -> int:
     lot = contract.lot_size
     if alert.quantity is None:
         return (alert.lots or 1) * lot
@@ -71,7 +72,7 @@ def _quantity(alert: Alert, contract: Contract) -> int:
 
 
 def _intent(
-    alert: Alert, contract: Contract, wanted: int, exposure: Exposure, buy_mode: BuyMode
+    alert: Alert, contract: Instrument, wanted: int, exposure: Exposure, buy_mode: BuyMode
 ) -> tuple[Product, int, bool]:
     """Product, units, and whether it covers. A cover never buys more than what is left of the short.
 
@@ -105,7 +106,7 @@ def _check_allowed(underlying: str, product: Product, rules: TicketRules) -> Non
         raise Denied(Reason.PRODUCT_NOT_ALLOWED, f"{product} entries are not allowed; ALLOWED_PRODUCTS has {allowed}")
 
 
-def _within_freeze(quantity: int, contract: Contract, *, covers: bool) -> int:
+def _within_freeze(quantity: int, contract: Instrument, *, covers: bool) -> int:
     """The units of one order. A cover is cut to the most whole lots that the exchange takes; an entry is denied."""
     freeze = contract.freeze_quantity
     if freeze is None or quantity <= freeze:

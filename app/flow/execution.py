@@ -19,7 +19,7 @@ from app.domain.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.domain.exposure import Exposure
 from app.domain.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
-from app.domain.risk import Account, Decision, NeedsBook, NeedsRoom, decide, entry_unseen
+from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, decide, entry_unseen
 from app.domain.ticket import BuyMode, write_ticket
 from app.flow.desk import Desk
 from app.flow.hours import closed
@@ -127,7 +127,7 @@ def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Tic
         if denied.reason is not Reason.NO_SHORT_TO_COVER:
             raise
         _check_not_stopped(market, desk)
-        account, now = desk.ledger.account(deadline), desk.clock.now()
+        account, now = desk.ledger.controls(deadline), desk.clock.now()
         for symbol in {one.symbol for one in (market.contract, market.todays) if one is not None}:
             if market.exposure.entries_working(symbol) or entry_unseen(account, symbol, market.exposure, now):
                 text = f"an entry of {symbol} is on its way and not filled yet"
@@ -184,7 +184,7 @@ def _make_room(order: Order, exposure: Exposure, units: int, desk: Desk, deadlin
         make_room(exposure.book or (), ticket, units, desk, deadline)
 
 
-def _decide(order: Order, market: Market, desk: Desk, account: Account) -> Decision:
+def _decide(order: Order, market: Market, desk: Desk, account: Controls) -> Decision:
     """Runs inside the ledger's commit and looks at the clock there: rates and hours count from when orders go out."""
     now = desk.clock.now()
     entering = order.ticket is not None and not order.ticket.covers

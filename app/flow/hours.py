@@ -7,8 +7,8 @@ exits by the wider, and the operator is told.
 from datetime import date, datetime, time, timedelta
 
 from app.domain.calendar import IST, Calendar, Listed, Session, ist_day
-from app.domain.contract import Contract
 from app.domain.errors import Denied, Reason
+from app.domain.instrument import Instrument
 from app.domain.notice import Notice, Severity
 from app.flow.ports import SymbolMaster
 
@@ -30,7 +30,7 @@ def expiry_floor(
     return today + timedelta(days=1) if stopped else today
 
 
-def closed(contract: Contract, calendar: Calendar, now: datetime, *, entering: bool) -> Denied | None:
+def closed(contract: Instrument, calendar: Calendar, now: datetime, *, entering: bool) -> Denied | None:
     """Why the contract does not trade now; None where it does."""
     if calendar.always:
         return None

@@ -12,11 +12,13 @@ from decimal import Decimal
 from typing import TypeVar
 
 from app.domain.alert import Alert, ExpiryRule, Moneyness, Side
+from app.domain.book import BookRow, Position
 from app.domain.calendar import ist_day
-from app.domain.contract import BookRow, Contract, Position, Quote
 from app.domain.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.domain.errors import Denied, NotNow, Reason, without_positions
 from app.domain.exposure import Exposure, expose, positions_lag
+from app.domain.instrument import Instrument
+from app.domain.quote import Quote
 from app.domain.ticket import BuyMode
 from app.facts.freeze import freeze_on
 from app.flow.desk import Desk
@@ -29,10 +31,10 @@ _Read = TypeVar("_Read")
 class Market:
     """`todays` is the contract that the alert's expiry meant until today's expiry stopped trading."""
 
-    contract: Contract
+    contract: Instrument
     quote: Quote
     exposure: Exposure
-    todays: Contract | None = None
+    todays: Instrument | None = None
 
 
 def may_cover(alert: Alert, buy_mode: BuyMode) -> bool:
@@ -138,8 +140,8 @@ class _Meant:
     `in_doubt`: table or symbol master says that today's still trades, so the cover may be meant for either.
     """
 
-    contract: Contract
-    todays: Contract | None = None
+    contract: Instrument
+    todays: Instrument | None = None
     in_doubt: bool = False
 
 
@@ -167,7 +169,7 @@ def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -
     now = desk.clock.now()
     today, fired, entering = ist_day(now), min(fired, now), not may_cover(alert, desk.tickets.buy_mode)
 
-    def contract(on: date) -> Contract:
+    def contract(on: date) -> Instrument:
         return desk.symbols.resolve(
             alert.underlying, alert.exchange, alert.expiry, alert.strike, alert.option_type, on=on, spot=spot
         )
@@ -196,20 +198,20 @@ def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -
     return _Meant(_with_freeze(found, today), _with_freeze(todays, today), in_doubt)
 
 
-def _with_freeze(contract: Contract, today: date) -> Contract:
+def _with_freeze(contract: Instrument, today: date) -> Instrument:
     """With the table's freeze quantity where the symbol master has none, or one that no lot fits in."""
     if contract.freeze_quantity is not None and contract.freeze_quantity >= contract.lot_size:
         return contract
     return replace(contract, freeze_quantity=freeze_on(contract.underlying, today))
 
 
-def _open_one(meant: _Meant, alert: Alert, exposure: Exposure) -> Contract:
+def _open_one(meant: _Meant, alert: Alert, exposure: Exposure) -> Instrument:
     """Of two contracts the one that the alert can close: in its own product, in another, or once its entry is filled.
 
     Where both are alike, and where there is nothing to close, it is the one that an entry would be in now.
     """
 
-    def rank(contract: Contract) -> int:
+    def rank(contract: Instrument) -> int:
         closable = exposure.closable(contract.symbol, alert.product, alert.side)
         if closable is None or closable[1] <= exposure.covers_working(contract.symbol, closable[0], alert.side):
             return 2 if exposure.entries_working(contract.symbol) else 3

@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Protocol
 
 from app.domain.alert import Expiry, OptionType, Strike
+from app.domain.book import BookRow, Position
 from app.domain.calendar import Session
-from app.domain.contract import BookRow, Contract, ListedKind, Position, Quote
 from app.domain.deadline import Deadline
+from app.domain.instrument import Instrument, ListedKind
 from app.domain.notice import Notice
 from app.domain.order import Order, Outcome
-from app.domain.risk import Account, Decide
+from app.domain.quote import Quote
+from app.domain.risk import Controls, Decide
 
 
 class Clock(Protocol):
@@ -83,7 +85,7 @@ class Ledger(Protocol):
         """
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
-        """Runs `decide` on the account document and commits order and account in one atomic write.
+        """Runs `decide` on the controls and commits order and controls in one atomic write.
 
         The stored order must still be what this one was made from. Raises Overtaken where it is not, and
         NotNow(LEDGER_CONTENDED) where the race could not be decided in time.
@@ -107,11 +109,11 @@ class Ledger(Protocol):
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
         """How many orders are SUBMITTED since before that moment."""
 
-    def account(self, deadline: Deadline) -> Account:
-        """The account document."""
+    def controls(self, deadline: Deadline) -> Controls:
+        """The shared controls."""
 
-    def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
-        """Commits a change of the account document under its version; a new trading state is notified with it."""
+    def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
+        """Commits a change of the controls under its version; a new trading state is notified with it."""
 
     def once(self, name: str, deadline: Deadline) -> bool:
         """True the first time anyone asks with this name; names are remembered for at least a week."""
@@ -144,7 +146,7 @@ class SymbolMaster(Protocol):
     def reload_if_changed(self, monotonic: float) -> bool:
         """Takes a newer master from the cache, looking at most every 30 s; True where there was one. Never raises."""
 
-    def lookup_symbol(self, symbol: str) -> Contract | None:
+    def lookup_symbol(self, symbol: str) -> Instrument | None:
         """The contract with the broker's own symbol, or None."""
 
     @property
@@ -163,7 +165,7 @@ class SymbolMaster(Protocol):
     def session(self) -> Session | None:
         """The widest plausible hours that it gives any contract; None where it gives none, or is not there."""
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:
         """A contract of the underlying that expires that day, or None. Raises as `resolve` does."""
 
     def kinds(self, day: date, *, expiring: bool = False) -> Mapping[ListedKind, int]:
@@ -185,7 +187,7 @@ class SymbolMaster(Protocol):
         *,
         on: date,
         spot: Decimal | None = None,
-    ) -> Contract:
+    ) -> Instrument:
         """The contract, counting expiries from `on`; `spot` (rupees) is needed where the strike is said by its place.
 
         Raises Denied(NO_SUCH_CONTRACT) naming the nearest listed ones, and NotNow(SYMBOLS_MISSING) without a master.

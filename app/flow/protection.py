@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.domain.contract import BookRow, Position
+from app.domain.book import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.exposure import positions_lag

@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from app.domain.alert import Side
+from app.domain.book import BookRow, Position
 from app.domain.calendar import ist_day
-from app.domain.contract import BookRow, Position
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.legs import naked, orphans, overbought, overnight, strays
 from app.domain.notice import ABSENT_READS, Notice, Severity, facts_of, what
 from app.domain.order import MOVES, Order, OrderStatus
-from app.domain.risk import BOOK_LAG, UNRESOLVED_AT_ONCE, Account, doubt_reduces
+from app.domain.risk import BOOK_LAG, UNRESOLVED_AT_ONCE, Controls, doubt_reduces
 from app.flow.desk import Desk
 from app.flow.outbox import drain, post
 from app.flow.ports import Overtaken
@@ -133,8 +133,8 @@ class _Run:
 
     def reached(self) -> None:
         """Fyers has just answered a read, so the breaker need not wait any longer."""
-        if self._desk.ledger.account(self._deadline).open_until is not None:
-            self._desk.ledger.change_account(Account.reached, self._deadline)
+        if self._desk.ledger.controls(self._deadline).open_until is not None:
+            self._desk.ledger.change_controls(Controls.reached, self._deadline)
 
     def follow(self, book: Sequence[BookRow]) -> None:
         """Evidence of presence moves any record, once the request that sent the order has had its time to speak."""
@@ -238,7 +238,7 @@ class _Run:
 
     def _leaving(self) -> set[str]:
         """What is being closed at this moment: its legs went first, and the next run judges what is left of it."""
-        recent = self._desk.ledger.account(self._deadline).recent
+        recent = self._desk.ledger.controls(self._deadline).recent
         return {sent.symbol for sent in recent if sent.covers and self._now() - sent.at < SETTLE}
 
     def lapse(self) -> None:
@@ -272,7 +272,7 @@ class _Run:
         self.report.in_doubt = len(doubted)
         if len(doubted) >= UNRESOLVED_AT_ONCE:
             reduce = partial(doubt_reduces, unresolved=len(doubted), now=self._now())
-            self._desk.ledger.change_account(reduce, self._deadline)
+            self._desk.ledger.change_controls(reduce, self._deadline)
 
     def _is_young(self, order: Order) -> bool:
         """True while the request that sent the order may be at it."""

@@ -14,14 +14,14 @@ from datetime import datetime
 from functools import partial
 
 from app.domain.alert import Side
+from app.domain.book import BookRow, Position
 from app.domain.calendar import ist_day
-from app.domain.contract import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.legs import Trim, trimmed
 from app.domain.notice import Notice, Severity
 from app.domain.order import Accepted, NotSent, Outcome, Rejected
-from app.domain.risk import BOOK_LAG, EXIT_TAG, Account, Sent
+from app.domain.risk import BOOK_LAG, EXIT_TAG, Controls, Sent
 from app.flow.desk import Desk
 from app.flow.outbox import post
 from app.flow.protection import cancel_all, positions_after, trim
@@ -72,7 +72,7 @@ class _Run:
         return book
 
     def _name_what_is_on_its_way(self, book: Sequence[BookRow]) -> None:
-        for sent in _not_shown(self._desk.ledger.account(self._deadline), book, self._desk.clock.now()):
+        for sent in _not_shown(self._desk.ledger.controls(self._deadline), book, self._desk.clock.now()):
             if not sent.covers:
                 self.report.left[sent.symbol] = "an entry was sent moments ago and the order book does not show it yet"
 
@@ -95,7 +95,7 @@ class _Run:
         now = self._desk.clock.now()
         exit_ = _exit_as_sent(place, position, now)
         try:
-            self._desk.ledger.change_account(partial(_noted, exit_, book, now), self._deadline)
+            self._desk.ledger.change_controls(partial(_noted, exit_, book, now), self._deadline)
         except NotNow as problem:
             self.report.left[place] = problem.message
             return False
@@ -110,7 +110,7 @@ class _Run:
             case _:
                 self.report.left[place] = "the outcome is not known; look at the positions before anything else"
         if isinstance(outcome, Rejected | NotSent):
-            self._desk.ledger.change_account(partial(_forgotten, exit_.tag), self._deadline)
+            self._desk.ledger.change_controls(partial(_forgotten, exit_.tag), self._deadline)
             return False
         return True
 
@@ -181,29 +181,29 @@ def _exit_as_sent(place: str, position: Position, now: datetime) -> Sent:
     )
 
 
-def _noted(exit_: Sent, book: Sequence[BookRow], now: datetime, account: Account) -> Account:
+def _noted(exit_: Sent, book: Sequence[BookRow], now: datetime, controls: Controls) -> Controls:
     """The account document with the exit in it. Raises NotNow where an order of that contract is on its way.
 
     Another exit would close too much; and an entry would be closed with the rest, but its legs would not.
     """
-    for sent in _not_shown(account, book, now):
+    for sent in _not_shown(controls, book, now):
         if sent.symbol == exit_.symbol:
             does = "close" if sent.covers else "open"
             words = (
                 f"an order was sent moments ago to {does} {sent.quantity} units of it, and the book does not show it"
             )
             raise NotNow(Reason.POSITION_UNKNOWN, words)
-    return replace(account, recent=(*account.recent, exit_))
+    return replace(controls, recent=(*controls.recent, exit_))
 
 
-def _forgotten(tag: str, account: Account) -> Account:
-    recent = (replace(sent, quantity=0) if sent.tag == tag else sent for sent in account.recent)
-    return replace(account, recent=tuple(recent))
+def _forgotten(tag: str, controls: Controls) -> Controls:
+    recent = (replace(sent, quantity=0) if sent.tag == tag else sent for sent in controls.recent)
+    return replace(controls, recent=tuple(recent))
 
 
-def _not_shown(account: Account, book: Sequence[BookRow], now: datetime) -> list[Sent]:
+def _not_shown(controls: Controls, book: Sequence[BookRow], now: datetime) -> list[Sent]:
     shown = {row.tag for row in book}
-    return [sent for sent in account.recent if sent.quantity and now - sent.at < BOOK_LAG and sent.tag not in shown]
+    return [sent for sent in controls.recent if sent.quantity and now - sent.at < BOOK_LAG and sent.tag not in shown]
 
 
 def _legs(position: Position, book: Sequence[BookRow]) -> Trim:

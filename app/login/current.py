@@ -22,7 +22,7 @@ from app.domain.calendar import IST, ist_day
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity, hour_of
-from app.domain.risk import SYSTEM, Account, TradingState
+from app.domain.risk import SYSTEM, Controls, TradingState
 from app.flow.outbox import deliver
 from app.flow.ports import Clock, Ledger, Notifier
 from app.login.holder import AccountHolder, OtherAccount
@@ -184,12 +184,12 @@ class CurrentToken:
         why = f"Fyers takes no orders from this app: {_in_short(message)}"
         log.critical("trading has to halt", extra={"why": why})
 
-        def halt(account: Account) -> Account:
+        def halt(account: Controls) -> Controls:
             halted = account.state is TradingState.HALTED
             return account if halted else account.switched(TradingState.HALTED, why, SYSTEM, now)
 
         try:
-            self._ledger.change_account(halt, deadline)
+            self._ledger.change_controls(halt, deadline)
         except NotNow:
             text = f"{why}. Trading could not be halted, since the ledger does not answer."
             self._notifier.send(Notice(f"forbidden:{ist_day(now)}", "forbidden", Severity.CRITICAL, text), deadline)

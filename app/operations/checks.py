@@ -14,7 +14,7 @@ from typing import TypeVar
 from app.domain.calendar import IST, Calendar, ist_day
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.errors import AlertError, NotNow
-from app.domain.risk import Account, TradingState
+from app.domain.risk import Controls, TradingState
 from app.flow.desk import Desk
 from app.flow.hours import ADVICE, RULE, differences, last_minute, stopped_by
 from app.login.current import said
@@ -90,7 +90,7 @@ def login(desk: Desk, deadline: Deadline) -> Check:
 
 def ledger(desk: Desk, deadline: Deadline) -> Check:
     """Anybody may ask /readyz, so what this writes is bounded by how long its answer is remembered."""
-    desk.ledger.account(deadline)
+    desk.ledger.controls(deadline)
     desk.ledger.try_out(deadline)
     return Check("ledger", Mark.OK, "it can be read and written")
 
@@ -147,7 +147,7 @@ def clock(desk: Desk, deadline: Deadline) -> Check:
 
 
 def trading_state(desk: Desk, deadline: Deadline) -> Check:
-    account = desk.ledger.account(deadline)
+    account = desk.ledger.controls(deadline)
     why = f"{account.state}{_by(account)}"
     match account.state:
         case TradingState.ACTIVE:
@@ -255,7 +255,7 @@ def _left_open(at: time, desk: Desk, deadline: Deadline) -> list[str]:
     return sorted({each.symbol for each in listed if each and at >= last_minute(each, desk.calendar, today)})
 
 
-def _by(account: Account) -> str:
+def _by(account: Controls) -> str:
     return f" by {account.author} ({account.reason})" if account.reason else ""
 
 

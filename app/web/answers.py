@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from app.domain.alert import MAX_BODY_BYTES
-from app.domain.contract import BookRow
+from app.domain.book import BookRow
 from app.domain.errors import (
     AddressNotAllowed,
     AlertError,

@@ -12,13 +12,13 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from app.adapters.google import GoogleIdTokens
 from app.domain.alert.strict_json import decode
+from app.domain.book import BookRow
 from app.domain.calendar import ist_day
-from app.domain.contract import BookRow
 from app.domain.deadline import Deadline
 from app.domain.errors import AlertError, Malformed, NotNow, TooManyRequests
 from app.domain.legs import legs_of
 from app.domain.order import Order
-from app.domain.risk import Account, TradingState
+from app.domain.risk import Controls, TradingState
 from app.flow.desk import Desk
 from app.flow.reconcile import reconcile
 from app.flow.square_off import square_off
@@ -136,7 +136,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
     @routes.get("/trading-state")
     @operator(QUICK)
     def trading_state(deadline: Deadline) -> Response:
-        return _state(desk.ledger.account(deadline))
+        return _state(desk.ledger.controls(deadline))
 
     @routes.post("/trading-state")
     @operator(QUICK)
@@ -147,7 +147,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
             raise Malformed("reason", "is missing; say why, so that others know")
         author, now = g.operator, desk.clock.now()
         return _state(
-            desk.ledger.change_account(lambda account: account.switched(state, reason, author, now), deadline)
+            desk.ledger.change_controls(lambda account: account.switched(state, reason, author, now), deadline)
         )
 
     @routes.get("/auth-url")
@@ -275,7 +275,7 @@ def _day(text: str | None) -> str | None:
         raise Malformed("day", "is no date; send one such as 2026-11-20") from None
 
 
-def _state(account: Account) -> Response:
+def _state(account: Controls) -> Response:
     changed_at = account.changed_at.isoformat() if account.changed_at else None
     return jsonify(
         {"state": account.state, "reason": account.reason, "author": account.author, "changed_at": changed_at}

@@ -4,7 +4,7 @@ from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
 FIRESTORE, LOGINS, SENDERS, SERVED = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
-_FLOW, _RISK, _RECONCILE = "app.flow.execution", "app.domain.risk", "app.flow.reconcile"
+_FLOW, _RISK, _RECONCILE = "app.flow.execution", "app.domain.risk.check", "app.flow.reconcile"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.domain.notice"
 _WEBHOOK = "app.web.webhook"
@@ -239,25 +239,25 @@ MUTANTS: tuple[Mutant, ...] = (
         "switch-remembered",
         "the trading state is read once and remembered",
         _RISK,
-        "def _check_state(ticket: Ticket, account: Account) -> None:\n",
-        "_seen: dict[str, Account] = {}\n\n\n"
-        "def _check_state(ticket: Ticket, account: Account) -> None:\n"
-        '    account = _seen.setdefault("account", account)\n',
+        "def _check_state(ticket: Ticket, controls: Controls) -> None:\n",
+        "_seen: dict[str, Controls] = {}\n\n\n"
+        "def _check_state(ticket: Ticket, controls: Controls) -> None:\n"
+        '    controls = _seen.setdefault("controls", controls)\n',
     ),
-    _one("switch-ignored", "HALTED halts nothing", _RISK, "    _check_state(ticket, account)\n", "    pass\n"),
+    _one("switch-ignored", "HALTED halts nothing", _RISK, "    _check_state(ticket, controls)\n", "    pass\n"),
     _one(
         "limits-outside-the-commit",
-        "the limits are checked against an account document that was read before the commit",
+        "the limits are checked against controls that were read before the commit",
         _FLOW,
         "    return desk.ledger.submit(order, partial(_decide, order, market, desk), deadline)\n",
-        "    stale = desk.ledger.account(deadline)\n"
+        "    stale = desk.ledger.controls(deadline)\n"
         "    return desk.ledger.submit(order, lambda _: _decide(order, market, desk, stale), deadline)\n",
     ),
     _one(
         "counted-twice-is-once",
         "orders of the last seconds that neither book nor positions show are forgotten",
         _RISK,
-        "    unseen = _unseen(account, exposure, now)\n    if ticket.covers:\n",
+        "    unseen = _unseen(controls, exposure, now)\n    if ticket.covers:\n",
         "    unseen: list[Sent] = []\n    if ticket.covers:\n",
     ),
     Mutant(
@@ -272,7 +272,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "doubt-gives-back",
         "an order in doubt gives the day's counters back",
-        _RISK,
+        "app.domain.risk.controls",
         "GIVES_BACK = frozenset({",
         "GIVES_BACK = frozenset({OrderStatus.SUBMITTED, ",
     ),
@@ -519,11 +519,11 @@ MUTANTS: tuple[Mutant, ...] = (
         FIRESTORE,
     ),
     _one(
-        "account-over-any-version",
-        "the account is written over whatever a rival has written meanwhile",
+        "controls-over-any-version",
+        "the controls are written over whatever a rival has written meanwhile",
         _CHANGES,
-        "        self.put(basis, shared(account, self._word))\n",
-        "        self._batch.set(basis.reference, shared(account, self._word))\n",
+        "        self.put(basis, shared(controls, self._word))\n",
+        "        self._batch.set(basis.reference, shared(controls, self._word))\n",
         FIRESTORE,
     ),
     _one(

@@ -185,8 +185,8 @@ class Watch:
 
     def _resume(self) -> None:
         ledger, now = self._office.desk.ledger, self._office.clock.now()
-        if ledger.account(self._office.deadline()).state is TradingState.REDUCING:
-            ledger.change_account(
+        if ledger.controls(self._office.deadline()).state is TradingState.REDUCING:
+            ledger.change_controls(
                 lambda account: account.switched(TradingState.ACTIVE, "looked after", "operator", now),
                 self._office.deadline(),
             )

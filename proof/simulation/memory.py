@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.domain.deadline import Deadline
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import FINAL, Order, OrderStatus
-from app.domain.risk import Account, Decide, learned, teaches
+from app.domain.risk import Controls, Decide, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 
@@ -17,7 +17,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
         self._windows: dict[str, tuple[str, datetime]] = {}
-        self._account = Account()
+        self._account = Controls()
         self._outbox: dict[str, Notice] = {}
         self._known: set[str] = set()
 
@@ -74,10 +74,10 @@ class MemoryLedger:
             for order in self._orders.values()
         )
 
-    def account(self, deadline: Deadline) -> Account:  # noqa: ARG002
+    def controls(self, deadline: Deadline) -> Controls:  # noqa: ARG002
         return self._account
 
-    def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:  # noqa: ARG002
+    def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:  # noqa: ARG002
         self._switch(change(self._account))
         return self._account
 
@@ -96,7 +96,7 @@ class MemoryLedger:
         if (notice := notice_of(order)) is not None:
             self._post(notice)
 
-    def _switch(self, account: Account) -> None:
+    def _switch(self, account: Controls) -> None:
         if (notice := state_notice(self._account, account)) is not None:
             self._post(notice)
         self._account = account

@@ -14,7 +14,7 @@ from app.domain.calendar import Calendar
 from app.domain.deadline import ANSWER_AT, Deadline
 from app.domain.errors import AlertError, NotNow
 from app.domain.order import Order
-from app.domain.risk import SYSTEM, Account, TradingState
+from app.domain.risk import SYSTEM, Controls, TradingState
 from app.flow.desk import Desk
 from app.flow.execution import execute
 from app.flow.market_status import MarketStatus
@@ -210,10 +210,10 @@ class Play:
     def switch(self, state: TradingState, reason: str, deadline: Deadline) -> None:
         now = self.world.now()
 
-        def change(account: Account) -> Account:
+        def change(account: Controls) -> Controls:
             return account if account.state is state else account.switched(state, reason, SYSTEM, now)
 
-        self.desk.ledger.change_account(change, deadline)
+        self.desk.ledger.change_controls(change, deadline)
 
     def _scheduler(self) -> None:
         """Cloud Scheduler, each minute; until all is at rest and was read twice in calm, with nothing done to it."""
@@ -289,7 +289,7 @@ class Play:
             self.record.committed.setdefault((result.key, result.sequence), now)
         if name not in ("submit", "change_account"):
             return
-        state = self.store.account(Deadline(self.world.monotonic, 1.0)).state
+        state = self.store.controls(Deadline(self.world.monotonic, 1.0)).state
         if state is self._state:
             return
         halts = self.record.halts

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.domain.alert import Alert, OptionType, parse
 from app.domain.alert.strict_json import decode
-from app.domain.contract import Contract
+from app.domain.instrument import Instrument
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
 from app.domain.risk import Limits
@@ -26,7 +26,7 @@ _PRICES = PriceRules(OrderType.LIMIT, Decimal(200), Decimal(15), Decimal(25), De
 TICKETS = TicketRules(_PRICES, BuyMode.COVER)
 AGES = AgeRules(timedelta(seconds=ENTRY_AGE), timedelta(seconds=EXIT_AGE), timedelta(seconds=WINDOW))
 CONTRACTS = {
-    strike: Contract(symbol, "NIFTY", date(2026, 11, 26), strike, OptionType.CE, LOT, Decimal("0.05"))
+    strike: Instrument(symbol, "NIFTY", date(2026, 11, 26), strike, OptionType.CE, LOT, Decimal("0.05"))
     for strike, symbol in zip(STRIKES, SYMBOLS, strict=True)
 }
 _BODY = {"token": "", "symbol": "NIFTY", "strikeprice": 26000, "optionType": "CE", "expiry": "WEEKLY"}
@@ -40,16 +40,16 @@ class Symbols:
     as_of = EPOCH.date()
     session = None
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:  # noqa: ARG002
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:  # noqa: ARG002
         return None
 
-    def lookup_symbol(self, symbol: str) -> Contract | None:
+    def lookup_symbol(self, symbol: str) -> Instrument | None:
         return _BY_SYMBOL.get(symbol)
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:  # noqa: ARG002
         raise AssertionError("the alerts of these stories name their strikes")
 
-    def resolve(self, underlying: str, exchange: str | None, expiry: Any, strike: Any, *_: Any, **__: Any) -> Contract:  # noqa: ARG002
+    def resolve(self, underlying: str, exchange: str | None, expiry: Any, strike: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
         return CONTRACTS[strike]
 
 

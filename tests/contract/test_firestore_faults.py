@@ -78,7 +78,7 @@ def claim_earlier(ledger):
 
 def seven_orders(ledger):
     claim_it(ledger)
-    ledger.change_account(lambda account: replace(account, orders=7), patient())
+    ledger.change_controls(lambda account: replace(account, orders=7), patient())
 
 
 def halt(account):
@@ -107,7 +107,7 @@ CALLS = {
     "notify": (nothing, lambda ledger, by: ledger.notify(NOTICE, by), RECORD),
     "once": (nothing, lambda ledger, by: ledger.once("a name", by), RECORD),
     "try out": (nothing, lambda ledger, by: ledger.try_out(by), RECORD),
-    "change the account": (nothing, lambda ledger, by: ledger.change_account(halt, by), SWITCH),
+    "change the account": (nothing, lambda ledger, by: ledger.change_controls(halt, by), SWITCH),
     "taken": (
         lambda ledger: ledger.notify(NOTICE, patient()),
         lambda ledger, by: ledger.taken(NOTICE.id, ["a sink"], by),
@@ -125,7 +125,7 @@ READS = {
     "orders of a day": lambda ledger, by: ledger.orders(by, day="2026-11-20"),
     "orders in flight": lambda ledger, by: ledger.orders(by, in_flight=True),
     "unresolved": lambda ledger, by: ledger.unresolved(NOW.replace(hour=23), by),
-    "account": lambda ledger, by: ledger.account(by),
+    "account": lambda ledger, by: ledger.controls(by),
     "outbox": lambda ledger, by: ledger.outbox(by),
 }
 every_call = pytest.mark.parametrize("name", CALLS)
@@ -136,7 +136,7 @@ every_read = pytest.mark.parametrize("name", READS)
 
 
 def contents(ledger):
-    return ledger.orders(patient()), ledger.account(patient()), ledger.outbox(patient())
+    return ledger.orders(patient()), ledger.controls(patient()), ledger.outbox(patient())
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +342,7 @@ def test_a_submit_that_lands_after_the_ledger_gave_up_is_sent_by_nobody(ledger, 
     assert claim_it(ledger).status is S.SUBMITTED
     with pytest.raises(Overtaken):
         submit_it(ledger)
-    assert direct.account(patient()).orders == 1
+    assert direct.controls(patient()).orders == 1
 
 
 def test_a_submit_on_its_way_loses_to_the_one_that_came_first(ledger, faulty, direct):
@@ -354,7 +354,7 @@ def test_a_submit_on_its_way_loses_to_the_one_that_came_first(ledger, faulty, di
     won = submit_it(direct)
     assert not held_up.land()
     assert direct.get(ORDER.key, patient()) == won
-    assert direct.account(patient()).orders == 1
+    assert direct.controls(patient()).orders == 1
 
 
 def test_a_lost_reply_and_a_rival_after_it_leave_one_owner(ledger, faulty, direct):
@@ -371,7 +371,7 @@ def test_a_lost_reply_and_a_rival_after_it_leave_one_owner(ledger, faulty, direc
     with pytest.raises(Overtaken) as overtaken:
         ledger.submit(ORDER, check(ORDER), patient())
     assert overtaken.value.current.sequence == 2
-    assert direct.account(patient()).orders == 1
+    assert direct.controls(patient()).orders == 1
 
 
 def test_the_check_runs_again_on_what_the_rival_left(ledger, faulty, direct):
@@ -379,7 +379,7 @@ def test_the_check_runs_again_on_what_the_rival_left(ledger, faulty, direct):
     seen = []
 
     def rival_first(context, forward):
-        direct.change_account(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
+        direct.change_controls(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
         return forward()
 
     def decide(account):
@@ -398,7 +398,7 @@ def test_an_attempt_taken_back_is_not_mistaken_for_the_next_one(ledger, faulty, 
     faulty.faults["Commit"] = [reply_lost(StatusCode.ALREADY_EXISTS)]
     second = ledger.submit(again, check(again), patient())
     assert (second.attempt, second.sequence) == (2, 3)
-    assert direct.account(patient()).orders == 1
+    assert direct.controls(patient()).orders == 1
 
 
 # All of it at once
@@ -417,7 +417,7 @@ def test_under_random_faults_every_order_has_at_most_one_sender(ledger, faulty, 
     senders = [key for key, sends in outcomes if sends]
     assert len(senders) == len(set(senders)) > 0
     assert {stored[key] for key in senders} == {S.SUBMITTED}
-    assert direct.account(patient()).orders == list(stored.values()).count(S.SUBMITTED)
+    assert direct.controls(patient()).orders == list(stored.values()).count(S.SUBMITTED)
     assert set(stored) <= {order.key for order in orders}
 
 
@@ -535,7 +535,7 @@ def test_a_submit_whose_connection_is_cut_before_the_reply_has_its_one_owner(rel
             return check(ORDER)(account)
 
         assert ledger.submit(ORDER, decide, patient()) == direct.get(ORDER.key, patient())
-    assert direct.account(patient()).orders == 1
+    assert direct.controls(patient()).orders == 1
 
 
 def test_after_an_outage_the_ledger_is_back_within_two_seconds(relay, direct, firestore_project):  # noqa: F811

@@ -38,7 +38,7 @@ def faulty(server):
 def direct(firestore_project):  # noqa: F811
     """Another instance, whose account document is there already."""
     with instance(f"firestore://{firestore_emulator()}/{firestore_project}") as ledger:
-        ledger.change_account(lambda account: account.switched(TradingState.ACTIVE, "", "me", NOW), patient())
+        ledger.change_controls(lambda account: account.switched(TradingState.ACTIVE, "", "me", NOW), patient())
         yield ledger
 
 
@@ -92,7 +92,7 @@ def test_a_burst_needs_no_reading_for_its_submits_either(ledger, faulty):
     for order in orders:
         assert ledger.submit(order, check(order), patient()).status is OrderStatus.SUBMITTED
     assert faulty.calls["BatchGetDocuments"] == before
-    assert ledger.account(patient()).orders == 5
+    assert ledger.controls(patient()).orders == 5
 
 
 def test_an_order_claimed_in_a_window_is_known_as_well(ledger, faulty):
@@ -110,7 +110,7 @@ def test_a_submit_on_what_is_known_survives_one_error(ledger, faulty, direct, co
     done = ledger.submit(order, check(order), patient())
     assert done == direct.get(ORDER.key, patient())
     assert (done.status, done.attempt) == (OrderStatus.SUBMITTED, 1)
-    assert direct.account(patient()).orders == 1
+    assert direct.controls(patient()).orders == 1
 
 
 @each_fault
@@ -124,13 +124,13 @@ def test_a_record_on_what_is_known_survives_one_error(ledger, faulty, direct, co
 
 def test_a_kill_switch_thrown_elsewhere_holds_for_a_submit_on_an_account_known_before(ledger, direct):
     order = claimed(ledger)
-    direct.change_account(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
+    direct.change_controls(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
     assert ledger.submit(order, check(order), patient()).reason is Reason.TRADING_HALTED
 
 
 def test_legs_are_not_asked_to_make_room_for_a_cover_that_was_halted_elsewhere(ledger, direct):
     order = claimed(ledger)
-    direct.change_account(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
+    direct.change_controls(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
 
     def decide(account):
         if account.state is TradingState.ACTIVE:
@@ -146,7 +146,7 @@ def test_an_order_submitted_elsewhere_is_not_submitted_as_well_on_the_version_kn
     with pytest.raises(Overtaken) as overtaken:
         ledger.submit(order, check(order), patient())
     assert overtaken.value.current == won
-    assert direct.account(patient()).orders == 1
+    assert direct.controls(patient()).orders == 1
 
 
 def test_a_step_recorded_elsewhere_is_not_written_over_on_the_version_known_before(ledger, direct):
@@ -159,7 +159,7 @@ def test_a_step_recorded_elsewhere_is_not_written_over_on_the_version_known_befo
 
 def test_an_order_put_off_is_put_off_by_what_is_read_and_not_by_what_was_known(ledger, direct):
     order = claimed(ledger)
-    direct.change_account(lambda account: account.switched(TradingState.REDUCING, "new", "me", NOW), patient())
+    direct.change_controls(lambda account: account.switched(TradingState.REDUCING, "new", "me", NOW), patient())
     seen = []
 
     def decide(account):

@@ -17,7 +17,7 @@ from app.adapters.fyers import read as read_module
 from app.adapters.fyers.pace import Pace, PacedTransport
 from app.adapters.http import Transport
 from app.domain.alert import Product, Side
-from app.domain.contract import Position
+from app.domain.book import Position
 from app.domain.deadline import CONNECT, PLACE_TAIL, RECORD
 from app.domain.errors import NotNow, Reason
 from app.domain.order import Accepted, NotSent, OrderStatus, OrderType, Refusal, Rejected, Unresolved

@@ -17,7 +17,7 @@ from app.adapters.sqlite import SqliteLedger
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity
 from app.domain.order import NotSent, OrderStatus, Unresolved
-from app.domain.risk import BREAKER_FAILURES, BREAKER_OPEN, Account, TradingState
+from app.domain.risk import BREAKER_FAILURES, BREAKER_OPEN, Controls, TradingState
 from app.flow.ports import Overtaken, Window
 from tests.builders import NOW, WAYS, no_limits, order_in
 from tests.contract.ledgers import (
@@ -90,7 +90,7 @@ def notice(number, **changes):
 
 
 def switch(ledger, state, deadline=None):
-    return ledger.change_account(lambda account: account.switched(state, "a test", "me", NOW), deadline or patient())
+    return ledger.change_controls(lambda account: account.switched(state, "a test", "me", NOW), deadline or patient())
 
 
 def refused(call):
@@ -176,7 +176,7 @@ def test_of_16_submits_of_one_order_one_wins(store, ledger, rivals):
     assert came_to["won"] == 1
     assert came_to["won"] + came_to["SUBMITTED"] + came_to["gave up"] == 16
     assert ledger.get(order.key, patient()).sequence == 1
-    assert ledger.account(patient()).orders == 1
+    assert ledger.controls(patient()).orders == 1
 
 
 def test_the_loser_of_a_submit_is_told_the_order_as_it_is(ledger):
@@ -185,7 +185,7 @@ def test_the_loser_of_a_submit_is_told_the_order_as_it_is(ledger):
     with pytest.raises(Overtaken) as overtaken:
         ledger.submit(order, check(order), patient())
     assert overtaken.value.current == won
-    assert ledger.account(patient()).orders == 1
+    assert ledger.controls(patient()).orders == 1
 
 
 @pytest.mark.parametrize("status", [status for status in S if status is not S.RECEIVED])
@@ -203,7 +203,7 @@ def test_an_order_taken_back_is_submitted_again_only_from_what_it_is_now(ledger)
     with pytest.raises(Overtaken):
         ledger.submit(order_named("an order"), check(order_named("an order")), patient())
     assert ledger.submit(again, check(again), patient()).attempt == 2
-    assert ledger.account(patient()).orders == 1
+    assert ledger.controls(patient()).orders == 1
 
 
 def test_an_order_the_ledger_does_not_know_is_not_submitted(ledger):
@@ -215,7 +215,7 @@ def test_16_submits_at_once_do_not_pass_a_limit(store, ledger, rivals):
     came_to = Counter(rivals.race(store.url, submit_own, no_limits(orders_per_day=5)))
     assert came_to == {"SUBMITTED": 5, "DENIED": 11}
     orders = ledger.orders(patient())
-    account = ledger.account(patient())
+    account = ledger.controls(patient())
     assert Counter(str(order.status) for order in orders) == came_to
     assert account.orders == 5
     assert account.premium == 5 * order_named("any").ticket.premium
@@ -238,7 +238,7 @@ def test_a_halt_holds_for_every_submit_that_commits_after_it(store, ledger):
         wait_for_orders(ledger, 3)
         at_the_halt = halted(ledger)
         came_to = Counter(each.result(60) for each in running)
-    assert ledger.account(patient()).orders == at_the_halt.orders
+    assert ledger.controls(patient()).orders == at_the_halt.orders
     assert Counter(order.status for order in ledger.orders(patient()))[S.SUBMITTED] == at_the_halt.orders
     assert came_to[S.DENIED] > 0
 
@@ -270,10 +270,10 @@ def test_what_decide_saw_is_what_the_commit_was_made_on(store, ledger):
 
         decided = ledger.submit(order, decide, patient())
     if "the rival waited" in seen:
-        assert (decided.status, ledger.account(patient()).state) == (S.SUBMITTED, TradingState.ACTIVE)
+        assert (decided.status, ledger.controls(patient()).state) == (S.SUBMITTED, TradingState.ACTIVE)
     else:
         assert seen == [TradingState.ACTIVE, TradingState.HALTED]
-        assert (decided.status, ledger.account(patient()).orders) == (S.DENIED, 0)
+        assert (decided.status, ledger.controls(patient()).orders) == (S.DENIED, 0)
     assert ledger.get(order.key, patient()) == decided
 
 
@@ -304,7 +304,7 @@ def test_a_check_that_puts_the_order_off_writes_nothing(ledger):
 
     assert refused(lambda: ledger.submit(order, decide, patient())) is Reason.POSITION_UNKNOWN
     assert ledger.get(order.key, patient()) == order
-    assert ledger.account(patient()) == Account()
+    assert ledger.controls(patient()) == Controls()
     assert ledger.submit(order, check(order), patient()).status is S.SUBMITTED
 
 
@@ -314,7 +314,7 @@ def test_a_denied_order_is_stored_with_its_notice_and_counts_for_nothing(ledger)
     denied = ledger.submit(order, check(order), patient())
     assert (denied.status, denied.reason) == (S.DENIED, Reason.TRADING_HALTED)
     assert ledger.get(order.key, patient()) == denied
-    assert ledger.account(patient()).orders == 0
+    assert ledger.controls(patient()).orders == 0
     assert [notice.kind for notice in ledger.outbox(patient())] == ["trading-state", "denied"]
 
 
@@ -324,16 +324,16 @@ def test_a_check_that_stops_entries_tells_of_the_order_and_of_the_state(ledger):
     order = claimed(ledger, "three")
     denied = ledger.submit(order, check(order, no_limits(repeats=2)), patient())
     assert denied.reason is Reason.REPEATED_ORDER
-    assert ledger.account(patient()).state is TradingState.REDUCING
+    assert ledger.controls(patient()).state is TradingState.REDUCING
     assert {notice.kind for notice in ledger.outbox(patient())} == {"denied", "trading-state"}
 
 
 def test_an_account_that_cannot_be_read_is_halted(store, ledger):
     order = claimed(ledger)
     store.spoil_account()
-    assert ledger.account(patient()).state is TradingState.HALTED
+    assert ledger.controls(patient()).state is TradingState.HALTED
     assert ledger.submit(order, check(order), patient()).reason is Reason.TRADING_HALTED
-    assert ledger.account(patient()).state is TradingState.HALTED
+    assert ledger.controls(patient()).state is TradingState.HALTED
 
 
 # Records
@@ -368,7 +368,7 @@ def test_the_record_of_an_order_nobody_claimed_is_refused(ledger):
 @pytest.mark.parametrize("status", [step for step in S if WAYS[step][:1] == (S.SUBMITTED,) and step is not S.SUBMITTED])
 def test_only_what_is_not_at_the_broker_is_given_back(ledger, status):
     brought_to(ledger, status)
-    account = ledger.account(patient())
+    account = ledger.controls(patient())
     given_back = status in (S.REJECTED, S.NOT_PLACED)
     assert account.orders == (0 if given_back else 1)
     assert (account.premium == 0) is given_back
@@ -378,13 +378,13 @@ def test_only_what_is_not_at_the_broker_is_given_back(ledger, status):
 def test_an_order_that_was_not_sent_is_given_back(ledger):
     order = submitted(ledger)
     ledger.record(order.after(NotSent("refused"), NOW), patient())
-    assert ledger.account(patient()).orders == 0
+    assert ledger.controls(patient()).orders == 0
 
 
 def test_16_orders_given_back_at_once_leave_nothing_counted(store, ledger, rivals):
     kept = submitted(ledger, "kept")
     assert set(rivals.race(store.url, submit_and_fail)) == {"REJECTED"}
-    account = ledger.account(patient())
+    account = ledger.controls(patient())
     assert (account.orders, account.premium) == (1, kept.ticket.premium)
     assert [one.tag for one in account.recent if one.quantity] == [kept.tag]
     assert len(ledger.outbox(patient())) == 16
@@ -393,10 +393,10 @@ def test_16_orders_given_back_at_once_leave_nothing_counted(store, ledger, rival
 @pytest.mark.parametrize("outcome", [NotSent("refused"), Unresolved("time-out")])
 def test_a_failure_of_the_line_is_counted_in_the_commit_of_its_step_and_the_last_one_opens_the_breaker(ledger, outcome):
     for number in range(BREAKER_FAILURES):
-        assert ledger.account(patient()).open_until is None
+        assert ledger.controls(patient()).open_until is None
         order = submitted(ledger, f"order {number}")
         ledger.record(order.after(outcome, NOW), patient())
-    assert ledger.account(patient()).open_until == NOW + BREAKER_OPEN
+    assert ledger.controls(patient()).open_until == NOW + BREAKER_OPEN
     assert "breaker" in {notice.kind for notice in ledger.outbox(patient())}
 
 
@@ -405,12 +405,12 @@ def test_a_step_that_lost_its_race_counts_no_failure(ledger):
     ledger.record(order.moved(S.ACCEPTED, NOW, broker_order_id="1"), patient())
     with pytest.raises(Overtaken):
         ledger.record(order.after(Unresolved("time-out"), NOW), patient())
-    assert ledger.account(patient()).failures == ()
+    assert ledger.controls(patient()).failures == ()
 
 
 def test_16_failures_at_once_are_all_counted(store, ledger, rivals):
     assert set(rivals.race(store.url, submit_in_vain)) == {"RECEIVED"}
-    account = ledger.account(patient())
+    account = ledger.controls(patient())
     assert (account.orders, account.open_until) == (0, NOW + BREAKER_OPEN)
     assert len(account.failures) == 16 % BREAKER_FAILURES
 
@@ -441,7 +441,7 @@ def test_a_kill_between_two_steps_leaves_order_account_and_outbox_in_agreement(s
         wait_for_orders(ledger, 8 * kill)
         os.kill(victim.pid, signal.SIGKILL)
         victim.join(10)
-        orders, account = ledger.orders(patient()), ledger.account(patient())
+        orders, account = ledger.orders(patient()), ledger.controls(patient())
         live = [order for order in orders if order.status is S.SUBMITTED]
         assert account.orders == len(live)
         assert account.premium == sum((order.ticket.premium for order in live), Decimal(0))
@@ -452,7 +452,7 @@ def test_a_kill_between_two_steps_leaves_order_account_and_outbox_in_agreement(s
 
 
 def wait_for_orders(ledger, count):
-    wait_until(f"{count} orders", lambda: ledger.account(patient()).orders >= count)
+    wait_until(f"{count} orders", lambda: ledger.controls(patient()).orders >= count)
 
 
 def test_instances_that_start_together_on_a_new_store_all_serve(store, rivals):
@@ -519,14 +519,14 @@ def test_a_new_trading_state_is_notified_with_its_commit_and_an_old_one_is_not(l
     switch(ledger, TradingState.REDUCING)
     [told] = ledger.outbox(patient())
     assert (told.kind, told.severity) == ("trading-state", Severity.CRITICAL)
-    assert ledger.account(patient()).reason == "a test"
+    assert ledger.controls(patient()).reason == "a test"
 
 
 def test_the_same_notice_twice_in_the_outbox_is_one(ledger):
     """Back and forth within one tick of the clock: the third change has the first one's id."""
     for state in (TradingState.HALTED, TradingState.ACTIVE, TradingState.HALTED):
         switch(ledger, state)
-    assert ledger.account(patient()).state is TradingState.HALTED
+    assert ledger.controls(patient()).state is TradingState.HALTED
     assert sorted(one.text.split()[2] for one in ledger.outbox(patient())) == ["ACTIVE", "HALTED"]
 
 
@@ -542,7 +542,7 @@ def test_changes_of_the_account_at_once_are_all_kept(store, ledger):
         mine = (ledger, other)[number % 2]
         for _ in range(50):
             try:
-                return mine.change_account(lambda account: replace(account, orders=account.orders + 1), patient())
+                return mine.change_controls(lambda account: replace(account, orders=account.orders + 1), patient())
             except NotNow:
                 continue
         raise AssertionError("never came through")
@@ -562,7 +562,7 @@ def test_the_kill_switch_waits_out_what_an_order_would_not(ledger):
         return replace(account, orders=account.orders + 1)
 
     with ThreadPoolExecutor(1) as threads:
-        slow = threads.submit(ledger.change_account, slowly, soon(10))
+        slow = threads.submit(ledger.change_controls, slowly, soon(10))
         assert at_it.wait(5)
         halted = switch(ledger, TradingState.HALTED, soon(10))
         slow.result(10)
@@ -617,4 +617,4 @@ def test_trying_out_the_ledger_leaves_nothing_behind(ledger):
         ledger.try_out(patient(), whole)
     assert ledger.orders(patient()) == []
     assert ledger.outbox(patient()) == []
-    assert ledger.account(patient()) == Account()
+    assert ledger.controls(patient()) == Controls()

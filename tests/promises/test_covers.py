@@ -372,7 +372,7 @@ class History:
         now = self.world.clock.now()
         deadline = Deadline(self.world.clock.monotonic, 5)
         with suppress(NotNow):
-            self.desk.ledger.change_account(
+            self.desk.ledger.change_controls(
                 lambda account: account.switched(TradingState.ACTIVE, "", "me", now), deadline
             )
 

@@ -22,7 +22,7 @@ import pytest
 from app.adapters.firestore.store import Again, Store
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.risk import Account, TradingState
+from app.domain.risk import Controls, TradingState
 from app.simulator import Fault, FaultKind, Simulator
 from tests.emulators import firestore_project  # noqa: F401
 from tests.gateway import Gateway, alert
@@ -120,11 +120,11 @@ class Switches:
                 self._change(gate, state)
 
     def _change(self, gate: Gateway, state: TradingState) -> None:
-        def switch(account: Account) -> Account:
+        def switch(account: Controls) -> Controls:
             return account.switched(state, "a test", "me", gate.desk.clock.now())
 
         with suppress(NotNow):
-            gate.desk.ledger.change_account(switch, gate.deadline(30))
+            gate.desk.ledger.change_controls(switch, gate.deadline(30))
             self.flips[state] += 1
 
 
@@ -175,7 +175,7 @@ def test_the_watch_would_see_an_order_that_slipped_through(tmp_path: Path, accou
         read = watch_sqlite(tmp_path / "ledger.db")
         gate.operate("POST", "/trading-state", {"state": "ACTIVE", "reason": "a beginning"})
         submit = gate.desk.ledger.submit
-        remembered = gate.desk.ledger.account(gate.deadline())
+        remembered = gate.desk.ledger.controls(gate.deadline())
         ledger: Any = gate.desk.ledger
         ledger.submit = lambda order, decide, deadline: submit(order, lambda _: decide(remembered), deadline)
         gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": "a test"})

@@ -15,11 +15,11 @@ from app.adapters.fyers import rows
 from app.adapters.fyers.payload import order_payload
 from app.domain.alert import Side
 from app.domain.calendar import ist_day
-from app.domain.contract import Quote
 from app.domain.errors import Denied
 from app.domain.exposure import Exposure
 from app.domain.money import tick_down, tick_up
 from app.domain.order import OrderType
+from app.domain.quote import Quote
 from app.domain.ticket import BuyMode, TicketRules, write_ticket
 from app.simulator import Fault, FaultKind
 from tests.builders import SYMBOL, a_contract, a_position, an_alert, an_order, price_rules

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import NotNow, Reason
-from app.domain.risk import Account, TradingState
+from app.domain.risk import Controls, TradingState
 from app.flow.reconcile import SETTLE, reconcile
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.gateway import Gateway, alert, gateway
@@ -120,13 +120,13 @@ def test_an_alert_from_another_address_is_refused_and_its_owner_is_told(tmp_path
 
 
 def test_a_clock_that_lags_a_day_resets_no_counter() -> None:
-    today = Account(day="2026-11-20", orders=5)
+    today = Controls(day="2026-11-20", orders=5)
     assert today.on("2026-11-19") is today
     assert today.on("2026-11-21").orders == 0
 
 
 def test_a_halt_by_damage_ends_with_a_human_alone() -> None:
-    damaged = Account(state=TradingState.HALTED, damaged=True)
+    damaged = Controls(state=TradingState.HALTED, damaged=True)
     assert damaged.reached() is damaged
     assert not damaged.switched(TradingState.ACTIVE, "looked", "me", _moment()).damaged
 

@@ -263,7 +263,7 @@ def test_covers_and_exits_at_once_never_buy_more_than_was_short(tmp_path: Path, 
 
 def _forget(gate: Gateway) -> None:
     """A minute and a half passes for the shared document."""
-    gate.desk.ledger.change_account(lambda account: replace(account, recent=()), gate.deadline())
+    gate.desk.ledger.change_controls(lambda account: replace(account, recent=()), gate.deadline())
 
 
 def test_only_the_scheduler_and_the_operator_may_ask(gate: Gateway, account: Simulator) -> None:

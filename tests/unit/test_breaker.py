@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.adapters import account_document
+from app.adapters import controls_document
 from app.domain.errors import NotNow, Reason
 from app.domain.exposure import Exposure
 from app.domain.notice import Severity, state_notice
@@ -13,7 +13,7 @@ from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Rej
 from app.domain.risk import (
     BREAKER_FAILURES,
     BREAKER_OPEN,
-    Account,
+    Controls,
     TradingState,
     check,
     decide,
@@ -29,11 +29,11 @@ def after(outcome: Outcome) -> Order:
     return an_order(a_ticket()).submitted(NOW).after(outcome, NOW)
 
 
-def failing(times: int, apart: float = 1.0) -> Account:
-    account = an_account()
+def failing(times: int, apart: float = 1.0) -> Controls:
+    controls = an_account()
     for number in range(times):
-        account = account.failed(NOW + timedelta(seconds=number * apart))
-    return account
+        controls = controls.failed(NOW + timedelta(seconds=number * apart))
+    return controls
 
 
 OPENED = failing(BREAKER_FAILURES)
@@ -83,9 +83,9 @@ def test_an_entry_waits_with_the_time_and_a_cover_goes_on() -> None:
         check(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED_AT)
     assert caught.value.reason is Reason.BROKER_DOWN
     assert "10:00:32 IST" in caught.value.message
-    order, account = decide(an_order(a_ticket(covers=True)), OPENED, no_limits(), SHORT, OPENED_AT)
+    order, controls = decide(an_order(a_ticket(covers=True)), OPENED, no_limits(), SHORT, OPENED_AT)
     assert order.status is OrderStatus.SUBMITTED
-    assert account.open_until == OPENED.open_until
+    assert controls.open_until == OPENED.open_until
 
 
 def test_after_its_time_the_alerts_own_reads_close_it() -> None:
@@ -93,9 +93,9 @@ def test_after_its_time_the_alerts_own_reads_close_it() -> None:
     assert OPENED.open_until is not None
     with pytest.raises(NotNow):
         decide(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED.open_until - timedelta(milliseconds=1))
-    order, account = decide(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED.open_until)
+    order, controls = decide(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED.open_until)
     assert order.status is OrderStatus.SUBMITTED
-    assert (account.open_until, account.failures) == (None, ())
+    assert (controls.open_until, controls.failures) == (None, ())
 
 
 def test_a_read_closes_it_at_once() -> None:
@@ -123,15 +123,15 @@ def test_its_opening_rings_once_and_its_closing_does_not() -> None:
 
 
 def test_it_survives_the_ledger_and_a_new_day() -> None:
-    for account in (OPENED, failing(1), an_account()):
-        assert account_document.from_document(account_document.to_document(account)) == account
+    for controls in (OPENED, failing(1), an_account()):
+        assert controls_document.from_document(controls_document.to_document(controls)) == controls
     assert OPENED.on("2026-11-21").open_until == OPENED.open_until
 
 
 def test_a_document_from_before_the_breaker_is_a_sound_one() -> None:
-    document = account_document.to_document(an_account(orders=7))
+    document = controls_document.to_document(an_account(orders=7))
     del document["failures"], document["open_until"]
-    assert account_document.from_document(document) == an_account(orders=7)
+    assert controls_document.from_document(document) == an_account(orders=7)
 
 
 @pytest.mark.parametrize(
@@ -142,5 +142,5 @@ def test_a_document_from_before_the_breaker_is_a_sound_one() -> None:
     ],
 )
 def test_a_damaged_breaker_halts(damage: dict[str, object]) -> None:
-    document = account_document.to_document(OPENED) | damage
-    assert account_document.from_document(document).state is TradingState.HALTED
+    document = controls_document.to_document(OPENED) | damage
+    assert controls_document.from_document(document).state is TradingState.HALTED

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.calendar import IST, Calendar, Session, ist_day, utc_iso
-from app.domain.contract import ListedKind
+from app.domain.instrument import ListedKind
 from app.facts.holidays import HOLIDAYS
 
 FRIDAY, SATURDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 23)

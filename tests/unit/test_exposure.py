@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 
 from app.domain.alert import Product
-from app.domain.contract import BookRow, Contract, Position
+from app.domain.book import BookRow, Position
 from app.domain.exposure import Exposure, expose, positions_lag
+from app.domain.instrument import Instrument
 from app.domain.order import FINAL, OrderStatus
 from tests.builders import SYMBOL, a_book_row, a_contract, a_position
 
@@ -133,7 +134,7 @@ def test_a_fill_elsewhere_says_nothing_about_the_positions_of_one_contract() -> 
 
 
 def test_a_contract_that_the_master_does_not_know_is_not_counted() -> None:
-    def nothing(symbol: str) -> Contract | None:
+    def nothing(symbol: str) -> Instrument | None:
         return None
 
     assert expose([a_position(-65)], [a_book_row()], 0, nothing).lots_open == 0

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from app.adapters.fyers import rows
 from app.adapters.fyers.json_text import number, read_object, write
-from app.domain.contract import Position, Quote
+from app.domain.book import Position
 from app.domain.order import OrderStatus
+from app.domain.quote import Quote
 
 
 @settings(max_examples=500, deadline=None, database=None, derandomize=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.contract import BookRow
+from app.domain.book import BookRow
 from app.domain.legs import (
     Naked,
     Overnight,

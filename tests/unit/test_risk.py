@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters import account_document
+from app.adapters import controls_document
 from app.domain.alert import Product
-from app.domain.contract import Position
+from app.domain.book import Position
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.exposure import Exposure
 from app.domain.order import Order, OrderStatus
@@ -22,7 +22,7 @@ from app.domain.risk import (
     FYERS_IN_LAG,
     GIVES_BACK,
     SYSTEM,
-    Account,
+    Controls,
     Limits,
     NeedsBook,
     NeedsRoom,
@@ -58,21 +58,21 @@ def cover(quantity: int = 65, **changes: Any) -> Order:
     return an_order(a_ticket(covers=True, quantity=quantity, **changes))
 
 
-def denied(order: Order, account: Account, limits: Limits, exposure: Exposure = FLAT) -> Reason:
+def denied(order: Order, controls: Controls, limits: Limits, exposure: Exposure = FLAT) -> Reason:
     with pytest.raises(Denied) as caught:
-        check(order, account, limits, exposure, NOW)
+        check(order, controls, limits, exposure, NOW)
     assert any(digit in caught.value.message for digit in "0123456789")
     return caught.value.reason
 
 
-def put_off(order: Order, account: Account, limits: Limits, exposure: Exposure = SHORT) -> Reason:
+def put_off(order: Order, controls: Controls, limits: Limits, exposure: Exposure = SHORT) -> Reason:
     with pytest.raises(NotNow) as caught:
-        check(order, account, limits, exposure, NOW)
+        check(order, controls, limits, exposure, NOW)
     return caught.value.reason
 
 
-def allowed(order: Order, account: Account, limits: Limits, exposure: Exposure = FLAT) -> None:
-    check(order, account, limits, exposure, NOW)
+def allowed(order: Order, controls: Controls, limits: Limits, exposure: Exposure = FLAT) -> None:
+    check(order, controls, limits, exposure, NOW)
 
 
 # Every limit alone: what is the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
@@ -81,12 +81,12 @@ PREMIUM = Decimal("10513.75")
 PAISA = Decimal("0.01")
 
 
-def busy(seconds_ago: float, times: int, **changes: Any) -> Account:
+def busy(seconds_ago: float, times: int, **changes: Any) -> Controls:
     return an_account(recent=tuple(sent(seconds_ago, **changes) for _ in range(times)))
 
 
 ELSEWHERE: dict[str, Any] = {"symbol": OTHER, "underlying": "BANKNIFTY", "covers": True}
-EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Account, Exposure], tuple[Order, Account, Exposure]]] = [
+EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Controls, Exposure], tuple[Order, Controls, Exposure]]] = [
     (
         Reason.MAX_LOTS_PER_ORDER,
         {"lots_per_order": 2},
@@ -196,8 +196,8 @@ EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Account, Exposure], tuple
 def test_a_limit_lets_its_last_unit_through_and_not_one_more(
     reason: Reason,
     limit: dict[str, Any],
-    passes: tuple[Order, Account, Exposure],
-    fails: tuple[Order, Account, Exposure],
+    passes: tuple[Order, Controls, Exposure],
+    fails: tuple[Order, Controls, Exposure],
 ) -> None:
     limits = no_limits(**limit)
     allowed(*passes[:2], limits, passes[2])
@@ -236,10 +236,10 @@ def test_a_cover_passes_what_an_entry_does_not() -> None:
         repeats=1,
         cooldown=timedelta(hours=1),
     )
-    account = an_account(orders=9, premium=PREMIUM, recent=(sent(1), sent(2)))
+    controls = an_account(orders=9, premium=PREMIUM, recent=(sent(1), sent(2)))
     exposure = replace(SHORT, lots_open=10, realised=Decimal(-90_000))
-    allowed(cover(quantity=650), account, limits, exposure)
-    denied(entry(), account, limits, exposure)
+    allowed(cover(quantity=650), controls, limits, exposure)
+    denied(entry(), controls, limits, exposure)
 
 
 @pytest.mark.parametrize("limit", [{"orders_per_second": 1}, {"orders_per_minute": 1}])
@@ -268,12 +268,12 @@ def test_covers_count_against_the_brokers_rates_and_not_against_repeats_or_coold
 def test_the_trading_state_decides_before_everything_else(
     state: TradingState, order: Order, reason: Reason | None
 ) -> None:
-    account = an_account(state=state, reason="lunch at 1")
+    controls = an_account(state=state, reason="lunch at 1")
     if reason is None:
-        allowed(order, account, no_limits(), SHORT)
+        allowed(order, controls, no_limits(), SHORT)
     else:
         limits = no_limits(lots_per_order=1, orders_per_second=1, daily_loss=PAISA)
-        assert denied(order, account, limits, SHORT) is reason
+        assert denied(order, controls, limits, SHORT) is reason
 
 
 # Throttles look at what they are meant for.
@@ -300,12 +300,12 @@ def test_the_cooldown_is_for_an_underlying_and_for_a_strategy() -> None:
 def test_an_order_that_never_left_does_not_stand_in_its_own_way() -> None:
     limits = no_limits(orders_per_second=1, orders_per_minute=1, repeats=1, cooldown=timedelta(minutes=5))
     limits = replace(limits, lots_open=1, orders_per_day=1, lots_per_order=1, premium_per_day=PREMIUM)
-    order, account = decide(entry(), an_account(), limits, Exposure(), NOW)
+    order, controls = decide(entry(), an_account(), limits, Exposure(), NOW)
     unsent = order.moved(OrderStatus.RECEIVED, NOW)
-    again, account = decide(unsent, account.given_back(unsent), limits, Exposure(), NOW)
+    again, controls = decide(unsent, controls.given_back(unsent), limits, Exposure(), NOW)
     assert again.status is OrderStatus.SUBMITTED
-    assert (account.orders, account.premium) == (1, PREMIUM)
-    another, _ = decide(replace(entry(), tag="tvother"), account, limits, Exposure(), NOW)
+    assert (controls.orders, controls.premium) == (1, PREMIUM)
+    another, _ = decide(replace(entry(), tag="tvother"), controls, limits, Exposure(), NOW)
     assert another.status is OrderStatus.DENIED
 
 
@@ -337,11 +337,11 @@ def test_a_cover_never_exceeds_what_is_left_of_the_short(
         sent(1, quantity=650),  # an entry
         sent(BOOK_LAG.total_seconds(), covers=True, side="BUY", quantity=650),  # long in the positions
     )
-    account = an_account(recent=recent)
+    controls = an_account(recent=recent)
     if asked <= short - working - hidden:
-        allowed(cover(65 * asked), account, no_limits(), exposure)
+        allowed(cover(65 * asked), controls, no_limits(), exposure)
     else:
-        assert put_off(cover(65 * asked), account, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+        assert put_off(cover(65 * asked), controls, no_limits(), exposure) is Reason.POSITION_UNKNOWN
 
 
 def test_a_cover_without_a_short_is_put_off_because_the_position_is_gone() -> None:
@@ -367,24 +367,24 @@ def test_without_the_book_an_entry_near_the_limit_asks_for_it_and_is_not_denied(
 
 
 def test_a_submitted_order_is_counted_in_the_same_step() -> None:
-    order, account = decide(entry(quantity=130), an_account(orders=4, premium=PREMIUM), no_limits(), Exposure(), NOW)
+    order, controls = decide(entry(quantity=130), an_account(orders=4, premium=PREMIUM), no_limits(), Exposure(), NOW)
     assert (order.status, order.attempt, order.submitted_at) == (OrderStatus.SUBMITTED, 1, NOW)
-    assert (account.orders, account.premium) == (5, 3 * PREMIUM)
-    assert account.recent == (sent(0, tag=order.tag, quantity=130, lots=2),)
+    assert (controls.orders, controls.premium) == (5, 3 * PREMIUM)
+    assert controls.recent == (sent(0, tag=order.tag, quantity=130, lots=2),)
 
 
 def test_a_cover_is_counted_without_its_premium() -> None:
-    _, account = decide(cover(), an_account(premium=PREMIUM), no_limits(), SHORT, NOW)
-    assert (account.orders, account.premium) == (1, PREMIUM)
-    assert account.recent[0].covers
+    _, controls = decide(cover(), an_account(premium=PREMIUM), no_limits(), SHORT, NOW)
+    assert (controls.orders, controls.premium) == (1, PREMIUM)
+    assert controls.recent[0].covers
 
 
 def test_a_denied_order_counts_nothing() -> None:
     before = an_account(orders=4, premium=PREMIUM, recent=(sent(5),))
-    order, account = decide(entry(quantity=130), before, no_limits(lots_per_order=1), Exposure(), NOW)
+    order, controls = decide(entry(quantity=130), before, no_limits(lots_per_order=1), Exposure(), NOW)
     assert (order.status, order.reason) == (OrderStatus.DENIED, Reason.MAX_LOTS_PER_ORDER)
     assert order.message == "2 lots; WEBHOOK_MAX_QTY allows 1 per order"
-    assert account == before
+    assert controls == before
 
 
 def test_an_order_that_must_wait_changes_nothing() -> None:
@@ -400,19 +400,19 @@ def test_an_unpriced_order_is_never_decided() -> None:
 
 
 def test_a_repeated_order_reduces_until_somebody_looks() -> None:
-    order, account = decide(entry(), busy(1, 2), no_limits(repeats=2), Exposure(), NOW)
+    order, controls = decide(entry(), busy(1, 2), no_limits(repeats=2), Exposure(), NOW)
     assert (order.status, order.reason) == (OrderStatus.DENIED, Reason.REPEATED_ORDER)
-    assert (account.state, account.author, account.changed_at) == (TradingState.REDUCING, SYSTEM, NOW)
-    assert SYMBOL in account.reason
-    order, account = decide(entry(symbol=OTHER), account, no_limits(repeats=2), Exposure(), NOW + timedelta(days=3))
-    assert (order.reason, account.state) == (Reason.EXITS_ONLY, TradingState.REDUCING)
+    assert (controls.state, controls.author, controls.changed_at) == (TradingState.REDUCING, SYSTEM, NOW)
+    assert SYMBOL in controls.reason
+    order, controls = decide(entry(symbol=OTHER), controls, no_limits(repeats=2), Exposure(), NOW + timedelta(days=3))
+    assert (order.reason, controls.state) == (Reason.EXITS_ONLY, TradingState.REDUCING)
 
 
 @pytest.mark.parametrize("unresolved", [0, 1, 2, 5])
 def test_two_orders_in_doubt_at_once_stop_entries_and_let_covers_through(unresolved: int) -> None:
-    order, account = decide(entry(), an_account(), no_limits(), Exposure(unresolved=unresolved), NOW)
+    order, controls = decide(entry(), an_account(), no_limits(), Exposure(unresolved=unresolved), NOW)
     stopped = unresolved >= 2
-    assert account.state is (TradingState.REDUCING if stopped else TradingState.ACTIVE)
+    assert controls.state is (TradingState.REDUCING if stopped else TradingState.ACTIVE)
     assert order.status is (OrderStatus.DENIED if stopped else OrderStatus.SUBMITTED)
     covering, _ = decide(cover(), an_account(), no_limits(), replace(SHORT, unresolved=unresolved), NOW)
     assert covering.status is OrderStatus.SUBMITTED
@@ -420,8 +420,8 @@ def test_two_orders_in_doubt_at_once_stop_entries_and_let_covers_through(unresol
 
 @pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
 def test_doubt_never_lifts_or_rewrites_a_state_that_somebody_set(state: TradingState) -> None:
-    account = an_account(state=state, reason="mine", author="me")
-    assert doubt_reduces(account, 9, NOW) is account
+    controls = an_account(state=state, reason="mine", author="me")
+    assert doubt_reduces(controls, 9, NOW) is controls
 
 
 def test_doubt_that_is_gone_does_not_lift_the_state() -> None:
@@ -441,10 +441,10 @@ def test_a_new_day_starts_the_counters_and_keeps_state_and_rates() -> None:
 
 def test_the_day_is_indias() -> None:
     before_midnight = NOW.replace(hour=18, minute=29)  # 23:59 in India
-    _, account = decide(entry(), Account(), no_limits(), Exposure(), before_midnight)
-    assert (account.day, account.orders) == ("2026-11-20", 1)
-    _, account = decide(entry(), account, no_limits(), Exposure(), before_midnight + timedelta(minutes=1))
-    assert (account.day, account.orders) == ("2026-11-21", 1)
+    _, controls = decide(entry(), Controls(), no_limits(), Exposure(), before_midnight)
+    assert (controls.day, controls.orders) == ("2026-11-20", 1)
+    _, controls = decide(entry(), controls, no_limits(), Exposure(), before_midnight + timedelta(minutes=1))
+    assert (controls.day, controls.orders) == ("2026-11-21", 1)
 
 
 # Giving back.
@@ -468,30 +468,30 @@ def test_only_what_is_definitively_not_at_the_broker_is_given_back() -> None:
 
 
 def test_nothing_is_given_back_to_another_day() -> None:
-    order, _ = decide(entry(), Account(), no_limits(), Exposure(), NOW)
+    order, _ = decide(entry(), Controls(), no_limits(), Exposure(), NOW)
     tomorrow = an_account(day="2026-11-21", orders=1, premium=PREMIUM)
     assert tomorrow.given_back(order.moved(OrderStatus.NOT_PLACED, NOW)) == tomorrow
 
 
 def test_counters_never_go_below_zero() -> None:
-    order, _ = decide(entry(), Account(), no_limits(), Exposure(), NOW)
+    order, _ = decide(entry(), Controls(), no_limits(), Exposure(), NOW)
     emptied = an_account().given_back(order.moved(OrderStatus.REJECTED, NOW))
     assert (emptied.orders, emptied.premium) == (0, 0)
 
 
 def test_an_order_that_was_never_submitted_gives_nothing_back() -> None:
-    account = an_account(orders=2)
-    assert account.given_back(an_order()) == account
-    assert account.given_back(order_in(OrderStatus.RECEIVED)) == account
+    controls = an_account(orders=2)
+    assert controls.given_back(an_order()) == controls
+    assert controls.given_back(order_in(OrderStatus.RECEIVED)) == controls
 
 
 def test_what_rates_and_book_no_longer_need_is_forgotten() -> None:
     recent = (sent(BOOK_LAG.total_seconds()), sent(BOOK_LAG.total_seconds() - 1))
-    _, account = decide(cover(), an_account(recent=recent), no_limits(), SHORT, NOW)
-    assert [one.at for one in account.recent] == [recent[1].at, NOW]
+    _, controls = decide(cover(), an_account(recent=recent), no_limits(), SHORT, NOW)
+    assert [one.at for one in controls.recent] == [recent[1].at, NOW]
     long = no_limits(cooldown=timedelta(minutes=10))
-    _, account = decide(cover(), an_account(recent=recent), long, SHORT, NOW)
-    assert len(account.recent) == 3
+    _, controls = decide(cover(), an_account(recent=recent), long, SHORT, NOW)
+    assert len(controls.recent) == 3
 
 
 def test_a_storm_of_orders_does_not_make_the_document_grow_beyond_what_a_rule_can_ask_for() -> None:
@@ -502,16 +502,16 @@ def test_a_storm_of_orders_does_not_make_the_document_grow_beyond_what_a_rule_ca
         (no_limits(orders_per_minute=501), 501),
         (no_limits(cooldown=timedelta(seconds=1)), 501),
     ):
-        order, account = decide(cover(), storm, limits, SHORT, NOW)
+        order, controls = decide(cover(), storm, limits, SHORT, NOW)
         assert order.status is OrderStatus.SUBMITTED
-        assert account.recent == (*storm.recent, account.recent[-1])[-most:]
+        assert controls.recent == (*storm.recent, controls.recent[-1])[-most:]
 
 
 # The stored form.
 
 MOMENTS = st.datetimes(timezones=st.just(NOW.tzinfo))  # type: ignore[arg-type]
 ACCOUNTS = st.builds(
-    Account,
+    Controls,
     state=st.sampled_from(TradingState),
     reason=st.text(max_size=20),
     author=st.text(max_size=10),
@@ -538,30 +538,30 @@ ACCOUNTS = st.builds(
 
 
 @given(ACCOUNTS)
-def test_an_account_comes_back_from_its_document_as_it_was(account: Account) -> None:
-    document = json.loads(json.dumps(account_document.to_document(account)))
-    assert account_document.from_document(document) == account
+def test_an_account_comes_back_from_its_document_as_it_was(controls: Controls) -> None:
+    document = json.loads(json.dumps(controls_document.to_document(controls)))
+    assert controls_document.from_document(document) == controls
 
 
 @given(ACCOUNTS)
-def test_an_account_comes_back_from_its_text_whoever_read_or_wrote_another_meanwhile(account: Account) -> None:
-    text = account_document.to_text(account)
-    assert account_document.from_text(text) == account
-    account_document.to_text(an_account(orders=1))
-    assert account_document.from_text(text) == account
+def test_an_account_comes_back_from_its_text_whoever_read_or_wrote_another_meanwhile(controls: Controls) -> None:
+    text = controls_document.to_text(controls)
+    assert controls_document.from_text(text) == controls
+    controls_document.to_text(an_account(orders=1))
+    assert controls_document.from_text(text) == controls
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", None, 1])
 def test_a_text_that_is_no_account_document_is_halted_each_time_it_is_read(text: Any) -> None:
-    account_document.to_text(Account())
-    assert [account_document.from_text(text).state for _ in range(2)] == [TradingState.HALTED] * 2
+    controls_document.to_text(Controls())
+    assert [controls_document.from_text(text).state for _ in range(2)] == [TradingState.HALTED] * 2
 
 
 def test_a_document_that_names_the_fields_of_what_was_sent_is_still_read() -> None:
-    account = an_account(recent=(sent(1), sent(2, covers=True)))
-    document = account_document.to_document(account)
+    controls = an_account(recent=(sent(1), sent(2, covers=True)))
+    document = controls_document.to_document(controls)
     document["recent"] = [dict(zip(Sent.__slots__, values, strict=True)) for values in document["recent"]]
-    assert account_document.from_document(document) == account
+    assert controls_document.from_document(document) == controls
 
 
 JSON = st.recursive(
@@ -587,22 +587,22 @@ EVERY_LIMIT = Limits(
 
 @given(
     recent=st.lists(st.sampled_from([sent(1), sent(1, covers=True)]), min_size=1, max_size=2),
-    place=st.sampled_from([*Account.__slots__, *(f"recent.{name}" for name in Sent.__slots__)]),
+    place=st.sampled_from([*Controls.__slots__, *(f"recent.{name}" for name in Sent.__slots__)]),
     damage=DAMAGED,
     order=st.sampled_from([entry(), cover()]),
 )
 def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
     recent: list[Sent], place: str, damage: Any, order: Order
 ) -> None:
-    document = account_document.to_document(an_account(orders=10, premium=10 * PREMIUM, recent=tuple(recent)))
+    document = controls_document.to_document(an_account(orders=10, premium=10 * PREMIUM, recent=tuple(recent)))
     name, _, part = place.partition(".")
     if part:
         document["recent"][0][Sent.__slots__.index(part)] = damage
     else:
         document[name] = damage
-    account = account_document.from_document(json.loads(json.dumps(document)))
+    controls = controls_document.from_document(json.loads(json.dumps(document)))
     try:
-        decided, _ = decide(order, account, EVERY_LIMIT, SHORT, NOW)
+        decided, _ = decide(order, controls, EVERY_LIMIT, SHORT, NOW)
     except NotNow:
         assert order.ticket is not None
         assert order.ticket.covers
@@ -623,19 +623,19 @@ def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
     ],
 )  # fmt: skip
 def test_a_part_of_the_account_document_that_is_damaged_halts(name: str, damage: Any) -> None:
-    document = account_document.to_document(an_account(recent=(sent(1),)))
+    document = controls_document.to_document(an_account(recent=(sent(1),)))
     if name in document:
         document[name] = damage
     else:
         document["recent"][0][Sent.__slots__.index(name)] = damage
-    assert account_document.from_document(document).state is TradingState.HALTED
+    assert controls_document.from_document(document).state is TradingState.HALTED
 
 
-@pytest.mark.parametrize("name", sorted(account_document.to_document(Account()).keys() - {"failures", "open_until"}))
+@pytest.mark.parametrize("name", sorted(controls_document.to_document(Controls()).keys() - {"failures", "open_until"}))
 def test_an_account_document_that_misses_anything_is_halted(name: str) -> None:
-    document = account_document.to_document(an_account(recent=(sent(1),)))
+    document = controls_document.to_document(an_account(recent=(sent(1),)))
     del document[name]
-    assert account_document.from_document(document).state is TradingState.HALTED
+    assert controls_document.from_document(document).state is TradingState.HALTED
 
 
 def test_a_position_of_another_product_is_not_what_a_cover_counts() -> None:
@@ -673,15 +673,15 @@ def test_covers_and_legs_together_are_never_more_than_the_short(
             a_book_row(broker_order_id="4", side="BUY", quantity=65 * working, tag=tag),
         ),
     )
-    account = an_account(recent=(sent(1, covers=True, side="BUY", quantity=65 * hidden),))
+    controls = an_account(recent=(sent(1, covers=True, side="BUY", quantity=65 * hidden),))
     room = short - working - hidden - asked
     if room < 0:
-        assert put_off(cover(65 * asked), account, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+        assert put_off(cover(65 * asked), controls, no_limits(), exposure) is Reason.POSITION_UNKNOWN
     elif legs <= room:
-        allowed(cover(65 * asked), account, no_limits(), exposure)
+        allowed(cover(65 * asked), controls, no_limits(), exposure)
     else:
         with pytest.raises(NeedsRoom) as caught:
-            check(cover(65 * asked), account, no_limits(), exposure, NOW)
+            check(cover(65 * asked), controls, no_limits(), exposure, NOW)
         assert caught.value.units == 65 * room
 
 
@@ -691,11 +691,11 @@ def test_a_cover_waits_for_the_book_to_show_an_entry_whose_fill_the_positions_sh
 ) -> None:
     """That entry's legs stand at the broker, and nobody can see them yet."""
     exposure = Exposure(positions=(a_position(-65, sold=sold, bought=0 if sold is not None else None),))
-    account = an_account(recent=(sent(1),))
+    controls = an_account(recent=(sent(1),))
     if waits:
-        assert put_off(cover(), account, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+        assert put_off(cover(), controls, no_limits(), exposure) is Reason.POSITION_UNKNOWN
     else:
-        allowed(cover(), account, no_limits(), exposure)
+        allowed(cover(), controls, no_limits(), exposure)
     allowed(cover(), an_account(), no_limits(), exposure)
 
 

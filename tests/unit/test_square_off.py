@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.adapters.sqlite import SqliteLedger
-from app.domain.contract import BookRow, Position
+from app.domain.book import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.exposure import Exposure
@@ -226,7 +226,7 @@ def test_a_cover_that_is_on_its_way_is_waited_for(house: Any, shown: bool) -> No
     cover = sent(5, covers=True, side="BUY", tag="tvcccccccccccccccccc")
     book = [sold()] + ([bought(65, cover.tag, status=OrderStatus.CANCELLED, filled_quantity=0)] if shown else [])
     run = house(book, [short()])
-    run.ledger.change_account(lambda account: an_account(recent=(cover,)), Deadline(lambda: 0.0, 1.0))
+    run.ledger.change_controls(lambda account: an_account(recent=(cover,)), Deadline(lambda: 0.0, 1.0))
     report = run.square_off()
     assert run.broker.exits == ([PLACE] if shown else [])
     assert ("moments ago" in report.left.get(PLACE, "")) is not shown
@@ -235,7 +235,7 @@ def test_a_cover_that_is_on_its_way_is_waited_for(house: Any, shown: bool) -> No
 def test_an_exit_keeps_a_cover_of_the_same_contract_back(house: Any) -> None:
     run = house([sold()], [short()], Unresolved("slow"))
     run.square_off()
-    account = run.ledger.account(Deadline(lambda: 0.0, 1.0))
+    account = run.ledger.controls(Deadline(lambda: 0.0, 1.0))
     cover, exposure = an_order(a_ticket(covers=True)), Exposure(positions=(short(),), book=(sold(),))
     with pytest.raises(NotNow) as caught:
         check(cover, account, no_limits(), exposure, NOW + timedelta(seconds=30))
@@ -274,7 +274,7 @@ def test_a_cover_of_ours_that_works_is_not_cancelled_as_an_entry(house: Any) -> 
 def test_an_entry_that_is_on_its_way_is_named(house: Any) -> None:
     run = house([], [])
     entry = sent(5, tag="tvcccccccccccccccccc")
-    run.ledger.change_account(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
+    run.ledger.change_controls(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
     assert "does not show it yet" in run.square_off().left[SYMBOL]
 
 
@@ -289,7 +289,7 @@ def test_positions_that_are_older_than_the_book_close_nothing(house: Any) -> Non
 def test_the_kill_switch_does_not_keep_positions_open(house: Any) -> None:
     run = house([sold()], [short()])
     halt = an_account(state=TradingState.HALTED)
-    run.ledger.change_account(lambda account: halt, Deadline(lambda: 0.0, 1.0))
+    run.ledger.change_controls(lambda account: halt, Deadline(lambda: 0.0, 1.0))
     assert run.square_off().closed == [PLACE]
 
 
@@ -323,7 +323,7 @@ def test_where_a_leg_cannot_be_cancelled_nothing_is_closed_and_the_next_run_may(
 def test_an_entry_of_that_contract_that_is_on_its_way_keeps_the_exit_back(house: Any) -> None:
     run = house([sold()], [short()])
     entry = sent(5, tag="tvcccccccccccccccccc")
-    run.ledger.change_account(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
+    run.ledger.change_controls(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
     assert "to open 65 units" in run.square_off().left[PLACE]
     assert run.broker.exits == []
     run.now = NOW + BOOK_LAG

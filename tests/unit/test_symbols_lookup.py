@@ -15,8 +15,8 @@ from app.adapters.symbols.json_master import Extra
 from app.adapters.symbols.master import Master
 from app.domain.alert import ExpiryRule, Moneyness, OptionType
 from app.domain.calendar import Session
-from app.domain.contract import ListedKind
 from app.domain.errors import Denied, NotNow, Reason
+from app.domain.instrument import ListedKind
 from tests.masters import Listed, chain, csv_of, exchange_list, plain
 
 FRIDAY = date(2026, 11, 20)

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.alert import Product, Side
-from app.domain.contract import Contract, Quote
 from app.domain.errors import Denied, Reason
 from app.domain.exposure import Exposure
+from app.domain.instrument import Instrument
 from app.domain.order import OrderType, Ticket
+from app.domain.quote import Quote
 from app.domain.ticket import BuyMode, TicketRules, write_ticket
 from tests.builders import SYMBOL, a_book_row, a_contract, a_position, a_quote, a_ticket, an_alert, price_rules
 
@@ -23,7 +24,7 @@ FLAT = Exposure()
 def ticket(
     exposure: Exposure = FLAT,
     rules: TicketRules = COVER,
-    contract: Contract | None = None,
+    contract: Instrument | None = None,
     quote: Quote | None = None,
     **changes: Any,
 ) -> Ticket:
@@ -85,7 +86,7 @@ def test_the_freeze_quantity_itself_passes_and_one_lot_more_does_not() -> None:
     assert error.message.endswith(f"at most 130 of {contract.symbol} in one order; send at most 2 lots")
 
 
-def denied_with(contract: Contract, **changes: Any) -> Denied:
+def denied_with(contract: Instrument, **changes: Any) -> Denied:
     with pytest.raises(Denied) as caught:
         ticket(contract=contract, **changes)
     return caught.value

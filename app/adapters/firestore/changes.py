@@ -10,7 +10,7 @@ from app.adapters.firestore.store import Store, Stored
 from app.domain.deadline import Deadline
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import Order
-from app.domain.risk import Account
+from app.domain.risk import Controls
 
 
 class Changes:
@@ -35,9 +35,9 @@ class Changes:
     def put_order(self, basis: Stored | Version, order: Order) -> None:
         self.put(basis, stepped(order, self._word))
 
-    def put_account(self, basis: Stored | Version, account: Account) -> None:
+    def put_controls(self, basis: Stored | Version, controls: Controls) -> None:
         """Written even where it stays the same: only so does the commit depend on the version that was read."""
-        self.put(basis, shared(account, self._word))
+        self.put(basis, shared(controls, self._word))
 
     def post(self, *notices: Notice | None) -> None:
         """Puts notices into the commit. One with the same id is written over: better told twice than a commit lost."""
@@ -57,6 +57,6 @@ class Changes:
         return self._store.commit(self._batch, part)
 
 
-def told_by(order: Order, before: Account, after: Account) -> tuple[Notice | None, Notice | None]:
-    """What somebody is to hear of a step of the order, and of the account."""
+def told_by(order: Order, before: Controls, after: Controls) -> tuple[Notice | None, Notice | None]:
+    """What somebody is to hear of a step of the order, and of the controls."""
     return notice_of(order), state_notice(before, after)

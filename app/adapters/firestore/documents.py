@@ -1,6 +1,6 @@
 """What stands in each document, to and fro.
 
-Orders, the account and notices are JSON texts: ten times cheaper to encode than Firestore's maps, safe with any string
+Orders, the controls and notices are JSON texts: ten times cheaper to encode than Firestore's maps, safe with any string
 (a lone surrogate in a broker's message cannot be a Firestore string), and out of the indexes as one field.
 """
 
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.adapters import account_document
+from app.adapters import controls_document
 from app.adapters.firestore.store import Stored
 from app.adapters.stored_text import read_notice, read_order, to_text
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice
 from app.domain.order import Order
 from app.domain.order.document import to_document
-from app.domain.risk import Account
+from app.domain.risk import Controls
 from app.flow.ports import Window
 
 Fields = dict[str, Any]
@@ -67,19 +67,19 @@ def holder(pointer: Stored, order: Order, window: Window) -> str | None:
     return key if key == order.key or open_for < timedelta(seconds=window.seconds) else None
 
 
-def shared(account: Account, word: str) -> Fields:
+def shared(controls: Controls, word: str) -> Fields:
     """Never expires."""
-    return {"account": account_document.to_text(account), "write": word}
+    return {"account": controls_document.to_text(controls), "write": word}
 
 
-def account_of(stored: Stored) -> Account:
-    """The account; none at all is a new one, and one that cannot be read is HALTED."""
+def controls_of(stored: Stored) -> Controls:
+    """The controls; none at all are new ones, and ones that cannot be read are HALTED."""
     if not stored.exists:
-        return Account()
+        return Controls()
     try:
-        return account_document.from_text(stored.get("account"))
+        return controls_document.from_text(stored.get("account"))
     except KeyError:
-        return account_document.from_document({})
+        return controls_document.from_document({})
 
 
 def waiting(notice: Notice, word: str) -> Fields:

@@ -13,7 +13,7 @@ from google.cloud.firestore import DocumentReference
 
 from app.adapters.firestore.store import Stored
 from app.domain.order import Order, OrderStatus
-from app.domain.risk import Account
+from app.domain.risk import Controls
 
 _ORDERS = 256  # under way at once in one instance, and those that were never finished
 
@@ -36,8 +36,8 @@ class Basis:
     """What a submit is decided and committed on."""
 
     order: Stored | Version
-    before: Account
-    account: Stored | Version
+    before: Controls
+    controls: Stored | Version
 
 
 class Known:
@@ -46,7 +46,7 @@ class Known:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._orders: OrderedDict[str, tuple[Order, Version]] = OrderedDict()
-        self._account: tuple[Account, Version] | None = None
+        self._controls: tuple[Controls, Version] | None = None
 
     def keep_order(self, order: Order, version: Version) -> None:
         with self._lock:
@@ -54,11 +54,11 @@ class Known:
             while len(self._orders) > _ORDERS:
                 self._orders.popitem(last=False)
 
-    def keep_account(self, account: Account, version: Version) -> None:
+    def keep_controls(self, controls: Controls, version: Version) -> None:
         """Unless a newer one is known: replies to calls made side by side come in any order."""
         with self._lock:
-            if self._account is None or version.update_time > self._account[1].update_time:
-                self._account = account, version
+            if self._controls is None or version.update_time > self._controls[1].update_time:
+                self._controls = controls, version
 
     def take_before(self, order: Order) -> Version | None:
         """The version that has the step before the order's newest one."""
@@ -69,17 +69,17 @@ class Known:
     def take_basis(self, order: Order) -> Basis | None:
         """Both versions, where the order's stands at the very step that is to be submitted."""
         with self._lock:
-            known, account = self._orders.get(order.key), self._account
-            if known is None or account is None:
+            known, controls = self._orders.get(order.key), self._controls
+            if known is None or controls is None:
                 return None
             if (known[0].status, known[0].sequence) != (OrderStatus.RECEIVED, order.sequence):
                 return None
             del self._orders[order.key]
-            self._account = None
-        return Basis(known[1], *account)
+            self._controls = None
+        return Basis(known[1], *controls)
 
     def give_back(self, order: Order, basis: Basis) -> None:
         """What was taken and not used."""
-        if isinstance(basis.order, Version) and isinstance(basis.account, Version):
+        if isinstance(basis.order, Version) and isinstance(basis.controls, Version):
             self.keep_order(order, basis.order)
-            self.keep_account(basis.before, basis.account)
+            self.keep_controls(basis.before, basis.controls)

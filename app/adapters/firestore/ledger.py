@@ -29,7 +29,7 @@ from google.cloud.firestore import DocumentReference, FieldFilter, Query
 from app.adapters.firestore.changes import Changes, told_by
 from app.adapters.firestore.documents import (
     Fields,
-    account_of,
+    controls_of,
     expected,
     half_delivered,
     holder,
@@ -49,12 +49,12 @@ from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import Order, OrderStatus
-from app.domain.risk import Account, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
+from app.domain.risk import Controls, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 _READ = 1.0
 _LATEST = 500
-_LOOKS = 8  # at the account at once
+_LOOKS = 8  # at the controls at once
 _OPEN = ("RECEIVED", "SUBMITTED", "ACCEPTED", "PARTIALLY_FILLED")
 
 
@@ -63,14 +63,14 @@ class FirestoreLedger:
 
     def __init__(self, project: str, database: str = "(default)") -> None:
         self._store = Store(project, database)
-        self._account = self._store.collection("account").document("shared")
+        self._controls = self._store.collection("account").document("shared")
         self._lock = threading.Lock()
         self._known = Known()
-        self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="account")
+        self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="controls")
 
     def warm(self, deadline: Deadline) -> None:
         """Connects and signs in before the first alert: the slice of no other call is long enough. Raises NotNow."""
-        retried(lambda: self._store.read([self._account], deadline), deadline)
+        retried(lambda: self._store.read([self._controls], deadline), deadline)
 
     def close(self) -> None:
         self._looks.shutdown(cancel_futures=True)  # each look ends with its slice of time
@@ -78,7 +78,7 @@ class FirestoreLedger:
 
     def claim(self, order: Order, window: Window | None, deadline: Deadline) -> Order:
         part = deadline.within(CLAIM)
-        self._looks.submit(self._look_at_account, part)  # for the submit to come
+        self._looks.submit(self._look_at_controls, part)  # for the submit to come
         if window is not None:
             return retried(lambda: self._claim_windowed(order, window, part), part)
         stored = self._create(self._store.order(order.key), received(order, new_word()), part)
@@ -89,11 +89,11 @@ class FirestoreLedger:
         self._known.keep_order(found, Version.of(stored))
         return found
 
-    def _look_at_account(self, part: Deadline) -> None:
+    def _look_at_controls(self, part: Deadline) -> None:
         with contextlib.suppress(Again, NotNow):  # then the submit looks for itself
-            [stored] = self._store.read([self._account], part)
+            [stored] = self._store.read([self._controls], part)
             if stored.exists:
-                self._known.keep_account(account_of(stored), Version.of(stored))
+                self._known.keep_controls(controls_of(stored), Version.of(stored))
 
     def _claim_windowed(self, order: Order, window: Window, part: Deadline) -> Order:
         """One attempt. The window's document decides the race: it changes hands in the commit that stores the order."""
@@ -119,13 +119,13 @@ class FirestoreLedger:
         """One attempt: on what is known, or on what it reads first. So the next one finds what this one left behind."""
         if (known := self._known.take_basis(order)) is not None and (decision := self._foresee(order, known, decide)):
             return self._submitted(known, decision, word, part)
-        [stored, account] = self._store.read([self._store.order(order.key), self._account], part)
+        [stored, controls] = self._store.read([self._store.order(order.key), self._controls], part)
         current = expected(stored)
         if wrote(word, stored):
             return current
         if (current.status, current.sequence) != (OrderStatus.RECEIVED, order.sequence):
             raise Overtaken(current)
-        basis = Basis(stored, account_of(account), account)
+        basis = Basis(stored, controls_of(controls), controls)
         return self._submitted(basis, decide(basis.before), word, part)
 
     def _foresee(self, order: Order, known: Basis, decide: Decide) -> Decision | None:
@@ -143,14 +143,14 @@ class FirestoreLedger:
             return None
 
     def _submitted(self, basis: Basis, decision: Decision, word: str, part: Deadline) -> Order:
-        """Commits order and account on the versions they were decided on."""
-        (order, account), changes = decision, Changes(self._store, word)
+        """Commits order and controls on the versions they were decided on."""
+        (order, controls), changes = decision, Changes(self._store, word)
         changes.put_order(basis.order, order)
-        changes.put_account(basis.account, account)
-        changes.post(*told_by(order, basis.before, account))
+        changes.put_controls(basis.controls, controls)
+        changes.post(*told_by(order, basis.before, controls))
         versions = changes.commit(part)
         self._known.keep_order(order, Version(basis.order.reference, versions[0]))
-        self._known.keep_account(account, Version(basis.account.reference, versions[1]))
+        self._known.keep_controls(controls, Version(basis.controls.reference, versions[1]))
         return order
 
     def record(self, order: Order, deadline: Deadline) -> Order:
@@ -158,7 +158,7 @@ class FirestoreLedger:
         if not teaches(order):
             return retried(lambda: self._record(order, word, part), part)
         with self._alone(part):
-            return retried(lambda: self._record_with_account(order, word, part), part)
+            return retried(lambda: self._record_with_controls(order, word, part), part)
 
     def _record(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
@@ -174,14 +174,14 @@ class FirestoreLedger:
         changes.commit(part)
         return order
 
-    def _record_with_account(self, order: Order, word: str, part: Deadline) -> Order:
+    def _record_with_controls(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
-        [stored, account] = self._store.read([self._store.order(order.key), self._account], part)
+        [stored, controls] = self._store.read([self._store.order(order.key), self._controls], part)
         if not wrote(word, stored):
-            changes, before = Changes(self._store, word), account_of(account)
+            changes, before = Changes(self._store, word), controls_of(controls)
             after = learned(before, order)
             changes.put_order(_step_before(order, stored), order)
-            changes.put_account(account, after)
+            changes.put_controls(controls, after)
             changes.post(*told_by(order, before, after))
             changes.commit(part)
         return order
@@ -226,23 +226,23 @@ class FirestoreLedger:
         orders = readable(self._find(submitted, deadline), order_of)
         return sum(order.submitted_at is None or order.submitted_at < before for order in orders)
 
-    def account(self, deadline: Deadline) -> Account:
-        return account_of(self._read(self._account, deadline))
+    def controls(self, deadline: Deadline) -> Controls:
+        return controls_of(self._read(self._controls, deadline))
 
-    def change_account(self, change: Callable[[Account], Account], deadline: Deadline) -> Account:
+    def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
         part, word = deadline.within(SWITCH), new_word()
         with self._alone(part):
-            return retried(lambda: self._change_account(change, word, part), part)
+            return retried(lambda: self._change_controls(change, word, part), part)
 
-    def _change_account(self, change: Callable[[Account], Account], word: str, part: Deadline) -> Account:
+    def _change_controls(self, change: Callable[[Controls], Controls], word: str, part: Deadline) -> Controls:
         """One attempt, as in `_submit`."""
-        [account] = self._store.read([self._account], part)
-        before = account_of(account)
-        if wrote(word, account):
+        [controls] = self._store.read([self._controls], part)
+        before = controls_of(controls)
+        if wrote(word, controls):
             return before
         after = change(before)
         changes = Changes(self._store, word)
-        changes.put_account(account, after)
+        changes.put_controls(controls, after)
         changes.post(state_notice(before, after))
         changes.commit(part)
         return after
@@ -296,7 +296,7 @@ class FirestoreLedger:
 
     @contextlib.contextmanager
     def _alone(self, part: Deadline) -> Iterator[None]:
-        """This instance's changes of the account document wait for each other here: only instances race for it."""
+        """This instance's changes of the controls wait for each other here: only instances race for it."""
         if not self._lock.acquire(timeout=max(0.0, part.left())):
             raise NotNow(Reason.LEDGER_CONTENDED)
         try:

@@ -12,10 +12,11 @@ from app.adapters.fyers.payload import order_payload, resize_payload
 from app.adapters.fyers.read import RETRIES, Read, pause
 from app.adapters.fyers.shared import Shared
 from app.adapters.http.transport import Transport
-from app.domain.contract import BookRow, Position, Quote
+from app.domain.book import BookRow, Position
 from app.domain.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
 from app.domain.errors import NotNow, Reason, without_positions
 from app.domain.order import Accepted, NotSent, Order, Outcome, Refusal, Rejected, Unresolved
+from app.domain.quote import Quote
 from app.facts.fyers import API_URL, DATA_URL, QUOTES_AT_ONCE
 from app.login.ports import TokenSource
 from app.login.token import Token

@@ -4,7 +4,7 @@ from typing import Any
 
 from app.adapters.fyers.json_text import number
 from app.domain.alert import Side
-from app.domain.contract import BookRow
+from app.domain.book import BookRow
 from app.domain.order import Order, OrderType
 
 _SIDES = {Side.BUY: 1, Side.SELL: -1}

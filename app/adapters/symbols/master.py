@@ -15,8 +15,8 @@ from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
 from app.adapters.symbols.row import UNIT, rupees
 from app.domain.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
 from app.domain.calendar import Session
-from app.domain.contract import Contract, ListedKind
 from app.domain.errors import Denied, NotNow, Reason
+from app.domain.instrument import Instrument, ListedKind
 from app.facts.fyers import INDEX_OPTION
 
 # Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0). Where the artifact does not say what an
@@ -128,7 +128,7 @@ class Master:
         *,
         on: date,
         spot: Decimal | None = None,
-    ) -> Contract:
+    ) -> Instrument:
         """The contract as ports.SymbolMaster says. Raises Denied(NO_SUCH_CONTRACT), NotNow(NO_QUOTE) without a spot."""
         series = self._find(underlying, exchange)
         at = _expiry(series, expiry, on)
@@ -142,7 +142,7 @@ class Master:
                 raise self._no_such_strike(series, at, option_type, strike)
         return self._contract(series, at, row, option_type)
 
-    def lookup_symbol(self, symbol: str) -> Contract | None:
+    def lookup_symbol(self, symbol: str) -> Instrument | None:
         """The contract of a broker's symbol (`NSE:NIFTY26NOV26000CE`), or None where it is not listed."""
         wanted = symbol.encode("utf-8", "replace")
         place = bisect_left(self._by_symbol, wanted, key=self._symbol)
@@ -152,7 +152,7 @@ class Master:
         at = bisect_right(series.bounds, row, key=lambda bounds: bounds[0]) - 1
         return self._contract(series, at, row, OptionType.CE if row < series.bounds[at][1] else OptionType.PE)
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Contract | None:
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:
         """A contract of the underlying that expires that day, or None. Raises Denied(NO_SUCH_CONTRACT)."""
         series = self._find(underlying, exchange)
         at = series.place_of(day.toordinal())
@@ -233,10 +233,10 @@ class Master:
             return above - 1
         return above
 
-    def _contract(self, series: _Series, at: int, row: int, option_type: OptionType) -> Contract:
+    def _contract(self, series: _Series, at: int, row: int, option_type: OptionType) -> Instrument:
         terms = self._terms[self._terms_of[row]]
         lower, upper = (column[row] for column in self._bands) if self._bands else (0, 0)
-        return Contract(
+        return Instrument(
             symbol=str(self._symbol(row), "ascii"),
             underlying=series.underlying,
             expiry=date.fromordinal(series.expiries[at]),

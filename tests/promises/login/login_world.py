@@ -94,7 +94,7 @@ class LedgerDown:
     def down(self, *_):
         raise NotNow(Reason.LEDGER_DOWN)
 
-    notify = change_account = once = down
+    notify = change_controls = once = down
 
 
 class Fyers:

@@ -299,7 +299,7 @@ def test_a_phone_out_of_reach_leaves_the_notice_in_the_outbox(world, one):
 def test_an_app_that_may_place_no_orders_halts_trading_for_all(world, one):
     one.current.forbidden("Algo orders are not allowed from this app\n TESTAPP-200", world.soon())
 
-    account = world.ledger.account(world.soon())
+    account = world.ledger.controls(world.soon())
     assert account.state is TradingState.HALTED
     assert (
         account.reason == "Fyers takes no orders from this app: Algo orders are not allowed from this app TESTAPP-200"
@@ -309,11 +309,11 @@ def test_an_app_that_may_place_no_orders_halts_trading_for_all(world, one):
 
 def test_a_halt_by_a_human_keeps_his_words(world, one):
     now = world.clock.now()
-    world.ledger.change_account(lambda it: it.switched(TradingState.HALTED, "holiday", "owner", now), world.soon())
+    world.ledger.change_controls(lambda it: it.switched(TradingState.HALTED, "holiday", "owner", now), world.soon())
 
     one.current.forbidden("not allowed from this app", world.soon())
 
-    assert world.ledger.account(world.soon()).reason == "holiday"
+    assert world.ledger.controls(world.soon()).reason == "holiday"
 
 
 def test_a_halt_that_the_ledger_does_not_take_is_told_directly(world):

@@ -1,4 +1,4 @@
-"""The account document in the form every ledger stores: JSON text.
+"""The controls in the form every ledger stores: JSON text.
 
 Each submit reads and writes it, so what was sent lately stands in it as lists without names; the dictionaries that were
 written before are still read.
@@ -12,59 +12,59 @@ from typing import Any
 
 from app.adapters import stored_text
 from app.domain.money import plain
-from app.domain.risk import Account, Sent, TradingState
+from app.domain.risk import Controls, Sent, TradingState
 
-_last: tuple[str, Account] | None = None  # the text read or written last, for who reads it again unchanged
+_last: tuple[str, Controls] | None = None  # the text read or written last, for who reads it again unchanged
 
 
-def to_text(account: Account) -> str:
+def to_text(controls: Controls) -> str:
     global _last
-    recent = ",".join(map(_sent_text, account.recent))  # most of it was written before, word by word
-    text = f'{stored_text.to_text(_day_and_state(account))[:-1]},"recent":[{recent}]}}'
-    _last = text, account
+    recent = ",".join(map(_sent_text, controls.recent))  # most of it was written before, word by word
+    text = f'{stored_text.to_text(_day_and_state(controls))[:-1]},"recent":[{recent}]}}'
+    _last = text, controls
     return text
 
 
-def from_text(text: Any) -> Account:
-    """The account again; one that cannot be read is HALTED: on doubt nothing trades."""
+def from_text(text: Any) -> Controls:
+    """The controls again; ones that cannot be read are HALTED: on doubt nothing trades."""
     global _last
     last = _last  # both halves of one pair, whatever other threads do
     if last is not None and text == last[0]:
         return last[1]
     try:
-        account = from_document(json.loads(text))
+        controls = from_document(json.loads(text))
     except (ValueError, TypeError):
         return from_document({})
-    _last = text, account
-    return account
+    _last = text, controls
+    return controls
 
 
-def to_document(account: Account) -> dict[str, Any]:
-    return _day_and_state(account) | {"recent": [_sent(sent) for sent in account.recent]}
+def to_document(controls: Controls) -> dict[str, Any]:
+    return _day_and_state(controls) | {"recent": [_sent(sent) for sent in controls.recent]}
 
 
-def _day_and_state(account: Account) -> dict[str, Any]:
+def _day_and_state(controls: Controls) -> dict[str, Any]:
     return {
-        "state": account.state.value,
-        "reason": account.reason,
-        "author": account.author,
-        "changed_at": account.changed_at.isoformat() if account.changed_at else None,
-        "day": account.day,
-        "orders": account.orders,
-        "premium": plain(account.premium),
-        "failures": [at.isoformat() for at in account.failures],
-        "open_until": account.open_until.isoformat() if account.open_until else None,
+        "state": controls.state.value,
+        "reason": controls.reason,
+        "author": controls.author,
+        "changed_at": controls.changed_at.isoformat() if controls.changed_at else None,
+        "day": controls.day,
+        "orders": controls.orders,
+        "premium": plain(controls.premium),
+        "failures": [at.isoformat() for at in controls.failures],
+        "open_until": controls.open_until.isoformat() if controls.open_until else None,
     }
 
 
-def from_document(document: dict[str, Any]) -> Account:
-    """The account again; one that cannot be read is HALTED: on doubt nothing trades."""
+def from_document(document: dict[str, Any]) -> Controls:
+    """The controls again; ones that cannot be read are HALTED: on doubt nothing trades."""
     try:
         changed_at, premium = document["changed_at"], Decimal(document["premium"])
         open_until = document.get("open_until")  # the breaker came later than the rest
         if not premium.is_finite():
             raise ValueError("premium")
-        return Account(
+        return Controls(
             state=TradingState(document["state"]),
             reason=document["reason"],
             author=document["author"],
@@ -77,7 +77,7 @@ def from_document(document: dict[str, Any]) -> Account:
             open_until=_moment(open_until) if open_until is not None else None,
         )
     except (KeyError, ValueError, TypeError, ArithmeticError):
-        return Account(state=TradingState.HALTED, reason="the account document cannot be read", damaged=True)
+        return Controls(state=TradingState.HALTED, reason="the stored controls cannot be read", damaged=True)
 
 
 def _sent(sent: Sent) -> list[Any]:

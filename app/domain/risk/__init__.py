@@ -1,0 +1,43 @@
+"""What stands between an order and the market: the operator's limits, the shared controls, and the check of both."""
+
+from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide, entry_unseen
+from app.domain.risk.controls import (
+    BOOK_LAG,
+    BREAKER_FAILURES,
+    BREAKER_OPEN,
+    EXIT_TAG,
+    GIVES_BACK,
+    SYSTEM,
+    UNRESOLVED_AT_ONCE,
+    Controls,
+    Sent,
+    TradingState,
+    doubt_reduces,
+    learned,
+    teaches,
+)
+from app.domain.risk.limits import Limits
+
+__all__ = [
+    "BOOK_LAG",
+    "BREAKER_FAILURES",
+    "BREAKER_OPEN",
+    "EXIT_TAG",
+    "GIVES_BACK",
+    "SYSTEM",
+    "UNRESOLVED_AT_ONCE",
+    "Controls",
+    "Decide",
+    "Decision",
+    "Limits",
+    "NeedsBook",
+    "NeedsRoom",
+    "Sent",
+    "TradingState",
+    "check",
+    "decide",
+    "doubt_reduces",
+    "entry_unseen",
+    "learned",
+    "teaches",
+]

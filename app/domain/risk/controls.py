@@ -1,0 +1,153 @@
+"""The controls, shared by all instances: the trading state, the day's counters, and what was sent lately."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from app.domain.calendar import ist_day
+from app.domain.errors import Reason
+from app.domain.order import Order, OrderStatus, Ticket
+
+MINUTE = timedelta(minutes=1)
+BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
+UNRESOLVED_AT_ONCE = 2
+BREAKER_FAILURES = 3  # of the line to the broker within a minute
+BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
+SYSTEM = "gateway"
+EXIT_TAG = "exit:"
+
+
+class TradingState(StrEnum):
+    """ACTIVE trades; REDUCING covers only; HALTED sends nothing. A state that cannot be read is HALTED."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One submitted order as the rate limits remember it; `quantity` is 0 once it is known not to be at the broker."""
+
+    at: datetime
+    tag: str
+    symbol: str
+    quantity: int
+    lots: int
+    side: str
+    covers: bool
+    underlying: str
+    strategy: str | None
+
+    def __hash__(self) -> int:
+        """By the tag alone, which is nearly always enough: each submit looks up what each of them is stored as."""
+        return hash(self.tag)
+
+    @property
+    def squares_off(self) -> bool:
+        """True for the exit of a whole position, which the order book never shows by its tag."""
+        return self.tag.startswith(EXIT_TAG)
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The shared document. `orders` and `premium` (rupees) are the day's; `recent` holds the last minutes.
+
+    `failures` are those of the line within the last minute; until `open_until` the breaker keeps entries back.
+    `damaged` says that the stored one cannot be read: it is HALTED, and only a new trading state replaces it.
+    """
+
+    state: TradingState = TradingState.ACTIVE
+    reason: str = ""
+    author: str = SYSTEM
+    changed_at: datetime | None = None
+    day: str = ""
+    orders: int = 0
+    premium: Decimal = Decimal(0)
+    recent: tuple[Sent, ...] = ()
+    failures: tuple[datetime, ...] = ()
+    open_until: datetime | None = None
+    damaged: bool = False
+
+    def switched(self, state: TradingState, reason: str, author: str, at: datetime) -> "Controls":
+        return replace(self, state=state, reason=reason, author=author, changed_at=at, damaged=False)
+
+    def on(self, day: str) -> "Controls":
+        """The document on a given day: counters start anew, the trading state stays. A late clock resets nothing."""
+        return self if day <= self.day else replace(self, day=day, orders=0, premium=Decimal(0))
+
+    def counted(self, order: Order, at: datetime, keep: timedelta, most: int) -> "Controls":
+        """One more order. Those of the last `keep` are remembered, and of these at most so many."""
+        ticket = ticket_of(order)
+        sent = Sent(
+            at=at,
+            tag=order.tag,
+            symbol=ticket.symbol,
+            quantity=ticket.quantity,
+            lots=ticket.lots,
+            side=ticket.side,
+            covers=ticket.covers,
+            underlying=ticket.underlying,
+            strategy=order.strategy,
+        )
+        since = at - keep
+        recent = (*[one for one in self.recent if one.at > since], sent)[-most:]
+        premium = self.premium if ticket.covers else self.premium + ticket.premium
+        return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
+
+    def given_back(self, order: Order) -> "Controls":
+        """What `counted` took, for an order that definitively is not at the broker. The rates stay: it was sent."""
+        recent = tuple(replace(sent, quantity=0, lots=0) if sent.tag == order.tag else sent for sent in self.recent)
+        self = replace(self, recent=recent)
+        if order.ticket is None or order.submitted_at is None or str(ist_day(order.submitted_at)) != self.day:
+            return self
+        premium = self.premium if order.ticket.covers else self.premium - order.ticket.premium
+        return replace(self, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
+
+    def failed(self, at: datetime) -> "Controls":
+        """One more order that the line failed; the last one it takes opens the breaker."""
+        failures = (*(one for one in self.failures if at - one < MINUTE), at)
+        if len(failures) < BREAKER_FAILURES:
+            return replace(self, failures=failures)
+        return replace(self, failures=(), open_until=at + BREAKER_OPEN)
+
+    def reached(self) -> "Controls":
+        """The broker has answered a read: the breaker is closed. An order never tries it out."""
+        return self if self.damaged else replace(self, failures=(), open_until=None)
+
+
+GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED})
+
+
+def teaches(order: Order) -> bool:
+    """Whether the order's newest step changes the controls as well."""
+    return order.status in GIVES_BACK or _line_failed(order)
+
+
+def learned(controls: Controls, order: Order) -> Controls:
+    """The controls after the order's newest step; a ledger stores both in one commit."""
+    if controls.damaged:
+        return controls
+    if order.status in GIVES_BACK:
+        controls = controls.given_back(order)
+    return controls.failed(order.transitions[-1].at) if _line_failed(order) else controls
+
+
+def _line_failed(order: Order) -> bool:
+    """Not sent, or sent and no word of it: what is wrong is the line or the broker, not the order."""
+    return order.reason is Reason.NOT_SENT or (order.reason is Reason.OUTCOME_UNKNOWN and order.absent_reads == 0)
+
+
+def doubt_reduces(controls: Controls, unresolved: int, now: datetime) -> Controls:
+    """Two orders in doubt at once: entries stop until somebody has looked and says `trading-state active`."""
+    if unresolved < UNRESOLVED_AT_ONCE or controls.state is not TradingState.ACTIVE:
+        return controls
+    why = f"{unresolved} orders with an unknown outcome at once; check the order book"
+    return controls.switched(TradingState.REDUCING, why, SYSTEM, now)
+
+
+def ticket_of(order: Order) -> Ticket:
+    if order.ticket is None:
+        raise ValueError("the order is not priced")
+    return order.ticket

@@ -1,0 +1,47 @@
+"""What the operator allows: rupees, lots and counts."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from app.facts.fyers import ORDERS_PER_SECOND
+
+EVERY_ONE = 1_000_000
+FYERS_IN_LAG = 128  # orders; an alert makes three calls at least, and Fyers takes 300 within BOOK_LAG
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rupees, lots, counts and seconds; None means off. Counts are per IST day unless named otherwise."""
+
+    lots_per_order: int
+    lots_open: int
+    orders_per_day: int
+    orders_per_second: int | None
+    orders_per_minute: int | None
+    premium_per_order: Decimal | None
+    premium_per_day: Decimal | None
+    daily_loss: Decimal | None
+    repeats: int | None
+    cooldown: timedelta | None
+
+    @property
+    def within_fyers_rate(self) -> bool:
+        return self.orders_per_second is not None and self.orders_per_second <= ORDERS_PER_SECOND
+
+    def worst_loss(self, max_stop_percent: Decimal) -> Decimal | None:
+        """The most, in rupees, that alerts with the right secret can lose in a day; None where no limit bounds it.
+
+        Entries stop at `daily_loss`. Whatever is open then, at most `lots_open` lots of at most `premium_per_order`
+        each, may still run to its stop-loss. Charges, and what a stop fills beyond its trigger, come on top.
+        """
+        if self.daily_loss is None or self.premium_per_order is None:
+            return None
+        return self.daily_loss + self.lots_open * self.premium_per_order * max_stop_percent / 100
+
+    @property
+    def remembered(self) -> int:
+        """How many of the last orders any rule can ask for. A cooldown may ask for older ones, and makes them few."""
+        if self.cooldown is not None:
+            return EVERY_ONE
+        return max(FYERS_IN_LAG, self.orders_per_minute or 0, self.repeats or 0)
