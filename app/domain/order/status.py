@@ -48,7 +48,10 @@ MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.NOT_PLACED: frozenset(),
 }
 
-FINAL = frozenset(MOVES) - {_S.RECEIVED, _S.SUBMITTED, _S.ACCEPTED, _S.PARTIALLY_FILLED}
+# A cancelled order counts as final, although a fill that was on its way may still arrive.
+FINAL = frozenset(status for status, following in MOVES.items() if following <= {_S.FILLED})
+OPEN = tuple(status for status in OrderStatus if status not in FINAL)  # in this order a stored index lists them
+IN_FLIGHT = frozenset(OPEN) - {_S.RECEIVED}  # the broker may still change it
 
 
 class IllegalMove(Exception):
