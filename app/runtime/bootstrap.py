@@ -52,7 +52,7 @@ def bootstrap(config: Config, clock: Clock | None = None) -> Desk:
 
 
 def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) -> Desk:
-    from app.adapters.fyers import FyersBroker
+    from app.adapters.fyers.broker import FyersBroker
     from app.adapters.fyers.pace import FOR_ORDERS, Pace, PacedTransport
     from app.adapters.fyers.server_clock import server_time
     from app.adapters.http import Transport
@@ -175,7 +175,7 @@ def open_login(
     config: Config, ledger: Ledger, notifier: Notifier, clock: Clock, transport: "Transport", resources: ExitStack
 ) -> tuple[TokenSource, "Login"]:
     """Today's token, and how somebody logs in for it."""
-    from app.adapters.fyers import FyersLogin
+    from app.adapters.fyers.session import FyersLogin
     from app.login import AccountHolder, CurrentToken, Login, LoginLinks
 
     fyers = config.fyers

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.calendar import Session
 from app.domain.order import OrderType
@@ -63,6 +64,7 @@ def test_with_a_secret_alone_it_trades_on_paper_within_small_limits() -> None:
     assert (plain.calendar.override, plain.calendar.always, plain.square_off_at) == (None, False, None)
     assert (plain.ages.entry, plain.ages.exit) == (timedelta(seconds=60), timedelta(seconds=300))
     assert plain.limits == Limits(
+        venue=FYERS,
         lots_per_order=1,
         lots_open=2,
         orders_per_day=20,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.calendar import Calendar
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
@@ -196,6 +197,7 @@ def _ages(read: Reader) -> AgeRules:
 def _limits(read: Reader) -> Limits:
     cooldown = read.optional_whole("COOLDOWN_SECONDS", 0)
     return Limits(
+        venue=FYERS,
         lots_per_order=read.whole("WEBHOOK_MAX_QTY", 1),
         lots_open=read.whole("MAX_LOTS_OPEN", 2),
         orders_per_day=read.whole("MAX_ORDERS_PER_DAY", 20),
@@ -257,8 +259,9 @@ def _check_live(config: Config, read: Reader) -> None:
         read.fault(
             "ALERT_MAX_AGE_SECONDS, EXIT_MAX_AGE_SECONDS", f"must be at most {seconds}; who is older is not meant"
         )
-    if at_fyers and not config.limits.within_fyers_rate:
-        read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
+    most = config.limits.venue.orders_per_second
+    if at_fyers and not config.limits.within_venue_rate:
+        read.fault("MAX_ORDERS_PER_SECOND", f"must be 1 to {most}: Fyers and the exchange allow {most} orders a second")
     if at_fyers and config.calendar.always:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")
 
