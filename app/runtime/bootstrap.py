@@ -60,8 +60,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     calendar = config.calendar
     ledger = open_ledger(config, resources, beside)
     notifier, relay = open_notifiers(config, ledger, clock.monotonic, resources)
-    # The labs that switch the limit of orders a second off, or beyond what Fyers allows, want no pace either.
-    transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.limits.within_fyers_rate else Transport()
+    transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.paced else Transport()
     resources.callback(transport.close)
     if config.live:
         tokens, login = open_login(config, ledger, notifier, clock, transport, resources)

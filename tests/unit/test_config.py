@@ -255,6 +255,13 @@ def test_against_fyers_own_host_ten_orders_a_second_are_the_most(rate: str, fine
     config(SIMULATOR, MAX_ORDERS_PER_SECOND=rate)
 
 
+def test_calls_are_paced_whatever_the_limits_say_unless_a_lab_says_no() -> None:
+    assert config().paced
+    assert config(MAX_ORDERS_PER_SECOND="0").paced
+    assert not config(SIMULATOR, PACE_CALLS="no").paced
+    assert fault(LIVE, PACE_CALLS="no") == "PACE_CALLS: no is for labs, not for Fyers' own host"
+
+
 # Contradictions.
 
 

@@ -76,7 +76,7 @@ class Broker:
 
 
 class House:
-    """A desk of which square off sees broker, ledger, clock and notifier."""
+    """A desk of which square off sees broker, ledger, clock, notifier and limits."""
 
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.now: datetime = NOW
@@ -84,7 +84,9 @@ class House:
         self.broker = broker
         self.ledger = SqliteLedger(folder / "ledger.db")
         clock = SimpleNamespace(now=lambda: self.now, sleep=lambda seconds: None)
-        self.desk: Any = SimpleNamespace(broker=broker, ledger=self.ledger, clock=clock, notifier=self)
+        self.desk: Any = SimpleNamespace(
+            broker=broker, ledger=self.ledger, clock=clock, notifier=self, limits=no_limits()
+        )
 
     def send(self, notice: Any, deadline: Deadline) -> bool:
         self.told.append(notice.text)

@@ -28,10 +28,6 @@ class Limits:
     repeats: int | None
     cooldown: timedelta | None
 
-    @property
-    def within_venue_rate(self) -> bool:
-        return self.orders_per_second is not None and self.orders_per_second <= self.venue.orders_per_second
-
     def worst_loss(self, max_stop_percent: Decimal) -> Decimal | None:
         """The most, in rupees, that alerts with the right secret can lose in a day; None where no limit bounds it.
 

@@ -79,6 +79,7 @@ class Config:
     ages: AgeRules
     needs_timenow: bool
     limits: Limits
+    paced: bool
     tradingview_ips: frozenset[str]
     ip_allowlist: AllowlistMode
     trusted_proxies: int
@@ -121,6 +122,7 @@ class Config:
             ages=_ages(read),
             needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
+            paced=read.yes_or_no("PACE_CALLS", True),
             tradingview_ips=read.addresses("TRADINGVIEW_IPS", ",".join(SENDERS)),
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
             trusted_proxies=read.hops(1 if read.text("K_SERVICE") else 0),
@@ -259,9 +261,11 @@ def _check_live(config: Config, read: Reader) -> None:
         read.fault(
             "ALERT_MAX_AGE_SECONDS, EXIT_MAX_AGE_SECONDS", f"must be at most {seconds}; who is older is not meant"
         )
-    most = config.limits.venue.orders_per_second
-    if at_fyers and not config.limits.within_venue_rate:
+    rate, most = config.limits.orders_per_second, config.limits.venue.orders_per_second
+    if at_fyers and (rate is None or rate > most):
         read.fault("MAX_ORDERS_PER_SECOND", f"must be 1 to {most}: Fyers and the exchange allow {most} orders a second")
+    if at_fyers and not config.paced:
+        read.fault("PACE_CALLS", "no is for labs, not for Fyers' own host")
     if at_fyers and config.calendar.always:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")
 
