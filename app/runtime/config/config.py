@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
 
-from app.adapters.fyers.venue import FYERS
 from app.domain.calendar import Calendar
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
@@ -197,6 +196,8 @@ def _ages(read: Reader) -> AgeRules:
 
 
 def _limits(read: Reader) -> Limits:
+    from app.adapters.fyers.venue import FYERS  # the server says that it lives before any adapter is imported
+
     cooldown = read.optional_whole("COOLDOWN_SECONDS", 0)
     return Limits(
         venue=FYERS,
