@@ -31,7 +31,6 @@ from app.domain.risk import (
     decide,
     doubt_reduces,
 )
-from app.domain.risk.limits import FYERS_IN_LAG
 from tests.builders import (
     NOW,
     SYMBOL,
