@@ -8,7 +8,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.domain.alert import MAX_BODY_BYTES
-from app.flow.desk import Desk
+from app.operations.back_office import BackOffice
 from app.runtime import log as log_context
 from app.runtime.config import Config
 from app.web.health import Health
@@ -29,15 +29,15 @@ HEADERS = {
 _TRACE = re.compile(r"[0-9a-f]{32}")
 
 
-def create_app(desk: Desk, config: Config) -> Flask:
+def create_app(office: BackOffice, config: Config) -> Flask:
     app = Flask("gateway", static_folder=None)
     # One byte more than is taken: a body that does not say its length is cut there without a word, and seen to be over.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the documentation
-    strikes = Strikes(desk.clock.monotonic)
-    app.register_blueprint(operator_routes(desk, config, strikes))
-    webhook = Webhook(desk, config, strikes)
-    health = Health(desk)
+    strikes = Strikes(office.desk.clock.monotonic)
+    app.register_blueprint(operator_routes(office, strikes))
+    webhook = Webhook(office.desk, config, strikes)
+    health = Health(office)
     app.extensions["gateway"] = webhook
     if config.trusted_proxies:
         app.wsgi_app = Proxied(app.wsgi_app, config.trusted_proxies)  # type: ignore[method-assign, assignment]  # as Flask says

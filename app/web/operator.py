@@ -10,7 +10,6 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from app.adapters.google import GoogleIdTokens
 from app.domain.alert.strict_json import decode
 from app.domain.book import BookRow
 from app.domain.calendar import ist_day
@@ -24,18 +23,17 @@ from app.flow.reconcile import reconcile
 from app.flow.square_off import square_off
 from app.login import Login, LoginState
 from app.login.ports import LoginRefused
+from app.operations.back_office import BackOffice
 from app.operations.operators import (
     CannotVerify,
     NobodyIsOperator,
     NoCredentials,
     NotAnOperator,
     Operator,
-    OperatorAuth,
     OtherIdentity,
     TasksOnly,
 )
 from app.operations.preflight import PreflightTask
-from app.runtime.config import Config
 from app.web.answers import detailed, has_legs, http_of, shown_leg
 from app.web.intake import Strikes, peer_of
 from app.web.push import notice_of_push
@@ -64,18 +62,11 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <h1>{title}</h1>{lines}</html>"""
 
 
-def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
+def operator_routes(office: BackOffice, strikes: Strikes) -> Blueprint:
     """`strikes` counts wrong credentials, together with the webhook's; right ones are never limited."""
     routes = Blueprint("operator", __name__)
-    auth = OperatorAuth(
-        config.operator_token,
-        config.oidc_audience,
-        config.oidc_service_account,
-        GoogleIdTokens(desk.clock.monotonic),
-        config.webhook_secrets,
-    )
-
-    preflight = PreflightTask(desk, config)
+    desk = office.desk
+    preflight = PreflightTask(office)
 
     def operator(seconds: float, task: bool = False) -> Callable[[View], View]:
         """Only for the operator (and for the scheduler, a `task`), with so many seconds, which the view gets first."""
@@ -94,7 +85,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
 
     def proved(deadline: Deadline, task: bool) -> Operator:
         try:
-            return auth.check(request.headers.get("Authorization"), deadline, task)
+            return office.operators.check(request.headers.get("Authorization"), deadline, task)
         except (NoCredentials, OtherIdentity, CannotVerify):
             strike()
             raise
@@ -153,7 +144,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
     @routes.get("/auth-url")
     @operator(LOGIN)
     def auth_url(deadline: Deadline) -> Response:
-        return jsonify({"auth_url": _login(desk).begin(deadline)})
+        return jsonify({"auth_url": _login(office).begin(deadline)})
 
     @routes.post("/generate-token")
     @operator(LOGIN)
@@ -161,7 +152,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
         auth_code = decode(request.get_data(cache=False)).get("auth_code")
         if not isinstance(auth_code, str):
             raise Malformed("auth_code", "is missing; it stands in the address that Fyers' login ends on")
-        result = _login(desk).exchange(auth_code, request.path, deadline)
+        result = _login(office).exchange(auth_code, request.path, deadline)
         ends_at = result.ends_at.isoformat() if result.ends_at else None
         said = {"login": result.state, "account": result.account, "ends_at": ends_at}
         return jsonify(said | {"warnings": list(result.warnings)})
@@ -172,7 +163,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
         deadline = Deadline(desk.clock.monotonic, LOGIN)
         code, state = request.args.get("auth_code"), request.args.get("state")
         try:
-            result = _login(desk).complete(code, state, request.path, deadline)
+            result = _login(office).complete(code, state, request.path, deadline)
         except NotNow as problem:
             return _page("Not logged in", problem.message), 503
         except (LoginRefused, AlertError) as problem:
@@ -185,7 +176,7 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
     @routes.post("/refresh-token")
     @operator(LOGIN, task=True)
     def refresh_token(deadline: Deadline) -> Response:
-        state = desk.login.refresh(deadline) if desk.login else LoginState.AUTHENTICATED
+        state = office.login.refresh(deadline) if office.login else LoginState.AUTHENTICATED
         if state is LoginState.UNKNOWN:
             return _error(503, "the login state cannot be told: the token store or Fyers does not answer")
         return jsonify({"login": state})
@@ -218,16 +209,16 @@ def operator_routes(desk: Desk, config: Config, strikes: Strikes) -> Blueprint:
     def task_relay(deadline: Deadline) -> Response:
         """A push subscription's message. Any answer but 2xx makes Pub/Sub bring it again."""
         notice = notice_of_push(request.get_data(cache=False))
-        if desk.relay is None:
+        if office.relay is None:
             return _error(503, "there is nowhere to relay it to; set NOTIFICATION_URL")
-        if not desk.relay.send(notice, deadline):
+        if not office.relay.send(notice, deadline):
             return _error(503, "not every address took it; the log says which")
         return jsonify({"relayed": notice.id})
 
     @routes.post("/tasks/refresh-symbols")
     @operator(TASK, task=True)
     def task_refresh_symbols(deadline: Deadline) -> Response:
-        report = desk.refresh_symbols(deadline)
+        report = office.refresh_symbols(deadline)
         response = jsonify(report)
         response.status_code = 200 if report["accepted"] else 503
         return response
@@ -254,10 +245,10 @@ def _with_legs(
         yield order, {"legs": [shown_leg(row) for row in legs_of(order, book)] if known else None}
 
 
-def _login(desk: Desk) -> Login:
-    if desk.login is None:
+def _login(office: BackOffice) -> Login:
+    if office.login is None:
         raise LoginRefused("paper trading needs no login; it is for BROKER=fyers")
-    return desk.login
+    return office.login
 
 
 def _wanted_state(wanted: dict[str, object]) -> TradingState:

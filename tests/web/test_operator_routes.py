@@ -16,7 +16,6 @@ from app.adapters.symbols import refresh
 from app.domain.calendar import ist_day
 from app.domain.order import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
-from app.web import operator as operator_module
 from app.web.intake import STRIKES_PER_MINUTE
 from app.web.operator import _page
 from tests.gateway import SECRET, Gateway, alert, gateway
@@ -74,7 +73,7 @@ def scheduled(
     """A gateway that knows its scheduler by Google's signature."""
     key, certificates = google
     reader = functools.partial(GoogleIdTokens, certs_url=certificates.url)
-    monkeypatch.setattr(operator_module, "GoogleIdTokens", reader)
+    monkeypatch.setattr("app.runtime.bootstrap.GoogleIdTokens", reader)
     with gateway(tmp_path, OIDC_AUDIENCE=AUDIENCE, OIDC_SERVICE_ACCOUNT=SCHEDULER) as gate:
         yield gate, key
 

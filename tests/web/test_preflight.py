@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.operations.checks import Check, Mark
+from app.operations.check import Check, Mark
 from app.operations.doctor import LOOKS
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import Gateway, gateway
@@ -154,7 +154,7 @@ def test_without_the_ledger_the_verdict_is_told_all_the_same(
     def down(*_: object) -> None:
         raise NotNow(Reason.LEDGER_DOWN)
 
-    for name in ("once", "account", "notify", "outbox", "unresolved"):
+    for name in ("once", "controls", "notify", "outbox", "unresolved"):
         monkeypatch.setattr(gate.desk.ledger.__class__, name, down)
     said = preflight(gate)
     assert said["verdict"] == "not ready"
