@@ -11,6 +11,7 @@ from app.domain.alert import MAX_BODY_BYTES
 from app.operations.back_office import BackOffice
 from app.runtime import log as log_context
 from app.runtime.config import Config
+from app.web.answers import answer
 from app.web.auth import Auth
 from app.web.health import Health
 from app.web.intake import Proxied, Strikes
@@ -71,9 +72,7 @@ def _add_health(app: Flask, health: Health) -> None:
     @app.get("/readyz")
     def readyz() -> Response:
         ready, body = health.check()
-        response = jsonify(body)
-        response.status_code = 200 if ready else 503
-        return response
+        return answer(body, 200 if ready else 503)
 
 
 def _name_requests(app: Flask, project: str | None) -> None:
@@ -99,8 +98,7 @@ def _name_requests(app: Flask, project: str | None) -> None:
 
 def _refused(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    response = jsonify({"status": "ERROR", "message": HTTPStatus(status).phrase, "request_id": g.request_id})
-    response.status_code = status
+    response = answer({"status": "ERROR", "message": HTTPStatus(status).phrase, "request_id": g.request_id}, status)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response

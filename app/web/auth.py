@@ -6,9 +6,8 @@ A test walks the URL map for that.
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, g, request
 
 from app.domain.deadline import Deadline
 from app.domain.errors import AlertError, TooManyRequests
@@ -22,7 +21,7 @@ from app.operations.operators import (
     OtherIdentity,
     TasksOnly,
 )
-from app.web.answers import http_of
+from app.web.answers import answer, http_of
 from app.web.intake import Strikes, peer_of
 
 log = logging.getLogger("gateway.operator")
@@ -84,10 +83,8 @@ def blueprint(name: str) -> Blueprint:
 
 def error(status: int, message: str, reason: str | None = None) -> Response:
     """The JSON of every request of an operator that failed."""
-    body: dict[str, Any] = {"status": "ERROR", "reason": reason, "message": message, "request_id": g.request_id}
-    response = jsonify(body)
-    response.status_code = status
-    return response
+    body = {"status": "ERROR", "reason": reason, "message": message, "request_id": g.request_id}
+    return answer(body, status)
 
 
 def _refused(refusal: NotAnOperator) -> Response:

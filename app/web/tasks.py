@@ -10,6 +10,7 @@ from app.flow.reconcile import reconcile
 from app.flow.square_off import square_off
 from app.operations.back_office import BackOffice
 from app.operations.preflight import PreflightTask
+from app.web.answers import answer
 from app.web.auth import Auth, blueprint, error
 from app.web.push import notice_of_push
 
@@ -63,9 +64,7 @@ class _Tasks:
 
     def refresh_symbols(self, deadline: Deadline) -> Response:
         report = self._office.refresh_symbols(deadline)
-        response = jsonify(report)
-        response.status_code = 200 if report["accepted"] else 503
-        return response
+        return answer(report, 200 if report["accepted"] else 503)
 
     def _take_newer_symbols(self) -> None:
         """Here, so that the day's first alert does not have to look for them."""
