@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -319,10 +318,6 @@ class Play:
             ages=AGES,
             readers=readers,
             beside_claim=readers,
-            resources=ExitStack(),
-            tokens=tokens,
-            login=None,
-            refresh_symbols=lambda _: {},
         )
 
     def deadline(self, seconds: float = 10.0) -> Deadline:
