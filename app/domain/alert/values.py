@@ -140,7 +140,7 @@ def product(fields: Mapping[str, object]) -> Product:
     if "productType" not in fields:
         return Product.INTRADAY
     text = _upper(required(fields, "productType"))
-    if text in ("BO", "CO"):  # Fyers refuses both since 2 August 2026; the overlay legs do their work
+    if text in ("BO", "CO"):  # no longer taken; each entry has legs of its own
         return Product.INTRADAY
     try:
         return Product(text)

@@ -114,7 +114,7 @@ def _check_breaker(ticket: Ticket, controls: Controls, now: datetime) -> None:
     """A cover is let through: what it risks is one more order in doubt, and waiting risks the open position."""
     if controls.open_until is not None and now < controls.open_until and not ticket.covers:
         until = ist_time(controls.open_until)
-        raise NotNow(Reason.BROKER_DOWN, f"orders did not reach Fyers; entries wait until {until}")
+        raise NotNow(Reason.BROKER_DOWN, f"orders did not reach the broker; entries wait until {until}")
 
 
 def _check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:
