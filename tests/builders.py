@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Alert, OptionType, Product, Side, parse
 from app.domain.alert.strict_json import decode
 from app.domain.book import BookRow, Position
@@ -140,6 +141,7 @@ def order_in(status: OrderStatus, ticket: Ticket | None = None, **changes: Any) 
 def no_limits(**changes: Any) -> Limits:
     """Nothing is limited but what is named; the two that cannot be off are far away."""
     limits = Limits(
+        venue=FYERS,
         lots_per_order=1_000,
         lots_open=100_000,
         orders_per_day=100_000,

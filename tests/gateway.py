@@ -117,6 +117,7 @@ def gateway(
             "MARKET_HOURS": "always",
             "IP_ALLOWLIST": "off",
             "TRUSTED_PROXIES": "1",  # a sender's address is the one that X-Forwarded-For ends in, as on Cloud Run
+            "PACE_CALLS": "no",
             "MAX_ORDERS_PER_SECOND": "0",
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",

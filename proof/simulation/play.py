@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from app.adapters.fyers import FyersBroker
+from app.adapters.fyers.broker import FyersBroker
 from app.domain.alert import Alert
 from app.domain.calendar import Calendar
 from app.domain.deadline import ANSWER_AT, Deadline

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.calendar import Session
 from app.domain.order import OrderType
@@ -63,6 +64,7 @@ def test_with_a_secret_alone_it_trades_on_paper_within_small_limits() -> None:
     assert (plain.calendar.override, plain.calendar.always, plain.square_off_at) == (None, False, None)
     assert (plain.ages.entry, plain.ages.exit) == (timedelta(seconds=60), timedelta(seconds=300))
     assert plain.limits == Limits(
+        venue=FYERS,
         lots_per_order=1,
         lots_open=2,
         orders_per_day=20,
@@ -251,6 +253,13 @@ def test_against_fyers_own_host_ten_orders_a_second_are_the_most(rate: str, fine
     else:
         assert fault(LIVE, MAX_ORDERS_PER_SECOND=rate).startswith("MAX_ORDERS_PER_SECOND: must be 1 to 10")
     config(SIMULATOR, MAX_ORDERS_PER_SECOND=rate)
+
+
+def test_calls_are_paced_whatever_the_limits_say_unless_a_lab_says_no() -> None:
+    assert config().paced
+    assert config(MAX_ORDERS_PER_SECOND="0").paced
+    assert not config(SIMULATOR, PACE_CALLS="no").paced
+    assert fault(LIVE, PACE_CALLS="no") == "PACE_CALLS: no is for labs, not for Fyers' own host"
 
 
 # Contradictions.
