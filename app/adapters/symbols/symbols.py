@@ -13,7 +13,7 @@ from app.adapters.symbols.master import Master
 from app.domain.alert import Expiry, OptionType, Strike
 from app.domain.calendar import Session
 from app.domain.errors import NotNow, Reason
-from app.domain.instrument import Instrument, ListedKind
+from app.domain.instrument import Instrument, ListedKind, Option
 
 CHECK_EVERY = 30.0  # seconds between two looks at the pointer
 
@@ -157,7 +157,7 @@ class Symbols:
         *,
         on: date,
         spot: Decimal | None = None,
-    ) -> Instrument:
+    ) -> Option:
         """The contract; see ports.SymbolMaster. Raises NotNow(NO_QUOTE) where `spot` is needed and missing."""
         return self._there().master.resolve(underlying, exchange, expiry, strike, option_type, on=on, spot=spot)
 
@@ -165,10 +165,13 @@ class Symbols:
         return self._there().master.spot_symbol(underlying, exchange)
 
     def lookup_symbol(self, symbol: str) -> Instrument | None:
-        """The contract of a broker's symbol, or None where it is not listed. Raises NotNow(SYMBOLS_MISSING)."""
+        """The option, future or share of a broker's symbol, or None where it is not listed.
+
+        Raises NotNow(SYMBOLS_MISSING).
+        """
         return self._there().master.lookup_symbol(symbol)
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
         """A contract of the underlying that expires that day; see ports.SymbolMaster."""
         return self._there().master.expiring(underlying, exchange, day)
 
