@@ -46,7 +46,7 @@ class Underlying:
 
     @property
     def fytoken(self) -> str:
-        return f"{EXCHANGE_CODE[self.exchange]}{CASH}{self.token:011d}"
+        return f"{EXCHANGE_CODE[self.exchange]}{CASH}000000{self.token}"  # a date of zeros: it does not expire
 
     @property
     def expiry_weekday(self) -> int:
@@ -132,10 +132,6 @@ class Instrument:
     @property
     def is_index(self) -> bool:
         return self.instrument_type == INDEX
-
-    @property
-    def is_future(self) -> bool:
-        return self.instrument_type in (FUTIDX, FUTSTK)
 
     @property
     def is_derivative(self) -> bool:
