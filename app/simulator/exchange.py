@@ -120,7 +120,7 @@ class Exchange:
             )
             limit = decimal_field(payload, "limitPrice") if "limitPrice" in payload else order.limit_price
             stop = decimal_field(payload, "stopPrice") if "stopPrice" in payload else order.stop_price
-            # Whether qty is the total or the remainder of a partly filled order is not documented. Here it is the total.
+            # Not documented: whether qty is the total or the remainder of a partly filled order. Here it is the total.
             quantity = integer_field(payload, "qty") if "qty" in payload else order.quantity
             check_quantity(order.instrument, quantity, self.rules)
             if quantity <= order.filled:

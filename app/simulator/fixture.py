@@ -64,7 +64,7 @@ class FixtureContract:
 
     @classmethod
     def of(cls, now: Callable[[], datetime] = utc_now, **changes: Any) -> FixtureContract:
-        """The contract to trade: 28 to 63 days before its expiry, so that it is listed the day before and after, too."""
+        """The contract to trade: 28 to 63 days before its expiry, so it is listed the day before and after."""
         return cls(monthly_expiries(now().astimezone(IST).date(), _NIFTY.expiry_weekday, frozenset())[1], **changes)
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """The documented limits of a standard account. More than `breaches_allowed` minutes over the limit block the day."""
+    """The documented limits of a standard account. More than `breaches_allowed` minutes over it block the day."""
 
     per_second: int = 10
     per_minute: int = 200
