@@ -47,7 +47,7 @@ class _Terms:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """One underlying at one exchange. `expiries` are ordinals, ascending; `bounds` the rows of each."""
+    """The options on one underlying at one exchange. `expiries` are ordinals, ascending; `bounds` the rows of each."""
 
     exchange: str
     underlying: str
@@ -67,12 +67,12 @@ class _Series:
         return at if at < len(self.expiries) and self.expiries[at] == expiry else None
 
     def ladder(self, at: int, option_type: OptionType) -> tuple[int, int]:
-        """The rows of one expiry and type, ascending by strike."""
+        """The first and the end row of one expiry and type, ascending by strike."""
         first, puts, end = self.bounds[at]
         return (first, puts) if option_type is OptionType.CE else (puts, end)
 
     def last_of_month(self, first: int) -> list[int]:
-        """Places, from `first` on, of the expiries that are the last listed ones of their calendar month."""
+        """Places, from `first` on, of the last listed expiry of each calendar month."""
         days = [date.fromordinal(expiry) for expiry in self.expiries[first:]]
         months = [(day.year, day.month) for day in days]
         return [first + at for at, month in enumerate(months) if month not in months[at + 1 : at + 2]]
@@ -216,7 +216,7 @@ class Master:
     def _by_place(
         self, series: _Series, at: int, option_type: OptionType, place: Moneyness, spot: Decimal | None
     ) -> int:
-        """The row counted from at-the-money in the listed strikes of this type: out of the money is up for CE."""
+        """The row counted from at-the-money in the listed strikes of this type. Out of the money is up for CE."""
         if spot is None or not spot.is_finite() or spot <= 0:
             raise NotNow(
                 Reason.NO_QUOTE, f"strikeprice: {place} needs the price of {series.underlying}, and there is none"
@@ -280,14 +280,14 @@ def _widest(sessions: Sequence[Session | None]) -> Session | None:
 
 
 def _in_units(strike: Decimal) -> int:
-    """The strike in ten-thousandths of a rupee; -1, which is no strike, for one that is finer than that."""
+    """The strike in ten-thousandths of a rupee; -1, which is no strike, for a finer one."""
     exact = strike * UNIT
     whole = int(exact)
     return whole if whole == exact else -1
 
 
 def _expiry(series: _Series, wanted: Expiry, on: date) -> int:
-    """The place of the expiry that is meant. Raises Denied(NO_SUCH_CONTRACT) naming the nearest ones."""
+    """The place of the wanted expiry. Raises Denied(NO_SUCH_CONTRACT), naming the nearest ones."""
     first = bisect_left(series.expiries, on.toordinal())
     if isinstance(wanted, ExpiryRule):
         monthly = wanted in (ExpiryRule.MONTHLY, ExpiryRule.NEXT_MONTHLY)

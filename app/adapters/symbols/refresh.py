@@ -1,4 +1,4 @@
-"""Brings the cache up to date: fetch, read, check, build, swap. Whatever fails, the last good master stays."""
+"""Brings the cache up to date: fetch, read, check, build, swap. Where any of it fails, the last good master stays."""
 
 import time
 from collections import Counter
@@ -45,10 +45,10 @@ def refresh(
 ) -> dict[str, object]:
     """Fetches the master that URLs or paths name and, if it is good, makes it the cache's current one.
 
-    A name that ends in `.json` is Fyers' JSON master, which adds freeze quantities and price bands where it can be
-    had. `timeout` is seconds for all downloads together. The report is fit for JSON and never an exception: `accepted`,
-    `reason` (why not), `seconds`, `kept` (as_of of the master that was there before), and where accepted `as_of`,
-    `dated`, `rows`, `sources`, `artifact` (its SHA-256), `changed` and `notes`.
+    A name that ends in `.json` is Fyers' JSON master. It adds freeze quantities and price bands; without it the master
+    is accepted all the same. `timeout` is in seconds, for all downloads together. Never raises. The report is JSON:
+    `accepted`, `reason` (why not), `seconds`, `kept` (as_of of the master before), and where accepted `as_of`,
+    `dated`, `rows` (of options), `sources`, `artifact` (its SHA-256), `changed` and `notes`.
     """
     started = time.monotonic()
     report: dict[str, object] = {"accepted": False, "reason": None, "kept": None}
@@ -70,7 +70,7 @@ def refresh(
 
 
 def _last(pointer: bytes | None) -> Pointer | None:
-    """The last good master; a damaged pointer counts as none and is written over."""
+    """The last good master. A damaged pointer counts as none and is overwritten."""
     try:
         return Pointer.decode(pointer) if pointer is not None else None
     except CacheDown:
@@ -107,7 +107,7 @@ def _add_csv(listed: _Listed, source: Source, deadline: Deadline, sleep: Sleep) 
 
 
 def _extras(listed: _Listed, source: Source, wanted: set[str], deadline: Deadline, sleep: Sleep) -> dict[str, Extra]:
-    """What the JSON master adds; nothing, and a note, where it cannot be had."""
+    """What the JSON master adds; nothing, and a note, where it cannot be read."""
     try:
         return retried(
             lambda: read_extras(stream(source, MAX_JSON_BYTES, deadline), wanted, source.name), source, deadline, sleep
