@@ -11,7 +11,7 @@ from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Alert, OptionType, Product, Side, parse
 from app.domain.alert.strict_json import decode
 from app.domain.book import BookRow, Position
-from app.domain.instrument import Instrument
+from app.domain.instrument import Option
 from app.domain.order import Order, OrderStatus, OrderType, Ticket
 from app.domain.pricing import PriceRules
 from app.domain.quote import Quote
@@ -45,8 +45,8 @@ def an_alert(header: str | None = None, /, **changes: Any) -> Alert:
     return parse(decode(alert_body(**changes)), header)
 
 
-def a_contract(**changes: Any) -> Instrument:
-    contract = Instrument(
+def a_contract(**changes: Any) -> Option:
+    contract = Option(
         symbol=SYMBOL,
         underlying="NIFTY",
         expiry=date(2026, 11, 26),
