@@ -12,6 +12,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TextIO
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
@@ -86,17 +87,15 @@ def relay_to_workers() -> None:
 
 
 def _cloud_sinks(project: str) -> list[logging.Handler]:
+    # Loaded here, before the set-up has a thread: requests and Google's libraries import in circles, and where two
+    # threads load them at once, one finds half a module and fails.
     from app.adapters.cloud_logging import CloudLog, Relay
-
-    def open_api() -> Any:
-        from app.adapters.cloud_logging.api import LogApi
-
-        return LogApi(project)
+    from app.adapters.cloud_logging.api import LogApi
 
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.ERROR)
     relays = (sink.arriving for sink in logging.getLogger(_GUNICORN).handlers if isinstance(sink, Relay))
-    cloud = CloudLog(open_api, sys.stderr, next(relays, None))
+    cloud = CloudLog(partial(LogApi, project), sys.stderr, next(relays, None))
     cloud.name = _CLOUD
     return [console, cloud]
 

@@ -1,4 +1,4 @@
-"""One call of Cloud Logging's API. Importing this loads Google's client.
+"""One call of Cloud Logging's API. Importing this loads Google's client, in 0.2 s.
 
 The generated client is used, and none of the library's handlers: the queue of its BackgroundThreadTransport has no
 bound, a call may take 60 s and is repeated for as long, `flush` waits without an end, what failed is dropped uncounted
@@ -13,6 +13,8 @@ from time import monotonic
 from typing import Any
 
 import google.auth
+import google.auth.compute_engine  # this and the next: google.auth would load them in the sender's thread (see log.py)
+import google.oauth2.credentials
 import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client

@@ -30,7 +30,7 @@ CALL = 5.0
 GATHER = 0.2  # the lines of one moment leave together
 IDLE = 2.0  # how often the relay is looked at
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # after a call that failed
-LAST_CALLS = 2.0  # at the end: gunicorn kills a worker 8 s after SIGTERM, and its last requests may take 3 s of them
+LAST_CALLS = 3.5  # at the end: gunicorn kills a worker 8 s after SIGTERM, and its last requests may take 3 s of them
 LAST_PAUSE = 0.1
 BROKEN_OFF = 0.5  # for a call to end that is broken off
 
@@ -48,8 +48,8 @@ class Api(Protocol):
 class CloudLog(logging.Handler):
     """A handler of the root logger, to be made after a fork, since no thread survives one.
 
-    `open_api` is called by the sender's thread: it loads a large library and asks for credentials. `relayed` brings the
-    lines of another process (`Relay`).
+    `open_api` is called by the sender's thread: it may wait for credentials. `relayed` brings the lines of another
+    process (`Relay`).
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class CloudLog(logging.Handler):
     def _gather(self) -> None:
         """Makes the batch, where the last one was taken. What was lost meanwhile is told in its first line."""
         if self._relayed is not None:
-            with suppress(BlockingIOError):
+            with suppress(OSError):  # there is nothing more, or the relay is closed
                 while True:
                     self._append(self._relayed.recv(1 << 16, socket.MSG_DONTWAIT).decode())
         if self._batch:
