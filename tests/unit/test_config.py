@@ -543,6 +543,26 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
     assert config(**{name: value for name, value in listed.items() if value}) == config()
 
 
+# Where the log goes.
+
+
+def test_the_log_goes_to_standard_output_unless_it_is_told_and_then_to_the_named_project() -> None:
+    assert config().cloud_log is None
+    assert config(GOOGLE_CLOUD_PROJECT="my-project").cloud_log is None
+    assert config(LOG_TO="Cloud", GOOGLE_CLOUD_PROJECT="my-project").cloud_log == "my-project"
+    assert fault(LOG_TO="syslog") == "LOG_TO: must be stdout or cloud"
+
+
+def test_without_a_project_there_is_no_cloud_to_log_to() -> None:
+    assert fault(LOG_TO="cloud").startswith("GOOGLE_CLOUD_PROJECT: is missing")
+
+
+def test_on_cloud_run_the_log_goes_to_standard_output_alone() -> None:
+    at_google = {"K_SERVICE": "gate", "LEDGER_URL": "firestore://my-project", "GOOGLE_CLOUD_PROJECT": "my-project"}
+    config(**at_google)
+    assert fault(**at_google, LOG_TO="cloud").startswith("LOG_TO: Cloud Run itself takes standard output")
+
+
 # Where it listens, and whose address counts.
 
 
