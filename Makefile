@@ -1,4 +1,4 @@
-# Every target sets up what it needs; a second call of setup costs a few milliseconds.
+# Every target sets up what it needs; a second setup costs a few milliseconds.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 PY     := $(VENV)/bin/python
