@@ -302,7 +302,7 @@ class Play:
         tokens = Tokens(self)
         readers: Any = Readers(self.world)
         broker = FyersBroker("APP-200", tokens, self.fyers, "https://api", "https://data", readers)  # type: ignore[arg-type]
-        broker._shared_positions = SharedByProcess(self.world)  # type: ignore[assignment]
+        broker._shared_positions = SharedByProcess(self.world)  # type: ignore[assignment]  # noqa: SLF001 -- a process of this world
         calendar = Calendar()
         return Desk(
             account=ACCOUNT,

@@ -1,7 +1,6 @@
 """The broker adapter against the simulated account: what is sent, what comes back, and the truth about both."""
 
 import concurrent.futures
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -202,7 +201,7 @@ def test_no_log_file_and_no_setting_of_the_sdk_is_touched(broker, call, tmp_path
     monkeypatch.chdir(tmp_path)
     place(broker, order_for(call))
     broker.positions(within(1))
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
     assert fyersModel.Config.API == "https://api-t1.fyers.in/api/v3"
 
 

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import requests
@@ -233,7 +234,9 @@ def path(tmp_path):
 def test_the_file_is_its_owners_alone_from_the_first_moment(path, monkeypatch):
     modes = []
     replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda new, old: (modes.append(os.stat(new).st_mode & 0o777), replace(new, old)))
+    monkeypatch.setattr(
+        os, "replace", lambda new, old: (modes.append(Path(new).stat().st_mode & 0o777), replace(new, old))
+    )
     umask = os.umask(0)
     try:
         FileTokens(path).save(token(ist(8)), soon())

@@ -371,7 +371,7 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
 
     desk = drive.gate.desk
     calls: list[Callable[[], Any]] = [
-        lambda: drive.send(),
+        drive.send,
         lambda: drive.send(action="BUY"),
         lambda: drive.operate("POST", "/tasks/reconcile"),
         lambda: drive.operate("POST", "/tasks/preflight"),

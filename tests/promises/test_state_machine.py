@@ -167,7 +167,7 @@ class Gateway(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self):
-        self.bench.world.run_now(lambda: self.bench.reconcile_once(), self.bench.a_host())
+        self.bench.world.run_now(self.bench.reconcile_once, self.bench.a_host())
 
     @rule()
     def restart(self):

@@ -98,11 +98,11 @@ class Controls:
     def given_back(self, order: Order) -> "Controls":
         """What `counted` took, for an order that definitively is not at the broker. The rates stay: it was sent."""
         recent = tuple(replace(sent, quantity=0, lots=0) if sent.tag == order.tag else sent for sent in self.recent)
-        self = replace(self, recent=recent)
+        back = replace(self, recent=recent)
         if order.ticket is None or order.submitted_at is None or str(ist_day(order.submitted_at)) != self.day:
-            return self
+            return back
         premium = self.premium if order.ticket.covers else self.premium - order.ticket.premium
-        return replace(self, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
+        return replace(back, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
 
     def failed(self, at: datetime) -> "Controls":
         """One more order that the line failed; the last one it takes opens the breaker."""

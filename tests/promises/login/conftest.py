@@ -1,3 +1,5 @@
+"""Instances of the gateway that share one store of the day's token."""
+
 import pytest
 from login_world import World
 
