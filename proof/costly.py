@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from werkzeug.test import EnvironBuilder
 
@@ -105,7 +106,7 @@ class Scales:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._app = create_app(gateway.desk, gateway.config)
+        self._app: Any = create_app(gateway.desk, gateway.config)
         self.weigh(b"{}")  # what is done once is done
 
     def weigh(self, body: bytes) -> tuple[float, int]:

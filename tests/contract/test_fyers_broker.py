@@ -8,8 +8,6 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from fyers_parts import APP_ID, TAG, Tokens, order_for, within
-from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
 from app.adapters.fyers import FyersBroker
 from app.adapters.fyers import broker as broker_module
@@ -22,6 +20,8 @@ from app.domain.deadline import CONNECT, PLACE_TAIL, RECORD
 from app.domain.errors import NotNow, Reason
 from app.domain.order import Accepted, NotSent, OrderStatus, OrderType, Refusal, Rejected, Unresolved
 from app.simulator import Fault, FaultKind, FixtureContract, FixtureExchange, Simulator
+from tests.contract.fyers_parts import APP_ID, TAG, Tokens, order_for, within
+from tests.contract.nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 from tests.stopwatch import Stopwatch
 
 LTP, BID, ASK = Decimal("165.15"), Decimal("165.00"), Decimal("165.30")

@@ -8,8 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from fyers_parts import APP_ID, within
-from nasty_server import NastyServer, closed_port, reply
 
 from app.adapters.fyers import FyersLogin
 from app.adapters.http import Transport
@@ -17,6 +15,8 @@ from app.domain.errors import NotNow, Reason
 from app.login.ports import LoginRefused
 from app.login.token import Token
 from app.simulator import Fault, FaultKind, Simulator
+from tests.contract.fyers_parts import APP_ID, within
+from tests.contract.nasty_server import NastyServer, closed_port, reply
 from tests.stopwatch import Stopwatch
 
 SECRET, BACK, PIN = "SECRETID99", "https://gateway.example/auth/callback", "4711"

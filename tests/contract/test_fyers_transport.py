@@ -14,11 +14,11 @@ import warnings
 import zlib
 
 import pytest
-from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
 from app.adapters.http import CallFailed, Transport
 from app.adapters.http import connections as connections_module
 from app.domain.deadline import Deadline
+from tests.contract.nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish, wait_until
 

@@ -6,9 +6,9 @@ import logging
 from decimal import Decimal
 
 import pytest
-from fixed_account import APP_ID, CALL, Clock
 
 from app.simulator import Exchange, Simulator
+from tests.simulator.fixed_account import APP_ID, CALL, Clock
 
 
 @pytest.fixture

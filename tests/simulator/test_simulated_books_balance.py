@@ -4,10 +4,10 @@ import random
 from decimal import Decimal
 
 import pytest
-from fixed_account import CALL
 
 from app.simulator import Exchange, Rules, Status
 from app.simulator.rules import Refused
+from tests.simulator.fixed_account import CALL
 
 SYMBOLS = (CALL, "NSE:NIFTY26NOV26000PE")
 

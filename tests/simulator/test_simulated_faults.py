@@ -6,10 +6,10 @@ import threading
 import time
 
 import pytest
-from fixed_account import APP_ID, CALL
 
 from app.simulator import Fault, FaultKind, Simulator, Status
 from app.simulator.faults import read_faults
+from tests.simulator.fixed_account import APP_ID, CALL
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish
 

@@ -3,11 +3,11 @@
 from decimal import Decimal
 
 import pytest
-from fixed_account import CALL
 
 from app.simulator import Exchange, Rules, Status
 from app.simulator.orders import OrderType
 from app.simulator.rules import Refused
+from tests.simulator.fixed_account import CALL
 
 
 def quote(exchange, ltp):

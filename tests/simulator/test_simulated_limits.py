@@ -4,10 +4,10 @@ import http.client
 import json
 
 import pytest
-from fixed_account import APP_ID, CALL
 
 from app.simulator import RateLimits, Simulator
 from app.simulator.limits import RateLimiter
+from tests.simulator.fixed_account import APP_ID, CALL
 
 
 class Seconds:

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from fixed_account import APP_ID, CALL
 
 from app.simulator import Exchange, Simulator
 from app.simulator.instruments import IST
+from tests.simulator.fixed_account import APP_ID, CALL
 
 SECRET = "SECRET1234"
 REDIRECT = "https://gateway.example/auth/callback"

@@ -3,12 +3,12 @@
 from decimal import Decimal
 
 import pytest
-from fixed_account import CALL
 
 from app.simulator import Exchange, Rules, Status
 from app.simulator.instruments import IST
 from app.simulator.orders import round_to
 from app.simulator.rules import Refused, rupees
+from tests.simulator.fixed_account import CALL
 
 FUTURE = "NSE:NIFTY26NOVFUT"
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from fixed_account import APP_ID, CALL
 
 from app.simulator import Exchange, Rules, Simulator, Status
 from app.simulator.market_data import MarketData
 from app.simulator.wire import Request
+from tests.simulator.fixed_account import APP_ID, CALL
 from tests.stopwatch import Stopwatch
 
 ORDER_ROW = {

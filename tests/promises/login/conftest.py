@@ -1,5 +1,6 @@
 import pytest
-from login_world import World
+
+from tests.promises.login.login_world import World
 
 
 @pytest.fixture

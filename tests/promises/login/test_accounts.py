@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from login_world import PIN, state_of
 
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState, OtherAccount
 from app.login.ports import LoginRefused
+from tests.promises.login.login_world import PIN, state_of
 from tests.tokens import CLIENT_ID, OTHER_ID, ist, signed, token
 
 PAGE = "/auth/callback"

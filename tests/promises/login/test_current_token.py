@@ -4,12 +4,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from login_world import LedgerDown
 
 from app.domain.risk import TradingState
 from app.login import LoginState
 from app.login.current import MOVES
 from app.login.token import Token
+from tests.promises.login.login_world import LedgerDown
 from tests.stopwatch import Stopwatch
 from tests.tokens import ist, token
 

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from login_world import PIN, LedgerDown, state_of
 
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
 from app.login.ports import LoginRefused
+from tests.promises.login.login_world import PIN, LedgerDown, state_of
 from tests.tokens import APP_ID, ist, token
 
 PAGE = "/auth/callback"

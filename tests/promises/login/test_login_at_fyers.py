@@ -5,13 +5,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from login_world import PIN, SECRET_ID
 
 from app.adapters.fyers import FyersBroker, FyersLogin
 from app.adapters.http import Transport
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
 from app.simulator import Exchange, Simulator
+from tests.promises.login.login_world import PIN, SECRET_ID
 from tests.tokens import APP_ID, CLIENT_ID, ist
 
 BACK = "https://gateway.example/auth/callback"
