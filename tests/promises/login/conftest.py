@@ -1,10 +1,13 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from tests.promises.login.login_world import World
+from tests.promises.login.login_world import Instance, World
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
     world.store.answers.set()
@@ -12,10 +15,10 @@ def world(tmp_path):
 
 
 @pytest.fixture
-def one(world):
+def one(world: World) -> Instance:
     return world.instance()
 
 
 @pytest.fixture
-def other(world):
+def other(world: World) -> Instance:
     return world.instance()

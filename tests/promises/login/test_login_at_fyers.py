@@ -1,6 +1,7 @@
 """The same login with the real adapter, against the simulated broker: from the phone's link to a token that trades."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -11,14 +12,14 @@ from app.adapters.http import Transport
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
 from app.simulator import Exchange, Simulator
-from tests.promises.login.login_world import PIN, SECRET_ID
+from tests.promises.login.login_world import PIN, SECRET_ID, Instance, World
 from tests.tokens import APP_ID, CLIENT_ID, ist
 
 BACK = "https://gateway.example/auth/callback"
 
 
 @pytest.fixture
-def simulator(world):
+def simulator(world: World) -> Iterator[Simulator]:
     terms = {"app_id": APP_ID, "secret_id": SECRET_ID, "redirect_uri": BACK, "pin": PIN}
     with Simulator(Exchange(now=world.clock.now, client_id=CLIENT_ID), rate_limits=False, **terms) as running:
         yield running
@@ -26,24 +27,24 @@ def simulator(world):
 
 
 @pytest.fixture
-def transport():
+def transport() -> Iterator[Transport]:
     made = Transport()
     yield made
     made.close()
 
 
 @pytest.fixture
-def one(world, simulator, transport):
+def one(world: World, simulator: Simulator, transport: Transport) -> Instance:
     world.fyers = FyersLogin(APP_ID, SECRET_ID, BACK, transport, simulator.api_url)
     return world.instance(pin=PIN)
 
 
 @pytest.fixture
-def broker(one, simulator, transport):
+def broker(one: Instance, simulator: Simulator, transport: Transport) -> FyersBroker:
     return FyersBroker(APP_ID, one.current, transport, simulator.api_url, simulator.data_url)
 
 
-def tap(text):
+def tap(text: str) -> dict[str, str]:
     """Opens the link in a notice; what Fyers sends the browser back with."""
     link = re.search(r"https?://\S+", text)[0]
     with requests.get(link, timeout=5, allow_redirects=False) as page:
@@ -52,7 +53,7 @@ def tap(text):
     return {name: values[0] for name, values in parse_qs(back.query).items()}
 
 
-def test_one_tap_on_the_phone_is_the_days_login(world, one, broker):
+def test_one_tap_on_the_phone_is_the_days_login(world: World, one: Instance, broker: FyersBroker) -> None:
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
     back = tap(world.phone.rang[0].text)
 
@@ -63,7 +64,9 @@ def test_one_tap_on_the_phone_is_the_days_login(world, one, broker):
     assert broker.positions(world.soon()) == ()
 
 
-def test_a_token_that_fyers_kills_is_found_out_told_once_and_replaced_by_one_tap(world, one, broker, simulator):
+def test_a_token_that_fyers_kills_is_found_out_told_once_and_replaced_by_one_tap(
+    world: World, one: Instance, broker: FyersBroker, simulator: Simulator
+) -> None:
     back = tap(one.begin(world))
     one.login.complete(back["auth_code"], back["state"], "/auth/callback", world.soon())
     simulator.kill_token()
@@ -80,7 +83,9 @@ def test_a_token_that_fyers_kills_is_found_out_told_once_and_replaced_by_one_tap
     assert broker.positions(world.soon()) == ()
 
 
-def test_a_refresh_token_that_the_rules_ended_is_tried_and_the_link_sent(world, one, simulator):
+def test_a_refresh_token_that_the_rules_ended_is_tried_and_the_link_sent(
+    world: World, one: Instance, simulator: Simulator
+) -> None:
     back = tap(one.begin(world))
     one.login.complete(back["auth_code"], back["state"], "/auth/callback", world.soon())
     world.clock.go_to(ist(6, 31, day=21))
