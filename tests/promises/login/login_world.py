@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from app.adapters.sqlite import SqliteLedger
 from app.adapters.tokens import FileTokens
@@ -19,6 +19,7 @@ from app.login import AccountHolder, CurrentToken, Login, LoginLinks
 from app.login.holder import seal_of
 from app.login.ports import LoginRefused
 from app.login.token import Token
+from tests.present import present
 from tests.tokens import APP_ID, CLIENT_ID, ist, token
 
 SECRET_ID = "CANARY-SECRET-ID"
@@ -39,6 +40,9 @@ class Clock:
     def pass_by(self, seconds: float) -> None:
         self.seconds += seconds
 
+    def sleep(self, seconds: float) -> None:
+        self.pass_by(seconds)
+
     def go_to(self, moment: datetime) -> None:
         self.seconds = (moment - self.at).total_seconds()
 
@@ -47,7 +51,7 @@ class Phone:
     """A sink that can be out of reach."""
 
     def __init__(self) -> None:
-        self.rang = []
+        self.rang: list[Notice] = []
         self.works = True
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:
@@ -62,7 +66,7 @@ class Phone:
 class Store:
     """The file store, which can also be slow, down, and counted."""
 
-    def __init__(self, path: Path, knows: Callable[..., Any]) -> None:
+    def __init__(self, path: Path, knows: Callable[[Token], bool]) -> None:
         self.file = FileTokens(path, knows)
         self.path = path
         self.loads = 0
@@ -70,7 +74,7 @@ class Store:
         self.hangs = 0  # so many of the next reads wait for `answers`
         self.answers = threading.Event()
 
-    def load(self, deadline: Deadline) -> Token:
+    def load(self, deadline: Deadline) -> Token | None:
         self.loads += 1
         if self.hangs:
             self.hangs -= 1
@@ -96,7 +100,7 @@ class Store:
 
 
 class LedgerDown:
-    def down(self, *_: object) -> None:
+    def down(self, *_: object) -> NoReturn:
         raise NotNow(Reason.LEDGER_DOWN)
 
     notify = change_controls = once = down
@@ -107,12 +111,12 @@ class Fyers:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.asked = []
-        self.dead = set()
+        self.asked: list[str] = []
+        self.dead: set[str] = set()
         self.is_down = False
         self.takes_refresh_tokens = False
-        self.gives = {}
-        self.says = lambda token: token.claimed_account
+        self.gives: dict[str, Token] = {}
+        self.says: Callable[[Token], str | None] = lambda token: token.claimed_account
 
     def auth_url(self, state: str) -> str:
         return f"https://fyers.invalid/generate-authcode?client_id={APP_ID}&state={state}"
@@ -130,9 +134,9 @@ class Fyers:
             raise LoginRefused("Please provide valid refresh token", -501)
         return replace(token(self.clock.now()), app_id=None)
 
-    def profile(self, token: Token, deadline: Deadline) -> str:
+    def profile(self, token: Token, deadline: Deadline) -> str | None:
         self._hear("profile")
-        if token.access_token in self.dead or token.ends_at <= self.clock.now():
+        if token.access_token in self.dead or present(token.ends_at) <= self.clock.now():
             raise LoginRefused("Token is Invalid or Expired", -16)
         return self.says(token)
 
@@ -145,13 +149,13 @@ class Fyers:
 class Instance:
     """One of several instances of the service: they share the store, the ledger and the phone."""
 
-    def __init__(self, world: "World", ledger: LedgerDown | None = None, pin: str | None = None) -> None:
+    def __init__(self, world: "World", ledger: Any = None, pin: str | None = None) -> None:
         ledger = ledger or world.ledger
         holder = AccountHolder(world.fyers, CLIENT_ID, Secret(SECRET_ID))
         self.links = LoginLinks(world.store, world.fyers.auth_url, ledger, world.clock)
         self.current = CurrentToken(world.store, ledger, world.phone, world.clock, self.links, holder, APP_ID)
-        pin = Secret(pin) if pin else None
-        self.login = Login(world.fyers, world.store, self.current, self.links, world.clock, holder, APP_ID, pin)
+        secret = Secret(pin) if pin else None
+        self.login = Login(world.fyers, world.store, self.current, self.links, world.clock, holder, APP_ID, secret)
 
     def begin(self, world: "World") -> str:
         return self.login.begin(world.soon())
@@ -190,6 +194,18 @@ class World:
         except NotNow as not_now:
             return f"{not_now.reason}: {not_now.message}"
 
+    def served(self, instance: Instance) -> Token:
+        """The token, which an alert gets."""
+        got = self.alert(instance)
+        assert isinstance(got, Token)
+        return got
+
+    def put_off(self, instance: Instance, seconds: float = 2.0) -> str:
+        """The sentence that an alert is put off with."""
+        got = self.alert(instance, seconds)
+        assert isinstance(got, str)
+        return got
+
 
 def state_of(url: str) -> str:
-    return re.search(r"state=([0-9a-f.]+)", url)[1]
+    return present(re.search(r"state=([0-9a-f.]+)", url))[1]

@@ -15,6 +15,7 @@ from app.login import LoginState, OtherAccount
 from app.login.login import LoginResult
 from app.login.ports import LoginRefused
 from app.login.token import Token
+from tests.present import present
 from tests.promises.login.login_world import PIN, Instance, World, state_of
 from tests.tokens import CLIENT_ID, OTHER_ID, ist, signed, token
 
@@ -137,7 +138,7 @@ def test_a_token_of_another_account_that_appears_in_the_store_is_never_used_and_
     world.slip_in(replace(of_another(world), seal=seal))
 
     for instance in (one, other):
-        assert "belongs to the account AB***5, which is not FYERS_CLIENT_ID: log in again" in world.alert(instance)
+        assert "belongs to the account AB***5, which is not FYERS_CLIENT_ID: log in again" in world.put_off(instance)
         assert instance.current.state is LoginState.NEEDS_LOGIN
     assert len(told(world)) == 1
 
@@ -146,14 +147,14 @@ def test_a_seal_is_good_for_its_own_token_alone(world: World, one: Instance) -> 
     sealed = world.put(token(ist(9)))
     world.slip_in(replace(of_another(world), seal=sealed.seal))
 
-    assert "which is not FYERS_CLIENT_ID" in world.alert(one)
+    assert "which is not FYERS_CLIENT_ID" in world.put_off(one)
 
 
 def test_a_token_of_unknown_origin_is_asked_about_once_before_its_first_use(world: World, one: Instance) -> None:
     world.slip_in(token(ist(9)))
 
     for _ in range(5):
-        assert world.alert(one).access_token
+        assert world.served(one).access_token
         one.current._token = None  # as after a refusal: it is looked up again
         world.clock.pass_by(3)
 
@@ -176,16 +177,16 @@ def test_while_fyers_does_not_say_whose_it_is_an_unknown_token_is_not_used_and_l
 ) -> None:
     opaque = world.slip_in(token(ist(9)))
     world.fyers.is_down = True
-    assert world.alert(one).startswith(Reason.BROKER_DOWN)
+    assert world.put_off(one).startswith(Reason.BROKER_DOWN)
     world.fyers.is_down = False
     world.fyers.says = lambda _: None
     world.clock.pass_by(3)
-    assert "does not say whose login this is" in world.alert(one)
+    assert "does not say whose login this is" in world.put_off(one)
     assert one.current.state is LoginState.UNKNOWN
 
     world.fyers.says = lambda _: CLIENT_ID
     world.clock.pass_by(3)
-    assert world.alert(one).access_token == opaque.access_token
+    assert world.served(one).access_token == opaque.access_token
 
 
 def test_a_token_that_a_login_here_wrote_is_used_without_asking(world: World, one: Instance, other: Instance) -> None:
@@ -194,7 +195,7 @@ def test_a_token_that_a_login_here_wrote_is_used_without_asking(world: World, on
     world.fyers.asked.clear()
     world.fyers.is_down = True
 
-    assert world.alert(other).access_token
+    assert world.served(other).access_token
     assert world.fyers.asked == []
 
 
@@ -209,8 +210,8 @@ def test_a_good_token_outlives_another_s_in_the_store_and_is_put_back(
 
     assert one.login.refresh(world.soon()) is LoginState.AUTHENTICATED
 
-    assert world.store.file.load(world.soon()).access_token == today.access_token
-    assert world.alert(other).access_token == today.access_token
+    assert present(world.store.file.load(world.soon())).access_token == today.access_token
+    assert world.served(other).access_token == today.access_token
     assert len(told(world)) == 1
 
 
@@ -220,7 +221,7 @@ def test_another_s_token_from_the_future_does_not_keep_the_owner_s_login_out(wor
     world.fyers.gives["code"] = today = token(ist(9))
 
     assert by_link(world, one).warnings == ()
-    assert world.alert(one).access_token == today.access_token
+    assert world.served(one).access_token == today.access_token
 
 
 def test_another_s_dead_token_with_a_live_refresh_token_gets_nowhere(world: World) -> None:
@@ -239,15 +240,15 @@ def test_a_rival_that_slips_another_s_token_in_during_the_login_does_not_undo_it
     """The login reads the store, then writes: the rival runs in between."""
     save = world.store.file.save
 
-    def overtaken(new: Token, deadline: Deadline) -> Token:
+    def overtaken(token: Token, deadline: Deadline) -> Token:
         world.slip_in(of_another(world, ist(9, 40)))
-        return save(new, deadline)
+        return save(token, deadline)
 
-    world.store.file.save = overtaken
+    world.store.file.save = overtaken  # type: ignore[method-assign]
     world.fyers.gives["code"] = today = token(ist(9))
     by_link(world, one)
 
-    assert (world.alert(one).access_token, world.alert(other).access_token) == (today.access_token,) * 2
+    assert (world.served(one).access_token, world.served(other).access_token) == (today.access_token,) * 2
 
 
 # --- links
@@ -308,7 +309,7 @@ def test_a_link_that_is_made_while_a_login_ends_all_others_is_not_left_open(
         links.append(state_of(other.begin(world)))
         return renew(deadline)
 
-    world.store.file.new_link_key = meanwhile
+    world.store.file.new_link_key = meanwhile  # type: ignore[method-assign]
     world.fyers.gives["code"] = token(ist(9))
     by_hand(world, one)
 
@@ -344,7 +345,7 @@ def test_without_the_key_no_link_is_made_or_taken_and_trading_goes_on(
 
 
 def test_a_missing_login_is_told_without_a_link_where_none_can_be_made(world: World, one: Instance) -> None:
-    world.store.link_key = lambda _: (_ for _ in ()).throw(NotNow(Reason.NEEDS_LOGIN, "the disk is gone"))
+    world.store.link_key = lambda deadline: (_ for _ in ()).throw(NotNow(Reason.NEEDS_LOGIN, "the disk is gone"))  # type: ignore[method-assign]
 
     world.alert(one)
 
@@ -360,7 +361,7 @@ def test_made_up_states_cost_the_store_no_reading_each_and_hold_one_thread_at_mo
         reads.append(1)
         return link_key(deadline)
 
-    world.store.link_key = counted
+    world.store.link_key = counted  # type: ignore[method-assign]
     forged = f"{'0' * 32}.9999999999.{'0' * 64}"
     for _ in range(100):
         with pytest.raises(LoginRefused):
@@ -376,7 +377,7 @@ def test_made_up_states_cost_the_store_no_reading_each_and_hold_one_thread_at_mo
         tried.append(1)
         return link_key(deadline)
 
-    world.store.link_key = held
+    world.store.link_key = held  # type: ignore[method-assign]
     with pytest.raises(LoginRefused):
         one.links.use(forged, world.soon())
     assert tried == [1]

@@ -28,23 +28,27 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(one: Instance) -> None:
     assert one.current.state is LoginState.AUTHENTICATED
 
 
+def state_of(instance: Instance) -> LoginState:
+    return instance.current.state
+
+
 def test_the_state_follows_what_the_store_holds(world: World, one: Instance) -> None:
-    assert one.current.state is LoginState.UNKNOWN
+    assert state_of(one) is LoginState.UNKNOWN
     world.alert(one)
-    assert one.current.state is LoginState.NEEDS_LOGIN
+    assert state_of(one) is LoginState.NEEDS_LOGIN
     world.put(token(ist(9)))
     world.clock.pass_by(3)
     world.alert(one)
-    assert one.current.state is LoginState.AUTHENTICATED
+    assert state_of(one) is LoginState.AUTHENTICATED
     world.clock.go_to(ist(9, day=21))
     world.alert(one)
-    assert one.current.state is LoginState.NEEDS_LOGIN
+    assert state_of(one) is LoginState.NEEDS_LOGIN
 
 
 def test_a_store_that_does_not_answer_says_nothing_about_the_login(world: World, one: Instance) -> None:
     world.store.is_down = True
 
-    assert "cannot be read" in world.alert(one)
+    assert "cannot be read" in world.put_off(one)
 
     assert one.current.state is LoginState.UNKNOWN
     assert world.phone.rang == []
@@ -65,7 +69,7 @@ def test_a_token_that_has_ended_is_dead_also_while_the_store_is_down(world: Worl
     world.store.is_down = True
     world.clock.go_to(ist(9, 16, day=21))
 
-    assert "ended at 06:00 IST on 21-Nov-2026" in world.alert(one)
+    assert "ended at 06:00 IST on 21-Nov-2026" in world.put_off(one)
     assert one.current.state is LoginState.NEEDS_LOGIN
 
 
@@ -97,7 +101,7 @@ def test_a_store_that_hangs_costs_an_alert_no_more_than_its_deadline(world: Worl
     world.store.hangs = 1
     watch = Stopwatch()
 
-    assert "in time" in world.alert(one, seconds=0.1)
+    assert "in time" in world.put_off(one, seconds=0.1)
 
     assert watch.seconds < 0.5
     assert one.current.state is LoginState.UNKNOWN
@@ -108,7 +112,7 @@ def test_a_read_that_hung_is_given_up_and_another_one_made(world: World, one: In
     world.alert(one, seconds=0.05)
     today = world.put(token(ist(9)))
     world.clock.pass_by(1.5)
-    assert "in time" in world.alert(one, seconds=0.05)
+    assert "in time" in world.put_off(one, seconds=0.05)
     assert world.store.loads == 1
     world.clock.pass_by(3)
 
@@ -150,7 +154,7 @@ def test_a_login_through_another_instance_heals_this_one_within_five_seconds(
 def test_a_token_known_to_have_ended_is_never_tried_at_fyers(world: World, one: Instance) -> None:
     world.put(token(ist(9, day=19)))
 
-    assert "ended at 06:00 IST on 20-Nov-2026: log in again" in world.alert(one)
+    assert "ended at 06:00 IST on 20-Nov-2026: log in again" in world.put_off(one)
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
 
     assert world.fyers.asked == []
@@ -161,13 +165,13 @@ def test_a_token_that_ends_while_it_is_in_use_is_not_used_any_more(world: World,
     assert isinstance(world.alert(one), Token)
     world.clock.go_to(ist(6, day=21))
 
-    assert "ended at 06:00 IST" in world.alert(one)
+    assert "ended at 06:00 IST" in world.put_off(one)
 
 
 def test_a_token_of_another_app_is_not_used(world: World, one: Instance) -> None:
     world.put(token(ist(9), app_id="OTHER-200"))
 
-    assert "of another app than FYERS_APP_ID" in world.alert(one)
+    assert "of another app than FYERS_APP_ID" in world.put_off(one)
 
 
 def test_nonsense_in_the_store_needs_a_login_and_no_traceback(
@@ -175,7 +179,7 @@ def test_nonsense_in_the_store_needs_a_login_and_no_traceback(
 ) -> None:
     world.store.path.write_text("<html>")
 
-    assert "cannot be read: log in again" in world.alert(one)
+    assert "cannot be read: log in again" in world.put_off(one)
     assert one.current.state is LoginState.NEEDS_LOGIN
     assert "Traceback" not in caplog.text
 
@@ -198,7 +202,7 @@ def test_a_refused_token_without_another_ends_the_login(world: World, one: Insta
     assert not one.current.refused(today, "Token is\nInvalid", world.soon())
 
     assert one.current.state is LoginState.NEEDS_LOGIN
-    assert "Fyers does not take the token (Token is Invalid): log in again" in world.alert(one)
+    assert "Fyers does not take the token (Token is Invalid): log in again" in world.put_off(one)
 
 
 def test_a_refused_token_ends_the_login_also_while_the_store_is_down(world: World, one: Instance) -> None:
@@ -234,8 +238,8 @@ def test_a_refusal_that_was_a_mistake_is_healed_on_every_instance_by_one_validat
 
     assert one.login.refresh(world.soon()) is LoginState.AUTHENTICATED
 
-    assert world.alert(one).access_token == today.access_token
-    assert world.alert(other).access_token == today.access_token
+    assert world.served(one).access_token == today.access_token
+    assert world.served(other).access_token == today.access_token
 
 
 # --- telling somebody

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
 from app.login.login import LoginResult
 from app.login.ports import LoginRefused
+from app.login.token import Token
 from tests.promises.login.login_world import PIN, Instance, LedgerDown, World, state_of
 from tests.tokens import APP_ID, ist, token
 
@@ -27,7 +29,7 @@ def test_a_login_stores_a_token_that_fyers_takes(world: World, one: Instance, ot
     assert (result.state, result.account, result.warnings) == (LoginState.AUTHENTICATED, "XY***4", ())
     assert result.ends_at == ist(6, day=21)
     assert world.fyers.asked == ["exchange", "profile"]
-    assert world.alert(other).last_validated_at == world.clock.now()
+    assert world.served(other).last_validated_at == world.clock.now()
 
 
 def test_a_login_begun_at_one_instance_may_end_at_another(world: World, one: Instance, other: Instance) -> None:
@@ -62,8 +64,9 @@ def test_a_token_of_which_fyers_does_not_say_whose_it_is_is_not_taken_and_the_fo
     world: World, one: Instance
 ) -> None:
     today = world.put(token(ist(9)))
-    for profile in (lambda *_: None, lambda *_: (_ for _ in ()).throw(NotNow(Reason.BROKER_DOWN))):
-        world.fyers.profile = profile
+    profiles: list[Any] = [lambda *_: None, lambda *_: (_ for _ in ()).throw(NotNow(Reason.BROKER_DOWN))]
+    for profile in profiles:
+        world.fyers.profile = profile  # type: ignore[method-assign]
         with pytest.raises(NotNow, match="did not say whose login this is, so it was not taken: log in again"):
             log_in(world, one)
 
@@ -74,14 +77,14 @@ def test_a_token_of_which_fyers_does_not_say_whose_it_is_is_not_taken_and_the_fo
 def test_a_profile_that_does_not_come_is_asked_for_once_more_since_the_auth_code_is_used_up(
     world: World, one: Instance
 ) -> None:
-    answers = [NotNow(Reason.BROKER_DOWN), "XY01234"]
+    answers: list[NotNow | str] = [NotNow(Reason.BROKER_DOWN), "XY01234"]
 
-    def profile(*_: object) -> str:
+    def profile(token: Token, deadline: Deadline) -> str:
         if isinstance(answer := answers.pop(0), NotNow):
             raise answer
         return answer
 
-    world.fyers.profile = profile
+    world.fyers.profile = profile  # type: ignore[method-assign]
     assert log_in(world, one).state is LoginState.AUTHENTICATED
 
 
@@ -103,7 +106,7 @@ def test_an_older_login_that_ends_later_does_not_undo_a_newer_one(world: World, 
 
     assert "newer token stays" in result.warnings[0]
     assert result.ends_at == newer.ends_at
-    assert world.alert(one).issued_at == ist(9, 16)
+    assert world.served(one).issued_at == ist(9, 16)
 
 
 @pytest.mark.parametrize("code", [None, "", "x" * 9000, "kü", "a\nb"])
@@ -121,7 +124,7 @@ def test_a_refused_auth_code_is_refused_in_fyers_words(world: World, one: Instan
 
 def test_a_login_that_cannot_be_stored_is_not_called_one(world: World, one: Instance) -> None:
     world.fyers.gives["code"] = token(ist(9))
-    world.store.save = lambda *_: (_ for _ in ()).throw(NotNow(Reason.NEEDS_LOGIN, "it cannot be written"))
+    world.store.save = lambda *_: (_ for _ in ()).throw(NotNow(Reason.NEEDS_LOGIN, "it cannot be written"))  # type: ignore[method-assign]
 
     with pytest.raises(NotNow, match="cannot be written"):
         log_in(world, one)
@@ -269,7 +272,7 @@ def test_a_refresh_token_is_used_where_fyers_still_takes_it(world: World) -> Non
 
     assert one.login.refresh(world.soon()) is LoginState.AUTHENTICATED
 
-    renewed = world.alert(world.instance())
+    renewed = world.served(world.instance())
     assert (renewed.issued_at, renewed.refresh_token, renewed.app_id) == (ist(9, 16), "CANARY-REFRESH", APP_ID)
     assert world.fyers.asked == ["refresh", "profile"]
 
@@ -307,7 +310,7 @@ def test_no_secret_shows_in_logs_notices_errors_or_reprs(world: World, caplog: p
     caplog.set_level("DEBUG")
     one = world.instance(pin=PIN)
     today = world.put(token(ist(9), refresh_token="CANARY-REFRESH"))
-    shown = [world.alert(one)]
+    shown: list[object] = [world.alert(one)]
     one.current.refused(today, f"Token {today.access_token} is invalid", world.soon())
     shown.append(world.alert(one))
     world.fyers.dead.add(today.access_token)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from app.adapters.http import Transport
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
 from app.simulator import Exchange, Simulator
+from tests.present import present
 from tests.promises.login.login_world import PIN, SECRET_ID, Instance, World
 from tests.tokens import APP_ID, CLIENT_ID, ist
 
@@ -20,7 +22,7 @@ BACK = "https://gateway.example/auth/callback"
 
 @pytest.fixture
 def simulator(world: World) -> Iterator[Simulator]:
-    terms = {"app_id": APP_ID, "secret_id": SECRET_ID, "redirect_uri": BACK, "pin": PIN}
+    terms: dict[str, Any] = {"app_id": APP_ID, "secret_id": SECRET_ID, "redirect_uri": BACK, "pin": PIN}
     with Simulator(Exchange(now=world.clock.now, client_id=CLIENT_ID), rate_limits=False, **terms) as running:
         yield running
     assert running.errors == []
@@ -35,7 +37,9 @@ def transport() -> Iterator[Transport]:
 
 @pytest.fixture
 def one(world: World, simulator: Simulator, transport: Transport) -> Instance:
-    world.fyers = FyersLogin(APP_ID, SECRET_ID, BACK, transport, simulator.api_url)
+    world.fyers = FyersLogin(  # type: ignore[assignment]  # the real login in place of the one in memory
+        APP_ID, SECRET_ID, BACK, transport, simulator.api_url
+    )
     return world.instance(pin=PIN)
 
 
@@ -46,7 +50,7 @@ def broker(one: Instance, simulator: Simulator, transport: Transport) -> FyersBr
 
 def tap(text: str) -> dict[str, str]:
     """Opens the link in a notice; what Fyers sends the browser back with."""
-    link = re.search(r"https?://\S+", text)[0]
+    link = present(re.search(r"https?://\S+", text))[0]
     with requests.get(link, timeout=5, allow_redirects=False) as page:
         back = urlsplit(page.headers["Location"])
     assert back.netloc == "gateway.example"
