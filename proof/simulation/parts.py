@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 @contextmanager
 def one_process_only(world: World) -> Iterator[None]:
     """What the adapter waits for takes real time; here the world's."""
-    real = fyers_read.time, fyers_read.random, fyers_shared.Future
-    fyers_read.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
-    fyers_read.random = SimpleNamespace(uniform=world.random.uniform)  # type: ignore[assignment]
-    fyers_shared.Future = partial(Awaited, world)  # type: ignore[misc, assignment]
+    read: Any = fyers_read
+    shared: Any = fyers_shared
+    real = read.time, read.random, shared.Future
+    read.time = SimpleNamespace(sleep=world.sleep)
+    read.random = SimpleNamespace(uniform=world.random.uniform)
+    shared.Future = partial(Awaited, world)
     try:
         yield
     finally:
-        fyers_read.time, fyers_read.random, fyers_shared.Future = real  # type: ignore[misc]
+        read.time, read.random, shared.Future = real
 
 
 class Awaited(Future[Any]):

@@ -308,7 +308,7 @@ class Play:
             account=ACCOUNT,
             broker=broker,
             ledger=FaultyLedger(self.store, StoreFaults(self)),
-            symbols=Symbols(),
+            symbols=Symbols(),  # type: ignore[arg-type]  # the rest of the port is for a master that changes
             notifier=Sink(self),
             clock=self.world,
             calendar=calendar,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from app.adapters.http.transport import Reply
 from app.domain.order import OrderStatus
 from proof.simulation import Play, a_shot, one_process_only
+from proof.simulation.fyers import Fyers
 from tests.examples import examples
 from tests.promises.test_state_machine import CALM
 
@@ -41,16 +43,16 @@ _HEADERS = st.sampled_from([{}, {"retry-after": "1"}, {"retry-after": "soon"}, {
 class Replies:
     """A transport that answers every POST as told, after taking the order or not; the rest is the simulated account."""
 
-    def __init__(self, account, reply, takes):
+    def __init__(self, account: Fyers, reply: Reply, takes: bool) -> None:
         self._account = account
         self._reply = reply
         self._takes = takes
         self.posts = 0
 
-    def begin(self, url, **how):
+    def begin(self, url: str, **how: Any) -> None:
         return None
 
-    def call(self, method, url, **how):
+    def call(self, method: str, url: str, **how: Any) -> Reply:
         if method != "POST":
             return self._account.call(method, url, **how)
         self.posts += 1
@@ -59,15 +61,15 @@ class Replies:
         return self._reply
 
 
-def wired(play, wire):
+def wired(play: Play, wire: Replies) -> None:
     broker = play.desk.broker
     broker._line = replace(broker._line, transport=wire)
 
 
-def is_accepted(status, body):
+def is_accepted(status: int, body: bytes) -> bool:
     """The design's own words, once more: 2xx, a JSON object, s == "ok", code 1101, a non-empty string id."""
 
-    def once(pairs):
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) != len(pairs):
             raise ValueError("a key stands twice")
         return dict(pairs)
@@ -89,7 +91,9 @@ def is_accepted(status, body):
 @example(200, {}, json.dumps(ACCEPTED | {"id": 26112000000001}).encode(), True)
 @example(200, {}, b'{"s":"error","s":"ok","code":1101,"id":"26112000000001"}', True)
 @example(500, {}, json.dumps(ACCEPTED).encode(), True)
-def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_twice(status, headers, body, takes):
+def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_twice(
+    status: int, headers: dict[str, str], body: bytes, takes: bool
+) -> None:
     play = Play(11, story=CALM)
     wire = Replies(play.fyers, Reply(status, headers, body), takes)
     wired(play, wire)
@@ -110,7 +114,7 @@ def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_t
     assert all(delivery.status != 503 or first.status is OrderStatus.RECEIVED for delivery in play.record.deliveries)
 
 
-def test_the_one_shape_is_accepted():
+def test_the_one_shape_is_accepted() -> None:
     assert is_accepted(200, json.dumps(ACCEPTED).encode())
     play = Play(11, story=CALM)
     wired(play, Replies(play.fyers, Reply(200, {}, json.dumps(ACCEPTED).encode()), takes=True))

@@ -434,7 +434,7 @@ def test_a_new_day_starts_the_counters_and_keeps_state_and_rates() -> None:
         day="2026-11-19", orders=200, premium=PREMIUM, recent=(sent(5),), state=TradingState.REDUCING, reason="why"
     )
     new = old.on("2026-11-20")
-    assert (new.day, new.orders, new.premium) == ("2026-11-20", 0, 0)
+    assert (new.day, new.orders, new.premium) == ("2026-11-20", 0, Decimal(0))
     assert (new.state, new.reason, new.recent) == (old.state, old.reason, old.recent)
     assert new.on("2026-11-20") is new
 
@@ -476,7 +476,7 @@ def test_nothing_is_given_back_to_another_day() -> None:
 def test_counters_never_go_below_zero() -> None:
     order, _ = decide(entry(), Controls(), no_limits(), Exposure(), NOW)
     emptied = an_account().given_back(order.moved(OrderStatus.REJECTED, NOW))
-    assert (emptied.orders, emptied.premium) == (0, 0)
+    assert (emptied.orders, emptied.premium) == (0, Decimal(0))
 
 
 def test_an_order_that_was_never_submitted_gives_nothing_back() -> None:
@@ -509,7 +509,7 @@ def test_a_storm_of_orders_does_not_make_the_document_grow_beyond_what_a_rule_ca
 
 # The stored form.
 
-MOMENTS = st.datetimes(timezones=st.just(NOW.tzinfo))  # type: ignore[arg-type]
+MOMENTS = st.datetimes(timezones=st.just(NOW.tzinfo))
 ACCOUNTS = st.builds(
     Controls,
     state=st.sampled_from(TradingState),
