@@ -20,7 +20,6 @@ from app.domain.order import Order, OrderStatus
 from app.domain.risk import (
     BOOK_LAG,
     EXIT_TAG,
-    FYERS_IN_LAG,
     GIVES_BACK,
     SYSTEM,
     Controls,
@@ -33,6 +32,7 @@ from app.domain.risk import (
     decide,
     doubt_reduces,
 )
+from app.domain.risk.limits import FYERS_IN_LAG
 from tests.builders import (
     NOW,
     SYMBOL,
