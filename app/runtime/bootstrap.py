@@ -55,6 +55,7 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     from app.adapters.fyers import FyersBroker
     from app.adapters.fyers.pace import FOR_ORDERS, Pace, PacedTransport
     from app.adapters.fyers.server_clock import server_time
+    from app.adapters.fyers.shared import Waits
     from app.adapters.http import Transport
 
     calendar = config.calendar
@@ -76,9 +77,8 @@ def _desk(config: Config, clock: Clock, resources: ExitStack, beside: Executor) 
     fyers = config.fyers
     symbols = _symbols(config, calendar, clock)
     _mind_square_off(config, symbols, clock)
-    broker = FyersBroker(
-        fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers, fyers.client_id or ""
-    )
+    urls, waits = (fyers.api_url or "", fyers.data_url or ""), Waits(clock.sleep)
+    broker = FyersBroker(fyers.app_id, tokens, transport, *urls, readers, fyers.client_id or "", waits)
     return Desk(
         account=config.account,
         broker=broker,
