@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.adapters.fyers import broker as broker_module
-from app.adapters.fyers import read as read_module
+from app.adapters.fyers import line as line_module
 from app.adapters.fyers.broker import FyersBroker
 from app.adapters.fyers.pace import Pace, PacedTransport
 from app.adapters.http import Transport
@@ -71,7 +71,7 @@ def transport() -> Iterator[Transport]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_module, "BACK_OFF", 0.02)
+    monkeypatch.setattr(line_module, "BACK_OFF", 0.02)
 
 
 @pytest.fixture
@@ -544,7 +544,7 @@ def test_a_read_that_gets_no_turn_does_not_say_that_fyers_is_down(simulator: Sim
 def test_a_read_ends_at_its_own_cap_where_the_deadline_is_long(
     at: At, read: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_module, "RETRIES", 0)
+    monkeypatch.setattr(line_module, "RETRIES", 0)
     monkeypatch.setattr(broker_module, "BOOK_READ", 0.75)
     with NastyServer(hang) as server, Stopwatch(0.9), pytest.raises(NotNow):
         READS[read](at(server.url), within(5))

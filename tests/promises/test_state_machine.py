@@ -17,7 +17,7 @@ from app.domain.risk import TradingState
 from app.flow.reconcile import SETTLE
 from proof.faulty_ledger import Fate
 from proof.history import check
-from proof.simulation import Play, Shot, Story, a_shot, memory_disk, one_process_only
+from proof.simulation import Play, Shot, Story, a_shot, memory_disk
 from proof.simulation.fyers import POSTS
 from tests.builders import no_limits
 from tests.examples import examples
@@ -73,8 +73,6 @@ class Gateway(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(dir=memory_disk())
         self.path = Path(self.folder.name) / "ledger.db"
         self.bench = Bench(SqliteLedger(self.path))
-        self.alone = one_process_only(self.bench.world)
-        self.alone.__enter__()
         logging.disable(logging.CRITICAL)
         self.shots: list[Shot] = []
         self.next_minute = 60.0
@@ -86,7 +84,6 @@ class Gateway(RuleBasedStateMachine):
         if history.broker_orders:
             event("the broker took an order")  # `proof` counts them
         violations = check(history)
-        self.alone.__exit__(None, None, None)
         logging.disable(logging.NOTSET)
         self.bench.store.close()
         self.folder.cleanup()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters import controls_document
+from app.adapters.controls_document import ControlsText
 from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.book import Position
@@ -544,17 +545,34 @@ def test_an_account_comes_back_from_its_document_as_it_was(controls: Controls) -
 
 
 @given(ACCOUNTS)
-def test_an_account_comes_back_from_its_text_whoever_read_or_wrote_another_meanwhile(controls: Controls) -> None:
-    text = controls_document.to_text(controls)
-    assert controls_document.from_text(text) == controls
-    controls_document.to_text(an_account(orders=1))
-    assert controls_document.from_text(text) == controls
+def test_the_controls_come_back_from_their_text_whoever_read_or_wrote_others_meanwhile(controls: Controls) -> None:
+    texts, anew = ControlsText(), ControlsText()
+    text = texts.write(controls)
+    assert texts.read(text) == anew.read(text) == controls
+    texts.write(an_account(orders=1))
+    assert texts.read(text) == controls
+    assert texts.write(texts.read(text)) == text == anew.write(controls)
+
+
+def test_an_order_that_was_given_back_is_not_stored_as_it_was_remembered() -> None:
+    texts, order = ControlsText(), sent(1)
+    texts.write(an_account(recent=(order,)))
+    given_back = an_account(recent=(replace(order, quantity=0, lots=0),))
+    assert ControlsText().read(texts.write(given_back)) == given_back
+
+
+def test_however_many_orders_were_remembered_each_is_stored_as_it_is() -> None:
+    texts = ControlsText()
+    for first in range(0, 3_000, 500):
+        controls = an_account(recent=tuple(replace(sent(1), tag=f"tv{first + one}") for one in range(500)))
+        assert ControlsText().read(texts.write(controls)) == controls
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", None, 1])
-def test_a_text_that_is_no_account_document_is_halted_each_time_it_is_read(text: Any) -> None:
-    controls_document.to_text(Controls())
-    assert [controls_document.from_text(text).state for _ in range(2)] == [TradingState.HALTED] * 2
+def test_a_text_that_holds_no_controls_is_halted_each_time_it_is_read(text: Any) -> None:
+    texts = ControlsText()
+    texts.write(Controls())
+    assert [texts.read(text).state for _ in range(2)] == [TradingState.HALTED] * 2
 
 
 def test_a_document_that_names_the_fields_of_what_was_sent_is_still_read() -> None:
