@@ -186,7 +186,7 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
     asked = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=END_WITHIN).stdout
+    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=END_WITHIN, check=False).stdout
     return {
         "cpus": os.cpu_count(),
         "cpu": model.partition(":")[2].strip(),

@@ -14,10 +14,11 @@ CRORE = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`of_turnover` is a fraction of the turnover (premium times units for options), `an_order` rupees an order filled.
+    """`of_turnover` is a fraction of the turnover, which for options is premium times units.
 
-    Where both are given the smaller amount is charged. `of_charges` is a fraction of brokerage, exchange, SEBI and
-    clearing charges. `side` is the side that pays: BUY, SELL or both. `since` None: since before the gateway.
+    `an_order` is in rupees for each executed order. Where both are given the smaller amount is charged. `of_charges` is
+    a fraction of brokerage, exchange, SEBI and clearing charges. `side` is the side that pays: BUY, SELL or both.
+    `since` None: since before the gateway.
     """
 
     charge: str

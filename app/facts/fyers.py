@@ -31,8 +31,10 @@ ALL_TOKENS_END = time(6, 30)
 ALGO_APP_ENDING = "-200"  # of the app's id; an app with another ending may read and not trade
 
 EXCHANGES = {10: "NSE", 12: "BSE"}
-DERIVATIVES = 11  # the segment
-INDEX_OPTION, STOCK_OPTION = OPTIONS = 14, 15  # instrument types
+CASH, DERIVATIVES = 10, 11  # segments
+SHARE = 0  # instrument types
+INDEX_FUTURE, STOCK_FUTURE = FUTURES = 11, 13
+INDEX_OPTION, STOCK_OPTION = OPTIONS = 14, 15
 
 # GET /data/marketStatus. A segment that is not open shows CLOSED, CLOSE or the end of its last session
 # (POSTCLOSE_CLOSED in the documents' sample). The others, PREOPEN and those of the closing auction, are neither.
@@ -98,8 +100,14 @@ FACTS = (
         _SEEN,
     ),
     Fact("Fyers: codes of an order's status", "1, 2, 4, 5, 6, 7", "app/adapters/fyers/rows.py _STATUS", _DOCS),
-    Fact("Fyers: exchange and segment codes", "NSE 10, BSE 12, F&O 11", "app/facts/fyers.py EXCHANGES", _DOCS),
-    Fact("Fyers: instrument types", "option on an index 14, on a stock 15", "app/facts/fyers.py OPTIONS", _DOCS),
+    Fact("Fyers: exchange and segment codes", "NSE 10, BSE 12, cash 10, F&O 11", "app/facts/fyers.py EXCHANGES", _DOCS),
+    Fact(
+        "Fyers: instrument types",
+        "future on an index 11, on a stock 13, option on an index 14, on a stock 15",
+        "app/facts/fyers.py OPTIONS",
+        _DOCS,
+    ),
+    Fact("Fyers: instrument type of a share", "0", "app/facts/fyers.py SHARE", _SEEN),
     Fact("Fyers: market status", "OPEN; CLOSE, CLOSED, POSTCLOSE_…", "app/facts/fyers.py MARKET_OPEN", _DOCS_AGAIN),
     Fact(
         "Fyers: an order's tag",

@@ -162,14 +162,14 @@ class Office:
 @contextmanager
 def an_office(settings: Mapping[str, str]) -> Iterator[Office]:
     with emulators_named(settings):
-        desk = bootstrap(Config.from_env(settings))
+        office = bootstrap(Config.from_env(settings))
     clock = MovableClock()
     recorder = Recorder(clock)
     outbox = logging.getLogger("gateway.outbox")
     outbox.addHandler(recorder)
     try:
-        with desk.resources:
-            yield Office(replace(desk, clock=clock, notifier=recorder), clock, recorder)
+        with office.resources:
+            yield Office(replace(office.desk, clock=clock, notifier=recorder), clock, recorder)
     finally:
         outbox.removeHandler(recorder)
 

@@ -10,7 +10,7 @@ from typing import Any
 from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Alert, OptionType, parse
 from app.domain.alert.strict_json import decode
-from app.domain.instrument import Instrument
+from app.domain.instrument import Option
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
 from app.domain.risk import Limits
@@ -27,7 +27,15 @@ _PRICES = PriceRules(OrderType.LIMIT, Decimal(200), Decimal(15), Decimal(25), De
 TICKETS = TicketRules(_PRICES, BuyMode.COVER)
 AGES = AgeRules(timedelta(seconds=ENTRY_AGE), timedelta(seconds=EXIT_AGE), timedelta(seconds=WINDOW))
 CONTRACTS = {
-    strike: Instrument(symbol, "NIFTY", date(2026, 11, 26), strike, OptionType.CE, LOT, Decimal("0.05"))
+    strike: Option(
+        symbol=symbol,
+        underlying="NIFTY",
+        expiry=date(2026, 11, 26),
+        strike=strike,
+        option_type=OptionType.CE,
+        lot_size=LOT,
+        tick_size=Decimal("0.05"),
+    )
     for strike, symbol in zip(STRIKES, SYMBOLS, strict=True)
 }
 _BODY = {"token": "", "symbol": "NIFTY", "strikeprice": 26000, "optionType": "CE", "expiry": "WEEKLY"}
@@ -41,10 +49,10 @@ class Symbols:
     as_of = EPOCH.date()
     session = None
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:  # noqa: ARG002
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:  # noqa: ARG002
         return None
 
-    def lookup_symbol(self, symbol: str) -> Instrument | None:
+    def lookup_symbol(self, symbol: str) -> Option | None:
         return _BY_SYMBOL.get(symbol)
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:  # noqa: ARG002

@@ -15,7 +15,7 @@ from app.adapters.clock import SystemClock
 from app.domain.calendar import IST
 from app.domain.deadline import ANSWER_AT
 from app.flow.market_status import NO_HOLDS
-from app.operations.checks import Mark
+from app.operations.check import Mark
 from app.operations.doctor import examine
 from app.runtime.config import Config
 from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator
@@ -305,8 +305,7 @@ def test_doctor_warns_before_the_list_ends_and_says_when_it_has(
     gate: Gateway, clock: Clock, moment: datetime, mark: Mark, found: str
 ) -> None:
     clock.moment = moment
-    config = Config.from_env(gate.settings)
-    [check] = [one for one in examine(gate.desk, config, gate.deadline()) if one.name == "holidays"]
+    [check] = [one for one in examine(gate.office, gate.deadline()) if one.name == "holidays"]
     assert check.mark is mark
     assert found in check.found
 

@@ -39,10 +39,6 @@ class Sent:
     underlying: str
     strategy: str | None
 
-    def __hash__(self) -> int:
-        """By the tag alone, which is nearly always enough: each submit looks up what each of them is stored as."""
-        return hash(self.tag)
-
     @property
     def squares_off(self) -> bool:
         """True for the exit of a whole position, which the order book never shows by its tag."""
@@ -98,11 +94,11 @@ class Controls:
     def given_back(self, order: Order) -> "Controls":
         """Takes back what `counted` added, for an order that is certainly not at the broker. The rates keep it."""
         recent = tuple(replace(sent, quantity=0, lots=0) if sent.tag == order.tag else sent for sent in self.recent)
-        self = replace(self, recent=recent)
+        back = replace(self, recent=recent)
         if order.ticket is None or order.submitted_at is None or str(ist_day(order.submitted_at)) != self.day:
-            return self
+            return back
         premium = self.premium if order.ticket.covers else self.premium - order.ticket.premium
-        return replace(self, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
+        return replace(back, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
 
     def failed(self, at: datetime) -> "Controls":
         """With one more failure of the connection; BREAKER_FAILURES of them within a minute open the breaker."""

@@ -33,6 +33,11 @@ class AllowlistMode(StrEnum):
     ENFORCE = "enforce"
 
 
+class LogTo(StrEnum):
+    STDOUT = "stdout"
+    CLOUD = "cloud"
+
+
 class ConfigFaults(Exception):
     """The environment cannot be used; `faults` says each thing to change."""
 
@@ -83,6 +88,7 @@ class Config:
     ip_allowlist: AllowlistMode
     trusted_proxies: int
     host: str
+    log_to: LogTo
     log_level: str
     project: str | None
     on_cloud_run: bool
@@ -95,6 +101,11 @@ class Config:
     def account(self) -> str:
         """The broker account as it enters the keys: the app's id without its type (-100, -200), which may change."""
         return self.fyers.app_id.rpartition("-")[0] or self.fyers.app_id if self.live else "paper"
+
+    @property
+    def cloud_log(self) -> str | None:
+        """The project whose Cloud Logging takes the log lines; None where standard output does."""
+        return self.project if self.log_to is LogTo.CLOUD else None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -126,6 +137,7 @@ class Config:
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
             trusted_proxies=read.hops(1 if read.text("K_SERVICE") else 0),
             host=read.host(),
+            log_to=read.word("LOG_TO", LogTo, LogTo.STDOUT),
             log_level=read.log_level(),
             project=read.text("GOOGLE_CLOUD_PROJECT"),
             on_cloud_run=read.text("K_SERVICE") is not None,
@@ -227,6 +239,12 @@ def _contradictions(config: Config, read: Reader) -> None:
         _check_live(config, read)
     if config.on_cloud_run and config.ledger_url.startswith("sqlite:"):
         read.fault("LEDGER_URL", "on Cloud Run the disk dies with the instance; use firestore://PROJECT/DATABASE")
+    if config.log_to is LogTo.CLOUD:
+        if config.project is None:
+            read.fault("GOOGLE_CLOUD_PROJECT", "is missing; LOG_TO=cloud sends the log lines to this project")
+        if config.on_cloud_run:
+            text = "Cloud Run itself takes standard output to Cloud Logging, and halts a sender after each answer"
+            read.fault("LOG_TO", f"{text}; use stdout")
     if config.operator_token is not None and config.operator_token in config.webhook_secrets:
         read.fault("OPERATOR_TOKEN", "must not be the webhook secret, which TradingView's servers know")
     if (config.oidc_audience is None) != (config.oidc_service_account is None):

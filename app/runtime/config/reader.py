@@ -183,7 +183,6 @@ class Reader:
 
     def underlyings(self, name: str) -> frozenset[str]:
         """The exchange's names of them; an alert's spellings are taken."""
-
         try:
             return frozenset(underlying_of(part) for part in self.listed(name, ""))
         except Malformed:
