@@ -257,7 +257,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "counted-twice-is-once",
         "orders of the last seconds that neither book nor positions show are forgotten",
         _RISK,
-        "    unseen = _unseen(controls, exposure, now)\n    if ticket.covers:\n",
+        "    unseen = _unseen(controls, limits, exposure, now)\n    if ticket.covers:\n",
         "    unseen: list[Sent] = []\n    if ticket.covers:\n",
     ),
     Mutant(
