@@ -121,7 +121,7 @@ FACTS = (
         "app/adapters/fyers/payload.py _IN_POINTS",
         _SDK,
     ),
-    Fact("Fyers: products BO and CO", "refused since 2-Aug-2026", "app/domain/alert/parse.py", _DOCS),
+    Fact("Fyers: products BO and CO", "refused since 2-Aug-2026", "app/domain/alert/values.py", _DOCS),
     Fact(
         "Fyers: columns of the CSV master", "21, without a header", "app/adapters/symbols/csv_master.py COLUMNS", _DOCS
     ),

@@ -28,7 +28,7 @@ class Simulator:
     Use it as a context manager, or call start and stop. After stop it can be started again on the same port.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a way of Fyers' that a test may switch
         self,
         exchange: Exchange | None = None,
         *,

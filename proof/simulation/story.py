@@ -7,6 +7,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Alert, OptionType, parse
 from app.domain.alert.strict_json import decode
 from app.domain.instrument import Option
@@ -105,6 +106,7 @@ def _limits(dice: Random, held: int) -> Limits:
     """Often so tight that the next order is the last one."""
     tight = dice.random() < 0.6
     return Limits(
+        venue=FYERS,
         lots_per_order=dice.choice((1, 2, 10)) if tight else 10,
         lots_open=held + dice.choice((1, 2, 3)) if tight else 1000,
         orders_per_day=dice.choice((1, 2, 3, 50)) if tight else 1000,

@@ -3,8 +3,7 @@
 `refresh` fetches, checks and stores a new master. `Symbols` answers from the last one stored.
 """
 
-from app.adapters.symbols.find import find_batch, find_one
 from app.adapters.symbols.refresh import refresh
 from app.adapters.symbols.symbols import Symbols
 
-__all__ = ["Symbols", "find_batch", "find_one", "refresh"]
+__all__ = ["Symbols", "refresh"]

@@ -270,7 +270,7 @@ def _no_such_expiry(series: Series, wanted: Expiry, first: int) -> Denied:
 def _other_spellings(series: dict[tuple[str, str], Series]) -> dict[tuple[str, str], Series]:
     """TradingView writes M&M as M_M and BAJAJ-AUTO as BAJAJ_AUTO. A spelling that could be two names is neither."""
     others: dict[tuple[str, str], list[Series]] = {}
-    for exchange, underlying in series:
+    for (exchange, underlying), listed in series.items():
         if (other := spelled(underlying)) != underlying:
-            others.setdefault((exchange, other), []).append(series[exchange, underlying])
+            others.setdefault((exchange, other), []).append(listed)
     return {place: found[0] for place, found in others.items() if len(found) == 1}
