@@ -15,10 +15,13 @@ from app.simulator.orders import price_band
 
 def csv_master(market: Market, exchange: str, segment: int = DERIVATIVES) -> bytes:
     """The CSV of one exchange and segment as of the market's day. Made once a day, since it holds no price."""
-    listing, key = market.listing, (exchange, segment)
+    listing, key = market.listing, exchange if segment == DERIVATIVES else f"{exchange} cash"
     if key not in listing.masters:
         today = listing.day.isoformat()
-        rows = (_csv_row(instrument, today, _session(instrument, market)) for instrument in _listed(market, *key))
+        rows = (
+            _csv_row(instrument, today, _session(instrument, market))
+            for instrument in _listed(market, exchange, segment)
+        )
         listing.masters[key] = "".join(rows).encode()
     return listing.masters[key]
 

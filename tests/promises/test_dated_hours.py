@@ -27,6 +27,7 @@ from tests.gateway import OPERATOR, SECRET, Gateway
 BEFORE, CHANGED, EXPIRY = "2026-12-04", "2026-12-07", "2026-12-08"  # a Friday, the Monday and Tuesday after it
 STOCKS_EXPIRY = "2026-12-29"
 TODAYS, NEXT_WEEKS = "NSE:NIFTY26D0826000CE", "NSE:NIFTY26D1526000CE"
+FUTURE, SHARE = "NSE:NIFTY26DECFUT", "NSE:ITC-EQ"
 
 
 def ist(day: str, clock: str) -> datetime:
@@ -438,6 +439,21 @@ def test_a_square_off_that_comes_too_late_is_warned_of(
     assert check["found"].endswith(words)
     warned = [record for record in caplog.records if record.message.startswith("SQUARE_OFF_AT is too late")]
     assert len(warned) == (result == "warn")
+
+
+def test_futures_and_shares_of_the_account_are_no_options_that_a_late_square_off_leaves_open(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(CHANGED, "10:00"), SQUARE_OFF_AT="15:45") as day:
+        assert day.gate.desk.symbols.lookup_symbol(FUTURE) is not None
+        for symbol in (FUTURE, SHARE, TODAYS):
+            assert day.at_the_exchange(symbol)[0]
+        assert checks(day)["square-off"]["found"].endswith("the market closes at 15:45; open now: " + TODAYS)
+
+
+def test_a_future_of_the_account_takes_no_room_from_the_lots_that_may_be_open(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(CHANGED, "10:00"), MAX_LOTS_OPEN="1", MAX_DAILY_LOSS="0") as day:
+        assert day.gate.desk.symbols.lookup_symbol(FUTURE) is not None
+        assert day.at_the_exchange(FUTURE, quantity=650)[0]
+        assert [day.send().get("reason") for _ in range(2)] == [None, "MAX_LOTS_OPEN"]
 
 
 def test_a_square_off_before_an_extra_session_opens_is_warned_of(tmp_path: Path) -> None:
