@@ -1,4 +1,4 @@
-"""One read of the token store at a time, whoever asks."""
+"""One read of the token store at a time, for all callers."""
 
 import threading
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from app.flow.ports import Clock
 from app.login.ports import TokenStore
 from app.login.token import Token
 
-READ = 2.0
-AGAIN_AFTER = 1.0  # so long an answer stands, the failure of a store too; then a login elsewhere heals this instance
+READ = 2.0  # seconds
+AGAIN_AFTER = 1.0  # seconds that an answer is reused, a failure too; the next read finds a login at another instance
 
 
 class SharedReading:
-    """The read runs in a thread of its own, with its own deadline; each asker waits no longer than he has time.
+    """The read runs in a thread of its own with its own deadline; each caller waits within the caller's deadline.
 
-    So a store that hangs costs no caller more than that, and many alerts at once are one request. `owned` says in the
-    same thread whether what was read may be used: it gives the token back, or raises.
+    A store that hangs costs a caller no more than that, and many alerts at once make one request. `owned` decides in
+    the same thread whether the token may be used: it returns the token, or raises.
     """
 
     def __init__(self, store: TokenStore, owned: Callable[[Token, Deadline], Token], clock: Clock) -> None:
@@ -30,14 +30,14 @@ class SharedReading:
         self._started = 0.0
 
     def latest(self, deadline: Deadline, fresh: bool = False) -> Token | None:
-        """What the store holds; `fresh` does without an answer of a moment ago. Raises NotNow, as `owned` does."""
+        """The stored token; `fresh` ignores a finished read. Raises NotNow, as `owned` does."""
         try:
             return self._answering(fresh).result(deadline.cap(READ))
         except TimeoutError:
             raise NotNow(Reason.NEEDS_LOGIN, "the token store does not answer in time; nothing was sent") from None
 
     def _answering(self, fresh: bool) -> "Future[Token | None]":
-        """A running read serves everybody, unless it ought to have ended long ago."""
+        """A running read serves every caller, unless it should have ended long ago."""
         with self._lock:
             answer, age = self._answer, self._clock.monotonic() - self._started
             if answer is None or age >= READ + AGAIN_AFTER or (answer.done() and (fresh or age >= AGAIN_AFTER)):
@@ -51,5 +51,5 @@ class SharedReading:
         try:
             token = self._store.load(deadline)
             answer.set_result(None if token is None else self._owned(token, deadline))
-        except Exception as error:  # noqa: BLE001 (it is raised to whoever waits)
+        except Exception as error:  # noqa: BLE001 (it is raised in the callers)
             answer.set_exception(error)

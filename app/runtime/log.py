@@ -1,8 +1,8 @@
 """One JSON object a line on standard output, in the fields that Cloud Logging reads.
 
-`severity`, `message`, `time`, `httpRequest` and what begins with `logging.googleapis.com/` are its special fields (the
-trace ties a line to Cloud Run's own line of the request); everything given as `extra` stands beside them. A Secret
-shows as "Secret(…)" and nothing here ever sees a body.
+`severity`, `message`, `time`, `httpRequest` and the fields that begin with `logging.googleapis.com/` are special there.
+The trace links a line to Cloud Run's own line of the request. The fields of `extra` stand beside them. A Secret is
+written as "Secret(…)", and no body is ever passed to the log.
 """
 
 import contextvars
@@ -40,8 +40,8 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Sends everything to standard output as JSON lines. Libraries speak up from WARNING on."""
-    # What logging would find out for each line, and nothing here shows.
+    """Sends everything to standard output as JSON lines. Libraries log from WARNING on."""
+    # The lines show none of these, so logging need not look them up.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     sink = logging.StreamHandler(stream or sys.stdout)
     sink.setFormatter(JsonLines())
@@ -49,16 +49,16 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root.handlers[:] = [sink]
     root.setLevel(logging.WARNING)
     logging.getLogger("gateway").setLevel(level)
-    # requests and urllib3 name full addresses; a notification address may hold a token in its path.
+    # requests and urllib3 log full addresses; a notification address may have a token in its path.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    # Google's clients keep their loggers from the root's handlers, unless somebody has given these a level.
+    # Google's clients detach their loggers from the root's handlers, unless these have a level already.
     google = logging.getLogger("google")
     google.setLevel(logging.WARNING)
     google.propagate = True
 
 
 def _stack(exc_info: Any) -> str:
-    """Where it went wrong, without what the exceptions say: a library's text may quote a header or an address."""
+    """The trace without the texts of foreign exceptions: a library's text may quote a header or an address."""
     kind, error, trail = exc_info
     frames = "".join(traceback.format_tb(trail))
     said = f": {error}" if kind.__module__.startswith("app.") else ""
