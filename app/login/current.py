@@ -240,7 +240,8 @@ class CurrentToken:
         text = (
             f"A login of the Fyers account {account} came through {page} and was refused, since it is not "
             "FYERS_CLIENT_ID. The former login stays in force. If you did not do this, another person has a "
-            "login link, the operator's token or the token store: check who can read notices and store, change OPERATOR_TOKEN."
+            "login link, the operator's token or the token store: check who can read notices and store, and change "
+            "OPERATOR_TOKEN."
         )
         which = hashlib.sha256(f"{account} {page}".encode()).hexdigest()[:8]
         notice_id = f"refused-login:{hour_of(self._clock.now())}:{which}"
