@@ -26,8 +26,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _reconcile(args: argparse.Namespace) -> int:
-    log.configure("ERROR", sys.stderr)
     config = configured()
+    log.configure("ERROR" if config.cloud_log is None else config.log_level, sys.stderr, config.cloud_log)
     if not config.live and config.fyers.api_url is None:
         print(_ANOTHER_ACCOUNT, file=sys.stderr)
     office = bootstrap(config)

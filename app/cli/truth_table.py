@@ -113,4 +113,5 @@ def _environment(place: Path) -> dict[str, str]:
         "SYMBOL_CACHE": str(place / "symbols"),
         "GCS_TOKENS_FILE": str(place / "tokens.json"),
         "MAX_ORDERS_PER_SECOND": "0",  # the rows come faster than alerts do
+        "PACE_CALLS": "no",
     }

@@ -12,6 +12,7 @@ from typing import TypeVar
 from app.domain.calendar import IST, Calendar, ist_day
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.errors import AlertError, NotNow
+from app.domain.instrument import Option
 from app.domain.risk import Controls, TradingState
 from app.flow.hours import ADVICE, RULE, differences, last_minute, stopped_by
 from app.flow.ports import Clock
@@ -241,7 +242,9 @@ def _left_open(at: time, office: BackOffice, deadline: Deadline) -> list[str]:
         return []
     today = ist_day(desk.clock.now())
     listed = (desk.symbols.lookup_symbol(position.symbol) for position in positions if position.net_quantity)
-    return sorted({each.symbol for each in listed if each and at >= last_minute(each, desk.calendar, today)})
+    return sorted(
+        {each.symbol for each in listed if isinstance(each, Option) and at >= last_minute(each, desk.calendar, today)}
+    )
 
 
 def _by(account: Controls) -> str:

@@ -83,14 +83,14 @@ def _desk(
     transport: "Transport",
     resources: ExitStack,
 ) -> Desk:
-    from app.adapters.fyers import FyersBroker
+    from app.adapters.fyers.broker import FyersBroker
+    from app.adapters.fyers.shared import Waits
 
     readers = Readers(READERS, thread_name_prefix="read")
     resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
-    broker = FyersBroker(
-        fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers, fyers.client_id or ""
-    )
+    urls, waits = (fyers.api_url or "", fyers.data_url or ""), Waits(clock.sleep)
+    broker = FyersBroker(fyers.app_id, tokens, transport, *urls, readers, fyers.client_id or "", waits)
     return Desk(
         account=config.account,
         broker=broker,
@@ -109,11 +109,11 @@ def _desk(
 
 
 def _transport(config: Config, resources: ExitStack) -> "Transport":
-    """The broker's connections, paced below Fyers' rates. Labs that lift the limit of orders a second get no pace."""
+    """The broker's connections, paced below its rates unless PACE_CALLS says otherwise."""
     from app.adapters.fyers.pace import FOR_ORDERS, Pace, PacedTransport
     from app.adapters.http import Transport
 
-    transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.limits.within_fyers_rate else Transport()
+    transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.paced else Transport()
     resources.callback(transport.close)
     return transport
 

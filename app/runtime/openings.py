@@ -108,7 +108,7 @@ def open_login(
     config: Config, ledger: Ledger, notifier: Notifier, clock: Clock, transport: "Transport", resources: ExitStack
 ) -> tuple[TokenSource, "Login"]:
     """The source of today's token, and the login for it."""
-    from app.adapters.fyers import FyersLogin
+    from app.adapters.fyers.session import FyersLogin
     from app.login import AccountHolder, CurrentToken, Login, LoginLinks
 
     fyers = config.fyers

@@ -61,6 +61,7 @@ class Lab:
             "TRUSTED_PROXIES": "1",
             "MAX_ORDERS_PER_DAY": "100000",
             "MAX_LOTS_OPEN": "100000",
+            "PACE_CALLS": "no",
             "MAX_ORDERS_PER_SECOND": "0",
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",

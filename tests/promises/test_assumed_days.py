@@ -42,10 +42,8 @@ class Clock(SystemClock):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("app.runtime.bootstrap.SystemClock", lambda: clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def on(moment: datetime, clock: Clock, folder: Path, instances: int = 1, **setti
     with ExitStack() as stack:
         account = stack.enter_context(Simulator(exchange, accept_any_token=True, rate_limits=False))
         hours = {"MARKET_HOURS": "09:15-15:40"}
-        yield [stack.enter_context(gateway(folder, account, **hours | settings)) for _ in range(instances)]
+        yield [stack.enter_context(gateway(folder, account, clock, **hours | settings)) for _ in range(instances)]
         assert account.errors == []
 
 

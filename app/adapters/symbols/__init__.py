@@ -1,6 +1,6 @@
-"""The symbol master: the right contract, in microseconds, even when Fyers' file is bad.
+"""The symbol master: the right instrument, in microseconds, even where Fyers' file is bad.
 
-`refresh` fetches, checks and stores a new master; `Symbols` answers from the one that was last stored.
+`refresh` fetches, checks and stores a new master. `Symbols` answers from the last one stored.
 """
 
 from app.adapters.symbols.refresh import refresh
