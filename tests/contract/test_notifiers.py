@@ -206,7 +206,7 @@ def test_a_missing_login_is_told_once_with_the_link_and_asked_for_again_by_the_s
         assert {gate.send().json["reason"] for _ in range(3)} == {"NEEDS_LOGIN"}
         assert gate.app.test_client().get("/readyz").status_code == 503
         assert told.kinds() == [("login-needed", "CRITICAL")]
-        said = "Alerts are not traded: nobody has logged in at Fyers; nothing was sent. Log in (after 06:30 IST): "
+        said = "Alerts are not traded: there is no login at Fyers; nothing was sent. Log in (after 06:30 IST): "
         assert told.all[0]["text"].startswith(f"{said}{account.api_url}/generate-authcode?")
         assert {gate.operate("POST", "/refresh-token").json["login"] for _ in range(2)} == {"NEEDS_LOGIN"}
     assert told.kinds() == [("login-needed", "CRITICAL"), ("login-link", "WARNING")]

@@ -353,7 +353,7 @@ def test_what_breaks_while_the_operator_is_told_is_in_the_log_and_the_answer_sta
     monkeypatch.setattr(type(gate.desk.ledger), "notify", breaks)
     response = gate.send(action="HOLD")
     assert response.status_code == 400
-    assert "the operator could not be told of a refused body" in caplog.text
+    assert "the operator could not be notified of a refused body" in caplog.text
     assert asked == [response.headers["X-Request-Id"]]
 
 

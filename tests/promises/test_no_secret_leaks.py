@@ -443,7 +443,7 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
         b"stack_trace",
         b"a notice was not taken",
         b"reconciled",
-        b"nobody could be told",
+        b"the owner could not be notified",
     ):
         assert expected in said.places["log"], expected
         assert expected in said.places["cloud log"], expected

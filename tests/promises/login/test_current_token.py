@@ -202,7 +202,7 @@ def test_a_refused_token_without_another_ends_the_login(world: World, one: Insta
     assert not one.current.refused(today, "Token is\nInvalid", world.soon())
 
     assert one.current.state is LoginState.NEEDS_LOGIN
-    assert "Fyers does not take the token (Token is Invalid): log in again" in world.put_off(one)
+    assert "Fyers refuses the token (Token is Invalid): log in again" in world.put_off(one)
 
 
 def test_a_refused_token_ends_the_login_also_while_the_store_is_down(world: World, one: Instance) -> None:

@@ -67,7 +67,7 @@ def test_a_token_of_which_fyers_does_not_say_whose_it_is_is_not_taken_and_the_fo
     profiles: list[Any] = [lambda *_: None, lambda *_: (_ for _ in ()).throw(NotNow(Reason.BROKER_DOWN))]
     for profile in profiles:
         world.fyers.profile = profile  # type: ignore[method-assign]
-        with pytest.raises(NotNow, match="did not say whose login this is, so it was not taken: log in again"):
+        with pytest.raises(NotNow, match="did not say whose login this is, so it was refused: log in again"):
             log_in(world, one)
 
     assert world.store.file.load(world.soon()) == today
