@@ -182,7 +182,7 @@ def test_an_order_in_doubt_is_told_once_and_so_is_what_became_of_it(tmp_path: Pa
             f"Outcome unknown for {about}: the connection broke while waiting for the reply. "
             "It may be live; do not re-enter before checking the order book."
         ),
-        f"Found in the order book as FILLED, {about}. Whoever sent the alert was not told so.",
+        f"Found in the order book as FILLED, {about}. The sender of the alert was not told.",
     ]
     assert [one["id"] for one in told.all] == [f"{order['key']}:2", f"{order['key']}:3"]
 

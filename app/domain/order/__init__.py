@@ -1,4 +1,4 @@
-"""The order: its states, what can become of it at the broker, and the form it is stored in."""
+"""The order: its states, the outcomes of placing it, and its stored form."""
 
 from app.domain.order.order import Order, OrderType, Ticket, Transition
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved

@@ -1,4 +1,4 @@
-"""What stands between an order and the market: the operator's limits, the shared controls, and the check of both."""
+"""The checks before an order is sent: the operator's limits, the shared controls, and the check of an order by both."""
 
 from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide, entry_unseen
 from app.domain.risk.controls import (

@@ -1,4 +1,4 @@
-"""The last word before the market: one pure check over the order, the controls and the limits.
+"""The last check before an order is sent: one pure function of the order, the controls and the limits.
 
 The controls hold the trading state and the day's counters. A ledger's `submit` reads them, runs `decide`, and commits
 order and controls together, so two orders at once cannot pass a limit, and a halt holds for every commit after it.
@@ -23,10 +23,10 @@ SECOND = timedelta(seconds=1)
 
 
 class NeedsBook(Exception):
-    """Whether the limit of open lots is reached can only be told from the order book, which was not read yet.
+    """Only the order book, which was not read yet, can tell whether the limit of open lots is reached.
 
-    Without it every order of the last minutes counts as open beside the positions, filled or not: enough to let an
-    order through, and not enough to deny one.
+    Without it every order of the last minutes counts as open beside the positions, filled or not. That is enough to
+    let an order through, and not enough to deny one.
     """
 
 
@@ -47,12 +47,12 @@ Decide = Callable[[Controls], Decision]
 
 
 def decide(order: Order, controls: Controls, limits: Limits, exposure: Exposure, now: datetime) -> Decision:
-    """The order SUBMITTED and counted, or DENIED with its reason; and the controls as it is afterwards."""
-    if controls.damaged:  # nothing is written over it: what it counted may still be read by a human
+    """The order SUBMITTED and counted, or DENIED with its reason; and the controls after it."""
+    if controls.damaged:  # it is not overwritten: the operator may still be able to read what it counted
         return order.denied(now, Reason.TRADING_HALTED, f"trading is halted: {controls.reason}"), controls
     controls = doubt_reduces(controls.on(str(ist_day(now))), exposure.unresolved, now)
     if controls.open_until is not None and now >= controls.open_until:
-        controls = controls.reached()  # by the reads that `exposure` comes from
+        controls = controls.reached()  # the reads behind `exposure` succeeded
     try:
         check(order, controls, limits, exposure, now)
     except Denied as denied:
@@ -64,9 +64,9 @@ def decide(order: Order, controls: Controls, limits: Limits, exposure: Exposure,
 
 
 def check(order: Order, controls: Controls, limits: Limits, exposure: Exposure, now: datetime) -> None:
-    """Raises Denied, with the numbers, where a rule forbids the order; NotNow where a cover has to wait."""
+    """Raises Denied, with the numbers, where a rule forbids the order, and NotNow where the order has to wait."""
     ticket = ticket_of(order)
-    if order.attempt:  # an earlier one of this very order was proven unsent; it must not stand in the way of the next
+    if order.attempt:  # an earlier attempt of this order is proven unsent, and must not count against this one
         controls = replace(controls, recent=tuple(sent for sent in controls.recent if sent.tag != order.tag))
     _check_state(ticket, controls)
     _check_breaker(ticket, controls, now)
@@ -107,27 +107,33 @@ def _check_state(ticket: Ticket, controls: Controls) -> None:
     if controls.state is TradingState.HALTED:
         raise Denied(Reason.TRADING_HALTED, f"trading is halted: {controls.reason or 'no reason given'}")
     if controls.state is TradingState.REDUCING and not ticket.covers:
-        raise Denied(Reason.EXITS_ONLY, f"only covers are let through: {controls.reason or 'no reason given'}")
+        raise Denied(Reason.EXITS_ONLY, f"entries are stopped, covers pass: {controls.reason or 'no reason given'}")
 
 
 def _check_breaker(ticket: Ticket, controls: Controls, now: datetime) -> None:
-    """A cover is let through: what it risks is one more order in doubt, and waiting risks the open position."""
+    """A cover passes: it risks one more order in doubt, and waiting would risk the open position."""
     if controls.open_until is not None and now < controls.open_until and not ticket.covers:
         until = ist_time(controls.open_until)
         raise NotNow(Reason.BROKER_DOWN, f"orders did not reach the broker; entries wait until {until}")
 
 
 def _check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:
-    """The broker counts covers too; but a cover is worth another try, so it is put off, never denied."""
+    """The broker counts covers too. A cover over the rate has to wait, and is never denied."""
     refuse = NotNow if ticket.covers else Denied
     if limits.orders_per_second is not None:
         per_second = sum(now - sent.at < SECOND for sent in controls.recent)
         if per_second >= limits.orders_per_second:
-            raise refuse(Reason.MAX_ORDERS_PER_SECOND, f"{per_second} orders in the last second; that is the limit")
+            raise refuse(
+                Reason.MAX_ORDERS_PER_SECOND,
+                f"{per_second} orders in the last second; MAX_ORDERS_PER_SECOND allows {limits.orders_per_second}",
+            )
     if limits.orders_per_minute is not None:
         per_minute = sum(now - sent.at < MINUTE for sent in controls.recent)
         if per_minute >= limits.orders_per_minute:
-            raise refuse(Reason.MAX_ORDERS_PER_MINUTE, f"{per_minute} orders in the last minute; that is the limit")
+            raise refuse(
+                Reason.MAX_ORDERS_PER_MINUTE,
+                f"{per_minute} orders in the last minute; MAX_ORDERS_PER_MINUTE allows {limits.orders_per_minute}",
+            )
 
 
 def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
@@ -177,14 +183,18 @@ def _check_entry(
     now: datetime,
 ) -> None:
     if controls.orders >= limits.orders_per_day:
-        raise Denied(Reason.MAX_ORDERS_PER_DAY, f"{controls.orders} orders today; {limits.orders_per_day} are allowed")
+        raise Denied(
+            Reason.MAX_ORDERS_PER_DAY,
+            f"{controls.orders} orders today; MAX_ORDERS_PER_DAY allows {limits.orders_per_day}",
+        )
     if ticket.lots > limits.lots_per_order:
         raise Denied(
             Reason.MAX_LOTS_PER_ORDER, f"{ticket.lots} lots; WEBHOOK_MAX_QTY allows {limits.lots_per_order} per order"
         )
     if lots_open + ticket.lots > limits.lots_open:
         raise Denied(
-            Reason.MAX_LOTS_OPEN, f"{lots_open} lots open and {ticket.lots} more; {limits.lots_open} are allowed"
+            Reason.MAX_LOTS_OPEN,
+            f"{lots_open} lots open and {ticket.lots} more; MAX_LOTS_OPEN allows {limits.lots_open}",
         )
     _check_loss(limits, exposure)
     _check_premium(ticket, controls, limits)
@@ -192,26 +202,26 @@ def _check_entry(
 
 
 def _check_loss(limits: Limits, exposure: Exposure) -> None:
-    """What is open counts while it loses; a profit that is not realised yet makes no room for more losses."""
+    """An open loss counts. An open profit does not: until it is realised it makes no room for more losses."""
     if limits.daily_loss is None:
         return
     if exposure.unrealised is None:
-        raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not say what is lost so far, and MAX_DAILY_LOSS is set")
+        raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not show the day's loss, and MAX_DAILY_LOSS needs it")
     lost = -exposure.realised - min(exposure.unrealised, Decimal(0))
     if lost >= limits.daily_loss:
         shown = f"₹{plain(lost)} lost today (realised ₹{plain(exposure.realised)}, open ₹{plain(exposure.unrealised)})"
-        raise Denied(Reason.MAX_DAILY_LOSS, f"{shown}; entries stop at ₹{plain(limits.daily_loss)}")
+        raise Denied(Reason.MAX_DAILY_LOSS, f"{shown}; MAX_DAILY_LOSS stops entries at ₹{plain(limits.daily_loss)}")
 
 
 def _check_premium(ticket: Ticket, controls: Controls, limits: Limits) -> None:
-    # An order's own at the last price where that is higher: its stop-loss is as far away as that price says.
+    # Of one order at the last price where that is higher: the distance of its stop-loss goes by that price.
     dearest = max(ticket.premium, ticket.ltp * ticket.quantity)
     if limits.premium_per_order is not None and dearest > limits.premium_per_order:
         asked, allowed = plain(dearest), plain(limits.premium_per_order)
-        raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; one order may have ₹{allowed}")
+        raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; MAX_PREMIUM_PER_ORDER allows ₹{allowed}")
     if limits.premium_per_day is not None and controls.premium + ticket.premium > limits.premium_per_day:
         total, allowed = plain(controls.premium + ticket.premium), plain(limits.premium_per_day)
-        raise Denied(Reason.MAX_PREMIUM_PER_DAY, f"a premium of ₹{total} today; the day may have ₹{allowed}")
+        raise Denied(Reason.MAX_PREMIUM_PER_DAY, f"a premium of ₹{total} today; MAX_PREMIUM_PER_DAY allows ₹{allowed}")
 
 
 def _check_repeats(ticket: Ticket, strategy: str | None, controls: Controls, limits: Limits, now: datetime) -> None:
@@ -220,14 +230,13 @@ def _check_repeats(ticket: Ticket, strategy: str | None, controls: Controls, lim
         same = [sent for sent in entries if (sent.symbol, sent.side) == (ticket.symbol, ticket.side)]
         repeats = sum(now - sent.at < MINUTE for sent in same)
         if repeats >= limits.repeats:
-            raise Denied(
-                Reason.REPEATED_ORDER,
-                f"{ticket.side} {ticket.symbol} went out {repeats} times in a minute; entries stop until a human looks",
-            )
+            sent = f"{ticket.side} {ticket.symbol} went out {repeats} times in a minute"
+            raise Denied(Reason.REPEATED_ORDER, f"{sent}; entries stop until the operator looks")
     if limits.cooldown is not None:
         young = [sent for sent in entries if now - sent.at < limits.cooldown]
         if any(one.underlying == ticket.underlying or (strategy and one.strategy == strategy) for one in young):
             seconds = int(limits.cooldown.total_seconds())
             raise Denied(
-                Reason.COOLING_DOWN, f"the last entry of this underlying or strategy is less than {seconds} s ago"
+                Reason.COOLING_DOWN,
+                f"an entry of this underlying or strategy is younger than COOLDOWN_SECONDS, {seconds} s",
             )
