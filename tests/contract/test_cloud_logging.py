@@ -264,9 +264,13 @@ def test_what_the_client_says_about_a_failed_call_makes_no_other_call(console: i
     assert [line["message"] for line in printed(console)] == ["the client's own words"]
 
 
-def test_a_line_that_cannot_be_made_fails_no_request(cloud: CloudLog, capsys: pytest.CaptureFixture[str]) -> None:
-    cloud.handle(logging.makeLogRecord({"msg": "%d", "args": ("no number",)}))
-    assert "Logging error" in capsys.readouterr().err
+def test_a_line_that_cannot_be_made_fails_no_request_and_is_counted(
+    api: CloudLogging, cloud: CloudLog, console: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.handle(logging.makeLogRecord({"msg": "%d", "args": ("a secret",)}))
+    LOGGER.info("the next one")
+    wait_until("the loss is told", lambda: "log lines were lost" in api.messages)
+    assert "a secret" not in console.getvalue() + "".join(capsys.readouterr())
 
 
 def test_the_lines_of_a_process_that_forks_come_by_its_workers(api: CloudLogging, console: io.StringIO) -> None:

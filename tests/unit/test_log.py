@@ -98,6 +98,17 @@ def test_a_librarys_words_stay_out_of_a_stack_trace_but_the_place_is_told(stream
     assert "test_log.py" in line["stack_trace"]
 
 
+def test_where_a_line_cannot_be_written_the_exception_under_way_is_not_quoted(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream.close()
+    try:
+        raise ConnectionError(f"https://ntfy.example/{CANARY} refused")
+    except ConnectionError:
+        GATEWAY.exception("a call failed")
+    assert capsys.readouterr() == ("", "a log line could not be written: ValueError\n")
+
+
 def test_our_own_words_stand_in_a_stack_trace(stream: io.StringIO) -> None:
     try:
         raise Malformed("qty", "is empty; give it a value")
