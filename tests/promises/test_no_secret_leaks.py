@@ -31,6 +31,7 @@ import requests
 
 from app.adapters.tokens import FileTokens
 from app.domain.errors import NotNow, Reason
+from app.login import CurrentToken
 from app.login.token import Token
 from app.runtime import log
 from app.runtime.processes import bare_environment, free_port
@@ -370,7 +371,7 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
 
     desk = drive.gate.desk
     calls: list[Callable[[], Any]] = [
-        lambda: drive.send(),
+        drive.send,
         lambda: drive.send(action="BUY"),
         lambda: drive.operate("POST", "/tasks/reconcile"),
         lambda: drive.operate("POST", "/tasks/preflight"),
@@ -383,14 +384,13 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
         desk.broker: ("quotes", "positions", "quotes_and_positions", "place", "order_book"),
         desk.symbols: ("resolve", "lookup_symbol"),
         desk.notifier: ("send",),
-        desk.tokens: ("token",),
     }
-    for port, names in ports.items():
-        for name in names:
-            with monkeypatch.context() as patched:
-                patched.setattr(type(port), name, raising)
-                for call in calls:
-                    call()
+    methods = [(type(port), name) for port, names in ports.items() for name in names]
+    for port, name in [*methods, (CurrentToken, "token")]:
+        with monkeypatch.context() as patched:
+            patched.setattr(port, name, raising)
+            for call in calls:
+                call()
 
 
 def nobody_told(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:

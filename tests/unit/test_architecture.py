@@ -21,8 +21,10 @@ FOLDERS: dict[str, tuple[str, str]] = {
     "operations": ("facts domain flow login", ""),
     "adapters": (
         "facts domain flow login operations",
-        "os sys socket ssl select time http urllib sqlite3 "
-        "certifi httptools requests urllib3 google grpc fyers_apiv3 pandas",
+        (
+            "os sys socket ssl select time http urllib sqlite3 "
+            "certifi httptools requests urllib3 google grpc fyers_apiv3 pandas"
+        ),
     ),
     "simulator": ("facts", "os sys socket selectors signal time http socketserver urllib"),
     "runtime": (

@@ -83,6 +83,7 @@ class Config:
     ages: AgeRules
     needs_timenow: bool
     limits: Limits
+    paced: bool
     tradingview_ips: frozenset[str]
     ip_allowlist: AllowlistMode
     trusted_proxies: int
@@ -131,6 +132,7 @@ class Config:
             ages=_ages(read),
             needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
+            paced=read.yes_or_no("PACE_CALLS", True),
             tradingview_ips=read.addresses("TRADINGVIEW_IPS", ",".join(SENDERS)),
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
             trusted_proxies=read.hops(1 if read.text("K_SERVICE") else 0),
@@ -206,8 +208,11 @@ def _ages(read: Reader) -> AgeRules:
 
 
 def _limits(read: Reader) -> Limits:
+    from app.adapters.fyers.venue import FYERS  # the server says that it lives before any adapter is imported
+
     cooldown = read.optional_whole("COOLDOWN_SECONDS", 0)
     return Limits(
+        venue=FYERS,
         lots_per_order=read.whole("WEBHOOK_MAX_QTY", 1),
         lots_open=read.whole("MAX_LOTS_OPEN", 2),
         orders_per_day=read.whole("MAX_ORDERS_PER_DAY", 20),
@@ -275,8 +280,11 @@ def _check_live(config: Config, read: Reader) -> None:
         read.fault(
             "ALERT_MAX_AGE_SECONDS, EXIT_MAX_AGE_SECONDS", f"must be at most {seconds}; who is older is not meant"
         )
-    if at_fyers and not config.limits.within_fyers_rate:
-        read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
+    rate, most = config.limits.orders_per_second, config.limits.venue.orders_per_second
+    if at_fyers and (rate is None or rate > most):
+        read.fault("MAX_ORDERS_PER_SECOND", f"must be 1 to {most}: Fyers and the exchange allow {most} orders a second")
+    if at_fyers and not config.paced:
+        read.fault("PACE_CALLS", "no is for labs, not for Fyers' own host")
     if at_fyers and config.calendar.always:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")
 
