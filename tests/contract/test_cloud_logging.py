@@ -235,7 +235,7 @@ def test_the_end_comes_also_where_the_api_hangs_and_what_was_not_sent_is_printed
 
 def test_without_credentials_the_lines_are_printed_in_the_end_and_the_console_says_why(console: io.StringIO) -> None:
     def without() -> LogApi:
-        raise DefaultCredentialsError("a text that may hold anything")
+        raise DefaultCredentialsError("a text that may hold anything")  # type: ignore[no-untyped-call]  # google-auth's
 
     with ready(CloudLog(without, console)):
         LOGGER.info("a line")

@@ -15,12 +15,12 @@ from typing import Any
 import google.auth
 import google.auth.compute_engine  # this and the next: google.auth would load them in the sender's thread (see log.py)
 import google.oauth2.credentials
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
 from google.cloud.logging_v2.types import LogEntry, WriteLogEntriesRequest
-from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf.json_format import ParseError
 
 from app.adapters.cloud_logging.sender import Line
 
