@@ -1,8 +1,8 @@
-"""What is served while the gateway is being set up: the process lives, and whoever asks for more waits for it.
+"""What is served while the gateway is being set up: the process lives, and every other request waits.
 
-To set it up means to load Flask, the SDK and Google's clients and to go to Firestore and to the bucket; that takes a
-third of a second, and where one of them does not answer, much longer. An alert that comes meanwhile has its time like
-any other: it is taken up as soon as all is there, and answered 503 where that is too late, so that it is sent again.
+The set-up loads Flask, the SDK and Google's clients, and connects to Firestore and the bucket. That takes a third of a
+second, and much longer if one of them does not answer. An alert that arrives meanwhile has its usual time: it is taken
+up when the set-up is done, or answered 503 if that is too late, so that TradingView sends it again.
 """
 
 import gc
@@ -21,7 +21,7 @@ from app.runtime.log import close as close_log
 log = logging.getLogger("gateway.starting")
 
 PATIENCE = 2.0  # seconds from a request's arrival; what would begin later could only be answered 503 as well
-LAST_WORDS = 0.5  # seconds for those who wait to be answered 503, and so to come again, before the process ends
+LAST_WORDS = 0.5  # seconds before the process ends: requests that wait are answered 503, so that they are sent again
 ALIVE = ("/health", "/healthz")
 RETRY_AFTER = "5"
 _NO_ORDER: dict[str, None] = dict.fromkeys(

@@ -170,6 +170,17 @@ def test_a_line_that_the_api_refuses_costs_no_other_one_and_is_counted(
     assert [(line["message"], line["lost"]) for line in printed(console)] == [("log lines were lost", 1)]
 
 
+def test_a_line_that_the_api_refuses_is_found_in_few_calls(api: CloudLogging) -> None:
+    client = LogApi("my-project")
+    api.refuses = "bad"
+    messages = [f"line {number}" for number in range(63)]
+    texts = [json.dumps({"message": message}) for message in [*messages[:40], "bad", *messages[40:]]]
+    assert client.write([(str(number), text) for number, text in enumerate(texts)], 5.0) == 1
+    assert api.messages == messages
+    assert len(api.calls) == 13  # the whole, and two halves of what held it six times
+    client.close()
+
+
 def test_a_line_of_which_no_entry_can_be_made_costs_no_other_one(api: CloudLogging) -> None:
     client = LogApi("my-project")
     bad = '{"message": "x", "httpRequest": 7}'

@@ -4,11 +4,10 @@ A request's thread formats its line, as it does for standard output, puts it int
 nothing and writes nothing. The sender's thread sends the lines in order, and sends the same lines again until the API
 has taken them. Each line has an insert id, by which Cloud Logging drops a second copy.
 
-    the API does not answer       the call ends by its own time-out; the lines wait for the next one
-    the queue is full             the new line is lost and counted
-    no line can be made of it, or
-    the API refuses the line      it is lost and counted
-    the process ends              what waits has LAST_CALLS seconds to leave; the rest is written to the console
+    the API does not answer    the call ends by its own time-out, and the lines wait for the next call
+    the queue is full          the new line is lost and counted
+    the API refuses a line     the line is lost and counted
+    the process ends           the lines that wait have LAST_CALLS seconds to leave; the rest is printed on the console
 
 The console (standard error) says at once how many lines were lost, and the log says it as soon as a line gets through.
 """
