@@ -200,9 +200,9 @@ def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Said]:
     said, stream = Said(), io.StringIO()
     with cloud_logging() as api, mock.patch.dict(os.environ, LOGGING_EMULATOR_HOST=api.address):
         log.configure("DEBUG", cloud_project="my-project")
-        in_the_cloud = logging.getLogger().handlers[:]
+        _, in_the_cloud = logging.getLogger().handlers
         log.configure("DEBUG", stream)
-        logging.getLogger().handlers += in_the_cloud
+        logging.getLogger().addHandler(in_the_cloud)
 
         def collect() -> None:
             log.close()
