@@ -24,21 +24,22 @@ from app.adapters.stored_text import read_notice, read_order, readable, to_text
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
-from app.domain.order import Order, OrderStatus
+from app.domain.order import OPEN, Order, OrderStatus
 from app.domain.order.document import to_document
 from app.domain.risk import Controls, Decide, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 # Stands in the file (PRAGMA user_version). Files from before it was written say 0 and have the tables of 1.
 _SCHEMA_VERSION = 1
-_SCHEMA = """
+_OPEN = str(tuple(status.value for status in OPEN))
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS orders (
     key TEXT PRIMARY KEY, status TEXT NOT NULL, sequence INTEGER NOT NULL, day TEXT NOT NULL,
     received_at TEXT NOT NULL, submitted_at TEXT, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS orders_by_day ON orders (day, received_at);
 CREATE INDEX IF NOT EXISTS orders_in_flight ON orders (status)
-    WHERE status IN ('RECEIVED', 'SUBMITTED', 'ACCEPTED', 'PARTIALLY_FILLED');
+    WHERE status IN {_OPEN};
 CREATE TABLE IF NOT EXISTS windows (digest TEXT PRIMARY KEY, key TEXT NOT NULL, opened_at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS account (one INTEGER PRIMARY KEY CHECK (one = 1), document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
@@ -48,7 +49,6 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (number) WHERE delivered = 0;
 CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-_OPEN = "('RECEIVED', 'SUBMITTED', 'ACCEPTED', 'PARTIALLY_FILLED')"
 _LATEST = 500
 _PREPARE = 5.0
 _POLL = 20  # milliseconds of SQLite's own patience; the rest is ours, by the deadline

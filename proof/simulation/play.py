@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from app.adapters.fyers import FyersBroker
+from app.adapters.fyers.broker import FyersBroker
 from app.domain.alert import Alert
 from app.domain.calendar import Calendar
 from app.domain.deadline import ANSWER_AT, Deadline
@@ -319,10 +318,6 @@ class Play:
             ages=AGES,
             readers=readers,
             beside_claim=readers,
-            resources=ExitStack(),
-            tokens=tokens,
-            login=None,
-            refresh_symbols=lambda _: {},
         )
 
     def deadline(self, seconds: float = 10.0) -> Deadline:

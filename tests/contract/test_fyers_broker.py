@@ -10,9 +10,9 @@ import pytest
 from fyers_parts import APP_ID, TAG, Tokens, order_for, within
 from nasty_server import JSON, NastyServer, closed_port, reply, swallowing_port
 
-from app.adapters.fyers import FyersBroker
 from app.adapters.fyers import broker as broker_module
 from app.adapters.fyers import read as read_module
+from app.adapters.fyers.broker import FyersBroker
 from app.adapters.fyers.pace import Pace, PacedTransport
 from app.adapters.http import Transport
 from app.domain.alert import Product, Side

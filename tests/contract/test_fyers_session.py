@@ -11,7 +11,7 @@ import requests
 from fyers_parts import APP_ID, within
 from nasty_server import NastyServer, closed_port, reply
 
-from app.adapters.fyers import FyersLogin
+from app.adapters.fyers.session import FyersLogin
 from app.adapters.http import Transport
 from app.domain.errors import NotNow, Reason
 from app.login.ports import LoginRefused

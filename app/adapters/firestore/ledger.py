@@ -48,14 +48,14 @@ from app.adapters.stored_text import readable
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
-from app.domain.order import Order, OrderStatus
+from app.domain.order import OPEN, Order, OrderStatus
 from app.domain.risk import Controls, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 _READ = 1.0
 _LATEST = 500
 _LOOKS = 8  # at the controls at once
-_OPEN = ("RECEIVED", "SUBMITTED", "ACCEPTED", "PARTIALLY_FILLED")
+_OPEN = [status.value for status in OPEN]
 
 
 class FirestoreLedger:

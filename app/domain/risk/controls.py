@@ -10,7 +10,6 @@ from app.domain.errors import Reason
 from app.domain.order import Order, OrderStatus, Ticket
 
 MINUTE = timedelta(minutes=1)
-BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
 UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the line to the broker within a minute
 BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before

@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from app.domain.alert import Product
-from app.domain.alert.parse import underlying_of
+from app.domain.alert.values import underlying_of
 from app.domain.calendar import Session
 from app.domain.errors import Malformed
 from app.domain.secret import Secret

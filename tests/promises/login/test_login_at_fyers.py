@@ -7,7 +7,8 @@ import pytest
 import requests
 from login_world import PIN, SECRET_ID
 
-from app.adapters.fyers import FyersBroker, FyersLogin
+from app.adapters.fyers.broker import FyersBroker
+from app.adapters.fyers.session import FyersLogin
 from app.adapters.http import Transport
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
