@@ -12,7 +12,7 @@ from app.domain.deadline import Deadline
 from app.domain.errors import Denied, NotNow, Reason
 from app.flow.ports import Broker, Clock
 
-NO_HOLDS = 10.0  # seconds; alerts that come together cost one call, and six a minute are few beside what a broker allows
+NO_HOLDS = 10.0  # seconds; alerts that come together cost one call, and six a minute are few for any broker
 
 LAGS = timedelta(minutes=1)  # after the opening; how long a broker's status lags is not documented
 
@@ -72,5 +72,5 @@ class MarketStatus:
 
 
 def _unknown(why: str) -> NotNow:
-    text = f"{why}; today is beyond the known holiday list, so an entry waits until the broker says that the market is open. Nothing was sent"
-    return NotNow(Reason.MARKET_STATUS_UNKNOWN, text)
+    waits = "so an entry waits until the broker says that the market is open. Nothing was sent"
+    return NotNow(Reason.MARKET_STATUS_UNKNOWN, f"{why}; today is beyond the known holiday list, {waits}")

@@ -135,7 +135,7 @@ def test_an_alert_is_answered_as_fast_while_the_api_hangs(tmp_path: Path, api: C
         api.hangs()
         for _ in range(ALERTS // 10):
             for project, found in took.items():
-                with open(os.devnull, "w", encoding="utf-8") as nowhere:
+                with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
                     log.configure("INFO", nowhere, project)
                     for _ in range(10):
                         watch = Stopwatch()

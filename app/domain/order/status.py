@@ -10,8 +10,8 @@ exception after it changes nothing, so the state stays true. Two things lead on.
 left leads back to RECEIVED. Evidence, the broker's reply or a row of its order book with our tag, leads to what the
 broker says. Only the final book after the session, or a human, may say NOT_PLACED; time alone never may.
 
-ACCEPTED is the broker's word, not the exchange's: it can still be rejected, filled, cancelled or expire. A cancelled order
-can turn out filled, because the fill was already on its way. *We* deny, *they* reject.
+ACCEPTED is the broker's word, not the exchange's: it can still be rejected, filled, cancelled or expire. A cancelled
+order can turn out filled, because the fill was already on its way. *We* deny, *they* reject.
 """
 
 from enum import StrEnum
