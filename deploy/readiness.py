@@ -38,7 +38,7 @@ def main(patience: float) -> int:
         if not worse or time.monotonic() + PAUSE > ends:
             break
         time.sleep(PAUSE)
-    for name in sorted(now | then):
+    for name in sorted(now.keys() | then.keys()):
         print(f"{name:<9} now: {now.get(name, 'no answer'):<40} candidate: {then.get(name, 'no answer')}")
     print(f"not ready: {', '.join(worse)}" if worse else "ready")
     return 1 if worse else 0

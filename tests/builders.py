@@ -94,7 +94,7 @@ def a_ticket(**changes: Any) -> Ticket:
         take_profit_points=Decimal("41.30"),
     )
     if changes.get("covers"):
-        no_legs = dict.fromkeys(("stop_loss", "take_profit", "stop_loss_points", "take_profit_points"))
+        no_legs: dict[str, Any] = dict.fromkeys(("stop_loss", "take_profit", "stop_loss_points", "take_profit_points"))
         ticket = replace(ticket, side=Side.BUY, limit_price=Decimal("168.55"), **no_legs)
     return replace(ticket, **changes)
 

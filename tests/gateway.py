@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.adapters.clock import SystemClock
@@ -42,25 +44,38 @@ class Standing(SystemClock):
         return self.moment
 
 
+class Answer(TestResponse):
+    """What a route answered. Its JSON is indexed without being asked first whether there is any."""
+
+    @property
+    def json(self) -> Any:
+        return self.get_json()
+
+
 @dataclass(slots=True)
 class Gateway:
     office: BackOffice
     account: Simulator
-    app: Any
+    app: Flask
     settings: dict[str, str]
 
     @property
     def desk(self) -> Desk:
         return self.office.desk
 
-    def send(self, body: bytes | None = None, headers: dict[str, str] | None = None, **fields: Any) -> TestResponse:
+    def send(self, body: bytes | None = None, headers: dict[str, str] | None = None, **fields: Any) -> Answer:
         """Posts an alert: the one given as bytes, or the usual entry with some fields changed."""
         body = alert(**fields) if body is None else body
-        return self.app.test_client().post("/webhook", data=body, headers=headers or {}, buffered=True)
+        return self._opened("/webhook", method="POST", data=body, headers=headers or {}, buffered=True)
 
-    def operate(self, method: str, path: str, document: Any = None, token: str | None = OPERATOR) -> TestResponse:
+    def operate(self, method: str, path: str, document: Any = None, token: str | None = OPERATOR) -> Answer:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return self.app.test_client().open(path, method=method, json=document, headers=headers)
+        return self._opened(path, method=method, json=document, headers=headers)
+
+    def _opened(self, path: str, **request: Any) -> Answer:
+        answer = FlaskClient(self.app, Answer).open(path, **request)
+        assert isinstance(answer, Answer)
+        return answer
 
     def live_orders(self) -> list[Any]:
         """The orders at the broker that are not protective legs and were not rejected."""

@@ -84,13 +84,13 @@ def _desk(
     resources: ExitStack,
 ) -> Desk:
     from app.adapters.fyers.broker import FyersBroker
+    from app.adapters.fyers.shared import Waits
 
     readers = Readers(READERS, thread_name_prefix="read")
     resources.callback(readers.shutdown, cancel_futures=True)  # waits: each read ends by its own time-out
     fyers = config.fyers
-    broker = FyersBroker(
-        fyers.app_id, tokens, transport, fyers.api_url or "", fyers.data_url or "", readers, fyers.client_id or ""
-    )
+    urls, waits = (fyers.api_url or "", fyers.data_url or ""), Waits(clock.sleep)
+    broker = FyersBroker(fyers.app_id, tokens, transport, *urls, readers, fyers.client_id or "", waits)
     return Desk(
         account=config.account,
         broker=broker,

@@ -12,7 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from gunicorn import glogging  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn import glogging
 
 from app.runtime import log
 

@@ -341,7 +341,7 @@ def test_a_login_is_looked_at_without_ringing_anybody(
         phone() as ours,
         Simulator(Exchange(now=lambda: at), app_id="LIVE-200") as account,
         gateway(
-            tmp_path, account, **LIVE, MARKET_HOURS=hours, NOTIFICATION_URL=ours.url,
+            tmp_path, account, None, **LIVE, MARKET_HOURS=hours, NOTIFICATION_URL=ours.url,
             GCS_TOKENS_FILE=str(tmp_path / "tokens.json"),
         ) as gate,
     ):  # fmt: skip

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from app.runtime import worker
+from app.runtime.processes import free_port
 from proof.processes import slow_senders
 from proof.processes.lab import SECRET, Lab, an_account
 from proof.processes.sender import an_alert, post
 from proof.processes.server import Server, a_server
-from tests.emulators import free_port
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish, wait_until
 

@@ -34,18 +34,18 @@ SIMULATOR = PAPER | {
 }
 
 
-def config(base: Mapping[str, str] = PAPER, **changes: str) -> Config:
+def config(base: Mapping[str, str] = PAPER, /, **changes: str) -> Config:
     return Config.from_env(dict(base) | changes)
 
 
-def faults(base: Mapping[str, str] = PAPER, **changes: str) -> list[str]:
+def faults(base: Mapping[str, str] = PAPER, /, **changes: str) -> list[str]:
     with pytest.raises(ConfigFaults) as caught:
         config(base, **changes)
     assert all(fault in str(caught.value) for fault in caught.value.faults)
     return caught.value.faults
 
 
-def fault(base: Mapping[str, str] = PAPER, **changes: str) -> str:
+def fault(base: Mapping[str, str] = PAPER, /, **changes: str) -> str:
     (only,) = faults(base, **changes)
     return only
 
@@ -86,9 +86,13 @@ def test_what_a_stolen_secret_can_lose_in_a_day_is_bounded_unless_a_limit_is_swi
 
 
 def test_entries_are_intraday_and_in_any_underlying_unless_told_otherwise() -> None:
-    assert (config().tickets.underlyings, config().tickets.products) == (frozenset(), {Product.INTRADAY})
+    assert (config().tickets.underlyings, config().tickets.products) == (
+        frozenset[str](),
+        frozenset({Product.INTRADAY}),
+    )
     narrow = config(ALLOWED_UNDERLYINGS="nifty50, NSE:BANKNIFTY", ALLOWED_PRODUCTS="MARGIN,intraday").tickets
-    assert (narrow.underlyings, narrow.products) == ({"NIFTY", "BANKNIFTY"}, {Product.MARGIN, Product.INTRADAY})
+    assert narrow.underlyings == {"NIFTY", "BANKNIFTY"}
+    assert narrow.products == {Product.MARGIN, Product.INTRADAY}
     assert fault(ALLOWED_UNDERLYINGS="NIFTY,?").startswith("ALLOWED_UNDERLYINGS: must be underlyings such as")
     assert fault(ALLOWED_PRODUCTS="CNC").startswith("ALLOWED_PRODUCTS: must be INTRADAY, MARGIN")
 

@@ -1,5 +1,6 @@
 """Square off, step by step: what is ours is told by the book, and one exit at a time is on its way."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -297,13 +298,13 @@ def test_the_kill_switch_does_not_keep_positions_open(house: Any) -> None:
 
 
 def a_leg(**changes: Any) -> BookRow:
-    fields = {"filled_quantity": 0, "status": OrderStatus.ACCEPTED, "parent_id": f"{OURS}65", "broker_order_id": "leg"}
-    return bought(65, **fields | changes)
+    row = bought(65, filled_quantity=0, status=OrderStatus.ACCEPTED, parent_id=f"{OURS}65", broker_order_id="leg")
+    return replace(row, **changes)
 
 
 def test_legs_are_gone_before_the_exit_is_sent(house: Any) -> None:
     run = house([sold(), a_leg()], [short()])
-    exit_position = run.broker.exit_position
+    exit_position: Callable[[str, Deadline], Outcome] = run.broker.exit_position
 
     def looked_at(position_id: str, deadline: Deadline) -> Outcome:
         assert not [row for row in run.broker.book if row.parent_id and row.working]

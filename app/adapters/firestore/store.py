@@ -15,7 +15,7 @@ from itertools import count
 from typing import TypeVar
 
 import google.auth
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 from google.api_core import exceptions
 from google.api_core.retry import Retry
 from google.cloud.firestore import (
