@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from app.adapters.fyers.broker import FyersBroker
-from app.adapters.sqlite import SqliteLedger
-from app.domain.deadline import Deadline
-from app.domain.order import NotSent, Order, OrderStatus
+from app.domain.order import NotSent, OrderStatus
+from app.flow.ports import Broker, Ledger
 from app.flow.reconcile import reconcile
 from app.runtime.config import Config
 from app.web import create_app
@@ -37,13 +34,14 @@ def test_reconcile_killed_at_any_step_is_finished_by_the_next_one(kind: LedgerKi
 class RivalFirst:
     """A ledger before whose first submit somebody else is quicker."""
 
-    def __init__(self, real: SqliteLedger, rival: Callable[..., Any]) -> None:
-        self._real, self._rival = real, rival
+    def __init__(self, real: Ledger, rival: Callable[[], object]) -> None:
+        self._real: Any = real
+        self._rival = rival
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def submit(self, *args: Deadline | Order | partial) -> None:
+    def submit(self, *args: Any) -> Any:
         rival, self._rival = self._rival, lambda: None
         rival()
         return self._real.submit(*args)
@@ -54,7 +52,8 @@ def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody
         body, recorder = alert(), Recorder(MovableClock())
         late = replace(gate.desk, ledger=RivalFirst(gate.desk.ledger, lambda: gate.send(body)), notifier=recorder)
         answer = create_app(late, Config.from_env(gate.settings)).test_client().post("/webhook", data=body)
-        assert (answer.status_code, answer.json["status"], answer.json["duplicate"]) == (200, "ACCEPTED", True)
+        said = answer.get_json()
+        assert (answer.status_code, said["status"], said["duplicate"]) == (200, "ACCEPTED", True)
         assert len(gate.live_orders()) == 1
         assert [notice.kind for notice in recorder.notifications] == ["duplicate"]
 
@@ -62,13 +61,13 @@ def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody
 class DeadAfter:
     """A broker whose caller does not live to see what became of the order."""
 
-    def __init__(self, real: FyersBroker) -> None:
-        self._real = real
+    def __init__(self, real: Broker) -> None:
+        self._real: Any = real
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def place(self, *args: Deadline | Order) -> None:
+    def place(self, *args: Any) -> NoReturn:
         self._real.place(*args)
         raise SystemExit("killed")
 

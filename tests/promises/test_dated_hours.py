@@ -491,7 +491,7 @@ def test_a_freeze_quantity_that_no_lot_fits_in_gives_way_to_the_tables(
 ) -> None:
     symbols = day.gate.desk.symbols.__class__
     resolve = symbols.resolve
-    nonsense = {"freeze_quantity": 64}
+    nonsense: dict[str, Any] = {"freeze_quantity": 64}
     monkeypatch.setattr(symbols, "resolve", lambda *args, **more: replace(resolve(*args, **more), **nonsense))
     assert day.send(qty=54 * 65)["status"] == "ACCEPTED"
     assert day.send(qty=55 * 65)["message"].endswith("send at most 54 lots")
@@ -502,7 +502,12 @@ def test_a_start_replaces_an_artifact_of_an_earlier_version_but_no_alert_waits_f
     day: Day, monkeypatch: pytest.MonkeyPatch, on_cloud_run: bool, fetches: int
 ) -> None:
     fetched = []
-    monkeypatch.setattr("app.adapters.symbols.refresh", lambda *_: fetched.append(1) or {"accepted": False})
+
+    def refreshed(*_: object) -> dict[str, bool]:
+        fetched.append(1)
+        return {"accepted": False}
+
+    monkeypatch.setattr("app.adapters.symbols.refresh", refreshed)
     monkeypatch.setattr(day.gate.desk.symbols.__class__, "is_of_this_version", False)
     config = replace(Config.from_env(day.gate.settings), on_cloud_run=on_cloud_run)
     with bootstrap(config, day.clock).resources:

@@ -88,7 +88,7 @@ def test_readiness_and_doctor_say_it_before_an_alert_has_to(
 ) -> None:
     ready = troubled.gate.app.test_client().get("/readyz")
     assert ready.status_code == 503
-    assert troubled.word in ready.json["checks"]["ledger"]
+    assert troubled.word in ready.get_json()["checks"]["ledger"]
     assert command(troubled.gate, "doctor", "--json") == 1
     found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
     assert found["ledger"]["result"] == "fail"
@@ -113,7 +113,7 @@ def test_readiness_asks_for_as_much_room_as_an_alert_takes(tmp_path: Path, accou
         with no_room_beyond(size_of_changes(tmp_path) + took - 1):
             assert gate.desk.ledger.once("a name takes little", gate.deadline())
             ready = gate.app.test_client().get("/readyz")
-    assert "limit on size" in ready.json["checks"]["ledger"]
+    assert "limit on size" in ready.get_json()["checks"]["ledger"]
 
 
 def test_a_gateway_is_ready_again_once_there_is_room(tmp_path: Path, account: Simulator) -> None:

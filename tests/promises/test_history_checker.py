@@ -75,8 +75,9 @@ def answered(status: int | None = 200, **changes: Any) -> Delivery:
 
 
 def again(seconds: float, **changes: Any) -> Delivery:
-    answer = answered().answer | {"duplicate": True, "request_id": "r2"}
-    return answered(**{"sent_at": at(seconds), "answered_at": at(seconds + 0.1), "answer": answer} | changes)
+    answer = {**answered().answer, "duplicate": True, "request_id": "r2"}
+    usual: dict[str, Any] = {"sent_at": at(seconds), "answered_at": at(seconds + 0.1), "answer": answer}
+    return answered(**usual | changes)
 
 
 def a_history(**changes: Any) -> History:
@@ -353,7 +354,7 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
     for place, put in {
         "in the output": lambda text: {"output": f"line\n{{'x': '{text}'}}"},
         "in a notification": lambda text: {"notifications": [Notification(at(1), "n", "k", f"said {text}")]},
-        "in an answer": lambda text: {"deliveries": [answered(answer=answered().answer | {"message": text})]},
+        "in an answer": lambda text: {"deliveries": [answered(answer={**answered().answer, "message": text})]},
         "in the ledger": lambda text: {"orders": [replace(accepted(), message=text)]},
     }.items()
 }

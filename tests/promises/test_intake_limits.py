@@ -123,7 +123,7 @@ def test_a_stranger_who_writes_another_address_into_the_header_is_counted_by_his
 def test_enforce_lets_tradingview_in_by_the_right_most_address_alone(
     enforcing: Server, forwarded: str, status: int
 ) -> None:
-    headers = {"X_Forwarded_For": forwarded} if forwarded else {}
+    headers: dict[str, Any] = {"X_Forwarded_For": forwarded} if forwarded else {}
     assert ask(enforcing, fresh(), **headers)[0] == status
 
 

@@ -206,7 +206,7 @@ def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day
         Simulator(exchange, accept_any_token=True, rate_limits=False) as account,
         gateway(tmp_path, account, clock) as gate,
     ):
-        asked = {"productType": "MARGIN", "expiry": "MONTHLY", "timenow": None}
+        asked: dict[str, Any] = {"productType": "MARGIN", "expiry": "MONTHLY", "timenow": None}
         said, other = gate.send(**asked).json, gate.send(**asked, optionType="PE").json
         hand = gate.desk.symbols.lookup_symbol(said["symbol"].replace("26000CE", "26100CE"))
         assert hand is not None

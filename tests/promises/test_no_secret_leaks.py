@@ -181,7 +181,7 @@ def driven(folder: Path, said: Said, stack: ExitStack, **settings: str) -> Itera
         "MAX_LOTS_OPEN": "1000",
         "MAX_DAILY_LOSS": "0",
     }
-    with gateway(folder, account, **live | settings) as gate:
+    with gateway(folder, account, None, **live | settings) as gate:
         yield Driven(gate, folder, said)
         for file in sorted(folder.glob("ledger.db*")):
             said.add("ledger", file.read_bytes())
@@ -209,8 +209,8 @@ def odd_alerts(drive: Driven) -> None:
     for secret in (FIRST, SECOND):
         for name in ("symbol", "strikeprice", "optionType", "expiry", "action", "qty", "sl", "alert_id", "strategy",
                      "comment", "timenow", "unheard_of"):  # fmt: skip
-            drive.send(token=secret, **{name: f"x{secret}"})
-        drive.send(token=secret, **{secret: "as a name"})
+            drive.send(None, token=secret, **{name: f"x{secret}"})
+        drive.send(None, token=secret, **{secret: "as a name"})
         drive.send(token=secret, nested={"deep": [secret]})
         bodies = (
             f'{{"token": "{secret}", "{secret}": }}',

@@ -105,7 +105,7 @@ def test_a_token_that_google_signed_for_us_and_our_account_opens_the_tasks(auth:
 def test_the_scheduler_s_identity_opens_nothing_but_the_tasks(auth: OperatorAuth, key: Key) -> None:
     with pytest.raises(TasksOnly) as refused:
         auth.check(bearer(key.token()), soon())
-    assert "needs OPERATOR_TOKEN" in type(refused.value).__doc__
+    assert "needs OPERATOR_TOKEN" in str(type(refused.value).__doc__)
     assert auth.check(bearer(OPERATOR_TOKEN), soon(), task=True) == Operator("operator")
 
 
@@ -268,7 +268,8 @@ def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_beg
     token, made_up = key.token(), other_key.token()
     auth.check(bearer(token), soon(), task=True)
     clock.seconds = 61  # a key that is not known is asked for again
-    with auth._id_tokens._lock:  # the fetch is under way
+    id_tokens: Any = auth._id_tokens
+    with id_tokens._lock:  # the fetch is under way
         assert auth.check(bearer(token), soon(), task=True).name == SCHEDULER
         with pytest.raises(CannotVerify):
             auth.check(bearer(made_up), soon(0.1))
@@ -277,9 +278,10 @@ def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_beg
 def test_the_pause_after_a_fetch_that_failed_begins_when_it_ends(
     auth: OperatorAuth, key: Key, certificates: Certificates, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched = auth._id_tokens._fetched
+    id_tokens: Any = auth._id_tokens
+    fetched = id_tokens._fetched
 
-    def takes_two_seconds(within: Deadline) -> None:
+    def takes_two_seconds(within: Deadline) -> Any:
         clock.seconds += 2.0
         return fetched(within)
 

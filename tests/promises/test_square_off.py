@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,7 @@ def test_two_instances_at_once_send_one_exit(tmp_path: Path, account: Simulator)
     with instances(tmp_path, account) as gates:
         sold(gates[0])
         account.fault("exit", Fault(FaultKind.LATENCY, seconds=0.3, times=None))
-        reports = at_once([lambda gate=gate: square_off(gate) for gate in gates * 3])
+        reports = at_once([partial(square_off, gate) for gate in gates * 3])
         assert sum(len(report["closed"]) for report in reports) == 1
         assert len(exits(account)) == 1
         assert open_units(account) == {}

@@ -45,9 +45,9 @@ class Bench(Play):
 
     def __init__(self, ledger: SqliteLedger) -> None:
         super().__init__(7, ledger, CALM)
-        self.dies_after = None
-        self.store_fates = deque()
-        self.come_again = []
+        self.dies_after: int | None = None
+        self.store_fates: deque[Fate] = deque()
+        self.come_again: list[Shot] = []
 
     def step(self) -> None:
         if self.dies_after is not None:
@@ -72,7 +72,8 @@ class Gateway(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=memory_disk())
         self.path = Path(self.folder.name) / "ledger.db"
-        self.bench = Bench(SqliteLedger(self.path))
+        self.on_disk = SqliteLedger(self.path)
+        self.bench = Bench(self.on_disk)
         self.alone = one_process_only(self.bench.world)
         self.alone.__enter__()
         logging.disable(logging.CRITICAL)
@@ -88,7 +89,7 @@ class Gateway(RuleBasedStateMachine):
         violations = check(history)
         self.alone.__exit__(None, None, None)
         logging.disable(logging.NOTSET)
-        self.bench.store.close()
+        self.on_disk.close()
         self.folder.cleanup()
         assert violations == []
         assert self.bench.world.crashes == []
@@ -171,8 +172,9 @@ class Gateway(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.bench.store.close()
-        self.bench.use(SqliteLedger(self.path))
+        self.on_disk.close()
+        self.on_disk = SqliteLedger(self.path)
+        self.bench.use(self.on_disk)
 
     @rule(state=st.sampled_from(list(TradingState)))
     def flip(self, state: TradingState) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from decimal import Decimal
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,7 @@ def test_what_a_thief_can_lose_at_the_most_is_what_the_readme_says(gates: Gates,
     dear = [next(market) for _ in range(8)]
     for call in dear:
         account.exchange.set_quote(call.symbol, DEAR)
-    answers = at_once(
-        [
-            lambda gate=gate, call=call: insist(gate, sell(call), 40)
-            for gate, call in zip(cycle(gates), dear, strict=False)
-        ]
-    )
+    answers = at_once([partial(insist, gate, sell(call), 40) for gate, call in zip(cycle(gates), dear, strict=False)])
     taken = [answer.json for answer in answers if answer.json["status"] == "ACCEPTED"]
     opened = {said["symbol"]: Decimal(said["stop_loss"]) for said in taken}
     assert len(opened) == int(DEFAULTS["MAX_LOTS_OPEN"]) == 2

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.builders import NOW, a_ticket, an_order, no_limits
 
 class Phone:
     def __init__(self) -> None:
-        self.rang = []
+        self.rang: list[str] = []
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:
         self.rang.append(notice.id)
@@ -43,7 +44,7 @@ def run(ledger: MemoryLedger, phone: Phone, seconds: float) -> Report:
     empty = SimpleNamespace(order_book=lambda deadline: (), positions=lambda deadline: ())
     clock = SimpleNamespace(now=lambda: NOW + timedelta(seconds=seconds), monotonic=lambda: 0.0)
     ages = AgeRules(timedelta(seconds=60), timedelta(seconds=300), timedelta(seconds=60))
-    desk = SimpleNamespace(
+    desk: Any = SimpleNamespace(
         broker=empty, ledger=ledger, notifier=phone, clock=clock, calendar=Calendar(), ages=ages, limits=no_limits(),
         symbols=SimpleNamespace(session=None),
     )  # fmt: skip
