@@ -55,11 +55,11 @@ _SETTINGS = {
 }
 CONTRACT = FixtureContract.of()
 _numbers = itertools.count()
-_building = threading.Lock()  # routes are compiled, and the compiler of Python 3.11 minds being used by two at once
+_building = threading.Lock()  # routes are compiled, and the compiler of Python 3.11 is not safe for two threads
 
 
 class MovableClock(SystemClock):
-    """The real time and `ahead` of it: what would come minutes later, or after a process stood still, comes now."""
+    """The real time plus `ahead`: a proof moves it instead of waiting minutes, or instead of pausing a process."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
