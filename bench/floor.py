@@ -1,7 +1,7 @@
 """The floor: the least that a service can do which makes the same calls to the same broker with the same client.
 
 A bare WSGI app under the gateway's own gunicorn settings. For one POST it asks for quote and positions side by side and
-places one order, through a pool of urllib3; with CLIENT=ours through the gateway's own transport, to show what that
+places one order, through a pool of urllib3; with CLIENT=gateway through the gateway's own transport, to show what that
 alone is worth. It checks nothing, knows nothing and writes nothing down.
 """
 
@@ -85,5 +85,5 @@ class Floor:
 
 def application() -> Floor:
     """For `gunicorn bench.floor:application()`."""
-    client = Ours() if os.environ.get("CLIENT") == "ours" else Urllib3()
+    client = Ours() if os.environ.get("CLIENT") == "gateway" else Urllib3()
     return Floor(os.environ["FYERS_API_URL"], os.environ["FYERS_DATA_URL"], json.loads(os.environ["ORDER"]), client)

@@ -77,7 +77,7 @@ def test_a_benchmark_whose_alerts_are_refused_has_no_figure_and_fails(
     assert bench.main() == 1
     said = capfd.readouterr()
     assert f"{section} was not measured: " in said.err
-    assert "| ours |" not in said.out
+    assert "| gateway |" not in said.out
 
 
 def _not_installed(*_: object) -> None:
