@@ -2,8 +2,8 @@
 
 While cases are played, a thread does nothing but wake up every few milliseconds. The time by which it wakes late was
 taken by the machine: from this process, and so from the gateways beside it. A problem that may be one of time counts at
-once where the machine took next to nothing; else the case is played again by itself, once all others are over. Any other
-problem counts the first time.
+once where the machine took next to nothing; else the case is played again by itself, once all others are over. Any
+other problem counts the first time.
 """
 
 import threading
