@@ -179,7 +179,7 @@ def a_position(net_quantity: int = -65, product: str = "INTRADAY", symbol: str =
 
 
 def a_book_row(**changes: Any) -> BookRow:
-    """An accepted SELL of one lot that nobody has filled yet."""
+    """An accepted SELL of one lot that is not filled yet."""
     row = BookRow(
         broker_order_id="26112000000001",
         tag="tvyyyyyyyyyyyyyyyyyy",

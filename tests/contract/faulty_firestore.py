@@ -76,7 +76,7 @@ def slow(seconds: float) -> Fault:
 
 
 def silent(context: grpc.ServicerContext, forward: Forward) -> Any:
-    """Carried out, and nothing comes back while anybody waits for it."""
+    """Carried out, and no reply comes back as long as the client waits."""
     answer = forward()
     while context.is_active():
         time.sleep(0.01)

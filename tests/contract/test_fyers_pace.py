@@ -22,7 +22,7 @@ FYERS_PER_SECOND, FYERS_PER_MINUTE = 10, 200  # the documents of September 2026
 
 
 class Clock:
-    """Time that passes only while somebody sleeps."""
+    """Time that passes only while a caller sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -307,7 +307,7 @@ def test_a_late_reply_is_never_taken_for_the_reply_to_the_next_request(transport
         assert post(transport, server.url).body == JSON
 
 
-def test_bytes_that_nobody_asked_for_end_a_connection(transport: Transport) -> None:
+def test_bytes_that_were_not_asked_for_end_a_connection(transport: Transport) -> None:
     def chatty(peer: Peer) -> None:
         peer.answer(reply())
         time.sleep(0.03)
@@ -552,7 +552,7 @@ def test_over_tls_too_a_failure_comes_within_the_total(
         assert failure(tls, server.url).wrote is True
 
 
-def test_an_authority_that_nobody_knows_is_refused_before_a_byte_of_the_request(
+def test_an_unknown_authority_is_refused_before_a_byte_of_the_request(
     transport: Transport, authority: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     with NastyServer(lambda peer: peer.keep_answering(), tls=authority[0]) as server:

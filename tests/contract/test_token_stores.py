@@ -286,7 +286,7 @@ def test_a_write_that_breaks_off_leaves_the_old_token(path: Path, monkeypatch: p
     assert store.load(soon()) == later
 
 
-def test_a_writer_that_hangs_with_the_lock_holds_nobody_longer_than_his_deadline(path: Path) -> None:
+def test_a_writer_that_hangs_with_the_lock_holds_no_other_longer_than_its_deadline(path: Path) -> None:
     store = FileTokens(path)
     watch = Stopwatch()
 

@@ -32,7 +32,7 @@ def test_reconcile_killed_at_any_step_is_finished_by_the_next_one(kind: LedgerKi
 
 
 class RivalFirst:
-    """A ledger before whose first submit somebody else is quicker."""
+    """A ledger in front of whose first submit a rival is quicker."""
 
     def __init__(self, real: Ledger, rival: Callable[[], object]) -> None:
         self._real: Any = real
@@ -47,7 +47,7 @@ class RivalFirst:
         return self._real.submit(*args)
 
 
-def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody_is_told(tmp_path: Path) -> None:
+def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_told(tmp_path: Path) -> None:
     with gateway(tmp_path) as gate:
         body, recorder = alert(), Recorder(MovableClock())
         late = replace(gate.desk, ledger=RivalFirst(gate.desk.ledger, lambda: gate.send(body)), notifier=recorder)
@@ -82,7 +82,7 @@ def unheard(tmp_path: Path) -> Iterator[tuple[Gateway, Office]]:
         yield gate, office
 
 
-def test_an_order_that_its_sender_never_heard_of_is_found_and_somebody_is_told(unheard: tuple[Gateway, Office]) -> None:
+def test_an_order_that_its_sender_never_heard_of_is_found_and_told(unheard: tuple[Gateway, Office]) -> None:
     gate, office = unheard
     office.clock.ahead = timedelta(seconds=60)
     report = reconcile(office.desk, office.deadline())
@@ -102,7 +102,7 @@ def test_reconcile_leaves_an_order_to_the_request_that_is_still_at_it(unheard: t
 
 
 @pytest.mark.parametrize("status", ["NOT_PLACED", "LAPSED"])
-def test_a_live_order_that_the_ledger_has_as_never_placed_rings(unheard: tuple[Gateway, Office], status: str) -> None:
+def test_a_live_order_that_the_ledger_has_as_never_placed_is_told(unheard: tuple[Gateway, Office], status: str) -> None:
     _, office = unheard
     [order] = office.desk.ledger.orders(office.deadline())
     now = office.clock.now()

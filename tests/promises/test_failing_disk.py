@@ -1,4 +1,4 @@
-"""A ledger whose disk is full, damaged or read-only loses no alert in silence: whoever has to mend it is told why."""
+"""A ledger whose disk is full, damaged or read-only loses no alert in silence: the operator is told why."""
 
 import io
 import json

@@ -122,7 +122,7 @@ def guesses(secret: str) -> Iterator[bytes]:
     yield f'{{{wrong}, "comment": "{secret}" "qty": }}'.encode()
 
 
-def test_guesses_place_nothing_store_nothing_and_tell_nobody(tmp_path: Path) -> None:
+def test_guesses_place_nothing_store_nothing_and_publish_no_notice(tmp_path: Path) -> None:
     with phone() as ours, gateway(tmp_path, NOTIFICATION_URL=ours.url) as gate:
         asked = len(gate.account.log)
         for number, body in enumerate(guesses(SECRET)):
@@ -165,7 +165,7 @@ def test_no_answer_depends_on_which_part_of_the_secret_a_body_holds(gate: Gatewa
 
 @pytest.mark.parametrize("where", ["name", "value"])
 @pytest.mark.parametrize("part", [slice(8), slice(5, 15), slice(-9, None)], ids=["its start", "its middle", "its end"])
-def test_no_message_shows_a_part_of_the_secret_to_whoever_reads_the_log_or_the_notices(
+def test_no_message_shows_a_part_of_the_secret_in_the_log_or_the_notices(
     gate: Gateway, caplog: pytest.LogCaptureFixture, where: str, part: slice
 ) -> None:
     """The owner put it into a wrong place, so the log, the answer and the notice must not carry it on."""

@@ -205,8 +205,7 @@ def test_flips_amid_traffic_let_no_order_through_in_firestore(
 def watch_firestore(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Commit]]:
     """Notes what each batch holds and when it was committed, as Google's client hands both over.
 
-    Of a batch whose reply was lost nobody can tell the time: its order is known to be submitted, and held against no
-    switch.
+    A batch whose reply was lost has no known time: its order is known to be submitted, and is held against no switch.
     """
     seen: list[tuple[Any, Commit]] = []
     lost: list[Commit] = []

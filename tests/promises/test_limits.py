@@ -121,7 +121,7 @@ def _check_answers(answers: list[Any], taken: list[str]) -> None:
 
 
 def settle(gate: Gateway) -> None:
-    """Orders in doubt are looked up; where they stopped entries, somebody has looked and lets them go on."""
+    """Orders in doubt are looked up; where they stopped entries, an operator has looked and lets them go on."""
     gate.operate("POST", "/tasks/reconcile")
     state = gate.operate("GET", "/trading-state").json
     if state["state"] == "REDUCING" and "unknown outcome" in state["reason"]:
@@ -277,7 +277,7 @@ def test_the_days_realised_loss(house: House, account: Simulator) -> None:
 
 
 def lose(account: Simulator, symbol: str, units: int, rupees: Decimal) -> None:
-    """Somebody buys back some units by hand, at a loss of so many rupees at least."""
+    """Some units are bought back by hand, at a loss of so many rupees at least."""
     [position] = [one for one in account.exchange.positions() if one.instrument.symbol == symbol]
     price = ((position.net_average + rupees / units) / Decimal("0.05")).to_integral_value() * Decimal("0.05")
     account.exchange.set_liquidity(0)

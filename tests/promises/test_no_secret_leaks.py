@@ -191,7 +191,7 @@ def driven(folder: Path, said: Said, stack: ExitStack, **settings: str) -> Itera
 
 @pytest.fixture
 def said(capfd: pytest.CaptureFixture[str]) -> Said:
-    """What is logged, at every level, and what anybody prints."""
+    """What is logged, at every level, and what any command prints."""
     said, stream = Said(), io.StringIO()
     log.configure("DEBUG", stream)
 
@@ -402,7 +402,7 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
         nobody = f"http://127.0.0.1:{free_port()}/{PLANTED['notification address']}"
         settings = {"NOTIFICATION_URL": f"{address},{nobody}", "NOTIFICATION_TOPIC": topic.topic}
         with driven(tmp_path, said, stack, **settings) as drive:
-            drive.send()  # nobody has logged in yet
+            drive.send()  # before the first login
             broken_logins(drive)
             drive.log_in()
             foreign_logins(drive)

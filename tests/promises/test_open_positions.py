@@ -137,7 +137,7 @@ def entry() -> Order:
 
 
 def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_alone() -> None:
-    """A limit order that nobody filled stands in no position, and after ninety seconds in no memory of ours."""
+    """A limit order that is not filled stands in no position, and after ninety seconds in no memory."""
     limits = no_limits(lots_open=2, lots_per_order=1)
     unread = Exposure(book=None, lots_open=0)
     check(entry(), an_account(orders=1), limits, unread, NOW)

@@ -45,7 +45,7 @@ def test_a_basket_of_four_at_once_never_ends_in_doubt_for_want_of_time(tmp_path:
         assert sum(answer["status"] == "ACCEPTED" for answer in answers) >= 2
 
 
-def test_an_order_left_by_a_crash_rings_even_while_the_order_book_cannot_be_read(gate: Gateway) -> None:
+def test_an_order_left_by_a_crash_is_told_even_while_the_order_book_cannot_be_read(gate: Gateway) -> None:
     gate.account.fault("place", Fault(FaultKind.DROP))
     key = gate.send().json["key"]
     crashed = gate.desk.ledger.get(key, gate.deadline())
@@ -132,7 +132,7 @@ def test_a_clock_that_lags_a_day_resets_no_counter() -> None:
     assert today.on("2026-11-21").orders == 0
 
 
-def test_a_halt_by_damage_ends_with_a_human_alone() -> None:
+def test_only_an_operator_ends_a_halt_by_damage() -> None:
     damaged = Controls(state=TradingState.HALTED, damaged=True)
     assert damaged.reached() is damaged
     assert not damaged.switched(TradingState.ACTIVE, "looked", "me", datetime.now(UTC)).damaged

@@ -1,4 +1,4 @@
-"""POST /tasks/square-off, on the wire: positions of ours are closed one by one, once, and nothing else ever is."""
+"""POST /tasks/square-off, on the wire: the gateway's positions are closed one by one, once, and no other ever is."""
 
 import json
 import time
@@ -44,7 +44,7 @@ def exits(account: Simulator) -> list[Any]:
 
 
 def by_hand(account: Simulator, symbol: str, side: int, quantity: int, product: str = "INTRADAY") -> None:
-    """Somebody trades in the broker's own app."""
+    """The owner trades in the broker's own app."""
     price = account.exchange.quote(symbol).ltp
     account.exchange.place(
         {
@@ -66,7 +66,7 @@ def places(*said: Any) -> list[str]:
     return [f"{one['symbol']}-INTRADAY" for one in said]
 
 
-def test_everything_of_ours_is_closed_with_its_legs_and_by_name(gate: Gateway, account: Simulator) -> None:
+def test_every_position_of_the_gateways_is_closed_with_its_legs_and_by_name(gate: Gateway, account: Simulator) -> None:
     call, put = sold(gate, lots=2), sold(gate, optionType="PE")
     report = square_off(gate)
     assert sorted(report["closed"]) == sorted(places(call, put))
@@ -107,7 +107,7 @@ def test_a_second_run_closes_nothing_and_says_nothing(gate: Gateway, account: Si
     assert len(gate.desk.ledger.outbox(gate.deadline())) == told
 
 
-def test_what_somebody_opened_himself_is_left_alone(gate: Gateway, account: Simulator) -> None:
+def test_what_was_opened_by_hand_is_left_alone(gate: Gateway, account: Simulator) -> None:
     ours = sold(gate)
     other = gate.desk.symbols.lookup_symbol(ours["symbol"].replace("CE", "PE"))
     assert other is not None
@@ -118,7 +118,7 @@ def test_what_somebody_opened_himself_is_left_alone(gate: Gateway, account: Simu
     assert open_units(account) == {f"{other.symbol}-INTRADAY": -65, f"{ours['symbol']}-MARGIN": -65}
 
 
-def test_a_position_mixed_with_somebodys_own_is_left_and_told_once(gate: Gateway, account: Simulator) -> None:
+def test_a_position_mixed_with_units_opened_by_hand_is_left_and_told_once(gate: Gateway, account: Simulator) -> None:
     ours = sold(gate)
     by_hand(account, ours["symbol"], -1, 130)
     for _ in range(2):

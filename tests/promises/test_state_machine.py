@@ -1,5 +1,5 @@
-"""Any order of deliveries, broker fates, store faults, deaths, restarts, flips and human words: the promises hold at
-each step, and in the end ledger and book agree."""
+"""Any order of deliveries, broker fates, store faults, deaths, restarts, flips and an operator's words: the promises
+hold at each step, and in the end ledger and book agree."""
 
 import logging
 import tempfile
@@ -194,7 +194,7 @@ class Gateway(RuleBasedStateMachine):
 
     @invariant()
     def every_promise_holds(self) -> None:
-        """But one: an entry that the broker gave no legs rings by the next reconcile, and is judged in the end."""
+        """But one: an entry that the broker gave no legs is told by the next reconcile, and is judged in the end."""
         found = check(self.bench.history(reconciled=False))
         assert [violation for violation in found if violation.promise != "I14"] == []
 

@@ -1,8 +1,8 @@
 """With the right secret and the default limits a stranger loses no more in a day than the README says.
 
-The thief knows the limits and plays against them as badly for the owner as he can: he first loses nearly as much as
-MAX_DAILY_LOSS, then opens as many and as dear shorts as the limits let him, with stops as far away as they may be, and
-the market runs to every stop. What counts is the loss at the broker.
+The thief knows the limits and does the most harm that they allow: first a loss of nearly MAX_DAILY_LOSS, then as many
+and as dear shorts as the limits let through, with stops as far away as they may be, and the market runs to every stop.
+What counts is the loss at the broker.
 """
 
 import re

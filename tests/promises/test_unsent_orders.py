@@ -1,4 +1,4 @@
-"""An order that could not be sent waits for the sender's next delivery. Somebody must know, if none comes."""
+"""An order that could not be sent waits for the sender's next delivery. The operator is told if none comes."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ def run(ledger: MemoryLedger, phone: Phone, seconds: float) -> Report:
     return reconcile(desk, deadline())
 
 
-def test_an_order_that_came_back_unsent_rings_once_if_nobody_takes_it_up(ledger: MemoryLedger) -> None:
+def test_an_order_that_came_back_unsent_is_told_once_if_it_is_not_taken_up(ledger: MemoryLedger) -> None:
     phone = Phone()
     run(ledger, phone, 1 + SETTLE.total_seconds())
     run(ledger, phone, 60)
@@ -66,7 +66,7 @@ def test_an_order_that_came_back_a_moment_ago_is_left_to_the_request_that_has_it
     assert phone.rang == []
 
 
-def test_an_alert_that_was_never_taken_up_rings_when_it_lapses_and_not_before() -> None:
+def test_an_alert_that_was_never_taken_up_is_told_when_it_lapses_and_not_before() -> None:
     ledger, phone = MemoryLedger(), Phone()
     ledger.claim(an_order(), None, deadline())
     run(ledger, phone, 30)

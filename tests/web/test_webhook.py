@@ -342,7 +342,7 @@ def test_readiness_says_which_part_fails(gate: Gateway) -> None:
     assert ready.get_json()["checks"]["ledger"] == "ok"
 
 
-def test_whoever_asks_for_readiness_the_broker_is_asked_once_in_ten_seconds(gate: Gateway) -> None:
+def test_however_many_ask_for_readiness_the_broker_is_asked_once_in_ten_seconds(gate: Gateway) -> None:
     client, monotonic, ahead = gate.app.test_client(), gate.desk.clock.monotonic, [0.0]
     gate.desk.clock.monotonic = lambda: monotonic() + ahead[0]  # type: ignore[method-assign]
     assert client.get("/readyz").status_code == 200

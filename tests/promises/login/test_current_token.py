@@ -242,10 +242,10 @@ def test_a_refusal_that_was_a_mistake_is_healed_on_every_instance_by_one_validat
     assert world.served(other).access_token == today.access_token
 
 
-# --- telling somebody
+# --- notices
 
 
-def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(
+def test_one_dead_token_is_told_once_however_many_alerts_and_instances_meet_it(
     world: World, one: Instance, other: Instance
 ) -> None:
     world.put(token(ist(9, day=19)))
@@ -260,7 +260,7 @@ def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(
     assert "06:30 IST" in notice.text
 
 
-def test_the_next_day_rings_again(world: World, one: Instance) -> None:
+def test_the_next_day_a_missing_login_is_told_again(world: World, one: Instance) -> None:
     world.alert(one)
     world.clock.go_to(ist(5, 59, day=21))
     world.alert(one)
@@ -272,7 +272,7 @@ def test_the_next_day_rings_again(world: World, one: Instance) -> None:
     assert len(world.phone.rang) == 2
 
 
-def test_another_dead_token_on_the_same_day_rings_again(world: World, one: Instance) -> None:
+def test_another_dead_token_on_the_same_day_is_told_again(world: World, one: Instance) -> None:
     world.alert(one)
     today = world.put(token(ist(9)))
     world.clock.pass_by(3)
@@ -282,7 +282,7 @@ def test_another_dead_token_on_the_same_day_rings_again(world: World, one: Insta
     assert len({notice.id for notice in world.phone.rang}) == 2
 
 
-def test_the_phone_rings_without_a_ledger_too(world: World) -> None:
+def test_the_notice_goes_out_without_a_ledger_too(world: World) -> None:
     one = world.instance(ledger=LedgerDown())
     for _ in range(5):
         world.alert(one)
@@ -291,7 +291,7 @@ def test_the_phone_rings_without_a_ledger_too(world: World) -> None:
     assert [notice.kind for notice in world.phone.rang] == ["login-needed"]
 
 
-def test_where_nobody_could_be_told_the_next_alert_tries_again(world: World) -> None:
+def test_where_no_notice_got_out_the_next_alert_tries_again(world: World) -> None:
     one = world.instance(ledger=LedgerDown())
     world.phone.works = False
     world.alert(one)
@@ -319,7 +319,7 @@ def test_an_app_that_may_place_no_orders_halts_trading_for_all(world: World, one
     assert [notice.kind for notice in world.ledger.outbox(world.soon())] == ["trading-state"]
 
 
-def test_a_halt_by_a_human_keeps_his_words(world: World, one: Instance) -> None:
+def test_a_halt_by_an_operator_keeps_its_reason(world: World, one: Instance) -> None:
     now = world.clock.now()
     world.ledger.change_controls(lambda it: it.switched(TradingState.HALTED, "holiday", "owner", now), world.soon())
 
@@ -337,7 +337,7 @@ def test_a_halt_that_the_ledger_does_not_take_is_told_directly(world: World) -> 
     assert "could not be halted" in notice.text
 
 
-def test_the_status_tells_nobody_and_never_raises(world: World, one: Instance) -> None:
+def test_the_status_publishes_no_notice_and_never_raises(world: World, one: Instance) -> None:
     missing = one.current.status(world.soon())
     assert missing.problem is not None
     assert world.phone.rang == []

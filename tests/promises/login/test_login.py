@@ -189,7 +189,9 @@ def test_a_link_expires_after_ten_minutes_and_one_for_the_phone_after_twenty(wor
         lambda state: "9" * 100_000,
     ],
 )
-def test_a_state_that_is_not_ours_is_refused(world: World, one: Instance, forge: Callable[..., Any]) -> None:
+def test_a_state_that_the_gateway_did_not_sign_is_refused(
+    world: World, one: Instance, forge: Callable[..., Any]
+) -> None:
     state = state_of(one.begin(world))
     forged = forge(state)
     assert forged != state
