@@ -4,8 +4,8 @@
     gcloud run services describe SERVICE --format=json | deploy/readiness.py SECONDS
 
 Asks /ready of both, for so many seconds at most: the first packets of a new instance on a VPC can take a minute. The
-ledger and the symbols must be fine; the login and the broker may only be as bad as they are now, since a release must
-not have to wait for somebody to log in.
+ledger and the symbols must be fine; the login and the broker may be no worse than they are now: a release must not
+wait for a login.
 """
 
 # ruff: noqa: T201, S310 -- a command prints, and the addresses are those of our own service

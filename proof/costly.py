@@ -14,7 +14,6 @@ from typing import Any
 
 from werkzeug.test import EnvironBuilder
 
-from app.web import create_app
 from proof.gateway import Gateway, a_gateway, captured_log
 
 SIZE = 65_536  # bytes: all that a body may have
@@ -106,7 +105,7 @@ class Scales:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._app: Any = create_app(gateway.desk, gateway.config)
+        self._app: Any = gateway.new_app()
         self.weigh(b"{}")  # the first request pays for what is done once
 
     def weigh(self, body: bytes) -> tuple[float, int]:

@@ -20,6 +20,7 @@ from app.domain.deadline import Deadline
 from app.domain.instrument import Instrument
 from app.flow.desk import Desk
 from app.flow.ports import Clock
+from app.operations.back_office import BackOffice
 from app.runtime.bootstrap import bootstrap
 from app.runtime.config import Config
 from app.simulator import FixtureContract, FixtureExchange, Simulator
@@ -53,10 +54,14 @@ class Answer(TestResponse):
 
 @dataclass(slots=True)
 class Gateway:
-    desk: Desk
+    office: BackOffice
     account: Simulator
     app: Flask
     settings: dict[str, str]
+
+    @property
+    def desk(self) -> Desk:
+        return self.office.desk
 
     def send(self, body: bytes | None = None, headers: dict[str, str] | None = None, **fields: Any) -> Answer:
         """Posts an alert: the one given as bytes, or the usual entry with some fields changed."""
@@ -127,6 +132,7 @@ def gateway(
             "MARKET_HOURS": "always",
             "IP_ALLOWLIST": "off",
             "TRUSTED_PROXIES": "1",  # a sender's address is the one that X-Forwarded-For ends in, as on Cloud Run
+            "PACE_CALLS": "no",
             "MAX_ORDERS_PER_SECOND": "0",
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",
@@ -137,6 +143,6 @@ def gateway(
             "ALLOWED_PRODUCTS": "INTRADAY,MARGIN",
         } | settings
         config = Config.from_env(environ)
-        desk = bootstrap(config, clock)
-        stack.enter_context(desk.resources)
-        yield Gateway(desk, account, create_app(desk, config), environ)
+        office = bootstrap(config, clock)
+        stack.enter_context(office.resources)
+        yield Gateway(office, account, create_app(office, config), environ)

@@ -12,8 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.simulator import FixtureExchange, Simulator
-from app.simulator.server import Entry
+from app.simulator import Entry, FixtureExchange, Simulator
 from tests.gateway import Gateway, alert, gateway
 
 EXCHANGES = ("NSE", "BSE")

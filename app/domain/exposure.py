@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from app.domain.alert import Product, Side
 from app.domain.book import BookRow, Position
-from app.domain.instrument import Instrument
+from app.domain.instrument import Instrument, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,8 @@ def _lots_open(
     lots = 0
     for symbol in units.keys() | {row.symbol for row in book}:
         contract = contract_of(symbol)
-        if contract is None:
-            continue  # a share or a future: not what this gateway trades
+        if not isinstance(contract, Option):
+            continue  # a share or a future: the gateway trades options only
         net = units.get(symbol, 0)
         opening = Side.BUY if net > 0 else Side.SELL if net < 0 else None
         working = sum(

@@ -129,7 +129,9 @@ def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Tic
         _check_not_stopped(market, desk)
         account, now = desk.ledger.controls(deadline), desk.clock.now()
         for symbol in {one.symbol for one in (market.contract, market.todays) if one is not None}:
-            if market.exposure.entries_working(symbol) or entry_unseen(account, symbol, market.exposure, now):
+            if market.exposure.entries_working(symbol) or entry_unseen(
+                account, desk.limits, symbol, market.exposure, now
+            ):
                 text = f"an entry of {symbol} is on its way and not filled yet"
                 raise NotNow(Reason.POSITION_UNKNOWN, text) from denied
         raise

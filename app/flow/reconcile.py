@@ -22,7 +22,7 @@ from app.domain.errors import NotNow, Reason
 from app.domain.legs import naked, orphans, overbought, overnight, strays
 from app.domain.notice import ABSENT_READS, Notice, Severity, facts_of, what
 from app.domain.order import MOVES, Order, OrderStatus
-from app.domain.risk import BOOK_LAG, UNRESOLVED_AT_ONCE, Controls, doubt_reduces
+from app.domain.risk import UNRESOLVED_AT_ONCE, Controls, doubt_reduces
 from app.flow.desk import Desk
 from app.flow.outbox import drain, post
 from app.flow.ports import Overtaken
@@ -187,7 +187,7 @@ class _Run:
             self.report.doubled.append(tag)
             self._tell(f"doubled:{tag}", f"{live[tag]} orders at Fyers have the one tag {tag}. Check them at once.")
         for order in self._not_shown(book):
-            if self._now() - _submitted_at(order) < BOOK_LAG:
+            if self._now() - _submitted_at(order) < self._desk.limits.venue.book_lag:
                 continue  # a book may be late
             self.report.missing.append(order.key)
             text = f"{what(order)}, order {order.broker_order_id}, is not in Fyers' order book. Check it at once."

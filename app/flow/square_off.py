@@ -21,7 +21,7 @@ from app.domain.errors import NotNow, Reason
 from app.domain.legs import Trim, trimmed
 from app.domain.notice import Notice, Severity
 from app.domain.order import Accepted, NotSent, Outcome, Rejected
-from app.domain.risk import BOOK_LAG, EXIT_TAG, Controls, Sent
+from app.domain.risk import EXIT_TAG, Controls, Sent
 from app.flow.desk import Desk
 from app.flow.outbox import post
 from app.flow.protection import cancel_all, positions_after, trim
@@ -72,7 +72,8 @@ class _Run:
         return book
 
     def _name_what_is_on_its_way(self, book: Sequence[BookRow]) -> None:
-        for sent in _not_shown(self._desk.ledger.controls(self._deadline), book, self._desk.clock.now()):
+        since = self._desk.clock.now() - self._desk.limits.venue.book_lag
+        for sent in _not_shown(self._desk.ledger.controls(self._deadline), book, since):
             if not sent.covers:
                 self.report.left[sent.symbol] = "an entry was sent moments ago and the order book does not show it yet"
 
@@ -95,7 +96,9 @@ class _Run:
         now = self._desk.clock.now()
         exit_ = _exit_as_sent(place, position, now)
         try:
-            self._desk.ledger.change_controls(partial(_noted, exit_, book, now), self._deadline)
+            self._desk.ledger.change_controls(
+                partial(_noted, exit_, book, now - self._desk.limits.venue.book_lag), self._deadline
+            )
         except NotNow as problem:
             self.report.left[place] = problem.message
             return False
@@ -181,12 +184,12 @@ def _exit_as_sent(place: str, position: Position, now: datetime) -> Sent:
     )
 
 
-def _noted(exit_: Sent, book: Sequence[BookRow], now: datetime, controls: Controls) -> Controls:
+def _noted(exit_: Sent, book: Sequence[BookRow], since: datetime, controls: Controls) -> Controls:
     """The account document with the exit in it. Raises NotNow where an order of that contract is on its way.
 
     Another exit would close too much; and an entry would be closed with the rest, but its legs would not.
     """
-    for sent in _not_shown(controls, book, now):
+    for sent in _not_shown(controls, book, since):
         if sent.symbol == exit_.symbol:
             does = "close" if sent.covers else "open"
             words = (
@@ -201,9 +204,9 @@ def _forgotten(tag: str, controls: Controls) -> Controls:
     return replace(controls, recent=tuple(recent))
 
 
-def _not_shown(controls: Controls, book: Sequence[BookRow], now: datetime) -> list[Sent]:
+def _not_shown(controls: Controls, book: Sequence[BookRow], since: datetime) -> list[Sent]:
     shown = {row.tag for row in book}
-    return [sent for sent in controls.recent if sent.quantity and now - sent.at < BOOK_LAG and sent.tag not in shown]
+    return [sent for sent in controls.recent if sent.quantity and sent.at > since and sent.tag not in shown]
 
 
 def _legs(position: Position, book: Sequence[BookRow]) -> Trim:

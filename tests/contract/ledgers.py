@@ -184,7 +184,7 @@ _barrier: Any = None
 
 
 def _join(barrier: Any) -> None:
-    global _barrier
+    global _barrier  # noqa: PLW0603 -- it is handed to each process once, as it starts
     _barrier = barrier
 
 

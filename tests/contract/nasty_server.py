@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from ssl import SSLContext
-from typing import Any
+from typing import Any, Self
 
 JSON = b'{"s":"ok","code":1101,"message":"","id":"26112000000001"}'
 
@@ -84,7 +84,7 @@ class NastyServer:
         self.port = self._listener.getsockname()[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> "NastyServer":
+    def __enter__(self) -> Self:
         self._listener.settimeout(0.02)
         self._start(self._accept)
         return self

@@ -1,7 +1,6 @@
 """The broker adapter against the simulated account: what is sent, what comes back, and the truth about both."""
 
 import concurrent.futures
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from app.adapters.fyers import FyersBroker
 from app.adapters.fyers import broker as broker_module
-from app.adapters.fyers import read as read_module
+from app.adapters.fyers import line as line_module
+from app.adapters.fyers.broker import FyersBroker
 from app.adapters.fyers.pace import Pace, PacedTransport
 from app.adapters.http import Transport
 from app.domain.alert import Product, Side
@@ -72,7 +71,7 @@ def transport() -> Iterator[Transport]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_module, "BACK_OFF", 0.02)
+    monkeypatch.setattr(line_module, "BACK_OFF", 0.02)
 
 
 @pytest.fixture
@@ -219,7 +218,7 @@ def test_no_log_file_and_no_setting_of_the_sdk_is_touched(
     monkeypatch.chdir(tmp_path)
     place(broker, order_for(call))
     broker.positions(within(1))
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
     assert fyersModel.Config.API == "https://api-t1.fyers.in/api/v3"
 
 
@@ -545,7 +544,7 @@ def test_a_read_that_gets_no_turn_does_not_say_that_fyers_is_down(simulator: Sim
 def test_a_read_ends_at_its_own_cap_where_the_deadline_is_long(
     at: At, read: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_module, "RETRIES", 0)
+    monkeypatch.setattr(line_module, "RETRIES", 0)
     monkeypatch.setattr(broker_module, "BOOK_READ", 0.75)
     with NastyServer(hang) as server, Stopwatch(0.9), pytest.raises(NotNow):
         READS[read](at(server.url), within(5))

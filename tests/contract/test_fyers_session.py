@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from app.adapters.fyers import FyersLogin
+from app.adapters.fyers.session import FyersLogin
 from app.adapters.http import Transport
 from app.domain.errors import NotNow, Reason
 from app.login.ports import LoginRefused

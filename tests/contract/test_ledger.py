@@ -624,7 +624,7 @@ def named(orders: list[Order]) -> list[str]:
 
 
 def test_only_the_list_of_the_latest_is_cut(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("app.adapters.sqlite", "app.adapters.firestore.ledger"):
+    for module in ("app.adapters.sqlite.ledger", "app.adapters.firestore.ledger"):
         monkeypatch.setattr(f"{module}._LATEST", 3)
     for number in range(5):
         claimed(ledger, str(number), received_at=NOW + timedelta(seconds=number))

@@ -178,8 +178,10 @@ def test_an_order_in_doubt_is_told_once_and_so_is_what_became_of_it(tmp_path: Pa
     assert told.kinds() == [("unresolved", "CRITICAL"), ("found", "WARNING")]
     about = f"SELL 65 {order['symbol']}"
     assert [one["text"] for one in told.all] == [
-        f"Outcome unknown for {about}: the connection broke while waiting for the reply. "
-        "It may be live; do not re-enter before checking the order book.",
+        (
+            f"Outcome unknown for {about}: the connection broke while waiting for the reply. "
+            "It may be live; do not re-enter before checking the order book."
+        ),
         f"Found in the order book as FILLED, {about}. Whoever sent the alert was not told so.",
     ]
     assert [one["id"] for one in told.all] == [f"{order['key']}:2", f"{order['key']}:3"]

@@ -242,7 +242,7 @@ def test_the_file_is_its_owners_alone_from_the_first_moment(path: Path, monkeypa
     replace = os.replace
 
     def seen(new: Path, old: Path) -> None:
-        modes.append(os.stat(new).st_mode & 0o777)
+        modes.append(Path(new).stat().st_mode & 0o777)
         replace(new, old)
 
     monkeypatch.setattr(os, "replace", seen)

@@ -12,7 +12,7 @@ import pytest
 
 from app.runtime import server
 from app.runtime.config import Config
-from app.web.operator import RELAY, TASK
+from app.web.tasks import RELAY, TASK
 from deploy import readiness
 from tests.deploy.cloud import DEPLOY, LIVE, PAPER, TYPED, Cloud, environment
 from tests.deploy.stand_in import flags

@@ -51,7 +51,8 @@ def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_told(tmp
     with gateway(tmp_path) as gate:
         body, recorder = alert(), Recorder(MovableClock())
         late = replace(gate.desk, ledger=RivalFirst(gate.desk.ledger, lambda: gate.send(body)), notifier=recorder)
-        answer = create_app(late, Config.from_env(gate.settings)).test_client().post("/webhook", data=body)
+        app = create_app(replace(gate.office, desk=late), Config.from_env(gate.settings))
+        answer = app.test_client().post("/webhook", data=body)
         said = answer.get_json()
         assert (answer.status_code, said["status"], said["duplicate"]) == (200, "ACCEPTED", True)
         assert len(gate.live_orders()) == 1
@@ -76,7 +77,8 @@ class DeadAfter:
 def unheard(tmp_path: Path) -> Iterator[tuple[Gateway, Office]]:
     """A gateway one of whose orders stands at the broker, and the request that sent it died."""
     with gateway(tmp_path) as gate, an_office(gate.settings) as office:
-        dying = create_app(replace(gate.desk, broker=DeadAfter(gate.desk.broker)), Config.from_env(gate.settings))
+        doomed = replace(gate.desk, broker=DeadAfter(gate.desk.broker))
+        dying = create_app(replace(gate.office, desk=doomed), Config.from_env(gate.settings))
         with pytest.raises(SystemExit):
             dying.test_client().post("/webhook", data=alert())
         yield gate, office

@@ -20,6 +20,7 @@ from app.facts.holidays import HOLIDAYS
 from app.runtime.bootstrap import bootstrap
 from app.runtime.config import Config
 from app.simulator import Exchange, Rules, Simulator, Status
+from app.simulator.instruments import DERIVATIVES
 from app.simulator.rules import Refused
 from app.web import create_app
 from tests.gateway import OPERATOR, SECRET, Gateway
@@ -85,10 +86,10 @@ def a_day(folder: Path, moment: datetime, **settings: str) -> Iterator[Day]:
             "MAX_STOP_PERCENT": "1000000",  # shortly before its expiry an option is worth little
         } | settings
         config = Config.from_env(environ)
-        desk = bootstrap(config, clock)
-        with desk.resources:
+        office = bootstrap(config, clock)
+        with office.resources:
             try:
-                yield Day(Gateway(desk, account, create_app(desk, config), environ), clock)
+                yield Day(Gateway(office, account, create_app(office, config), environ), clock)
             finally:
                 exchange.market.listing.masters.clear()  # other exchanges of the same day share it
 
@@ -241,8 +242,8 @@ def test_preflight_names_the_difference_and_it_is_told_once_a_day(
 def test_the_refresh_tells_of_a_master_that_says_other_hours(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(day.gate.desk.notifier.__class__, "send", lambda *_: False)
     listing = day.gate.account.exchange.market.listing
-    usual = listing.masters["NSE"]
-    listing.masters["NSE"] = usual.replace(b",0915-1545|", b",0915-1555|")
+    usual = listing.masters["NSE", DERIVATIVES]
+    listing.masters["NSE", DERIVATIVES] = usual.replace(b",0915-1545|", b",0915-1555|")
     try:
         day.gate.operate("POST", "/tasks/refresh-symbols")
         [text] = told_of_hours(day)
@@ -251,7 +252,7 @@ def test_the_refresh_tells_of_a_master_that_says_other_hours(day: Day, monkeypat
         assert day.send()["reason"] == "MARKET_CLOSED"
         assert day.send(action="BUY")["reason"] == "NO_SHORT_TO_COVER"  # not closed to covers: the master says later
     finally:
-        listing.masters["NSE"] = usual
+        listing.masters["NSE", DERIVATIVES] = usual
 
 
 # Minutes in which table and master differ on whether today's contract still trades.
@@ -265,12 +266,12 @@ def on_expiry_day(folder: Path, session: str, clock: str = "15:20", **settings: 
         yield day
 
 
-NO_PACE = {"MAX_ORDERS_PER_SECOND": "0"}  # the clock stands, so each second would be the same one
+NO_PACE = {"MAX_ORDERS_PER_SECOND": "0", "PACE_CALLS": "no"}  # the clock stands, so each second would be the same one
 
 
 def say(day: Day, usual: bytes, session: bytes) -> None:
     masters = day.gate.account.exchange.market.listing.masters
-    masters["NSE"] = masters["NSE"].replace(usual, b",%s|" % session)
+    masters["NSE", DERIVATIVES] = masters["NSE", DERIVATIVES].replace(usual, b",%s|" % session)
     report = day.gate.operate("POST", "/tasks/refresh-symbols").json
     assert report["accepted"], report
 
@@ -394,7 +395,9 @@ def test_a_cover_whose_strike_is_not_listed_any_further_says_that_its_contract_s
 ) -> None:
     day = expiry_day
     masters = day.gate.account.exchange.market.listing.masters
-    masters["NSE"] = b"".join(line for line in masters["NSE"].splitlines(True) if NEXT_WEEKS.encode() not in line)
+    masters["NSE", DERIVATIVES] = b"".join(
+        line for line in masters["NSE", DERIVATIVES].splitlines(True) if NEXT_WEEKS.encode() not in line
+    )
     day.gate.operate("POST", "/tasks/refresh-symbols")
     said = day.send(action="BUY")
     assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
@@ -453,7 +456,7 @@ def test_a_square_off_before_an_extra_session_opens_is_warned_of(tmp_path: Path)
 def test_a_master_that_gives_no_hours_is_named(day: Day) -> None:
     for exchange in ("NSE", "BSE"):
         masters = day.gate.account.exchange.market.listing.masters
-        masters[exchange] = masters[exchange].replace(b",0915-1545|1815-1915:,", b",,")
+        masters[exchange, DERIVATIVES] = masters[exchange, DERIVATIVES].replace(b",0915-1545|1815-1915:,", b",,")
     day.gate.operate("POST", "/tasks/refresh-symbols")
     check = checks(day)["hours"]
     assert check["result"] == "warn"
@@ -503,7 +506,7 @@ def test_a_start_replaces_an_artifact_of_an_earlier_version_but_no_alert_waits_f
 ) -> None:
     fetched = []
 
-    def refreshed(*_: object) -> dict[str, bool]:
+    def refreshed(*_: object, **__: object) -> dict[str, bool]:
         fetched.append(1)
         return {"accepted": False}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.adapters.http.transport import Reply
 from app.domain.order import OrderStatus
-from proof.simulation import Play, a_shot, one_process_only
+from proof.simulation import Play, a_shot
 from proof.simulation.fyers import Fyers
 from tests.examples import examples
 from tests.promises.test_state_machine import CALM
@@ -99,13 +99,12 @@ def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_t
     wired(play, wire)
     shot = a_shot(0, 1, covers=False, at=0.0)
     play._send_again = lambda *_: None  # type: ignore[method-assign]  # no sender's resends here
-    with one_process_only(play.world):
+    play.world.run_now(lambda: play.deliver(shot), play.a_host())
+    first = play.store.orders(play.deadline())[0]
+    for _ in range(2):  # the same alert comes again, before and after reconcile
         play.world.run_now(lambda: play.deliver(shot), play.a_host())
-        first = play.store.orders(play.deadline())[0]
-        for _ in range(2):  # the same alert comes again, before and after reconcile
-            play.world.run_now(lambda: play.deliver(shot), play.a_host())
-            play.world.seconds += 10.0
-            play.world.run_now(play.reconcile_once, play.a_host())
+        play.world.seconds += 10.0
+        play.world.run_now(play.reconcile_once, play.a_host())
     assert play.world.crashes == []
     assert (first.status is OrderStatus.ACCEPTED) <= is_accepted(status, body)
     # Sent again only where the broker turned it away unread, by its own word, and its book has no such order.
@@ -118,6 +117,5 @@ def test_the_one_shape_is_accepted() -> None:
     assert is_accepted(200, json.dumps(ACCEPTED).encode())
     play = Play(11, story=CALM)
     wired(play, Replies(play.fyers, Reply(200, {}, json.dumps(ACCEPTED).encode()), takes=True))
-    with one_process_only(play.world):
-        play.world.run_now(lambda: play.deliver(a_shot(0, 1, covers=False, at=0.0)), play.a_host())
+    play.world.run_now(lambda: play.deliver(a_shot(0, 1, covers=False, at=0.0)), play.a_host())
     assert play.store.orders(play.deadline())[0].status is OrderStatus.ACCEPTED

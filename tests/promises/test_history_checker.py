@@ -194,8 +194,8 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
             orders=[accepted(), accepted(key=OTHER, tag=OTHER_TAG)],
         ),
     ),
-    "answered 200 and in no ledger": ("I2", lambda: nothing_sent()),
-    "answered 202 and silent ever after": ("I2 I12", lambda: doubted()),
+    "answered 200 and in no ledger": ("I2", nothing_sent),
+    "answered 202 and silent ever after": ("I2 I12", doubted),
     "answered 202 and told a minute too late": ("I2", lambda: doubted(notifications=[a_notice(f"{KEY}:2", 140)])),
     "answered 202 and only a duplicate was told": (
         "I2 I12",

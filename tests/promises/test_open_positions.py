@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.adapters.fyers import rows
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.book import BookRow, Position
 from app.domain.calendar import Calendar
@@ -18,7 +19,7 @@ from app.domain.errors import NotNow, Reason
 from app.domain.exposure import Exposure, positions_lag
 from app.domain.order import Order, OrderStatus
 from app.domain.quote import Quote
-from app.domain.risk import BOOK_LAG, NeedsBook, check
+from app.domain.risk import NeedsBook, check
 from app.domain.ticket import BuyMode
 from app.flow.market import MarketReads
 from tests.builders import (
@@ -129,7 +130,7 @@ def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing() -> Non
     assert not positions_lag(rows.positions({"netPositions": [row | {"netQty": -130, "sellQty": 130}]}), [sold_today])
 
 
-OLD = BOOK_LAG + timedelta(seconds=1)
+OLD = FYERS.book_lag + timedelta(seconds=1)
 
 
 def entry() -> Order:

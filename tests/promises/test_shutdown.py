@@ -180,7 +180,7 @@ def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path:
 
 def alive(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        with Path(f"/proc/{pid}/stat").open(encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False

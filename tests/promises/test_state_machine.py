@@ -17,7 +17,7 @@ from app.domain.risk import TradingState
 from app.flow.reconcile import SETTLE
 from proof.faulty_ledger import Fate
 from proof.history import check
-from proof.simulation import Play, Shot, Story, a_shot, memory_disk, one_process_only
+from proof.simulation import Play, Shot, Story, a_shot, memory_disk
 from proof.simulation.fyers import POSTS
 from tests.builders import no_limits
 from tests.examples import examples
@@ -74,8 +74,6 @@ class Gateway(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "ledger.db"
         self.on_disk = SqliteLedger(self.path)
         self.bench = Bench(self.on_disk)
-        self.alone = one_process_only(self.bench.world)
-        self.alone.__enter__()
         logging.disable(logging.CRITICAL)
         self.shots: list[Shot] = []
         self.next_minute = 60.0
@@ -87,7 +85,6 @@ class Gateway(RuleBasedStateMachine):
         if history.broker_orders:
             event("the broker took an order")  # `proof` counts them
         violations = check(history)
-        self.alone.__exit__(None, None, None)
         logging.disable(logging.NOTSET)
         self.on_disk.close()
         self.folder.cleanup()
@@ -168,7 +165,7 @@ class Gateway(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
-        self.bench.world.run_now(lambda: self.bench.reconcile_once(), self.bench.a_host())
+        self.bench.world.run_now(self.bench.reconcile_once, self.bench.a_host())
 
     @rule()
     def restart(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.simulator import Exchange
-from app.simulator.instruments import IST, UNDERLYINGS, Instrument, Listing
+from app.simulator.instruments import CASH, IST, UNDERLYINGS, Instrument, Listing
 from app.simulator.market import Market, Quote
 from app.simulator.masters import csv_master, json_master
 from tests.simulator.fixed_account import Clock
@@ -50,6 +50,21 @@ def test_a_csv_row_reads_as_the_brokers_own_rows_do() -> None:
     assert option[:6] == [option[0], "NIFTY 24 Nov 26 26000 CE", "14", "65", "0.05", ""]
     assert option[13:18] == ["NIFTY", "26000", "26000.0", "CE", "101000000026000"]
     assert option[0] == f"1011261124{option[12]}"
+
+
+def test_a_master_of_the_cash_segment_lists_shares_in_lots_of_one_and_indices() -> None:
+    market = Market(seed=1, now=lambda: datetime(2026, 11, 20, 10, tzinfo=IST))
+    rows = {row[9]: row for row in csv.reader(io.StringIO(csv_master(market, "NSE", CASH).decode()))}
+    assert ",".join(rows["NSE:M&M-EQ"]) == (
+        "10100000002031,M&M,0,1,0.05,,0915-1515|1815-1915:,2026-11-20,,NSE:M&M-EQ,10,10,2031,M&M,2031,-1.0,XX,"
+        "10100000002031,None,0,0.0"
+    )
+    assert rows["NSE:NIFTY50-INDEX"][2:4] == ["10", "0"]
+    assert not any(symbol.endswith(("CE", "PE", "FUT")) for symbol in rows)
+    listed = json.loads(json_master(market, "NSE", CASH))
+    assert listed.keys() == rows.keys()
+    share = listed["NSE:M&M-EQ"]
+    assert [share[name] for name in ("minLotSize", "exSeries", "expiryDate", "qtyFreeze")] == [1, "EQ", "", ""]
 
 
 def test_the_expiry_epoch_is_the_close_of_trading_at_15_40() -> None:

@@ -13,6 +13,7 @@ from app.simulator.rules import Refused, rupees
 from tests.simulator.fixed_account import CALL, Clock, Fields
 
 FUTURE = "NSE:NIFTY26NOVFUT"
+SHARE, STOCK_FUTURE = "NSE:RELIANCE-EQ", "NSE:ITC26NOVFUT"
 
 
 def refusal(exchange: Exchange, fields: dict[str, Any]) -> tuple[int, str]:
@@ -60,6 +61,10 @@ def refusal(exchange: Exchange, fields: dict[str, Any]) -> tuple[int, str]:
             {"productType": "CNC", "symbol": "BSE:SENSEX26NOV85000CE", "qty": 20},
             "Product CNC not enabled on exchange BFO",
         ),
+        ({"productType": "CNC", "symbol": FUTURE}, "Product CNC not enabled on exchange NFO"),
+        ({"productType": "MARGIN", "symbol": SHARE, "qty": 1}, "Product MARGIN not enabled on exchange NSE"),
+        ({"symbol": STOCK_FUTURE, "qty": 800}, "Quantity should be multiple of min lot size."),
+        ({"symbol": SHARE, "qty": 0}, "Quantity should be multiple of min lot size."),
         ({"productType": "BO"}, "Product BO is discontinued, use takeProfit and stopLoss"),
         ({"productType": "CO"}, "Product CO is discontinued, use takeProfit and stopLoss"),
         ({"productType": "NRML"}, "productType is invalid"),
@@ -210,6 +215,39 @@ def test_a_market_order_becomes_a_limit_at_the_protection_price(
     placed = exchange.place(order(type=2, side=side, limitPrice=0))
     assert (int(placed.order_type), placed.limit_price) == (2, Decimal(limit))
     assert placed.status is Status.FILLED
+
+
+def test_shares_for_delivery_trade_in_single_units_and_are_paid_in_full(exchange: Exchange, order: Fields) -> None:
+    exchange.set_quote(SHARE, Decimal(1500))
+    bought = exchange.place(order(symbol=SHARE, qty=7, side=1, productType="CNC", limitPrice=1501))
+    assert (bought.status, bought.average) == (Status.FILLED, Decimal("1500.05"))
+    assert exchange.available() == exchange.rms.capital - 7 * Decimal("1500.05")
+    exchange.set_quote(SHARE, Decimal(1510))
+    assert exchange.place(order(symbol=SHARE, qty=4, productType="CNC", limitPrice=1509)).status is Status.FILLED
+    assert [(position.id, position.net) for position in exchange.positions()] == [(f"{SHARE}-CNC", 3)]
+    assert exchange.rms.realized() == 4 * (Decimal("1509.95") - Decimal("1500.05"))
+
+
+@pytest.mark.parametrize(
+    ("product", "held", "taken"), [("CNC", 0, False), ("CNC", 4, False), ("MTF", 0, False), ("INTRADAY", 0, True)]
+)
+def test_only_intraday_sells_shares_that_the_account_does_not_hold(
+    exchange: Exchange, order: Fields, product: str, held: int, taken: bool
+) -> None:
+    if held:
+        exchange.place(order(symbol=SHARE, qty=held, side=1, productType=product, type=2, limitPrice=0))
+    sold = exchange.place(order(symbol=SHARE, qty=5, productType=product, type=2, limitPrice=0))
+    assert (sold.status is Status.FILLED) is taken
+    assert taken or sold.message == "RED:RULE:{Check holdings} Sell quantity exceeds the holdings"
+
+
+def test_a_future_on_a_stock_trades_in_its_lots_against_margin(exchange: Exchange, order: Fields) -> None:
+    exchange.set_quote(STOCK_FUTURE, Decimal(406))
+    sold = exchange.place(order(symbol=STOCK_FUTURE, qty=1600, productType="MARGIN", limitPrice=405))
+    assert (sold.status, sold.average) == (Status.FILLED, Decimal("405.95"))
+    spot = exchange.market.open_spot(sold.instrument.underlying)
+    assert exchange.available() == exchange.rms.capital - 1600 * spot * Decimal("0.2")
+    assert [position.net for position in exchange.positions()] == [-1600]
 
 
 def test_a_futures_market_order_has_its_own_protection(exchange: Exchange, order: Fields) -> None:

@@ -1,5 +1,6 @@
 """What is open is read from positions and order book together."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from app.domain.alert import Product
 from app.domain.book import BookRow, Position
 from app.domain.exposure import Exposure, expose, positions_lag
-from app.domain.instrument import Instrument
+from app.domain.instrument import Future, Instrument, Share
 from app.domain.order import FINAL, OrderStatus
 from tests.builders import SYMBOL, a_book_row, a_contract, a_position
 
@@ -131,6 +132,17 @@ def test_positions_that_lack_a_fill_of_the_book_are_too_old(
 def test_a_fill_elsewhere_says_nothing_about_the_positions_of_one_contract() -> None:
     assert positions_lag([], [filled("SELL", 65)], a_book_row().symbol)
     assert not positions_lag([], [filled("SELL", 65)], "NSE:ANOTHER")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        Future(symbol=SYMBOL, underlying="NIFTY", expiry=date(2026, 11, 24), lot_size=65, tick_size=Decimal("0.1")),
+        Share(symbol=SYMBOL, underlying="SBIN", tick_size=Decimal("0.1")),
+    ],
+)
+def test_a_future_and_a_share_are_not_counted_though_the_master_lists_them(listed: Instrument) -> None:
+    assert expose([a_position(-65)], [a_book_row()], 0, {SYMBOL: listed}.get).lots_open == 0
 
 
 def test_a_contract_that_the_master_does_not_know_is_not_counted() -> None:

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters import controls_document
+from app.adapters.controls_document import ControlsText
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.book import Position
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.exposure import Exposure
 from app.domain.order import Order, OrderStatus
 from app.domain.risk import (
-    BOOK_LAG,
     EXIT_TAG,
     GIVES_BACK,
     SYSTEM,
@@ -31,7 +32,6 @@ from app.domain.risk import (
     decide,
     doubt_reduces,
 )
-from app.domain.risk.limits import FYERS_IN_LAG
 from tests.builders import (
     NOW,
     SYMBOL,
@@ -206,7 +206,7 @@ def test_a_limit_lets_its_last_unit_through_and_not_one_more(
 
 
 def test_every_limit_has_an_edge_in_the_table() -> None:
-    assert {name for edge in EDGES for name in edge[1]} == {field.name for field in fields(Limits)}
+    assert {name for edge in EDGES for name in edge[1]} | {"venue"} == {field.name for field in fields(Limits)}
 
 
 def test_a_profit_is_no_loss() -> None:
@@ -225,6 +225,7 @@ def test_an_entry_waits_where_the_positions_do_not_say_what_is_lost_and_a_cover_
 
 def test_a_cover_passes_what_an_entry_does_not() -> None:
     limits = Limits(
+        venue=FYERS,
         lots_per_order=1,
         lots_open=1,
         orders_per_day=1,
@@ -335,7 +336,7 @@ def test_a_cover_never_exceeds_what_is_left_of_the_short(
         sent(1, covers=True, side="BUY", quantity=65 * shown, tag="tvshown"),  # counted in the book
         sent(1, covers=True, side="BUY", quantity=650, symbol=OTHER),
         sent(1, quantity=650),  # an entry
-        sent(BOOK_LAG.total_seconds(), covers=True, side="BUY", quantity=650),  # long in the positions
+        sent(FYERS.book_lag.total_seconds(), covers=True, side="BUY", quantity=650),  # long in the positions
     )
     controls = an_account(recent=recent)
     if asked <= short - working - hidden:
@@ -350,7 +351,7 @@ def test_a_cover_without_a_short_is_put_off_because_the_position_is_gone() -> No
 
 def test_entries_that_the_book_does_not_show_yet_count_as_open() -> None:
     shown = Exposure(book=(a_book_row(tag="tvshown"),), lots_open=1)
-    recent = (sent(1, lots=2), sent(1, lots=1, tag="tvshown"), sent(BOOK_LAG.total_seconds(), lots=9))
+    recent = (sent(1, lots=2), sent(1, lots=1, tag="tvshown"), sent(FYERS.book_lag.total_seconds(), lots=9))
     allowed(entry(), an_account(recent=recent), no_limits(lots_open=4), shown)
     assert denied(entry(), an_account(recent=recent), no_limits(lots_open=3), shown) is Reason.MAX_LOTS_OPEN
 
@@ -486,7 +487,7 @@ def test_an_order_that_was_never_submitted_gives_nothing_back() -> None:
 
 
 def test_what_rates_and_book_no_longer_need_is_forgotten() -> None:
-    recent = (sent(BOOK_LAG.total_seconds()), sent(BOOK_LAG.total_seconds() - 1))
+    recent = (sent(FYERS.book_lag.total_seconds()), sent(FYERS.book_lag.total_seconds() - 1))
     _, controls = decide(cover(), an_account(recent=recent), no_limits(), SHORT, NOW)
     assert [one.at for one in controls.recent] == [recent[1].at, NOW]
     long = no_limits(cooldown=timedelta(minutes=10))
@@ -497,7 +498,7 @@ def test_what_rates_and_book_no_longer_need_is_forgotten() -> None:
 def test_a_storm_of_orders_does_not_make_the_document_grow_beyond_what_a_rule_can_ask_for() -> None:
     storm = an_account(recent=tuple(sent(70, tag=f"tv{number}") for number in range(500)))
     for limits, most in (
-        (no_limits(), FYERS_IN_LAG),
+        (no_limits(), FYERS.orders_in_lag),
         (no_limits(repeats=1000, orders_per_minute=300), 501),
         (no_limits(orders_per_minute=501), 501),
         (no_limits(cooldown=timedelta(seconds=1)), 501),
@@ -544,17 +545,36 @@ def test_an_account_comes_back_from_its_document_as_it_was(controls: Controls) -
 
 
 @given(ACCOUNTS)
-def test_controls_come_back_from_their_text_though_others_were_read_or_written_meanwhile(controls: Controls) -> None:
-    text = controls_document.to_text(controls)
-    assert controls_document.from_text(text) == controls
-    controls_document.to_text(an_account(orders=1))
-    assert controls_document.from_text(text) == controls
+def test_the_controls_come_back_from_their_text_though_others_were_read_or_written_meanwhile(
+    controls: Controls,
+) -> None:
+    texts, anew = ControlsText(), ControlsText()
+    text = texts.write(controls)
+    assert texts.read(text) == anew.read(text) == controls
+    texts.write(an_account(orders=1))
+    assert texts.read(text) == controls
+    assert texts.write(texts.read(text)) == text == anew.write(controls)
+
+
+def test_an_order_that_was_given_back_is_not_stored_as_it_was_remembered() -> None:
+    texts, order = ControlsText(), sent(1)
+    texts.write(an_account(recent=(order,)))
+    given_back = an_account(recent=(replace(order, quantity=0, lots=0),))
+    assert ControlsText().read(texts.write(given_back)) == given_back
+
+
+def test_however_many_orders_were_remembered_each_is_stored_as_it_is() -> None:
+    texts = ControlsText()
+    for first in range(0, 3_000, 500):
+        controls = an_account(recent=tuple(replace(sent(1), tag=f"tv{first + one}") for one in range(500)))
+        assert ControlsText().read(texts.write(controls)) == controls
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", None, 1])
-def test_a_text_that_is_no_account_document_is_halted_each_time_it_is_read(text: Any) -> None:
-    controls_document.to_text(Controls())
-    assert [controls_document.from_text(text).state for _ in range(2)] == [TradingState.HALTED] * 2
+def test_a_text_that_holds_no_controls_is_halted_each_time_it_is_read(text: Any) -> None:
+    texts = ControlsText()
+    texts.write(Controls())
+    assert [texts.read(text).state for _ in range(2)] == [TradingState.HALTED] * 2
 
 
 def test_a_document_that_names_the_fields_of_what_was_sent_is_still_read() -> None:
@@ -572,6 +592,7 @@ JSON = st.recursive(
 
 DAMAGED = JSON | st.sampled_from(["NaN", "Infinity", "-1", "2026-11-20T04:00:00", "2026-13-01", -1, "65"])
 EVERY_LIMIT = Limits(
+    venue=FYERS,
     lots_per_order=10,
     lots_open=10,
     orders_per_day=10,
@@ -707,4 +728,4 @@ def test_what_is_being_squared_off_is_not_opened_again_until_the_exit_has_been_t
     assert put_off(entry(), an_account(recent=(exit_,)), no_limits()) is Reason.POSITION_UNKNOWN
     allowed(entry(), an_account(recent=(replace(exit_, quantity=0),)), no_limits())
     allowed(entry(), an_account(recent=(replace(exit_, symbol=OTHER),)), no_limits())
-    allowed(entry(), an_account(recent=(replace(exit_, at=NOW - BOOK_LAG),)), no_limits())
+    allowed(entry(), an_account(recent=(replace(exit_, at=NOW - FYERS.book_lag),)), no_limits())

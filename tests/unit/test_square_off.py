@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from app.adapters.fyers.venue import FYERS
 from app.adapters.sqlite import SqliteLedger
 from app.domain.book import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.exposure import Exposure
 from app.domain.order import Accepted, NotSent, OrderStatus, Outcome, Rejected, Unresolved
-from app.domain.risk import BOOK_LAG, TradingState, check
+from app.domain.risk import TradingState, check
 from app.flow.square_off import SquareOff, square_off
 from tests.builders import NOW, SYMBOL, a_book_row, a_position, a_ticket, an_account, an_order, no_limits, sent
 
@@ -76,7 +77,7 @@ class Broker:
 
 
 class House:
-    """A desk of which square off sees broker, ledger, clock and notifier."""
+    """A desk of which square off sees broker, ledger, clock, notifier and limits."""
 
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.now: datetime = NOW
@@ -84,7 +85,9 @@ class House:
         self.broker = broker
         self.ledger = SqliteLedger(folder / "ledger.db")
         clock = SimpleNamespace(now=lambda: self.now, sleep=lambda seconds: None)
-        self.desk: Any = SimpleNamespace(broker=broker, ledger=self.ledger, clock=clock, notifier=self)
+        self.desk: Any = SimpleNamespace(
+            broker=broker, ledger=self.ledger, clock=clock, notifier=self, limits=no_limits()
+        )
 
     def send(self, notice: Any, deadline: Deadline) -> bool:
         self.told.append(notice.text)
@@ -195,7 +198,7 @@ def test_an_exit_with_an_unknown_outcome_is_not_repeated_until_the_book_must_sho
         run.now = NOW + timedelta(seconds=seconds)
         assert "moments ago" in run.square_off().left[PLACE]
     assert run.broker.exits == [PLACE]
-    run.now = NOW + BOOK_LAG
+    run.now = NOW + FYERS.book_lag
     run.square_off()
     assert run.broker.exits == [PLACE, PLACE]
 
@@ -241,7 +244,7 @@ def test_an_exit_keeps_a_cover_of_the_same_contract_back(house: Any) -> None:
     with pytest.raises(NotNow) as caught:
         check(cover, account, no_limits(), exposure, NOW + timedelta(seconds=30))
     assert caught.value.reason is Reason.POSITION_UNKNOWN
-    check(cover, account, no_limits(), exposure, NOW + BOOK_LAG)
+    check(cover, account, no_limits(), exposure, NOW + FYERS.book_lag)
 
 
 def test_an_entry_that_still_works_is_cancelled_first_and_its_fill_is_closed_with_the_rest(house: Any) -> None:
@@ -327,5 +330,5 @@ def test_an_entry_of_that_contract_that_is_on_its_way_keeps_the_exit_back(house:
     run.ledger.change_controls(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
     assert "to open 65 units" in run.square_off().left[PLACE]
     assert run.broker.exits == []
-    run.now = NOW + BOOK_LAG
+    run.now = NOW + FYERS.book_lag
     assert run.square_off().closed == [PLACE]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.adapters.symbols import artifact, find_batch, find_one
-from app.adapters.symbols.csv_master import read_options
+from app.adapters.symbols import artifact
+from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.master import Master
+from app.cli.find import find_batch, find_one
 from tests.masters import Listed, chain, csv_of, exchange_list
 
 FRIDAY = date(2026, 11, 20)
@@ -18,8 +19,8 @@ ROW = {"symbol": "NIFTY", "strikeprice": "26000", "optionType": "CE", "expiry": 
 @pytest.fixture(scope="module")
 def master() -> Any:  # of the port it has what finding asks for
     rows = [*exchange_list(FRIDAY), *chain(Listed(underlying="ITC", lot="1600"), ["402.5", "405"])]
-    options = read_options(csv_of(rows), "master.csv")
-    return Master(artifact.encode(sorted(options.rows), {}, options.dated))
+    read = read_master(csv_of(rows), "master.csv")
+    return Master(artifact.encode(sorted(read.options), read.others, {}, read.dated))
 
 
 def test_an_answer_has_the_names_that_scripts_rely_on(master: Any) -> None:

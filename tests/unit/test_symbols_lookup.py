@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from app.adapters.symbols import artifact
-from app.adapters.symbols.csv_master import read_options
+from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.json_master import Extra
 from app.adapters.symbols.master import Master
 from app.domain.alert import ExpiryRule, Moneyness, OptionType
 from app.domain.calendar import Session
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.instrument import Instrument, ListedKind
-from tests.masters import Listed, chain, csv_of, exchange_list, plain
+from app.domain.instrument import Future, Instrument, ListedKind, Option, Share
+from tests.masters import Listed, chain, csv_of, exchange_list, plain, share
 from tests.present import present
 
 FRIDAY = date(2026, 11, 20)
@@ -27,10 +27,10 @@ CE, PE = OptionType.CE, OptionType.PE
 WEEKLY, MONTHLY, NEXT_WEEKLY, NEXT_MONTHLY = ExpiryRule
 
 
-def master_of(rows: Iterable[Listed], extras: dict[str, Extra] | None = None) -> Master:
-    options = read_options(csv_of(rows), "master.csv")
-    assert options.set_aside == 0
-    return Master(artifact.encode(sorted(options.rows), extras or {}, options.dated))
+def master_of(rows: Iterable[Listed | list[str]], extras: dict[str, Extra] | None = None) -> Master:
+    read = read_master(csv_of(rows), "master.csv")
+    assert read.set_aside == read.others_set_aside == 0
+    return Master(artifact.encode(sorted(read.options), read.others, extras or {}, read.dated))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def resolve(
     on: date = FRIDAY,
     spot: Decimal | None = None,
     **more: Any,
-) -> Instrument:
+) -> Option:
     where = {"underlying": "NIFTY", "exchange": None} | more
     return master.resolve(where["underlying"], where["exchange"], expiry, strike, option_type, on=on, spot=spot)
 
@@ -357,34 +357,131 @@ def test_where_the_row_does_not_say_it_the_names_of_the_indices_do(underlying: s
     assert present(master.expiring(underlying, None, date(2026, 11, 24))).on_index is on_index
 
 
-def test_an_artifact_from_before_sessions_were_kept_is_read_without_them() -> None:
-    options = read_options(csv_of(chain(Listed(), [26000])), "master.csv")
-    content = artifact.encode(sorted(options.rows), {}, options.dated)
+def header_of(content: bytes) -> dict[str, Any]:
     size = artifact.PREFIX.size
-    _, length = artifact.PREFIX.unpack_from(content)
-    header = json.loads(content[size : size + length])
+    header: dict[str, Any] = json.loads(content[size : size + artifact.PREFIX.unpack_from(content)[1]])
+    return header
+
+
+def with_header(content: bytes, header: dict[str, Any]) -> bytes:
+    text, (_, length) = json.dumps(header).encode(), artifact.PREFIX.unpack_from(content)
+    return artifact.PREFIX.pack(artifact.FORMAT, len(text)) + text + content[artifact.PREFIX.size + length :]
+
+
+def test_an_artifact_from_before_sessions_were_kept_is_read_without_them() -> None:
+    read = read_master(csv_of(chain(Listed(), [26000])), "master.csv")
+    content = artifact.encode(sorted(read.options), read.others, {}, read.dated)
+    header = header_of(content)
     assert Master(content).is_of_this_version
     assert (header.pop("sessions"), header.pop("instruments")) == ([[555, 940]], [14])
-    text = json.dumps(header).encode()
-    master = Master(artifact.PREFIX.pack(artifact.FORMAT, len(text)) + text + content[size + length :])
+    master = Master(with_header(content, header))
     assert (resolve(master).lot_size, resolve(master).session, master.session) == (65, None, None)
     assert present(master.expiring("NIFTY", None, date(2026, 11, 24))).on_index
     assert not master.is_of_this_version
 
 
+def test_an_artifact_from_before_futures_were_kept_is_read_without_them() -> None:
+    read = read_master(csv_of(exchange_list(FRIDAY)), "master.csv")
+    content = artifact.encode(sorted(read.options), read.others, {}, read.dated)
+    header = header_of(content)
+    assert Master(content).lookup_symbol("NSE:NIFTY26NOVFUT") is not None
+    del header["columns"]["others"], header["columns"]["other_symbols"]
+    master = Master(with_header(content, header))
+    assert master.lookup_symbol("NSE:NIFTY26NOVFUT") is None
+    assert resolve(master).symbol == "NSE:NIFTY26NOV26000CE"
+    assert not master.is_of_this_version
+
+
+def test_a_future_is_found_by_its_symbol_and_has_no_strike() -> None:
+    nifty = Listed(option_type="XX", strike="-1.0", tick="0.1")
+    rows = [*chain(Listed(), [26000]), nifty, replace(nifty, underlying="ITC", lot="1600", tick="0.05", session="")]
+    band = Extra(freeze_quantity=3510, lower_band=234_000_000, upper_band=286_000_000)
+    master = master_of(rows, {nifty.symbol: band})
+
+    assert master.lookup_symbol("NSE:NIFTY26NOVFUT") == Future(
+        symbol="NSE:NIFTY26NOVFUT",
+        underlying="NIFTY",
+        expiry=date(2026, 11, 24),
+        lot_size=65,
+        tick_size=Decimal("0.1"),
+        freeze_quantity=3510,
+        lower_band=Decimal(23400),
+        upper_band=Decimal(28600),
+        session=OLD,
+    )
+    on_stock = present(master.lookup_symbol("NSE:ITC26NOVFUT"))
+    assert (on_stock.underlying, on_stock.lot_size, on_stock.on_index) == ("ITC", 1600, False)
+    assert (on_stock.freeze_quantity, on_stock.lower_band, on_stock.session) == (None, None, None)
+    assert not hasattr(on_stock, "strike")
+
+
+def test_a_share_is_found_by_its_symbol_and_trades_in_single_units() -> None:
+    names = ("SBIN", "M&M", "BAJAJ-AUTO", "20MICRONS")
+    rows: list[Listed | list[str]] = [
+        *chain(Listed(), [26000]),
+        *(share(name) for name in names),
+        share("RELIANCE", "BSE"),
+    ]
+    master = master_of(rows)
+
+    found = master.lookup_symbol("NSE:SBIN-EQ")
+    assert found == Share(
+        symbol="NSE:SBIN-EQ", underlying="SBIN", tick_size=Decimal("0.1"), session=Session(time(9, 15), time(15, 30))
+    )
+    assert (found.lot_size, found.expiry, found.on_index) == (1, None, False)
+    assert [present(master.lookup_symbol(f"NSE:{name}-EQ")).underlying for name in names] == list(names)
+    assert present(master.lookup_symbol("BSE:RELIANCE-A")).underlying == "RELIANCE"
+    for symbol in ("NSE:SBIN", "NSE:SBIN-E", "NSE:SBIN-EQ ", "BSE:SBIN-A", "NSE:ÉQ"):
+        assert master.lookup_symbol(symbol) is None
+
+
+def test_futures_and_shares_change_nothing_that_is_asked_of_options() -> None:
+    rows = list(exchange_list(FRIDAY))
+    options = master_of(row for row in rows if row.option_type != "XX")
+    late = Listed(option_type="XX", strike="-1.0", session="0900-1700:")
+    alone: list[Listed | list[str]] = [
+        replace(late, expiry=date(2027, 2, 23)),  # an expiry that no option has
+        replace(late, underlying="NOOPTIONS"),
+        share("SBIN", session="0900-1700:"),
+    ]
+    whole = master_of([*rows, *alone])
+
+    assert whole.lookup_symbol("NSE:NOOPTIONS26NOVFUT") is not None
+    assert (whole.rows, whole.session, whole.dated) == (options.rows, options.session, options.dated)
+    for day in (FRIDAY, date(2026, 11, 24), date(2027, 2, 23)):
+        assert whole.kinds(day) == options.kinds(day)
+        assert whole.kinds(day, expiring=True) == options.kinds(day, expiring=True)
+    assert whole.expiries("NIFTY", None, FRIDAY) == options.expiries("NIFTY", None, FRIDAY)
+    assert whole.expiring("NIFTY", None, date(2027, 2, 23)) is None
+    for name in ("NOOPTIONS", "SBIN"):
+        with pytest.raises(Denied, match=f"no options on {name} are listed"):
+            resolve(whole, underlying=name)
+
+
 def test_every_symbol_of_the_master_leads_back_to_its_row(master: Master) -> None:
-    rows = [row for row in exchange_list(FRIDAY) if row.option_type != "XX"]
+    rows = list(exchange_list(FRIDAY))
 
     for row in rows:
         found = present(master.lookup_symbol(row.symbol))
         assert (found.symbol, found.underlying, found.expiry) == (row.symbol, row.underlying, row.expiry)
-        assert (found.strike, found.option_type, found.lot_size) == (Decimal(row.strike), row.option_type, int(row.lot))
-    for symbol in ("", "NSE:NIFTY26NOVFUT", "A", "ZZZ", "NSE:NIFTY26NOV26000CE ", "NSE:NIFTY26NOV26000C", "é"):
+        assert (found.lot_size, isinstance(found, Option)) == (int(row.lot), row.option_type != "XX")
+        if isinstance(found, Option):
+            assert (found.strike, found.option_type) == (Decimal(row.strike), row.option_type)
+    for symbol in (
+        "",
+        "NSE:NIFTY26NOV",
+        "NSE:NIFTY27NOVFUT",
+        "A",
+        "ZZZ",
+        "NSE:NIFTY26NOV26000CE ",
+        "NSE:NIFTY26NOV26000C",
+        "é",
+    ):
         assert master.lookup_symbol(symbol) is None
 
 
 def test_bytes_that_are_no_artifact_are_refused() -> None:
-    good = artifact.encode(sorted(read_options(csv_of([Listed()]), "m").rows), {}, FRIDAY)
+    good = artifact.encode(read_master(csv_of([Listed()]), "m").options, [], {}, FRIDAY)
     for content in (b"", b"symbols0", b"SQLite format 3\0", b"symbols0" + good[8:]):
         with pytest.raises(ValueError, match="not a symbol artifact"):
             Master(content)

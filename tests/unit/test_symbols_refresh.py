@@ -17,13 +17,14 @@ from app.domain.alert import ExpiryRule, OptionType
 from app.domain.calendar import Calendar
 from app.domain.instrument import Instrument
 from app.simulator import Exchange, Simulator
-from tests.masters import Listed, chain, csv_of, exchange_list, write
+from tests.masters import Listed, chain, csv_of, exchange_list, share, write
 from tests.present import present
 
 FRIDAY = date(2026, 11, 20)
 MORNING = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)  # 08:00 IST
 WHOLE = list(exchange_list(FRIDAY))
 LAB = list(chain(Listed(), [25950, 26000, 26050]))
+FUTURE = Listed(option_type="XX", strike="-1.0")
 
 
 @pytest.fixture
@@ -329,6 +330,71 @@ def test_one_bad_file_of_two_leaves_both_as_they_were(listed: Callable[..., str]
     assert Symbols.open(cache).expiries("SENSEX", None, FRIDAY) == (date(2026, 11, 24),)
 
 
+def test_a_master_of_the_cash_segment_adds_shares_and_nothing_else(
+    listed: Callable[..., str], cache: str, tmp_path: Path
+) -> None:
+    index = share("NIFTY", ticker="NSE:NIFTY50-INDEX", instrument="10", lot="0")
+    small = share("TINY", ticker="NSE:TINY-SM", lot="1200")
+    bond = share("754GS2036", ticker="NSE:754GS2036-GS", instrument="6")
+    urls = [listed(WHOLE), write(tmp_path / "NSE_CM.csv", [share("SBIN"), index, small, bond, share("ITC")])]
+    alone: dict[str, Any] = refresh(urls[:1], cache, Calendar(), MORNING)
+    report = refresh(urls, cache, Calendar(), MORNING)
+
+    assert (report["accepted"], report["rows"], report["notes"]) == (True, alone["rows"], [])
+    assert report["sources"] == alone["sources"] | {urls[1]: 0}
+    symbols = Symbols.open(cache)
+    assert [present(symbols.lookup_symbol(f"NSE:{name}-EQ")).lot_size for name in ("SBIN", "ITC")] == [1, 1]
+    assert {symbols.lookup_symbol(row[9]) for row in (index, small, bond)} == {None}
+    assert atm(cache).symbol == "NSE:NIFTY26NOV26000CE"
+
+
+def test_shares_alone_are_no_master_to_trade_by(cache: str, tmp_path: Path) -> None:
+    url = write(tmp_path / "NSE_CM.csv", [share("SBIN")])
+
+    report = refresh([url], cache, Calendar(), MORNING)
+
+    assert report["reason"] == "no CSV master lists options; SYMBOL_MASTER_URLS needs one"
+
+
+def test_an_old_master_of_the_cash_segment_is_refused_like_any_other(
+    listed: Callable[..., str], cache: str, tmp_path: Path
+) -> None:
+    urls = [listed(WHOLE), write(tmp_path / "NSE_CM.csv", [share("SBIN", updated="2026-11-17")])]
+
+    assert str(refresh(urls, cache, Calendar(), MORNING)["reason"]).startswith("the master is dated 2026-11-17")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ticker": "NSE:NIFTY26DECFUT"},
+        {"ticker": "NSE:BANKNIFTY26NOVFUT"},
+        {"ticker": "NSE:NIFTY26NOV"},
+        {"lot": "0"},
+        {"tick": "none"},
+    ],
+)
+def test_a_future_that_makes_no_sense_is_left_out_and_costs_no_option(
+    changes: dict[str, Any], listed: Callable[..., str], cache: str
+) -> None:
+    wrong = replace(FUTURE, **changes)
+
+    report = refreshed(listed([*LAB, wrong, replace(FUTURE, underlying="FINNIFTY")]), cache)
+
+    assert report["notes"] == ["NSE_FO.csv: 1 futures or shares make no sense and are left out"]
+    assert report["rows"] == len(LAB)
+    symbols = Symbols.open(cache)
+    assert symbols.lookup_symbol("NSE:FINNIFTY26NOVFUT") is not None
+    assert symbols.lookup_symbol(wrong.symbol) is None
+
+
+def test_more_or_fewer_futures_than_yesterday_are_no_reason_to_refuse(listed: Callable[..., str], cache: str) -> None:
+    many = [replace(FUTURE, underlying=f"STOCK{number}") for number in range(len(LAB))]
+
+    assert refreshed(listed([*LAB, *many]), cache)["accepted"] is True
+    assert refreshed(listed(LAB), cache)["accepted"] is True
+
+
 def test_no_source_at_all_is_told_from_an_empty_one(cache: str) -> None:
     assert "SYMBOL_MASTER_URLS needs one" in str(refresh([], cache, Calendar(), MORNING)["reason"])
 
@@ -364,5 +430,9 @@ def test_the_simulators_masters_are_taken_as_they_are(cache: str) -> None:
     found = symbols.resolve("NIFTY", None, ExpiryRule.MONTHLY, Decimal(26000), OptionType.PE, on=FRIDAY)
     assert (found.symbol, found.lot_size, found.freeze_quantity) == ("NSE:NIFTY26NOV26000PE", 65, 3510)
     assert present(found.lower_band) < present(found.upper_band)
+    future = present(symbols.lookup_symbol("NSE:BANKNIFTY26NOVFUT"))
+    assert (future.lot_size, future.tick_size, future.freeze_quantity) == (30, Decimal("0.2"), 1440)
+    assert present(future.lower_band) < present(future.upper_band)
+    assert present(symbols.lookup_symbol("BSE:SENSEX26NOVFUT")).underlying == "SENSEX"
     assert symbols.spot_symbol("M_M", None) == "NSE:M&M-EQ"
     assert symbols.resolve("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE, on=FRIDAY).lot_size == 20

@@ -16,9 +16,8 @@ from app.adapters.symbols import refresh
 from app.domain.calendar import ist_day
 from app.domain.order import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
-from app.web import operator as operator_module
 from app.web.intake import STRIKES_PER_MINUTE
-from app.web.operator import _page
+from app.web.login import page
 from tests.gateway import SECRET, Gateway, alert, gateway
 from tests.google_identity import AUDIENCE, SCHEDULER, Certificates, Key
 
@@ -74,7 +73,7 @@ def scheduled(
     """A gateway that knows its scheduler by Google's signature."""
     key, certificates = google
     reader = functools.partial(GoogleIdTokens, certs_url=certificates.url)
-    monkeypatch.setattr(operator_module, "GoogleIdTokens", reader)
+    monkeypatch.setattr("app.runtime.bootstrap.GoogleIdTokens", reader)
     with gateway(tmp_path, OIDC_AUDIENCE=AUDIENCE, OIDC_SERVICE_ACCOUNT=SCHEDULER) as gate:
         yield gate, key
 
@@ -323,9 +322,9 @@ def test_where_there_is_no_login_the_page_says_so_and_asking_counts(gate: Gatewa
 
 
 def test_a_word_of_the_page_is_no_markup() -> None:
-    page = _page("<b>", "<script>{title}</script>", "", '"&')
-    assert "<title>&lt;b&gt;</title>" in page
-    assert page.endswith("<p>&lt;script&gt;{title}&lt;/script&gt;</p><p>&quot;&amp;</p></html>")
+    text = page("<b>", "<script>{title}</script>", "", '"&')
+    assert "<title>&lt;b&gt;</title>" in text
+    assert text.endswith("<p>&lt;script&gt;{title}&lt;/script&gt;</p><p>&quot;&amp;</p></html>")
 
 
 def test_a_forged_state_does_not_log_in(tmp_path: Path, live_account: Simulator) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.operations.checks import Check, Mark
+from app.operations.check import Check, Mark
 from app.operations.doctor import LOOKS
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import Gateway, gateway

@@ -2,11 +2,13 @@
 
 from app.domain.order.order import Order, OrderType, Ticket, Transition
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
-from app.domain.order.status import FINAL, MOVES, IllegalMove, OrderStatus
+from app.domain.order.status import FINAL, IN_FLIGHT, MOVES, OPEN, IllegalMove, OrderStatus
 
 __all__ = [
     "FINAL",
+    "IN_FLIGHT",
     "MOVES",
+    "OPEN",
     "Accepted",
     "IllegalMove",
     "NotSent",

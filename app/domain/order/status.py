@@ -10,7 +10,7 @@ exception after it changes nothing, so the state stays true. Two things lead on.
 left leads back to RECEIVED. Evidence, the broker's reply or a row of its order book with our tag, leads to what the
 broker says. Only the final book after the session, or a human, may say NOT_PLACED; time alone never may.
 
-ACCEPTED is Fyers' word, not the exchange's: it can still be rejected, filled, cancelled or expire. A cancelled order
+ACCEPTED is the broker's word, not the exchange's: it can still be rejected, filled, cancelled or expire. A cancelled order
 can turn out filled, because the fill was already on its way. *We* deny, *they* reject.
 """
 
@@ -48,7 +48,10 @@ MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.NOT_PLACED: frozenset(),
 }
 
-FINAL = frozenset(MOVES) - {_S.RECEIVED, _S.SUBMITTED, _S.ACCEPTED, _S.PARTIALLY_FILLED}
+# A cancelled order counts as final, although a fill that was on its way may still arrive.
+FINAL = frozenset(status for status, following in MOVES.items() if following <= {_S.FILLED})
+OPEN = tuple(status for status in OrderStatus if status not in FINAL)  # in this order a stored index lists them
+IN_FLIGHT = frozenset(OPEN) - {_S.RECEIVED}  # the broker may still change it
 
 
 class IllegalMove(Exception):

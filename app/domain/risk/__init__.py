@@ -2,7 +2,6 @@
 
 from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide, entry_unseen
 from app.domain.risk.controls import (
-    BOOK_LAG,
     BREAKER_FAILURES,
     BREAKER_OPEN,
     EXIT_TAG,
@@ -19,7 +18,6 @@ from app.domain.risk.controls import (
 from app.domain.risk.limits import Limits
 
 __all__ = [
-    "BOOK_LAG",
     "BREAKER_FAILURES",
     "BREAKER_OPEN",
     "EXIT_TAG",

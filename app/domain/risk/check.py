@@ -16,7 +16,7 @@ from app.domain.exposure import Exposure, positions_ahead
 from app.domain.legs import units_of_legs
 from app.domain.money import plain
 from app.domain.order import Order, Ticket
-from app.domain.risk.controls import BOOK_LAG, MINUTE, SYSTEM, Controls, Sent, TradingState, doubt_reduces, ticket_of
+from app.domain.risk.controls import MINUTE, SYSTEM, Controls, Sent, TradingState, doubt_reduces, ticket_of
 from app.domain.risk.limits import Limits
 
 SECOND = timedelta(seconds=1)
@@ -59,7 +59,7 @@ def decide(order: Order, controls: Controls, limits: Limits, exposure: Exposure,
         if denied.reason is Reason.REPEATED_ORDER:
             controls = controls.switched(TradingState.REDUCING, denied.message, SYSTEM, now)
         return order.denied(now, denied.reason, denied.message), controls
-    keep = max(BOOK_LAG, limits.cooldown or BOOK_LAG)
+    keep = max(limits.venue.book_lag, limits.cooldown or timedelta())
     return order.submitted(now), controls.counted(order, now, keep, limits.remembered)
 
 
@@ -71,7 +71,7 @@ def check(order: Order, controls: Controls, limits: Limits, exposure: Exposure, 
     _check_state(ticket, controls)
     _check_breaker(ticket, controls, now)
     _check_rates(ticket, controls, limits, now)
-    unseen = _unseen(controls, exposure, now)
+    unseen = _unseen(controls, limits, exposure, now)
     if ticket.covers:
         _check_cover(ticket, unseen, exposure)
     else:
@@ -82,15 +82,15 @@ def check(order: Order, controls: Controls, limits: Limits, exposure: Exposure, 
         _check_entry(ticket, order.strategy, controls, limits, lots_open, exposure, now)
 
 
-def entry_unseen(controls: Controls, symbol: str, exposure: Exposure, now: datetime) -> bool:
+def entry_unseen(controls: Controls, limits: Limits, symbol: str, exposure: Exposure, now: datetime) -> bool:
     """Whether an entry of that contract went out a moment ago and the order book does not show it yet."""
-    unseen = _unseen(controls, exposure, now)
+    unseen = _unseen(controls, limits, exposure, now)
     return any(one.symbol == symbol and not one.covers and one.quantity for one in unseen)
 
 
-def _unseen(controls: Controls, exposure: Exposure, now: datetime) -> list[Sent]:
+def _unseen(controls: Controls, limits: Limits, exposure: Exposure, now: datetime) -> list[Sent]:
     """What was sent so lately that the order book may not show it yet, and does not."""
-    since, shown = now - BOOK_LAG, exposure.tags
+    since, shown = now - limits.venue.book_lag, exposure.tags
     return [sent for sent in controls.recent if sent.at > since and sent.tag not in shown]
 
 
@@ -114,7 +114,7 @@ def _check_breaker(ticket: Ticket, controls: Controls, now: datetime) -> None:
     """A cover is let through: what it risks is one more order in doubt, and waiting risks the open position."""
     if controls.open_until is not None and now < controls.open_until and not ticket.covers:
         until = ist_time(controls.open_until)
-        raise NotNow(Reason.BROKER_DOWN, f"orders did not reach Fyers; entries wait until {until}")
+        raise NotNow(Reason.BROKER_DOWN, f"orders did not reach the broker; entries wait until {until}")
 
 
 def _check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:

@@ -1,3 +1,5 @@
+"""Instances of the gateway that share one store of the day's token."""
+
 from collections.abc import Iterator
 from pathlib import Path
 

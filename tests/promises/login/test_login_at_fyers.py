@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from app.adapters.fyers import FyersBroker, FyersLogin
+from app.adapters.fyers.broker import FyersBroker
+from app.adapters.fyers.session import FyersLogin
 from app.adapters.http import Transport
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
