@@ -87,13 +87,13 @@ class Phone:
     """A notifier that remembers; it can be out of reach."""
 
     def __init__(self, clock: MovableClock) -> None:
-        self.rang: list[Notification] = []
+        self.received: list[Notification] = []
         self.works = True
         self._clock = clock
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:  # noqa: ARG002 -- a list needs no time
         if self.works:
-            self.rang.append(Notification(self._clock.now(), notice.id, notice.kind, notice.text))
+            self.received.append(Notification(self._clock.now(), notice.id, notice.kind, notice.text))
         return self.works
 
 
@@ -158,7 +158,7 @@ class Gateway:
             posts=[replace(post, at=self.clock.seen(post.at)) for post in posts_of(self.account.log)],
             broker_orders=ours,
             orders=self.desk.ledger.orders(self.deadline()),
-            notifications=self.phone.rang,
+            notifications=self.phone.received,
             reconciled=reconciled,
             secrets=(SECRET,),
             slack=0.05,

@@ -18,10 +18,10 @@ from tests.builders import NOW, a_ticket, an_order, no_limits
 
 class Phone:
     def __init__(self) -> None:
-        self.rang: list[str] = []
+        self.received: list[str] = []
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:
-        self.rang.append(notice.id)
+        self.received.append(notice.id)
         return True
 
 
@@ -57,19 +57,19 @@ def test_an_order_that_came_back_unsent_is_told_once_if_it_is_not_taken_up(ledge
     run(ledger, phone, 60)
     (order,) = ledger.orders(deadline())
     assert order.status is OrderStatus.RECEIVED
-    assert phone.rang == [f"unsent:{order.key}:2"]
+    assert phone.received == [f"unsent:{order.key}:2"]
 
 
 def test_an_order_that_came_back_a_moment_ago_is_left_to_the_request_that_has_it(ledger: MemoryLedger) -> None:
     phone = Phone()
     run(ledger, phone, 1 + SETTLE.total_seconds() - 0.1)
-    assert phone.rang == []
+    assert phone.received == []
 
 
 def test_an_alert_that_was_never_taken_up_is_told_when_it_lapses_and_not_before() -> None:
     ledger, phone = MemoryLedger(), Phone()
     ledger.claim(an_order(), None, deadline())
     run(ledger, phone, 30)
-    assert phone.rang == []
+    assert phone.received == []
     run(ledger, phone, 66)
-    assert phone.rang == [f"{an_order().key}:1"]
+    assert phone.received == [f"{an_order().key}:1"]
