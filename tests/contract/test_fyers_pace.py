@@ -1,4 +1,4 @@
-"""The pace's promises: never more calls than Fyers allows, turns in the order of asking, no waiting in vain."""
+"""The pace's promises: never more calls than Fyers allows, turns in the order of asking, no wait in vain."""
 
 import random
 import threading

@@ -282,7 +282,7 @@ def test_a_connection_that_was_kept_too_long_is_not_used_for_an_order(
 def test_a_kept_connection_that_breaks_under_the_request_is_no_proof_that_nothing_was_sent(
     transport: Transport,
 ) -> None:
-    """The server read nothing of it and closed at the same moment; from here that cannot be told."""
+    """The server closed at the same moment and read nothing; the client cannot see that."""
 
     def close_on_the_second(peer: Peer) -> None:
         peer.answer(reply())

@@ -1,4 +1,4 @@
-"""Who is told what: each event once, at every sink, whatever a sink does; and no sink is in an alert's way."""
+"""Each event is notified once at every sink, whatever a sink does, and no sink delays an alert."""
 
 import base64
 import json

@@ -99,7 +99,7 @@ SEVERITIES = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 def fits(query: str, entry: dict[str, Any]) -> bool:
-    """Cloud Logging's language, as far as our filters use it: one comparison a line, all of which must hold."""
+    """Cloud Logging's language, as far as the filters use it: one comparison a line, all of which must hold."""
     results = []
     for line in query.strip().splitlines():
         parts = COMPARISON.fullmatch(line.strip())

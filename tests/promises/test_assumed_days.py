@@ -1,4 +1,4 @@
-"""After the last holiday that is known: an entry needs Fyers' word that the market is open, and an exit goes on."""
+"""After the last known holiday an entry needs Fyers' word that the market is open; an exit does not."""
 
 import time
 from collections.abc import Iterator

@@ -118,5 +118,5 @@ def test_a_live_order_that_the_ledger_has_as_never_placed_is_told(unheard: tuple
     report = reconcile(office.desk, office.deadline())
     assert len(report.strangers) == 1
     assert not report.clean
-    [rung] = [notice for notice in office.recorder.notifications if notice.kind == "stranger"]
-    assert f"the ledger has it as {status}" in rung.text
+    [stranger] = [notice for notice in office.recorder.notifications if notice.kind == "stranger"]
+    assert f"the ledger has it as {status}" in stranger.text

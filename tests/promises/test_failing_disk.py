@@ -58,7 +58,7 @@ def size_of_changes(folder: Path) -> int:
 
 
 def command(gate: Gateway, *argv: str) -> int:
-    """A command as the gateway's own settings have it; what it does not catch would be a trace on the screen."""
+    """A command with the gateway's own settings; an exception that it does not catch would print a trace."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in gate.settings.items():
             patched.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Who guesses at the secret learns nothing but that a guess was wrong: not by words, not by time, of no part of it."""
+"""A guess at the secret tells only that it was wrong: neither words nor time of the answer tell more."""
 
 import http.client
 import json

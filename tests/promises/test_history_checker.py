@@ -1,4 +1,4 @@
-"""The judge is judged: each promise, broken by hand, is found broken, and a right history is found right."""
+"""The checker itself: each promise, broken by hand, is found broken, and a sound history passes."""
 
 from base64 import b64encode
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Strangers are slowed down, turned away and cut short; who has the secret never is. Over HTTP, by the real server."""
+"""Strangers are slowed down, turned away and cut short; a sender with the secret never is. On the real server."""
 
 import http.client
 import json

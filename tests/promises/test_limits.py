@@ -87,7 +87,7 @@ class Storm:
         return Counter(said["reason"] for said in refused)
 
     def is_held_to(self, most: int, *reasons: str) -> None:
-        """Never more orders than that; all the others refused for these reasons; and none refused without need."""
+        """Never more orders than `most`; all others refused for these reasons, and none without need."""
         assert len(self.taken) <= most
         in_doubt = {"EXITS_ONLY"} - set(reasons)  # two orders in doubt at once stop entries by themselves
         assert set(self.denied()) - in_doubt <= set(reasons)

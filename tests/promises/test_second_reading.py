@@ -1,4 +1,4 @@
-"""Promises that were found broken by reading once more as a stranger would; each broke a gateway that worked."""
+"""Promises that a second reading of the code found broken, in a gateway that passed its tests."""
 
 import json
 import sqlite3

@@ -191,7 +191,7 @@ class Gateway(RuleBasedStateMachine):
 
     @invariant()
     def every_promise_holds(self) -> None:
-        """But one: an entry that the broker gave no legs is told by the next reconcile, and is judged in the end."""
+        """All but I14: an entry without legs is told by the next reconcile, so I14 is checked in the end."""
         found = check(self.bench.history(reconciled=False))
         assert [violation for violation in found if violation.promise != "I14"] == []
 

@@ -40,7 +40,7 @@ def account() -> Iterator[Simulator]:
 
 @pytest.fixture
 def gates(tmp_path: Path, account: Simulator) -> Iterator[Gates]:
-    """Two instances with the limits as they come; but the rates, which only make a thief slow, are off."""
+    """Two instances with the default limits; the rates, which only make a thief slow, are off."""
     limits = DEFAULTS | {"MAX_ORDERS_PER_SECOND": "0", "MAX_ORDERS_PER_MINUTE": "0", "MAX_REPEATS": "0"}
     with ExitStack() as stack:
         yield [stack.enter_context(house(tmp_path, account, **limits)) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Legs and covers are kept to the position: never more of them than is open, and no entry naked unseen."""
+"""Legs and covers are kept to the position: never more of them than is open, and no naked entry goes unseen."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta

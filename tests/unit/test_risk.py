@@ -1,4 +1,4 @@
-"""What a limit allows it allows to the last rupee, and not one more; an exit is let through wherever it can be."""
+"""A limit allows orders to the last rupee, and not one more; an exit is let through wherever it can be."""
 
 import json
 from dataclasses import fields, replace
@@ -75,7 +75,7 @@ def allowed(order: Order, controls: Controls, limits: Limits, exposure: Exposure
     check(order, controls, limits, exposure, NOW)
 
 
-# Every limit alone: what is the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
+# Every limit alone: the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
 
 PREMIUM = Decimal("10513.75")
 PAISA = Decimal("0.01")

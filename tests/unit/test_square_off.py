@@ -40,7 +40,7 @@ def short(units: int = 65, **changes: Any) -> Position:
 
 
 class Broker:
-    """A book and positions as they are said to be; exits and cancellations come to what they are told to."""
+    """A book and positions as given; exits and cancellations have the outcomes that are given."""
 
     def __init__(self, book: list[BookRow], positions: list[Position], outcome: Outcome | None = None) -> None:
         self.book, self.held = book, positions

@@ -25,7 +25,7 @@ FULL = NotNow(Reason.LEDGER_DOWN, "the disk is full")
 
 
 class Real:
-    """The app that comes in the end; it answers with the path, and keeps what it was asked with."""
+    """The app that the start ends with; it answers with the path, and keeps the requests."""
 
     def __init__(self) -> None:
         self.extensions = {"gateway": SimpleNamespace(closing=False)}

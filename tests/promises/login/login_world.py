@@ -1,4 +1,4 @@
-"""A service of several instances that share store, ledger and phone, and a Fyers that can be asked and be down."""
+"""Several instances that share store, ledger and phone, and a Fyers in memory that can be down."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The token in use: read once, never a dead one, healed by a login anywhere, and missed aloud, once."""
+"""The token in use: read once, never a dead one, replaced by a login on any instance; its absence is told once."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
