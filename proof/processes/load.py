@@ -1,8 +1,8 @@
 """Load: several gunicorns with several workers on one ledger, under duplicated alerts, faults, SIGKILL and SIGSTOP.
 
 Meanwhile the scheduler reconciles, by a clock that is seconds ahead of the gateways', and an operator resolves what is
-certainly not at the broker, and lets entries through again. In the end the machines rest, the minutes
-pass, and sender, broker and ledger are held against one another.
+certainly not at the broker, and lets entries through again. In the end the machines rest, the minutes pass, and sender,
+broker and ledger are held against one another.
 """
 
 import json

@@ -359,7 +359,7 @@ class Fyers:
     def holdings(self) -> list[Holding]:
         """What was held after each change.
 
-        An order that was filled after the book had called it cancelled is left out: the gateway could not know of it.
+        Empty where an order was filled after the book had called it cancelled: the gateway could not know of it.
         """
         orders = [row for row in self.rows if row.parent is None]
         if any(len({status for _, status, _ in row.life if status in _FINAL}) > 1 for row in orders):

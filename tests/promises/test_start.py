@@ -1,4 +1,4 @@
-"""The real server while it starts: an alert that comes then has its usual time, and a failed start ends with its reason."""
+"""The real server while it starts: an alert that comes then has its usual time; a failed start gives its reason."""
 
 import json
 import subprocess
