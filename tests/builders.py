@@ -1,4 +1,4 @@
-"""Alerts, contracts, quotes, orders and accounts as the tests need them: sensible whole, any part said by name."""
+"""Alerts, contracts, quotes, orders and accounts for the tests: each is valid as it is, any field can be given."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ SYMBOL = "NSE:NIFTY26NOV26000CE"
 
 
 def alert_fields(**changes: Any) -> dict[str, Any]:
-    """The smallest alert there is; a change to None takes the field out, `...` leaves a JSON null."""
+    """The smallest alert there is; a change to None removes the field, `...` makes it a JSON null."""
     fields: dict[str, Any] = {
         "token": SECRET,
         "symbol": "NIFTY",
@@ -181,7 +181,7 @@ def a_position(net_quantity: int = -65, product: str = "INTRADAY", symbol: str =
 
 
 def a_book_row(**changes: Any) -> BookRow:
-    """An accepted SELL of one lot that nobody has filled yet."""
+    """An accepted SELL of one lot that is not filled yet."""
     row = BookRow(
         broker_order_id="26112000000001",
         tag="tvyyyyyyyyyyyyyyyyyy",

@@ -172,7 +172,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "unknown-code-is-a-refusal",
-        "an error code that nobody explained is taken for a refusal",
+        "an unexplained error code is taken for a refusal",
         _CLASSIFY,
         "    return Refusal.ORDER if by_risk or code in call.refusals else None\n",
         "    return Refusal.ORDER\n",
@@ -351,7 +351,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "never-lapse",
-        "an alert that nobody could send waits for ever",
+        "an alert that could not be sent waits for ever",
         _RECONCILE,
         "            if self._now() - order.alert_at > allowed + SETTLE:\n",
         "            if False:\n",
@@ -374,14 +374,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "doubt-in-silence",
-        "an order in doubt rings nobody",
+        "an order in doubt publishes no notice",
         _NOTICE,
         "    if order.status is OrderStatus.SUBMITTED and not _doubt_is_news(order):\n",
         "    if order.status is OrderStatus.SUBMITTED:\n",
     ),
     _one(
         "duplicate-in-silence",
-        "a second firing is suppressed and nobody is told",
+        "a second firing is suppressed and no notice is published",
         _FLOW,
         "    post(duplicate_notice(",
         "    0 and post(duplicate_notice(",
@@ -528,7 +528,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "own-submit-is-a-rivals",
-        "a submit whose reply was lost does not know its own write again, so nobody sends the order",
+        "a submit whose reply was lost does not know its own write again, so the order is never sent",
         _LEDGER,
         "        if wrote(word, stored):\n            return current\n",
         "",

@@ -33,7 +33,7 @@ def soon(seconds: float = 2.4) -> Deadline:
 
 
 def patient() -> Deadline:
-    """The same slices on a clock ten times as slow: a busy machine must not decide what a race comes to."""
+    """The same slices on a clock ten times as slow: a busy machine must not decide a race."""
     return Deadline(lambda: time.monotonic() / 10, 2.4)
 
 
@@ -96,7 +96,7 @@ def check(order: Order, limits: Limits | None = None) -> Decide:
 
 
 def insist(call: Callable[[], T]) -> T:
-    """Asks again after NotNow, as a sender does; a race is lost or won, never given up for want of time."""
+    """Asks again after NotNow, as a sender does; a race is lost or won, never ended by a lack of time."""
     for _ in range(50):
         try:
             return call()

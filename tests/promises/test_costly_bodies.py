@@ -68,7 +68,7 @@ def test_what_is_measured_is_what_the_server_s_processor_does(on_the_wire: dict[
 
 
 def test_what_is_measured_is_what_the_processor_does_what_the_processor_does(scales: Scales) -> None:
-    """The bound would be no bound if nothing were weighed: a body in which there is more to be read weighs more."""
+    """The measure works: a body with more to read costs more."""
     assert scales.least(b"{}") < scales.least(SHAPES["objects with a name each"](SIZE))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from app.adapters.fyers import rows
 from app.adapters.fyers.venue import FYERS
+from app.domain.alert import Product
 from app.domain.book import BookRow, Position
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
@@ -38,8 +39,8 @@ from tests.builders import (
 
 
 class AtOnce(Executor):
-    def submit(self, read: Callable[..., Any], /, *_: object, **__: Any) -> Future:
-        done = Future()
+    def submit(self, read: Callable[..., Any], /, *_: object, **__: Any) -> Future[Any]:
+        done: Future[Any] = Future()
         try:
             done.set_result(read())
         except NotNow as problem:
@@ -50,26 +51,28 @@ class AtOnce(Executor):
 class Broker:
     """Shows one position after the other, and always the same book."""
 
-    def __init__(self, book: tuple[BookRow], *positions: Position) -> None:
+    def __init__(self, book: tuple[BookRow, ...], *positions: Position) -> None:
         self._book = book
         self._positions = list(positions)
 
     def quotes(self, symbols: list[str], deadline: Deadline) -> dict[str, Quote]:
         return {SYMBOL: a_quote()}
 
-    def positions(self, deadline: Deadline) -> tuple[Position]:
+    def positions(self, deadline: Deadline) -> tuple[Position, ...]:
         return (self._positions.pop(0),) if len(self._positions) > 1 else (self._positions[0],)
 
-    def quotes_and_positions(self, symbols: list[str], deadline: Deadline) -> tuple[dict[str, Quote], tuple[Position]]:
+    def quotes_and_positions(
+        self, symbols: list[str], deadline: Deadline
+    ) -> tuple[dict[str, Quote], tuple[Position, ...]]:
         return self.quotes(symbols, deadline), self.positions(deadline)
 
-    def order_book(self, deadline: Deadline) -> tuple[BookRow]:
+    def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
         return self._book
 
 
 def reads(broker: Broker, action: str) -> MarketReads:
     symbols = SimpleNamespace(resolve=lambda *_, **__: a_contract(), lookup_symbol=lambda _: a_contract())
-    desk = SimpleNamespace(
+    desk: Any = SimpleNamespace(
         broker=broker,
         symbols=symbols,
         ledger=SimpleNamespace(unresolved=lambda before, deadline: 0),
@@ -89,7 +92,7 @@ AFTER_THE_COVER = a_position(0, sold=65, bought=65)
 
 def test_positions_older_than_the_book_are_read_again() -> None:
     market = reads(Broker(COVERED, BEFORE_THE_COVER, AFTER_THE_COVER), "BUY").result()
-    assert market.exposure.short(SYMBOL, "INTRADAY") is None
+    assert market.exposure.short(SYMBOL, Product.INTRADAY) is None
 
 
 def test_positions_that_stay_older_than_the_book_stop_the_cover() -> None:
@@ -115,7 +118,7 @@ def test_positions_that_stay_older_than_the_book_elsewhere_stop_an_entry_and_no_
     market = entry.result()
     with pytest.raises(NotNow):
         entry.with_book(market)
-    assert reads(Broker(elsewhere, BEFORE_THE_COVER), "BUY").result().exposure.short(SYMBOL, "INTRADAY")
+    assert reads(Broker(elsewhere, BEFORE_THE_COVER), "BUY").result().exposure.short(SYMBOL, Product.INTRADAY)
 
 
 def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing() -> None:
@@ -135,7 +138,7 @@ def entry() -> Order:
 
 
 def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_alone() -> None:
-    """A limit order that nobody filled stands in no position, and after ninety seconds in no memory of ours."""
+    """A limit order that is not filled stands in no position, and after ninety seconds in no memory."""
     limits = no_limits(lots_open=2, lots_per_order=1)
     unread = Exposure(book=None, lots_open=0)
     check(entry(), an_account(orders=1), limits, unread, NOW)

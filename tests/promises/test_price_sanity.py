@@ -48,7 +48,7 @@ def gate(one_house: Gateway) -> Iterator[Gateway]:
 
 
 class Option:
-    """A contract that nobody else has used, quoted as the test wants it."""
+    """A contract that no other test has used, quoted as the test wants it."""
 
     def __init__(self, gate: Gateway) -> None:
         self.gate = gate
@@ -103,10 +103,10 @@ def test_without_a_quote_nothing_is_sent_and_another_try_may_help(gate: Gateway,
         ("BUY", -6, 6, "SPREAD_TOO_WIDE"),
     ],
 )
-def test_a_quote_that_nobody_should_trade_by_is_denied(
+def test_a_quote_that_is_no_price_to_trade_by_is_denied(
     gate: Gateway, option: Option, action: str, bid: int, ask: int, reason: str | None
 ) -> None:
-    """Bid and ask in per cent of the last price; 0 is a side with nobody on it."""
+    """Bid and ask in per cent of the last price; 0 is an empty side."""
     percent = option.mid / 100
     sides = [Decimal(0) if side == 0 else _on_tick(option.mid + side * percent) for side in (bid, ask)]
     option.quote(option.mid, *sides)
@@ -170,7 +170,7 @@ def test_a_stop_loss_inside_the_spread_would_be_triggered_at_once_and_is_denied(
 
 
 def test_a_stop_loss_that_an_old_last_price_has_passed_already_is_denied(gate: Gateway, option: Option) -> None:
-    """Nobody has traded for a while: the last price stands far above bid and ask, and the fill far below it."""
+    """There was no trade for a while: the last price stands far above bid and ask, and the fill far below it."""
     option.quote(option.mid, option.mid / 2, option.mid / 2 + TICK)
     assert refused(option.send())[1] in ("WRONG_SIDE_STOP_LOSS", "OUTSIDE_PRICE_BAND")
     assert posts(gate.account) == []

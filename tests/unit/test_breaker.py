@@ -89,7 +89,7 @@ def test_an_entry_waits_with_the_time_and_a_cover_goes_on() -> None:
 
 
 def test_after_its_time_the_alerts_own_reads_close_it() -> None:
-    """They were begun and ended well in it: an alert takes 2.4 seconds, and whoever decides has read the market."""
+    """The reads began and ended well within the alert: it takes 2.4 seconds, and reads the market before it decides."""
     assert OPENED.open_until is not None
     with pytest.raises(NotNow):
         decide(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED.open_until - timedelta(milliseconds=1))
@@ -110,7 +110,7 @@ def test_a_halt_is_said_before_the_breaker() -> None:
     assert order.reason is Reason.TRADING_HALTED
 
 
-def test_its_opening_rings_once_and_its_closing_does_not() -> None:
+def test_its_opening_is_told_once_and_its_closing_is_not() -> None:
     before = failing(BREAKER_FAILURES - 1)
     notice = state_notice(before, OPENED)
     assert notice is not None

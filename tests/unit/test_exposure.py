@@ -79,7 +79,7 @@ def test_the_short_to_cover_is_the_preferred_products_or_the_largest() -> None:
 @pytest.mark.parametrize(
     "position", [a_position(65), a_position(0), a_position(-65, symbol=OTHER), a_position(-65, "BO")]
 )
-def test_what_is_not_short_in_a_product_of_ours_is_nothing_to_cover(position: Position) -> None:
+def test_what_is_not_short_in_a_product_the_gateway_trades_is_nothing_to_cover(position: Position) -> None:
     assert Exposure(positions=(position,)).short(SYMBOL, Product.INTRADAY) is None
 
 

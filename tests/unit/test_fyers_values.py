@@ -58,7 +58,7 @@ def test_a_quote_is_read_exactly() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"bid": None}, {"bid": "x"}, {"bid": -1}, {"bid": 0}, {"bid": True}])
-def test_a_side_that_nobody_is_on_is_zero(changes: dict[str, Any]) -> None:
+def test_an_empty_side_is_zero(changes: dict[str, Any]) -> None:
     assert rows.quotes({"d": [quote(**changes)]}, ["NSE:A"])["NSE:A"].bid == 0
 
 

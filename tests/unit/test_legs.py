@@ -1,4 +1,4 @@
-"""Legs and covers are kept to the position: never more of them than is open, and no entry naked unseen."""
+"""Legs and covers are kept to the position: never more of them than is open, and no naked entry goes unseen."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -32,7 +32,7 @@ TAGS = [f"tv{letter * 18}" for letter in "abcdefgh"]
 
 
 def entry_row(number: int, units: int = 65, filled: int | None = None, **changes: Any) -> BookRow:
-    """An entry of ours in the book, filled unless it says otherwise."""
+    """An entry of the gateway's in the book, filled unless it says otherwise."""
     filled = units if filled is None else filled
     status = OrderStatus.FILLED if filled == units else OrderStatus.ACCEPTED
     fields = {"broker_order_id": str(number), "tag": TAGS[number], "quantity": units, "filled_quantity": filled}
@@ -133,7 +133,7 @@ def test_a_cover_that_works_comes_before_the_legs() -> None:
     book = [entry_row(1), entry_row(2), stop(11, 1), stop(12, 2), cover_row(3)]
     assert ids(trimmed_to(-130, book, {TAGS[3]}).cancel) == ["11"]
     assert ids(trimmed_to(-65, book, {TAGS[3]}).cancel) == ["11", "12"]
-    assert not trimmed_to(-130, book)  # somebody's own order is no cover of ours
+    assert not trimmed_to(-130, book)  # an order placed by hand is no cover of the gateway's
     assert not trimmed_to(-195, book, {TAGS[3]})
 
 
@@ -177,7 +177,7 @@ def test_what_stays_is_as_much_as_can_be_and_never_more_than_is_open(sizes: list
     [
         stop(11, None),  # attached to the position by hand
         stop(11, 99),  # of an order that is not in the book
-        stop(11, 2),  # of somebody else's entry
+        stop(11, 2),  # of an entry placed by hand
         stop(11, status=OrderStatus.CANCELLED),
         stop(11, filled_quantity=65, status=OrderStatus.FILLED),
     ],
@@ -208,7 +208,7 @@ def test_covers_that_rest_are_kept_to_the_position(net: int, left: list[str]) ->
     assert sum(row.working for row in book[2:]) - sum(row.working for row in gone) <= max(0, -net)
 
 
-def test_a_buy_that_is_no_cover_of_ours_is_never_cancelled() -> None:
+def test_a_buy_that_is_no_cover_of_the_gateways_is_never_cancelled() -> None:
     book = [cover_row(3), cover_row(4, tag="by-hand"), stop(11)]
     assert strays([], book, {TAGS[5]}) == []
 
@@ -263,7 +263,7 @@ def test_a_stop_loss_that_was_attached_to_the_position_by_hand_protects_too() ->
     assert naked([an_entry()], [a_position(-65)], [entry_row(1), stop(11, 77)]) == []
 
 
-def test_somebodys_own_position_and_stop_loss_do_not_hide_ours() -> None:
+def test_a_position_and_stop_loss_placed_by_hand_do_not_hide_the_gateways() -> None:
     order = an_entry()
     theirs = stop(11, None)
     assert naked([order], [a_position(-130)], [entry_row(1), theirs]) == [Naked(order, 65, 1)]
@@ -314,7 +314,7 @@ def test_the_legs_of_an_order_are_found_by_its_id_at_the_broker() -> None:
         (-65, [], 65),
         (65, [], 65),
         (0, [], 0),
-        (-65, [stop(11, None)], 0),  # somebody protected it by hand
+        (-65, [stop(11, None)], 0),  # it was protected by hand
         (-130, [stop(11, None)], 65),
         (-65, [stop(11, None, side="SELL")], 65),
         (-65, [stop(11, None, status=OrderStatus.CANCELLED)], 65),

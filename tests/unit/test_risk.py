@@ -1,4 +1,4 @@
-"""What a limit allows it allows to the last rupee, and not one more; an exit is let through wherever it can be."""
+"""A limit allows orders to the last rupee, and not one more; an exit is let through wherever it can be."""
 
 import json
 from dataclasses import fields, replace
@@ -75,7 +75,7 @@ def allowed(order: Order, controls: Controls, limits: Limits, exposure: Exposure
     check(order, controls, limits, exposure, NOW)
 
 
-# Every limit alone: what is the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
+# Every limit alone: the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
 
 PREMIUM = Decimal("10513.75")
 PAISA = Decimal("0.01")
@@ -400,7 +400,7 @@ def test_an_unpriced_order_is_never_decided() -> None:
         decide(an_order(), an_account(), no_limits(), Exposure(), NOW)
 
 
-def test_a_repeated_order_reduces_until_somebody_looks() -> None:
+def test_a_repeated_order_reduces_until_an_operator_looks() -> None:
     order, controls = decide(entry(), busy(1, 2), no_limits(repeats=2), Exposure(), NOW)
     assert (order.status, order.reason) == (OrderStatus.DENIED, Reason.REPEATED_ORDER)
     assert (controls.state, controls.author, controls.changed_at) == (TradingState.REDUCING, SYSTEM, NOW)
@@ -420,7 +420,7 @@ def test_two_orders_in_doubt_at_once_stop_entries_and_let_covers_through(unresol
 
 
 @pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
-def test_doubt_never_lifts_or_rewrites_a_state_that_somebody_set(state: TradingState) -> None:
+def test_doubt_never_lifts_or_rewrites_a_state_that_was_set_by_hand(state: TradingState) -> None:
     controls = an_account(state=state, reason="mine", author="me")
     assert doubt_reduces(controls, 9, NOW) is controls
 
@@ -545,7 +545,9 @@ def test_an_account_comes_back_from_its_document_as_it_was(controls: Controls) -
 
 
 @given(ACCOUNTS)
-def test_the_controls_come_back_from_their_text_whoever_read_or_wrote_others_meanwhile(controls: Controls) -> None:
+def test_the_controls_come_back_from_their_text_though_others_were_read_or_written_meanwhile(
+    controls: Controls,
+) -> None:
     texts, anew = ControlsText(), ControlsText()
     text = texts.write(controls)
     assert texts.read(text) == anew.read(text) == controls
@@ -673,7 +675,9 @@ def test_a_cover_of_a_short_that_turned_into_another_products_is_put_off() -> No
     short=st.integers(1, 9),
     legs=st.integers(0, 9),
     working=st.integers(0, 2),
-    tag=st.sampled_from(["tvaaaaaaaaaaaaaaaaaa", "untagged"]),  # a cover of ours, or what is left of a square-off
+    tag=st.sampled_from(
+        ["tvaaaaaaaaaaaaaaaaaa", "untagged"]
+    ),  # a cover of the gateway's, or what is left of a square-off
     hidden=st.integers(0, 2),
     asked=st.integers(1, 9),
 )
@@ -708,7 +712,7 @@ def test_covers_and_legs_together_are_never_more_than_the_short(
 def test_a_cover_waits_for_the_book_to_show_an_entry_whose_fill_the_positions_show(
     sold: int | None, waits: bool
 ) -> None:
-    """That entry's legs stand at the broker, and nobody can see them yet."""
+    """That entry's legs stand at the broker, and are not shown yet."""
     exposure = Exposure(positions=(a_position(-65, sold=sold, bought=0 if sold is not None else None),))
     controls = an_account(recent=(sent(1),))
     if waits:

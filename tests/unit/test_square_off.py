@@ -1,4 +1,4 @@
-"""Square off, step by step: what is ours is told by the book, and one exit at a time is on its way."""
+"""Square off, step by step: the book says what is the gateway's, and one exit at a time is on its way."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def short(units: int = 65, **changes: Any) -> Position:
 
 
 class Broker:
-    """A book and positions as they are said to be; exits and cancellations come to what they are told to."""
+    """A book and positions as given; exits and cancellations have the outcomes that are given."""
 
     def __init__(self, book: list[BookRow], positions: list[Position], outcome: Outcome | None = None) -> None:
         self.book, self.held = book, positions
@@ -149,13 +149,13 @@ def test_what_we_did_not_open_is_not_touched_and_not_told(
         ([sold()], [a_position(130)], None),
     ],
 )
-def test_a_position_that_is_mixed_with_somebodys_own_is_left_and_told_by_its_numbers(
+def test_a_position_that_is_mixed_with_units_opened_by_hand_is_left_and_told_by_its_numbers(
     house: Any, book: list[BookRow], positions: list[Position], opened: int | None
 ) -> None:
     run = house(book, positions)
     report = run.square_off()
     assert run.broker.exits == []
-    if opened is None:  # it is long, and we only ever sold: nothing of it is ours
+    if opened is None:  # it is long, and the gateway only ever sold: none of it is the gateway's
         assert report == SquareOff()
         return
     assert report.left == {PLACE: f"{positions[0].net_quantity} units are open and the gateway opened {opened} of them"}
@@ -184,7 +184,7 @@ def test_an_exit_that_works_in_the_book_is_not_sent_again(house: Any) -> None:
     assert "in the book already" in report.left[PLACE]
 
 
-def test_a_stop_loss_of_ours_is_no_exit(house: Any) -> None:
+def test_a_stop_loss_of_the_gateways_is_no_exit(house: Any) -> None:
     leg = bought(65, status=OrderStatus.ACCEPTED, filled_quantity=0, parent_id=f"{OURS}65", broker_order_id="leg")
     run = house([sold(), leg], [short()])
     report = run.square_off()
@@ -263,7 +263,7 @@ def test_an_entry_that_cannot_be_cancelled_is_told(house: Any) -> None:
     assert len(run.notices()) == 1
 
 
-def test_a_cover_of_ours_that_works_is_not_cancelled_as_an_entry(house: Any) -> None:
+def test_a_cover_of_the_gateways_that_works_is_not_cancelled_as_an_entry(house: Any) -> None:
     cover = bought(65, OURS, filled_quantity=0, status=OrderStatus.ACCEPTED)
     run = house([sold(tag="tvbbbbbbbbbbbbbbbbbb"), cover], [short()])
     order = an_order(tag=OURS)

@@ -120,7 +120,7 @@ BAD = {
     "a strike that is no number": (csv_of(changed(7, ticker="NSE:X", strike="1e5")), "the strike cannot be '1e5'"),
     "an option without a strike": (csv_of(changed(7, ticker="NSE:X", strike="-1.0")), "the strike cannot be '-1.0'"),
     "an unknown option type": (csv_of(changed(7, option_type="CA")), "the option type cannot be 'CA'"),
-    "a ticker of nobody's": (csv_of(changed(7, ticker="MCX:GOLD26NOV1CE")), "the ticker cannot be 'MCX:GOLD"),
+    "a ticker of another exchange": (csv_of(changed(7, ticker="MCX:GOLD26NOV1CE")), "the ticker cannot be 'MCX:GOLD"),
     "a ticker twice": (csv_of([*WHOLE, WHOLE[7]]), "NSE:NIFTY26NOV25150PE is listed twice"),
     "a series under two tickers": (csv_of([*WHOLE, replace(WHOLE[7], monthly=False)]), "are the same series"),
     "an underlying without a name": (csv_of(changed(7, underlying="")), "the underlying cannot be ''"),
