@@ -7,11 +7,9 @@ our own commit as ALREADY_EXISTS; an attempt of ours looks at the store again in
 import hashlib
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import count
 from typing import TypeVar
 
 import google.auth
@@ -29,7 +27,7 @@ from google.cloud.firestore import (
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
-from app.domain.deadline import Deadline
+from app.domain.deadline import Deadline, Sleep, full_jitter, tries
 from app.domain.errors import NotNow, Reason
 
 log = logging.getLogger("gateway.ledger")
@@ -122,24 +120,19 @@ class Store:
         return [result.update_time for result in written]
 
 
-def retried(attempt: Callable[[], T], deadline: Deadline) -> T:
+def retried(attempt: Callable[[], T], deadline: Deadline, sleep: Sleep = time.sleep) -> T:
     """The result of the first attempt that succeeds; retries with full jitter until the deadline is near.
 
     The first failure is the one reported: the last may say no more than that the time ran out.
     """
-    shortest, longest = _PAUSES
-    first: Again | None = None
-    for number in count():
+    failures: list[Again] = []
+    for _ in tries(deadline, full_jitter(*_PAUSES), sleep):
         try:
             return attempt()
         except Again as failure:
-            first = first or failure
-            pause = random.uniform(0, min(longest, shortest * 2**number))  # noqa: S311 (jitter)
-            if deadline.left() <= pause:
-                log.warning("the ledger gave up: %s", first, extra={"attempts": number + 1})
-                raise NotNow(first.reason) from failure
-        time.sleep(pause)
-    raise AssertionError("unreachable")
+            failures.append(failure)
+    log.warning("the ledger gave up: %s", failures[0], extra={"attempts": len(failures)})
+    raise NotNow(failures[0].reason) from failures[-1]
 
 
 def _left(deadline: Deadline) -> float:
