@@ -29,6 +29,30 @@ def make_file(path: Path) -> None:
     close_to_others(path)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Readers see the whole file or the one before it, after a power cut too. Raises OSError.
+
+    The caller makes sure that only one writer at a time replaces the file.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def close_to_others(path: Path) -> None:
     """Takes away what others may do with a file; nothing where there is none."""
     try:
