@@ -1,11 +1,10 @@
 """JSON read strictly from raw bytes, whatever the Content-Type says.
 
 TradingView substitutes placeholders into the text without escaping and sends `text/plain` at times, so bodies arrive
-broken in many ways (Pine FAQ on alerts). Python's own reader takes several of them for good: the last of two equal
-keys, NaN, 1e999 as infinity. Here every such thing becomes `Poison` in its place, so that the sender's secret can be
-judged first and the rest be reported by the name of its field.
+broken in many ways (Pine FAQ on alerts). What JSON does not allow becomes `Poison` in its place. So the sender's secret
+is judged first, and the rest is reported by the name of its field.
 
-Whoever sends a body, what is done here costs no more than its length times a constant: no alert may wait for it.
+What is done here costs no more than the body's length times a constant, whatever the body is: no alert may wait for it.
 """
 
 import json
@@ -13,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from app.domain.errors import Malformed
+from app.domain.json_decoder import strict_decoder
 
 MAX_DEPTH = 16
 BODY = "body"
@@ -128,22 +128,7 @@ def poison_in(value: object, depth: int = 1) -> str | None:
             return None
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) == len(pairs):
-        return document
-    document.clear()
-    for name, value in pairs:
-        document[name] = _TWICE if name in document else value
-    return document
-
-
-_DECODER = json.JSONDecoder(
-    parse_int=Number,
-    parse_float=Number,
-    parse_constant=_NO_NUMBERS.__getitem__,
-    object_pairs_hook=_object,
-)
+_DECODER = strict_decoder(whole=Number, fraction=Number, no_number=_NO_NUMBERS.__getitem__, twice=lambda _: _TWICE)
 
 
 def _encodes(text: str) -> bool:
