@@ -24,7 +24,7 @@ from app.login.ports import TokenUnreadable
 from app.login.token import Token, parse
 
 log = logging.getLogger("gateway.tokens")
-_KEY = ".links"  # what the key's name has more than the token's
+_KEY = ".links"  # added to the token's name, it gives the key's
 _LARGEST = 65536  # bytes; the object of a real token has about 2,000
 _LOCK_PAUSE = 0.01  # seconds
 _IS_KEY = re.compile(rb"[0-9a-f]{64}")
@@ -83,7 +83,7 @@ class FileTokens:
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_mode & 0o077:
-                    log.warning("others could read %s, which is a secret; its mode is 600 now", path)
+                    log.warning("other users could read %s, which is a secret; its mode is 600 now", path)
                     os.fchmod(file.fileno(), 0o600)
                 return file.read(_LARGEST)
         except FileNotFoundError:
@@ -91,7 +91,7 @@ class FileTokens:
 
     @contextlib.contextmanager
     def _writing(self, deadline: Deadline) -> Iterator[None]:
-        """Alone among all processes. Raises NotNow for whatever the disk refuses."""
+        """One process at a time. Raises NotNow where the disk refuses."""
         try:
             make_folder(self._path.parent)
             with self._locked(deadline):
@@ -101,7 +101,7 @@ class FileTokens:
 
     @contextlib.contextmanager
     def _locked(self, deadline: Deadline) -> Iterator[None]:
-        """The lock has a file of its own, since the token's is replaced; it ends with its process."""
+        """The lock has a file of its own, since the token's file is replaced. It ends with its process."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             for _ in tries(deadline, repeat(_LOCK_PAUSE), self._sleep):
@@ -202,7 +202,7 @@ def _parsed(text: bytes) -> Token:
 
 
 def _key_in(text: bytes | None) -> str | None:
-    """The stored key; None where there is none, or nonsense, which is replaced."""
+    """The stored key. None where there is none, or a text that is no key; that text is replaced."""
     return text.decode() if text is not None and _IS_KEY.fullmatch(text) else None
 
 
@@ -211,7 +211,7 @@ def _new_key() -> str:
 
 
 def _newer(text: bytes | None, token: Token, knows: Knows) -> Token | None:
-    """The stored token where it must not be overwritten. Nonsense may be, and a token that is not the owner's."""
+    """The stored token, if it must stay. A text that is no token may be overwritten, and so may another account's."""
     if text is None:
         return None
     try:

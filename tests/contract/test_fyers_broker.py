@@ -296,7 +296,7 @@ def test_nothing_leaves_once_window_or_deadline_is_over(broker, simulator, call,
 
 def test_nothing_leaves_without_a_token_or_for_an_order_that_cannot_be_written(broker, simulator, tokens, call):
     unwritable = order_for(call, limit_price=Decimal("164.900000000000000000001"))
-    assert place(broker, unwritable) == NotSent("a fault of ours before anything was sent", again=False)
+    assert place(broker, unwritable) == NotSent("a fault in the gateway before anything was sent", again=False)
     tokens.current = None
     assert place(broker, order_for(call)) == NotSent(NotNow(Reason.NEEDS_LOGIN).message, again=False)
     assert simulator.log == []
