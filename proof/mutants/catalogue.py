@@ -480,9 +480,9 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "doubled-names-collected",
         "every value of a name that stands thousands of times is kept, each time in a new list",
-        "app.domain.alert.strict_json",
-        "        document[name] = _TWICE if name in document else value\n",
-        "        document[name] = [*document[name], value] if isinstance(document.get(name), list) else [value]\n",
+        "app.domain.json_decoder",
+        "            document[name] = twice(name) if name in document else value\n",
+        "            document[name] = [*document[name], value] if isinstance(document.get(name), list) else [value]\n",
         ("costly bodies",),
     ),
     _one(

@@ -198,7 +198,7 @@ class Fyers:
         self._world.sleep(dice.uniform(0, connect) * dice.random())
         self.step()
         if window is not None and window.left() <= 0:
-            raise CallFailed("the time to send the order was over", wrote=False)
+            raise CallFailed("the time to send was over", wrote=False)
         name, _, become, answer = POSTS[0]
         if dice.random() < self.trouble:
             name, _, become, answer = dice.choices(POSTS, _WEIGHTS)[0]

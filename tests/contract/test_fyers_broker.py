@@ -316,7 +316,7 @@ def test_nothing_leaves_without_a_token_or_for_an_order_that_cannot_be_written(
     broker: FyersBroker, simulator: Simulator, tokens: Tokens, call: str
 ) -> None:
     unwritable = order_for(call, limit_price=Decimal("164.900000000000000000001"))
-    assert place(broker, unwritable) == NotSent("a fault of ours before anything was sent", again=False)
+    assert place(broker, unwritable) == NotSent("a fault in the gateway before anything was sent", again=False)
     tokens.logged_out = True
     assert place(broker, order_for(call)) == NotSent(NotNow(Reason.NEEDS_LOGIN).message, again=False)
     assert simulator.log == []

@@ -235,7 +235,7 @@ def test_nothing_is_written_once_the_send_window_is_over(transport: Transport) -
     with NastyServer(lambda peer: peer.keep_answering()) as server:
         post(transport, server.url)
         failed = failure(transport, server.url, window=Deadline(time.monotonic, 0))
-        assert (failed.wrote, failed.why) == (False, "the time to send the order was over")
+        assert (failed.wrote, failed.why) == (False, "the time to send was over")
         assert len(server.requests) == 1
 
 

@@ -402,7 +402,7 @@ class Faulty:
 def test_a_fault_in_a_sink_ends_no_trade(world: World, ours: Phone, caplog: pytest.LogCaptureFixture) -> None:
     good = HttpNotifier(Secret(ours.url), world.transport)
     process = Fanout([Faulty(), good], world.clock)
-    assert process.lacking(notice(1), soon()) == {"faulty": "a fault of ours: RuntimeError"}
+    assert process.lacking(notice(1), soon()) == {"faulty": "a fault in the gateway: RuntimeError"}
     assert ours.ids == ["n1"]
     assert "a secret of ours" not in caplog.text
 
