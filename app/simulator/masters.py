@@ -15,7 +15,7 @@ from app.simulator.orders import price_band
 
 def csv_master(market: Market, exchange: str, segment: int = DERIVATIVES) -> bytes:
     """The CSV of one exchange and segment as of the market's day. Made once a day, since it holds no price."""
-    listing, key = market.listing, exchange if segment == DERIVATIVES else f"{exchange} cash"
+    listing, key = market.listing, (exchange, segment)
     if key not in listing.masters:
         today = listing.day.isoformat()
         rows = (
