@@ -2,9 +2,11 @@
 
 from app.domain.order.order import Order, OrderType, Ticket, Transition
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
+from app.domain.order.sent import EXIT_TAG, Sent
 from app.domain.order.status import FINAL, MOVES, IllegalMove, OrderStatus
 
 __all__ = [
+    "EXIT_TAG",
     "FINAL",
     "MOVES",
     "Accepted",
@@ -16,6 +18,7 @@ __all__ = [
     "Outcome",
     "Refusal",
     "Rejected",
+    "Sent",
     "Ticket",
     "Transition",
     "Unresolved",

@@ -1,16 +1,15 @@
 """What stands between an order and the market: the operator's limits, the shared controls, and the check of both."""
 
-from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide, entry_unseen
+from app.domain.order import EXIT_TAG, Sent
+from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide
 from app.domain.risk.controls import (
     BOOK_LAG,
     BREAKER_FAILURES,
     BREAKER_OPEN,
-    EXIT_TAG,
     GIVES_BACK,
     SYSTEM,
     UNRESOLVED_AT_ONCE,
     Controls,
-    Sent,
     TradingState,
     doubt_reduces,
     learned,
@@ -37,7 +36,6 @@ __all__ = [
     "check",
     "decide",
     "doubt_reduces",
-    "entry_unseen",
     "learned",
     "teaches",
 ]

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from app.domain.calendar import ist_day
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus, Ticket
+from app.domain.order import Order, OrderStatus, Sent, Ticket
 
 MINUTE = timedelta(minutes=1)
 BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
@@ -15,7 +15,6 @@ UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the line to the broker within a minute
 BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
 SYSTEM = "gateway"
-EXIT_TAG = "exit:"
 
 
 class TradingState(StrEnum):
@@ -24,30 +23,6 @@ class TradingState(StrEnum):
     ACTIVE = "ACTIVE"
     REDUCING = "REDUCING"
     HALTED = "HALTED"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One submitted order as the rate limits remember it; `quantity` is 0 once it is known not to be at the broker."""
-
-    at: datetime
-    tag: str
-    symbol: str
-    quantity: int
-    lots: int
-    side: str
-    covers: bool
-    underlying: str
-    strategy: str | None
-
-    def __hash__(self) -> int:
-        """By the tag alone, which is nearly always enough: each submit looks up what each of them is stored as."""
-        return hash(self.tag)
-
-    @property
-    def squares_off(self) -> bool:
-        """True for the exit of a whole position, which the order book never shows by its tag."""
-        return self.tag.startswith(EXIT_TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +70,10 @@ class Controls:
         recent = (*[one for one in self.recent if one.at > since], sent)[-most:]
         premium = self.premium if ticket.covers else self.premium + ticket.premium
         return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
+
+    def sent_since(self, since: datetime) -> tuple[Sent, ...]:
+        """What was sent after that moment, less what is known not to be at the broker."""
+        return tuple(sent for sent in self.recent if sent.at > since and sent.quantity)
 
     def given_back(self, order: Order) -> "Controls":
         """What `counted` took, for an order that definitively is not at the broker. The rates stay: it was sent."""
