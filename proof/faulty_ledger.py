@@ -13,8 +13,8 @@ from app.domain.risk import Controls, Decide
 from app.flow.ports import Ledger, Overtaken, Window
 
 READ = 1.0
-WRITES = ("claim", "submit", "record", "notify", "once", "change_account", "taken", "delivered", "try_out")
-READS = ("get", "orders", "unresolved", "account", "outbox")
+WRITES = ("claim", "submit", "record", "notify", "once", "change_controls", "taken", "delivered", "try_out")
+READS = ("get", "orders", "unresolved", "controls", "outbox")
 
 
 class Fate(StrEnum):
@@ -86,10 +86,10 @@ class FaultyLedger:
         return self._call("unresolved", READ, deadline, lambda: self.inner.unresolved(before, deadline))
 
     def controls(self, deadline: Deadline) -> Controls:
-        return self._call("account", READ, deadline, lambda: self.inner.controls(deadline))
+        return self._call("controls", READ, deadline, lambda: self.inner.controls(deadline))
 
     def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
-        return self._call("change_account", SUBMIT, deadline, lambda: self.inner.change_controls(change, deadline))
+        return self._call("change_controls", SUBMIT, deadline, lambda: self.inner.change_controls(change, deadline))
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
         return self._call("outbox", READ, deadline, lambda: self.inner.outbox(deadline))

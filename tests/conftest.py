@@ -8,9 +8,15 @@ from collections.abc import Iterator
 
 import fyers_apiv3.fyersModel  # noqa: F401 -- whole, before the gateway loads the part of it that it uses
 import pytest
+from hypothesis import settings
 
 from app.cli.surroundings import settle
 from tests.emulators import BACKENDS
+from tests.examples import examples
+
+# Properties are checked without a time limit on each example: the machine may be busy.
+settings.register_profile("gateway", deadline=None, max_examples=examples(100))
+settings.load_profile("gateway")
 
 settle()  # before any client is made: a shell's proxies are no part of a test
 

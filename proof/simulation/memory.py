@@ -17,7 +17,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
         self._windows: dict[str, tuple[str, datetime]] = {}
-        self._account = Controls()
+        self._controls = Controls()
         self._outbox: dict[str, Notice] = {}
         self._known: set[str] = set()
 
@@ -34,9 +34,9 @@ class MemoryLedger:
         stored = self._orders[order.key]
         if (stored.status, stored.sequence) != (OrderStatus.RECEIVED, order.sequence):
             raise Overtaken(stored)
-        decided, account = decide(self._account)
+        decided, controls = decide(self._controls)
         self._store(decided)
-        self._switch(account)
+        self._switch(controls)
         return decided
 
     def record(self, order: Order, deadline: Deadline) -> Order:  # noqa: ARG002
@@ -45,7 +45,7 @@ class MemoryLedger:
             raise Overtaken(stored)
         self._store(order)
         if teaches(order):
-            self._switch(learned(self._account, order))
+            self._switch(learned(self._controls, order))
         return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:  # noqa: ARG002
@@ -75,11 +75,11 @@ class MemoryLedger:
         )
 
     def controls(self, deadline: Deadline) -> Controls:  # noqa: ARG002
-        return self._account
+        return self._controls
 
     def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:  # noqa: ARG002
-        self._switch(change(self._account))
-        return self._account
+        self._switch(change(self._controls))
+        return self._controls
 
     def outbox(self, deadline: Deadline) -> list[Notice]:  # noqa: ARG002
         return list(self._outbox.values())[:100]
@@ -96,10 +96,10 @@ class MemoryLedger:
         if (notice := notice_of(order)) is not None:
             self._post(notice)
 
-    def _switch(self, account: Controls) -> None:
-        if (notice := state_notice(self._account, account)) is not None:
+    def _switch(self, controls: Controls) -> None:
+        if (notice := state_notice(self._controls, controls)) is not None:
             self._post(notice)
-        self._account = account
+        self._controls = controls
 
     def _post(self, notice: Notice) -> bool:
         if not self._first(f"notice {notice.id}"):

@@ -287,7 +287,7 @@ class Play:
         now = self.world.now()
         if isinstance(result, Order) and name in ("claim", "submit", "record"):
             self.record.committed.setdefault((result.key, result.sequence), now)
-        if name not in ("submit", "change_account"):
+        if name not in ("submit", "change_controls"):
             return
         state = self.store.controls(Deadline(self.world.monotonic, 1.0)).state
         if state is self._state:

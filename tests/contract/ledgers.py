@@ -58,7 +58,7 @@ class InFirestore:
 
     def spoil_account(self) -> None:
         ledger = open_ledger(self.url)
-        ledger._account.set({"account": '{"state": "ACT'})
+        ledger._controls.set({"account": '{"state": "ACT'})
         ledger.close()
 
 

@@ -125,7 +125,7 @@ READS = {
     "orders of a day": lambda ledger, by: ledger.orders(by, day="2026-11-20"),
     "orders in flight": lambda ledger, by: ledger.orders(by, in_flight=True),
     "unresolved": lambda ledger, by: ledger.unresolved(NOW.replace(hour=23), by),
-    "account": lambda ledger, by: ledger.controls(by),
+    "controls": lambda ledger, by: ledger.controls(by),
     "outbox": lambda ledger, by: ledger.outbox(by),
 }
 every_call = pytest.mark.parametrize("name", CALLS)

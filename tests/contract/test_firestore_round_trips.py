@@ -53,7 +53,7 @@ def claimed(ledger, order=ORDER, window=None):
     """The order, once the ledger knows account and order."""
     claimed = ledger.claim(order, window, patient())
     ends = time.monotonic() + 5
-    while ledger._known._account is None and time.monotonic() < ends:
+    while ledger._known._controls is None and time.monotonic() < ends:
         time.sleep(0.001)
     return claimed
 

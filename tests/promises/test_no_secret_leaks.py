@@ -368,7 +368,7 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: drive.ask("GET", "/readyz"),
     ]
     ports = {
-        desk.ledger: ("claim", "submit", "record", "notify", "orders", "account", "outbox", "delivered", "once"),
+        desk.ledger: ("claim", "submit", "record", "notify", "orders", "controls", "outbox", "delivered", "once"),
         desk.broker: ("quotes", "positions", "quotes_and_positions", "place", "order_book"),
         desk.symbols: ("resolve", "lookup_symbol"),
         desk.notifier: ("send",),

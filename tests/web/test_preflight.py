@@ -154,7 +154,7 @@ def test_without_the_ledger_the_verdict_is_told_all_the_same(
     def down(*_: object) -> None:
         raise NotNow(Reason.LEDGER_DOWN)
 
-    for name in ("once", "account", "notify", "outbox", "unresolved"):
+    for name in ("once", "controls", "notify", "outbox", "unresolved"):
         monkeypatch.setattr(gate.desk.ledger.__class__, name, down)
     said = preflight(gate)
     assert said["verdict"] == "not ready"
