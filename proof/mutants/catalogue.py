@@ -265,7 +265,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "a cover buys what the alert asks for, whatever is short",
         (
             Edit("app.domain.ticket", "min(wanted, left)", "wanted"),
-            Edit(_RISK, "    if room < 0:\n", "    if False:\n"),
+            Edit(
+                _RISK,
+                "    room = holding.left(ticket.side) - ticket.quantity\n",
+                "    room = max(0, holding.left(ticket.side) - ticket.quantity)\n",
+            ),
         ),
         SIM,
     ),
