@@ -51,3 +51,18 @@ class BookRow:
     def working(self) -> int:
         """Units that may still be filled."""
         return 0 if self.status in FINAL else self.quantity - self.filled_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A protective leg and the gateway's order that it protects."""
+
+    row: BookRow
+    entry: BookRow
+
+    @property
+    def live(self) -> int:
+        """Units that may be filled; while its entry works, the leg may stand there for what is not filled yet."""
+        if self.entry.working == 0:
+            return self.row.working
+        return min(self.row.working, max(0, self.entry.filled_quantity - self.row.filled_quantity))

@@ -1,6 +1,6 @@
 """Holdings: each position with everything that works on it, from one reading of positions and order book.
 
-How much a cover may close, what a square off may exit, which legs outlived their position: all of it is asked here.
+How much a cover may close, what a square off may exit, how much legs may keep: it is asked here.
 At no moment may more work to close a position than there is of it, covers and protective legs together: the rest would
 open one. The broker keeps a leg whatever becomes of its position, so a cover, which is wanted now, comes before a leg.
 """
@@ -10,47 +10,31 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from app.domain.alert import Product, Side
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow, Leg, Position
 from app.domain.instrument import Instrument
 from app.domain.order import Sent
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """A protective leg and the gateway's order that it protects."""
-
-    row: BookRow
-    entry: BookRow
-
-    @property
-    def live(self) -> int:
-        """Units that may be filled; while its entry works, the leg may stand there for what is not filled yet."""
-        if self.entry.working == 0:
-            return self.row.working
-        return min(self.row.working, max(0, self.entry.filled_quantity - self.row.filled_quantity))
-
-
-@dataclass(frozen=True, slots=True)
 class Bracket:
-    """The live legs of one entry; they close `units` at the most. `fixed`: none of them may be made smaller.
+    """The live legs of one entry, mostly a stop-loss and a take-profit; one lost before further fills leaves more."""
 
-    Mostly a stop-loss and a take-profit, of which the larger one counts: a fill of one takes as much off the other.
-    An entry that lost one of them before it was filled further has more.
-    """
-
-    entry: BookRow
-    legs: tuple[BookRow, ...]
-    units: int
+    legs: tuple[Leg, ...]
 
     @property
-    def fixed(self) -> bool:
-        # What PATCH means by the quantity of a half filled order, all of it or the rest, Fyers does not say; and the
-        # legs of an entry that still works grow with it.
-        return self.entry.working > 0 or any(leg.filled_quantity for leg in self.legs)
+    def units(self) -> int:
+        """What they close at the most: a fill of a stop-loss takes as much off the take-profit, and the other way."""
+        stops = sum(leg.live for leg in self.legs if leg.row.stop_price is not None)
+        return max(stops, sum(leg.live for leg in self.legs) - stops)
 
     @property
     def stop(self) -> BookRow | None:
-        stops = [leg for leg in self.legs if leg.stop_price is not None]
+        """The stop-loss that may be made smaller; None where there is not exactly one, or it may not be."""
+        # What a change means by the quantity of a half filled order, all of it or the rest, Fyers does not document;
+        # and the legs of an entry that still works grow with it.
+        if self.legs[0].entry.working > 0 or any(leg.row.filled_quantity for leg in self.legs):
+            return None
+        stops = [leg.row for leg in self.legs if leg.row.stop_price is not None]
         return stops[0] if len(stops) == 1 else None
 
 
@@ -132,7 +116,7 @@ class Holding:
         for leg in self.legs:
             if leg.row.side == side and leg.live > 0:
                 by_entry.setdefault(leg.entry.broker_order_id, []).append(leg)
-        return [_bracket(legs) for _, legs in sorted(by_entry.items(), reverse=True)]
+        return [Bracket(tuple(legs)) for _, legs in sorted(by_entry.items(), reverse=True)]
 
     def units_of_legs(self, side: str) -> int:
         """How many units legs on that side may close, or open where nothing is left to close."""
@@ -219,13 +203,11 @@ class Holdings:
 
     # -- of the order book
 
-    def shows(self, tag: str) -> bool:
-        return any(row.tag == tag for row in self.book or ())
-
     def with_sent(self, lately: Iterable[Sent]) -> "Holdings":
-        """The same, and of what was sent so lately that the book may not show it that which it does not show."""
+        """The same with what is `unseen` of these: sent so lately that the book may not show them yet."""
         shown = {row.tag for row in self.book or ()}
-        return replace(self, unseen=tuple(sent for sent in lately if sent.tag not in shown))
+        unseen = tuple(sent for sent in lately if sent.tag not in shown)
+        return self if unseen == self.unseen else replace(self, unseen=unseen)
 
     def _unseen_of(self, symbol: str) -> tuple[Sent, ...]:
         return tuple(sent for sent in self.unseen if sent.symbol == symbol)
@@ -238,30 +220,11 @@ class Holdings:
         Then the positions are older than the book: what was filled in between is in neither of them, and a cover would
         be counted from a short that is gone. Positions without totals of the day tell nothing.
         """
-        return any(self._lags(symbol) for symbol in self.by_symbol if symbols is None or symbol in symbols)
+        return any(_lag(held) for symbol, held in self.by_symbol.items() if symbols is None or symbol in symbols)
 
     def ahead(self, symbol: str) -> bool:
         """True where the positions have fills of today which the book, then the older one, does not show."""
-        _, traded, filled = self._traded(symbol)
-        return any(total is not None and units < total for units, total in zip(filled, traded, strict=True))
-
-    def _lags(self, symbol: str) -> bool:
-        held, traded, filled = self._traded(symbol)
-        if not held:
-            return filled[0] != filled[1]  # what is closed again may be missing, what is open may not
-        return any(total is not None and units > total for units, total in zip(filled, traded, strict=True))
-
-    def _traded(self, symbol: str) -> tuple[bool, tuple[int | None, int | None], tuple[int, int]]:
-        """Whether there are positions, and units bought and sold today: as they say, and as the book says.
-
-        Over all product types: a position that was converted from one to the other has its orders in the old one.
-        """
-        held = self.of(symbol)
-        positions = [holding.position for holding in held if holding.position]
-        rows = [row for holding in held for row in holding.rows]
-        traded = _total(one.bought for one in positions), _total(one.sold for one in positions)
-        bought = _filled(row for row in rows if row.side == Side.BUY)
-        return bool(positions), traded, (bought, _filled(rows) - bought)
+        return any(traded is not None and filled < traded for filled, traded in _fills(self.of(symbol)))
 
     # -- over the whole account
 
@@ -281,10 +244,10 @@ class Holdings:
         lots = 0
         for symbol, held in self.by_symbol.items():
             if (contract := contract_of(symbol)) is not None:
-                net = sum(holding.net for holding in held)
-                rows = (row for holding in held for row in holding.rows if row.protects is None)
+                net = sum([holding.net for holding in held])
                 opening = Side.BUY if net > 0 else Side.SELL if net < 0 else None
-                working = sum(row.working for row in rows if opening is None or row.side == opening)
+                orders = [row for holding in held for row in holding.rows if row.protects is None]
+                working = sum([row.working for row in orders if opening is None or row.side == opening])
                 lots += (abs(net) + working) // contract.lot_size
         return lots
 
@@ -293,23 +256,38 @@ def hold(positions: Iterable[Position], book: Iterable[BookRow] | None, cover_ta
     """One reading: positions that are no older than the book, and the gateway's covers where the ledger was asked."""
     positions, book = tuple(positions), None if book is None else tuple(book)
     rows: dict[tuple[str, str], list[BookRow]] = {}
+    legs: dict[tuple[str, str], list[Leg]] = {}
+    own = {row.broker_order_id: row for row in book or () if row.own}
     for row in book or ():
         rows.setdefault((row.symbol, row.product), []).append(row)
-    own = {row.broker_order_id: row for row in book or () if row.own}
-    places = {(one.symbol, one.product): one for one in positions}
+        if row.protects is not None and row.protects in own:
+            legs.setdefault((row.symbol, row.product), []).append(Leg(row, own[row.protects]))
+    held = {(one.symbol, one.product): one for one in positions}
     by_symbol: dict[str, tuple[Holding, ...]] = {}
-    for symbol, product in places | dict.fromkeys(rows):
-        there = tuple(rows.get((symbol, product), ()))
-        legs = tuple(Leg(row, own[row.protects]) for row in there if row.protects is not None and row.protects in own)
-        holding = Holding(symbol, product, places.get((symbol, product)), there, legs, cover_tags)
-        by_symbol[symbol] = (*by_symbol.get(symbol, ()), holding)
+    for place in held | dict.fromkeys(rows):
+        there, those = tuple(rows.get(place, ())), tuple(legs.get(place, ()))
+        holding = Holding(*place, held.get(place), there, those, cover_tags)
+        by_symbol[place[0]] = (*by_symbol.get(place[0], ()), holding)
     return Holdings(positions, book, by_symbol)
 
 
-def _bracket(legs: Sequence[Leg]) -> Bracket:
-    stops = sum(leg.live for leg in legs if leg.row.stop_price is not None)
-    targets = sum(leg.live for leg in legs if leg.row.stop_price is None)
-    return Bracket(legs[0].entry, tuple(leg.row for leg in legs), max(stops, targets))
+def _lag(held: Sequence[Holding]) -> bool:
+    fills = _fills(held)
+    if not any(holding.position for holding in held):
+        return fills[0][0] != fills[1][0]  # what is closed again may be missing, what is open may not
+    return any(traded is not None and filled > traded for filled, traded in fills)
+
+
+def _fills(held: Sequence[Holding]) -> tuple[tuple[int, int | None], tuple[int, int | None]]:
+    """Units bought, and units sold, in one contract today: as the book says, and as the positions say.
+
+    Over all product types: a position that was converted from one to the other has its orders in the old one.
+    """
+    rows = [row for holding in held for row in holding.rows]
+    positions = [holding.position for holding in held if holding.position]
+    bought = _filled(row for row in rows if row.side == Side.BUY)
+    traded = _total(one.bought for one in positions), _total(one.sold for one in positions)
+    return (bought, traded[0]), (_filled(rows) - bought, traded[1])
 
 
 def _filled(rows: Iterable[BookRow]) -> int:

@@ -21,7 +21,7 @@ class Trim:
     """What has to become of legs: `cancel` these, and then let each of `shrink` close so many units and no more.
 
     It is a stop-loss alone that is made smaller, after its take-profit was cancelled. With both there, a fill of one
-    takes units off the other at Fyers, and a change on its way to say how many there are would put them back.
+    takes units off the other at the broker, and a change on its way to say how many there are would put them back.
     """
 
     cancel: tuple[BookRow, ...] = ()
@@ -55,8 +55,8 @@ def trimmed(holding: Holding, side: str, units: int) -> Trim:
     stay = _most_that_fit([(bracket, bracket.units) for bracket in brackets], units)
     gone = [bracket for bracket in brackets if bracket not in stay]
     left = units - sum(bracket.units for bracket in stay)
-    stop = next((one.stop for one in gone if left > 0 and not one.fixed and one.stop is not None), None)
-    cancel = tuple(leg for bracket in reversed(gone) for leg in bracket.legs if leg is not stop)
+    stop = next((one.stop for one in gone if left > 0 and one.stop is not None), None)
+    cancel = tuple(leg.row for bracket in reversed(gone) for leg in bracket.legs if leg.row is not stop)
     return Trim(cancel, () if stop is None or stop.working <= left else ((stop, left),))
 
 
@@ -75,7 +75,7 @@ def orphans(holdings: Holdings) -> Trim:
 def strays(holdings: Holdings) -> list[BookRow]:
     """Working covers of the gateway that are more than the position they were to close.
 
-    A hand was faster, or Fyers: what is left of such a cover would open a position.
+    A trade by hand was faster, or the broker: what is left of such a cover would open a position.
     """
     gone = []
     for holding in holdings:

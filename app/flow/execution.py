@@ -19,6 +19,7 @@ from app.domain.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.domain.holding import Holdings
 from app.domain.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
+from app.domain.protection import trimmed
 from app.domain.risk import BOOK_LAG, Controls, Decision, NeedsBook, NeedsRoom, decide
 from app.domain.ticket import BuyMode, write_ticket
 from app.flow.desk import Desk
@@ -26,7 +27,7 @@ from app.flow.hours import closed
 from app.flow.market import Market, MarketReads
 from app.flow.outbox import deliver, post
 from app.flow.ports import Overtaken, Window
-from app.flow.protection import make_room
+from app.flow.protection import trim
 from app.flow.timings import step
 
 log = logging.getLogger("gateway.execution")
@@ -97,7 +98,7 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         market = reads.result()
     if order.attempt:  # an earlier delivery's attempt counts as not sent; the book has to agree before another one
         market = reads.with_book(market)
-        if market.holdings.shows(order.tag):
+        if any(row.tag == order.tag for row in market.holdings.book or ()):
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
     with step("price"):
         ticket = _ticket(alert, market, desk, deadline)
@@ -180,7 +181,7 @@ def _commit(order: Order, market: Market, desk: Desk, deadline: Deadline) -> Ord
 def _make_room(order: Order, holdings: Holdings, units: int, desk: Desk, deadline: Deadline) -> None:
     """Legs go before the cover does: one that was filled beside it would open a position."""
     if (ticket := order.ticket) is not None:
-        make_room(holdings.at(ticket.symbol, ticket.product), ticket.side, units, desk, deadline)
+        trim(trimmed(holdings.at(ticket.symbol, ticket.product), ticket.side, units), desk, deadline)
 
 
 def _decide(order: Order, market: Market, desk: Desk, account: Controls) -> Decision:

@@ -5,21 +5,16 @@ from collections.abc import Collection, Sequence
 from app.domain.book import BookRow
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.holding import Holding, Holdings, hold
+from app.domain.holding import Holdings, hold
 from app.domain.order import Accepted
-from app.domain.protection import Trim, trimmed
+from app.domain.protection import Trim
 from app.flow.desk import Desk
-
-
-def make_room(holding: Holding, side: str, units: int, desk: Desk, deadline: Deadline) -> int:
-    """Before a cover is sent: leaves the legs on its side so many units. Returns how many went or were made smaller."""
-    return trim(trimmed(holding, side, units), desk, deadline)
 
 
 def trim(legs: Trim, desk: Desk, deadline: Deadline) -> int:
     """Cancels the legs that have to go, and makes smaller what may stay so; what cannot be made smaller goes as well.
 
-    Returns how many legs Fyers took away or changed. Raises NotNow without a token, or without an order book.
+    Returns how many legs the broker took away or changed. Raises NotNow without a token, or without an order book.
     """
     return cancel_all(legs.cancel, desk, deadline) + sum(_shrunk(*one, desk, deadline) for one in legs.shrink)
 
@@ -34,7 +29,7 @@ def _shrunk(stop: BookRow, units: int, desk: Desk, deadline: Deadline) -> int:
 
 
 def cancel_all(rows: Sequence[BookRow], desk: Desk, deadline: Deadline) -> int:
-    """Cancels working orders; returns how many Fyers took away. Raises NotNow without a token."""
+    """Cancels working orders; returns how many the broker took away. Raises NotNow without a token."""
     outcomes = [desk.broker.cancel(row.broker_order_id, deadline) for row in rows]
     return sum(isinstance(outcome, Accepted) for outcome in outcomes)
 

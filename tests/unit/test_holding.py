@@ -157,12 +157,6 @@ def test_units_are_the_gateways_that_it_opened_today_and_that_nothing_closed_sin
     assert holdings([a_position(-65)], book).at(SYMBOL, "INTRADAY").gateway_units == units
 
 
-def test_the_book_shows_an_order_by_its_tag() -> None:
-    assert holdings([], [a_book_row(tag="tvshown")]).shows("tvshown")
-    assert not holdings([], [a_book_row(tag="tvshown")]).shows("tvother")
-    assert not holdings([], None).shows("tvshown")
-
-
 def filled(side: str, units: int, product: str = "INTRADAY") -> BookRow:
     return a_book_row(side=side, quantity=650, filled_quantity=units, product=product)
 
