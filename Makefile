@@ -1,4 +1,4 @@
-# Every target sets up what it needs; a second call of setup costs a few milliseconds.
+# Every target sets up what it needs; a second setup costs a few milliseconds.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 PY     := $(VENV)/bin/python
@@ -26,7 +26,8 @@ run: setup
 	@$(PY) -m app serve
 
 test: setup-dev
-	@start=$$(date +%s) && $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && $(PY) -m pytest -n 2 && \
+	@start=$$(date +%s) && $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && \
+	$(PY) -m pytest -n 2 --cov --cov-report= && .ci/coverage && \
 	.ci/pythons 3.12 3.13 && \
 	echo "make test passed in $$(( $$(date +%s) - start )) s"
 
@@ -42,4 +43,4 @@ lock:
 	uv pip compile requirements/dev.in --generate-hashes --python-version 3.11 --universal --no-header --no-emit-index-url -q -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage data

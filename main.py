@@ -8,7 +8,7 @@ from app.runtime.config import Config
 from app.runtime.starting import Starting
 
 config = Config.from_env(os.environ)
-log.configure(config.log_level)
+log.configure(config.log_level, cloud_project=config.cloud_log)
 
 
 def _set_up() -> Any:

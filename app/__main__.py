@@ -1,4 +1,4 @@
-"""`python -m app …`"""
+"""The door of `python -m app …`."""
 
 import sys
 

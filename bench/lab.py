@@ -86,7 +86,7 @@ def broker(latency: float = 0.0) -> Iterator[Account]:
 
 
 def settings_of(account: Account | None, folder: Path) -> dict[str, str]:
-    """The gateway's whole environment: paper trading, files in the folder, every limit off or out of reach."""
+    """The gateway's whole environment: paper trading, files in the folder, every limit off or out of reach, no pace."""
     far = dict.fromkeys(("MAX_ORDERS_PER_DAY", "MAX_LOTS_OPEN"), "100000000")
     off = ("MAX_ORDERS_PER_SECOND", "MAX_ORDERS_PER_MINUTE", "MAX_REPEATS", "MAX_DAILY_LOSS", "MAX_PREMIUM_PER_ORDER")
     return {
@@ -96,6 +96,7 @@ def settings_of(account: Account | None, folder: Path) -> dict[str, str]:
         "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
         "MARKET_HOURS": "always",
         "IP_ALLOWLIST": "off",
+        "PACE_CALLS": "no",
         **far,
         **dict.fromkeys(off, "0"),
         **(account.settings() if account else {}),
@@ -185,7 +186,7 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
     asked = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=END_WITHIN).stdout
+    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=END_WITHIN, check=False).stdout
     return {
         "cpus": os.cpu_count(),
         "cpu": model.partition(":")[2].strip(),

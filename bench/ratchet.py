@@ -11,6 +11,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -77,7 +78,7 @@ def _starts(commands: Commands, folder: Path) -> Ratios:
             with lab.served(arguments, settings, folder / f"{kind}.log") as server:
                 if turn:  # the first one fills caches
                     seen[kind].append((server.cpu_ms(all_of_it=True), server.memory()["rss_mb"]))
-    times, sizes = (_over_floor(seen, lambda pair, at=at: pair[at]) for at in (0, 1))
+    times, sizes = (_over_floor(seen, itemgetter(at)) for at in (0, 1))
     return _named("CPU of the start", times) | _named("RSS at the start", sizes)
 
 

@@ -35,7 +35,7 @@ def measure(near: lab.Account, far: lab.Account, live: Mapping[str, str] | str) 
     with TemporaryDirectory() as name:
         folder = Path(name)
         seen = [_alerts(lab.settings_of(account, folder), folder / "log") for account in (near, far)]
-        figures = _rows("SQLite", *seen, most=2)
+        figures = _rows("SQLite", seen, most=2)
         if isinstance(live, str):
             return Section("Round trips", f"{HOW} Firestore was not measured: {live}.", figures)
         firestore = FaultyFirestore(live["FIRESTORE_EMULATOR_HOST"])
@@ -46,7 +46,7 @@ def measure(near: lab.Account, far: lab.Account, live: Mapping[str, str] | str) 
             seen.append(_alerts(settings | _only_calls(far), folder / "far", firestore))
         finally:
             firestore.close()
-    return Section("Round trips", HOW, figures + _rows("Firestore", *seen, most=4))
+    return Section("Round trips", HOW, figures + _rows("Firestore", seen, most=4))
 
 
 def _only_calls(account: lab.Account) -> dict[str, str]:
@@ -64,7 +64,8 @@ def _alerts(settings: Mapping[str, str], log: Path, firestore: FaultyFirestore |
     return Seen(took, calls[-1], Counter(firestore.calls) if firestore is not None else Counter())
 
 
-def _rows(ledger: str, near: Seen, far: Seen, most: int) -> list[Figure]:
+def _rows(ledger: str, seen: list[Seen], most: int) -> list[Figure]:
+    near, far = seen
     longer = median(far.took) - median(near.took)
     rows = [
         Figure(f"{ledger}: round trips in a row", "", round(longer / LONG / 1000), most=most, note=f"{longer:.0f} ms"),

@@ -2,7 +2,7 @@
 """The scheduler of a self-hosted gateway: calls the routes of schedule.txt when they are due (docker-compose.yaml).
 
 GATEWAY_URL says where the gateway is, OPERATOR_TOKEN opens its routes, SQUARE_OFF_AT (HH:MM IST) adds the square-off.
-A minute that came while a route was still answering is made up for; more than five are not.
+A minute that passed while a route was still answering is caught up on; no more than five are.
 """
 
 # ruff: noqa: T201, S310 -- a command prints, and the address is that of our own service

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # what is set here is used by the scripts that read this file
-# What the scripts of this folder share: the settings, and how a gcloud command is shown, run or asked.
+# What the scripts of this folder share: the settings, and how a gcloud command is shown, run or queried.
 
 set -euo pipefail
 if [ "${BASH_VERSINFO[0]}" -lt 5 ]; then
@@ -13,7 +13,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$HERE")
 DRY_RUN=no
 
-# Secrets as the gateway names them; in Secret Manager they are called the same in small letters with dashes.
+# Secrets by the gateway's names; Secret Manager has the same names in lower case with dashes.
 SECRETS=(WEBHOOK_SECRET_TOKEN OPERATOR_TOKEN NOTIFICATION_URL FYERS_SECRET_ID FYERS_PIN)
 
 exec 3>&1 # where commands are shown, also from inside $(…)
@@ -39,14 +39,14 @@ gcloud_here() { gcloud "$@" --project="$PROJECT" --quiet; }
 # Runs a command that changes something.
 gc() { gc_fed "$@" </dev/null; }
 
-# The same for a command that reads a file or a secret from standard input. A secret never stands in a command line.
+# The same for a command that reads a file or a secret from standard input. A secret is never part of a command line.
 gc_fed() {
   show gcloud "$@" --project="$PROJECT" --quiet
   printf '\n' >&3
   if [ "$DRY_RUN" = no ]; then gcloud_here "$@"; else cat >/dev/null; fi
 }
 
-# gc_ask PLACEHOLDER COMMAND...: the answer of a command that only reads. A dry run asks nothing, hence the placeholder.
+# gc_ask PLACEHOLDER COMMAND...: the output of a command that only reads. A dry run runs nothing and prints PLACEHOLDER.
 gc_ask() {
   local placeholder=$1
   shift
@@ -59,13 +59,13 @@ gc_ask() {
   fi
 }
 
-# True where a describing command finds something. A dry run takes everything for missing.
+# True if a describing command finds something. In a dry run everything is missing.
 gc_finds() {
   [ "$DRY_RUN" = no ] && gcloud_here "$@" </dev/null >/dev/null 2>&1
 }
 
-# gc_ensure DESCRIBE... -- CREATE...: creates what cannot be described. Where describing failed for another reason,
-# creating fails as well, and says it.
+# gc_ensure DESCRIBE... -- CREATE...: creates what cannot be described. If describing failed for another reason,
+# creating fails as well, and says why.
 gc_ensure() {
   local describe=()
   while [ "$1" != -- ]; do
@@ -80,7 +80,7 @@ gc_ensure() {
   if ! gc_finds "${describe[@]}"; then gc "$@"; fi
 }
 
-# Gives a role. A service account made a moment ago may not be known everywhere yet, so it is tried for half a minute.
+# Grants a role. A new service account may not be known everywhere yet, so it retries for half a minute.
 gc_bind() {
   local try
   for try in 1 2 3 4 5 6; do
@@ -124,7 +124,7 @@ derive() {
   TOPIC=$SERVICE-notices
 }
 
-# What the file alone can say, so nothing of it can be derived on Cloud Build.
+# Only the file has these, so Cloud Build cannot derive them.
 need_settings() {
   [ -n "${GATEWAY[*]:-}" ] || die "GATEWAY is empty; see deploy/settings.example"
   local pair
@@ -141,8 +141,8 @@ need_settings() {
   DATABASE=$SERVICE-$BROKER
 }
 
-# Live trading takes the token of one Fyers account alone. Where the settings do not say which, it is asked for here,
-# before anything is released, and kept in the settings.
+# Live trading takes the token of one Fyers account only. If the settings do not name it, it is asked for here, before
+# anything is released, and added to the settings.
 need_client_id() {
   FYERS_CLIENT_ID=$(gateway_setting FYERS_CLIENT_ID "${FYERS_CLIENT_ID:-}")
   if [ "$BROKER" != fyers ] || [ -n "$FYERS_CLIENT_ID" ]; then return; fi
@@ -166,7 +166,7 @@ gateway_setting() {
   printf '%s\n' "$found"
 }
 
-# The address is known before the service is: name, project number and region make it.
+# The address is known before the service exists: it is made of name, project number and region.
 find_url() {
   local number
   number=$(gc_ask 000000000000 projects describe "$PROJECT" --format='value(projectNumber)')
@@ -187,16 +187,16 @@ newest_version() {
     --format='value(name.basename())'
 }
 
-# Keeps what is on standard input as the newest version of a secret.
+# Stores standard input as the newest version of a secret.
 add_version() { gc_fed secrets versions add "$1" --data-file=-; }
 
-# A secret that can be pasted anywhere: 32 random bytes in letters, digits, - and _.
+# A secret that can be pasted anywhere: 32 random bytes as letters, digits, - and _.
 new_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 # --- the service ------------------------------------------------------------------------------------------------------
 
-# revision_flags DEFAULTS: fills ENVIRONMENT with what the gateway is told and PLACE with where it runs, as whom.
-# DEFAULTS is the mark of the image's. After need_settings, find_url.
+# revision_flags DEFAULTS: fills ENVIRONMENT with the gateway's settings and PLACE with where and as whom it runs.
+# DEFAULTS is the checksum of the image's defaults. After need_settings, find_url.
 revision_flags() {
   local env=(
     "GOOGLE_CLOUD_PROJECT=$PROJECT"
@@ -220,7 +220,8 @@ revision_flags() {
     IFS='|'
     printf '%s' "${env[*]}"
   )
-  # A revision names the versions of its secrets: all its instances agree, and a rollback brings its own ones back.
+  # A revision names the versions of its secrets: all its instances agree, and a rollback restores the versions of its
+  # revision.
   known=$(known_secrets)
   for name in "${SECRETS[@]}"; do
     id=$(secret_id "$name")
@@ -245,31 +246,33 @@ revision_flags() {
   )
 }
 
-# Fills FLAGS with everything that a revision is, besides its image, of which DEFAULTS is the mark.
+# Fills FLAGS with everything that makes a revision besides its image; DEFAULTS is the checksum of the image's defaults.
 service_flags() {
   revision_flags "$1"
   FLAGS=(
     "${ENVIRONMENT[@]}"
     "${PLACE[@]}"
-    # TradingView cannot sign in to Google, so Google lets everybody through and the gateway asks for proof itself: the
-    # alert's secret, or on the operator's and the scheduler's routes a token. With the check switched on Google would
-    # also take the signature off every OIDC token, and the gateway could not verify one.
+    # TradingView cannot sign in to Google, so Google lets every request through and the gateway checks credentials
+    # itself: the alert's secret, or a token on the operator's and the scheduler's routes. With the check switched on
+    # Google would also remove the signature of every OIDC token, and the gateway could not verify it.
     --ingress=all --no-invoker-iam-check
-    # As many requests as gunicorn has threads (app/runtime/server.py): one more would wait in a queue that nobody sees.
+    # As many requests as gunicorn has threads (app/runtime/server.py): one more would wait in a queue that is not
+    # measured.
     --concurrency=16
     # Together the instances share one account at Fyers and one ledger document; more of them would only race.
     --max-instances="${MAX_INSTANCES:-1}"
     --cpu=1 --memory=512Mi --cpu-boost
-    # CPU only while a request is answered. It is enough: no effect is left to a background thread, notices are sent
-    # before the answer or by the next reconcile. --no-cpu-throttling would bill a warm instance as one that works.
+    # CPU only while a request is answered. That is enough: nothing depends on a background thread, and notices are sent
+    # before the answer or by the next reconcile. With --no-cpu-throttling a warm instance would cost as much as a busy
+    # one.
     --cpu-throttling
-    # Above the gateway's own bounds (2.5 s for an alert, 50 s for a task): this one answers 504 and kills nothing.
+    # Above the gateway's own bounds (2.5 s for an alert, 50 s for a task): this one answers 504 and stops nothing.
     --timeout=60
-    # An instance gets alerts once it has been to Firestore and to the bucket (app/runtime/bootstrap.py): the first packets of a
-    # new instance on a VPC can take long, and that is not an alert's time. Google asks again after a whole second at
-    # the earliest, so each question waits for the answer itself (app/runtime/starting.py).
+    # An instance gets alerts once it has reached Firestore and the bucket (app/runtime/bootstrap.py): the first packets
+    # of a new instance on a VPC can take long, and no alert should wait for that. Google probes again after a second at
+    # the earliest, so each probe waits for the result itself (app/runtime/starting.py).
     "--startup-probe=httpGet.path=/started,httpGet.port=8080,periodSeconds=1,timeoutSeconds=1,failureThreshold=120"
-    # Touches nothing outside: an outage at Fyers or Google must not restart instances one after the other.
+    # It reaches nothing outside: an outage at Fyers or Google must not restart one instance after the other.
     "--liveness-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=30,timeoutSeconds=5,failureThreshold=3"
   )
 }
@@ -284,20 +287,20 @@ serving_revision() {
   printf '%s\n' "$found"
 }
 
-# The settings of a revision and the versions of its secrets, to be compared with another's.
+# The settings of a revision and the versions of its secrets, to compare with another's.
 environment_of() {
   gc_ask FYERS_CLIENT_ID run revisions describe "$1" --region="$REGION" --format='value(spec.containers[0].env)'
 }
 
-# What a build's defaults are told apart by: a checksum of the list of all settings. Each revision has it in its
-# environment, so that revisions whose builds limit differently differ in their environments.
+# Identifies a build's defaults: a checksum of the list of all settings. Each revision has it in its environment, so
+# revisions whose builds have other limits differ in their environments.
 defaults_here() {
   local sum size
   read -r sum size < <(grep -E '^[A-Z_]+=' "$ROOT/.env.example" | cksum)
   printf 'defaults-%s-%s\n' "$sum" "$size"
 }
 
-# The same of a revision; nothing for one that was released before there was such a mark.
+# The checksum of a revision; nothing for one that was released before there were checksums.
 defaults_of() { environment_of "$1" | grep -oE 'defaults-[0-9]+-[0-9]+' || true; }
 
 image_of() {
@@ -307,7 +310,7 @@ image_of() {
 # --- builds -----------------------------------------------------------------------------------------------------------
 
 # build TAG RELEASE: uploads this folder, tests it as an account that can deploy nothing and read no secret, and builds
-# what was tested; RELEASE yes or no: whether it is given traffic as well.
+# what was tested. RELEASE is yes or no: whether it also gets traffic.
 build() {
   local tested
   tested=$(gc builds submit "$ROOT" --config="$ROOT/cloudbuild.test.yaml" --suppress-logs \

@@ -4,8 +4,8 @@
     gcloud run services describe SERVICE --format=json | deploy/readiness.py SECONDS
 
 Asks /ready of both, for so many seconds at most: the first packets of a new instance on a VPC can take a minute. The
-ledger and the symbols must be fine; the login and the broker may only be as bad as they are now, since a release must
-not have to wait for somebody to log in.
+ledger and the symbols must be fine; the login and the broker may be no worse than they are now: a release must not
+wait for a login.
 """
 
 # ruff: noqa: T201, S310 -- a command prints, and the addresses are those of our own service
@@ -38,7 +38,7 @@ def main(patience: float) -> int:
         if not worse or time.monotonic() + PAUSE > ends:
             break
         time.sleep(PAUSE)
-    for name in sorted(now | then):
+    for name in sorted(now.keys() | then.keys()):
         print(f"{name:<9} now: {now.get(name, 'no answer'):<40} candidate: {then.get(name, 'no answer')}")
     print(f"not ready: {', '.join(worse)}" if worse else "ready")
     return 1 if worse else 0

@@ -24,6 +24,7 @@ from app.domain.order import Order
 from app.flow.desk import Desk
 from app.flow.ports import Ledger
 from app.flow.reconcile import Report, reconcile
+from app.operations.back_office import BackOffice
 from app.runtime.bootstrap import bootstrap
 from app.runtime.config import Config
 from app.runtime.log import JsonLines
@@ -47,6 +48,7 @@ _SETTINGS = {
     "IP_ALLOWLIST": "off",
     "MAX_ORDERS_PER_DAY": "100000",
     "MAX_LOTS_OPEN": "100000",
+    "PACE_CALLS": "no",
     "MAX_ORDERS_PER_SECOND": "0",
     "MAX_ORDERS_PER_MINUTE": "0",
     "MAX_REPEATS": "0",
@@ -100,6 +102,7 @@ class Gateway:
     """`deliveries` is the sender's log; `desk` may be replaced part by part before the first alert."""
 
     desk: Desk
+    office: BackOffice
     config: Config
     account: Simulator
     clock: MovableClock
@@ -107,11 +110,15 @@ class Gateway:
     deliveries: list[Delivery] = field(default_factory=list)
     _app: Any = None
 
+    def new_app(self) -> Any:
+        """The web app over the desk as it is now."""
+        return create_app(replace(self.office, desk=self.desk), self.config)
+
     def deliver(self, name: str, headers: Mapping[str, str] | None = None, **changes: Any) -> Delivery:
         """One alert by that name, as TradingView would send it, and what was answered."""
         if self._app is None:
             with _building:
-                self._app = create_app(self.desk, self.config)
+                self._app = self.new_app()
         sent_at = self.clock.now()
         body = alert(name, **changes)
         reply = self._app.test_client().post("/webhook", data=body, headers=dict(headers or {}), buffered=True)
@@ -195,12 +202,14 @@ def a_gateway(folder: Path, around: Callable[[Ledger], Ledger] | None = None, **
             "LEDGER_URL": f"sqlite:///{folder / f'ledger-{next(_numbers)}.db'}",
         }
         config = Config.from_env(environ | settings)
-        desk = bootstrap(config)
+        office = bootstrap(config)
+        desk = office.desk
         clock = MovableClock()
         phone = Phone(clock)
         ledger = around(desk.ledger) if around is not None else desk.ledger
-        with desk.resources:
-            yield Gateway(replace(desk, clock=clock, notifier=phone, ledger=ledger), config, account, clock, phone)
+        with office.resources:
+            desk = replace(desk, clock=clock, notifier=phone, ledger=ledger)
+            yield Gateway(desk, office, config, account, clock, phone)
 
 
 @contextmanager

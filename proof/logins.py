@@ -17,8 +17,8 @@ from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
 from app.login import Login
 from app.login.ports import LoginRefused, TokenSource
-from app.runtime.bootstrap import open_login
 from app.runtime.config import Config
+from app.runtime.openings import open_login
 from app.simulator import Simulator
 
 APP_ID, SECRET_ID = "PROOF-200", "an-app-secret"

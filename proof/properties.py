@@ -74,6 +74,7 @@ def _hunted(
             command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=_PATIENCE
         )
     except subprocess.TimeoutExpired:
+        wrong: tuple[str, ...]
         wrong, said = (f"pytest did not end within {_PATIENCE:.0f} s",), ""
     else:
         said = ended.stdout

@@ -6,7 +6,6 @@ from typing import Any
 
 from werkzeug.test import EnvironBuilder
 
-from app.web import create_app
 from app.web.intake import STRIKES_PER_MINUTE
 from proof.costly import COSTLIEST, MOST, SHAPES, SIZE, Scales
 from proof.gateway import SECRET, Gateway, a_gateway, captured_log
@@ -29,7 +28,7 @@ def dear() -> str | None:
 def loose() -> str | None:
     """The first rule that does not hold."""
     with tempfile.TemporaryDirectory() as folder, a_gateway(Path(folder)) as gateway, captured_log():
-        app = create_app(gateway.desk, gateway.config)
+        app = gateway.new_app()
         status, answer = _ask(app, _BROKEN)
         told = len(gateway.phone.rang)
         answer.close()

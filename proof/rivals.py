@@ -213,7 +213,7 @@ def play(rivalry: Rivalry, chosen: Step | None, folder: Path) -> tuple[list[str]
     steps = Steps(chosen=chosen)
     with a_gateway(folder, around=lambda ledger: SteppingLedger(ledger, steps), **rivalry.settings) as gateway:
         broker, phone = SteppingPort(gateway.desk.broker, steps), SteppingPort(gateway.phone, steps)
-        gateway.desk = replace(gateway.desk, broker=broker, notifier=phone)  # type: ignore[arg-type]
+        gateway.desk = replace(gateway.desk, broker=broker, notifier=phone)
         scene = Scene(gateway, steps)
         rivalry.before(scene)
         steps.rival = partial(rivalry.rival, scene)

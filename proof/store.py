@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.simulator import Fault, FaultKind
 from proof.faulty_ledger import Fate, Faults, FaultyLedger
@@ -64,7 +65,7 @@ class Story:
     settings: dict[str, str] = field(default_factory=dict)
 
 
-def _send(gateway: Gateway, name: str = "alert", **changes: str | int | None) -> Delivery:
+def _send(gateway: Gateway, name: str = "alert", **changes: Any) -> Delivery:
     """With TradingView's resends, but for its five seconds."""
     for _ in range(1 + RESENDS):
         delivery = gateway.deliver(name, **changes)
@@ -169,9 +170,7 @@ def cells(folder: Path, stories: Sequence[Story], slice_only: bool) -> list[Cell
     found = []
     for story in stories:
         faults = OneFault(None, Fate.FINE, for_good=False)
-        with a_gateway(
-            folder, around=lambda ledger, faults=faults: FaultyLedger(ledger, faults), **story.settings
-        ) as one:  # type: ignore[misc]
+        with a_gateway(folder, around=partial(FaultyLedger, faults=faults), **story.settings) as one:
             story.before(one)
             faults.watching = True
             story.tell(one)

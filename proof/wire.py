@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.domain.errors import Reason
 from app.domain.order import OrderStatus
@@ -187,7 +188,7 @@ def _all_answered(gateway: Gateway) -> bool:
     return all(entry.answered_at is not None for entry in gateway.account.log)
 
 
-def _until_sent(gateway: Gateway, name: str, **changes: str) -> Delivery:
+def _until_sent(gateway: Gateway, name: str, **changes: Any) -> Delivery:
     """Delivers, and again where this machine, busy with other cells, had no time left to begin."""
     for _ in range(4):
         delivery = gateway.deliver(name, **changes)

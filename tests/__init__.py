@@ -1,0 +1,1 @@
+"""Tests are laid out by the promise that they keep."""

@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import TAG, Alert, OptionType, Product, Side, parse
 from app.domain.alert.strict_json import decode
 from app.domain.book import BookRow, Position
 from app.domain.holding import Holdings, hold
-from app.domain.instrument import Instrument
+from app.domain.instrument import Option
 from app.domain.order import Order, OrderStatus, OrderType, Ticket
 from app.domain.pricing import PriceRules
 from app.domain.quote import Quote
@@ -45,8 +46,8 @@ def an_alert(header: str | None = None, /, **changes: Any) -> Alert:
     return parse(decode(alert_body(**changes)), header)
 
 
-def a_contract(**changes: Any) -> Instrument:
-    contract = Instrument(
+def a_contract(**changes: Any) -> Option:
+    contract = Option(
         symbol=SYMBOL,
         underlying="NIFTY",
         expiry=date(2026, 11, 26),
@@ -94,7 +95,7 @@ def a_ticket(**changes: Any) -> Ticket:
         take_profit_points=Decimal("41.30"),
     )
     if changes.get("covers"):
-        no_legs = dict.fromkeys(("stop_loss", "take_profit", "stop_loss_points", "take_profit_points"))
+        no_legs: dict[str, Any] = dict.fromkeys(("stop_loss", "take_profit", "stop_loss_points", "take_profit_points"))
         ticket = replace(ticket, side=Side.BUY, limit_price=Decimal("168.55"), **no_legs)
     return replace(ticket, **changes)
 
@@ -141,6 +142,7 @@ def order_in(status: OrderStatus, ticket: Ticket | None = None, **changes: Any) 
 def no_limits(**changes: Any) -> Limits:
     """Nothing is limited but what is named; the two that cannot be off are far away."""
     limits = Limits(
+        venue=FYERS,
         lots_per_order=1_000,
         lots_open=100_000,
         orders_per_day=100_000,

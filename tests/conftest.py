@@ -75,4 +75,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_unconfigure() -> None:
     """A thread that a test left behind must not keep the process, and with it the whole run."""
-    faulthandler.dump_traceback_later(LONGEST_EXIT, file=sys.__stderr__, exit=True)
+    faulthandler.dump_traceback_later(LONGEST_EXIT, file=sys.__stderr__ or sys.stderr, exit=True)

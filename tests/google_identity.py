@@ -4,6 +4,7 @@ import datetime
 import json
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,7 +19,7 @@ SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
 class Key:
     """A signing key with its certificate, as Google publishes them."""
 
-    def __init__(self, key_id):
+    def __init__(self, key_id: str) -> None:
         self.key_id = key_id
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certificates.invalid")])
@@ -34,11 +35,11 @@ class Key:
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        self.signer = crypt.RSASigner.from_string(private, key_id=key_id)
+        self.signer = crypt.RSASigner.from_string(private, key_id=key_id)  # type: ignore[no-untyped-call]  # google-auth has none there
 
-    def token(self, **changes):
+    def token(self, **changes: Any) -> str:
         now = int(time.time())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": "https://accounts.google.com",
             "aud": AUDIENCE,
             "email": SCHEDULER,
@@ -48,13 +49,15 @@ class Key:
             "sub": "1",
         }
         claims |= changes
-        return jwt.encode(self.signer, {name: value for name, value in claims.items() if value is not None}).decode()
+        present = {name: value for name, value in claims.items() if value is not None}
+        encoded: bytes = jwt.encode(self.signer, present)  # type: ignore[no-untyped-call]  # google-auth has none there
+        return encoded.decode()
 
 
 class Certificates(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
         self.url = f"http://127.0.0.1:{self.server_address[1]}/certs"
         self.body = b"{}"
@@ -62,15 +65,17 @@ class Certificates(ThreadingHTTPServer):
         self.fetches = 0
         self.drip = 0.0
 
-    def publish(self, *keys):
+    def publish(self, *keys: Key) -> None:
         self.body = json.dumps({key.key_id: key.certificate for key in keys}).encode()
 
 
 class _Answering(BaseHTTPRequestHandler):
-    def log_message(self, *_):
+    server: Certificates
+
+    def log_message(self, *_: object) -> None:
         pass
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self.server.fetches += 1
         self.send_response(self.server.status)
         self.send_header("Cache-Control", "public, max-age=3600")

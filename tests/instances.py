@@ -12,8 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.simulator import FixtureExchange, Simulator
-from app.simulator.server import Entry
+from app.simulator import Entry, FixtureExchange, Simulator
 from tests.gateway import Gateway, alert, gateway
 
 EXCHANGES = ("NSE", "BSE")
@@ -45,7 +44,7 @@ def _symbols() -> Path:
 def house(folder: Path, account: Simulator, **settings: str) -> AbstractContextManager[Gateway]:
     """A gateway for that account, with its ledger in the folder."""
     name = "with bands" if "json" in settings.get("SYMBOL_MASTER_URLS", "") else "plain"
-    return gateway(folder, account, **{"SYMBOL_CACHE": str(_symbols() / name)} | settings)
+    return gateway(folder, account, None, **{"SYMBOL_CACHE": str(_symbols() / name)} | settings)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from app.domain.calendar import IST
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _INDICES = ("NIFTY", "BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTYNXT50", "SENSEX", "BANKEX")
 _CODES = {"NSE": 10, "BSE": 12}
+_INSTRUMENTS = {("option", True): "14", ("option", False): "15", ("future", True): "11", ("future", False): "13"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,26 @@ class Listed:
     def cells(self) -> list[str]:
         epoch = int(datetime.combine(self.expiry, self.closes, IST).timestamp())
         code = _CODES[self.exchange]
-        instrument = self.instrument or ("14" if self.underlying in _INDICES else "15")
+        kind = "future" if self.option_type == "XX" else "option"
+        instrument = self.instrument or _INSTRUMENTS[kind, self.underlying in _INDICES]
         return [
             f"{code}11{self.expiry:%y%m%d}35086", f"{self.underlying} {self.expiry:%d %b %y} {self.option_type}",
             instrument,
             self.lot, self.tick, "", self.session, self.updated, str(epoch), self.symbol, str(code), "11",
             "35086", self.underlying, "26000", self.strike, self.option_type, "101000000026000", "None", "0", "0.0",
         ]  # fmt: skip
+
+
+def share(name: str = "SBIN", exchange: str = "NSE", **changes: str) -> list[str]:
+    """One row of a master of the cash segment; `changes` are cells by name."""
+    row = {
+        "token": "10100000003045", "description": "STATE BANK OF INDIA", "instrument": "0", "lot": "1", "tick": "0.1",
+        "isin": "INE062A01020", "session": "0915-1530|1815-1915:", "updated": "2026-11-20", "expiry": "",
+        "ticker": f"{exchange}:{name}-{'EQ' if exchange == 'NSE' else 'A'}", "exchange": str(_CODES[exchange]),
+        "segment": "10", "scrip": "3045", "underlying": name, "of": "3045", "strike": "-1.0", "type": "XX",
+        "of token": "10100000003045", "reserved": "None", "mtf": "1", "margin": "3.7",
+    }  # fmt: skip
+    return list((row | changes).values())
 
 
 def plain(strike: str) -> str:

@@ -1,42 +1,59 @@
-"""The controls in the form every ledger stores: JSON text.
+"""The controls in the form that every ledger stores: JSON text.
 
-Each submit reads and writes it, so what was sent lately stands in it as lists without names; the dictionaries that were
-written before are still read.
+Each submit reads it and writes it, so the orders sent lately stand in it as lists without names. Dictionaries, which an
+earlier version wrote in their place, are still read.
 """
 
 import json
 from datetime import date, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from app.adapters import stored_text
 from app.domain.money import plain
 from app.domain.risk import Controls, Sent, TradingState
 
-_last: tuple[str, Controls] | None = None  # the text read or written last, for who reads it again unchanged
+_REMEMBERED = 1024  # orders whose text is kept
 
 
-def to_text(controls: Controls) -> str:
-    global _last
-    recent = ",".join(map(_sent_text, controls.recent))  # most of it was written before, word by word
-    text = f'{stored_text.to_text(_day_and_state(controls))[:-1]},"recent":[{recent}]}}'
-    _last = text, controls
-    return text
+class ControlsText:
+    """Reads and writes the text for one ledger. Safe for many threads.
 
+    Most submits read the text that the submit before them wrote, and write most of it again. What was written or read
+    last is therefore remembered, and so is the text of each order in it.
+    """
 
-def from_text(text: Any) -> Controls:
-    """The controls again; ones that cannot be read are HALTED: on doubt nothing trades."""
-    global _last
-    last = _last  # both halves of one pair, whatever other threads do
-    if last is not None and text == last[0]:
-        return last[1]
-    try:
-        controls = from_document(json.loads(text))
-    except (ValueError, TypeError):
-        return from_document({})
-    _last = text, controls
-    return controls
+    def __init__(self) -> None:
+        self._last: tuple[str, Controls] | None = None
+        self._sent: dict[str, tuple[Sent, str]] = {}  # by tag
+
+    def write(self, controls: Controls) -> str:
+        recent = ",".join([self._text_of(sent) for sent in controls.recent])
+        text = f'{stored_text.to_text(_day_and_state(controls))[:-1]},"recent":[{recent}]}}'
+        self._last = text, controls
+        return text
+
+    def read(self, text: Any) -> Controls:
+        """The stored controls. A text that cannot be read gives HALTED ones: in doubt nothing trades."""
+        last = self._last  # read once: another thread may replace it meanwhile
+        if last is not None and text == last[0]:
+            return last[1]
+        try:
+            controls = from_document(json.loads(text))
+        except (ValueError, TypeError):
+            return from_document({})
+        self._last = text, controls
+        return controls
+
+    def _text_of(self, sent: Sent) -> str:
+        known = self._sent.get(sent.tag)
+        if known is not None and (known[0] is sent or known[0] == sent):
+            return known[1]
+        if len(self._sent) >= _REMEMBERED:
+            self._sent.clear()
+        text = stored_text.to_text(_sent(sent))
+        self._sent[sent.tag] = sent, text
+        return text
 
 
 def to_document(controls: Controls) -> dict[str, Any]:
@@ -58,10 +75,10 @@ def _day_and_state(controls: Controls) -> dict[str, Any]:
 
 
 def from_document(document: dict[str, Any]) -> Controls:
-    """The controls again; ones that cannot be read are HALTED: on doubt nothing trades."""
+    """The stored controls. A document that cannot be read gives HALTED ones: in doubt nothing trades."""
     try:
         changed_at, premium = document["changed_at"], Decimal(document["premium"])
-        open_until = document.get("open_until")  # the breaker came later than the rest
+        open_until = document.get("open_until")  # documents from before the breaker lack it
         if not premium.is_finite():
             raise ValueError("premium")
         return Controls(
@@ -94,11 +111,6 @@ def _sent(sent: Sent) -> list[Any]:
     ]
 
 
-@lru_cache(maxsize=1024)
-def _sent_text(sent: Sent) -> str:
-    return stored_text.to_text(_sent(sent))
-
-
 def _read_sent(stored: list[Any] | dict[str, Any]) -> Sent:
     values = [stored[name] for name in Sent.__slots__] if isinstance(stored, dict) else stored
     at, tag, symbol, quantity, lots, side, covers, underlying, strategy = values
@@ -114,7 +126,7 @@ def _count(value: Any) -> int:
 
 
 def _day(text: Any) -> str:
-    """An IST day, or nothing where no order was counted yet; what is neither would start the counters anew."""
+    """An IST day, or "" before the first order. Anything else is refused: it would reset the day's counters."""
     return "" if text == "" else str(date.fromisoformat(text))
 
 

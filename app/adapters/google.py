@@ -1,7 +1,14 @@
-"""Google-signed OIDC tokens, verified by google-auth against certificates that are kept for as long as Google allows.
+"""Google-signed OIDC tokens, verified by google-auth's `jwt` against certificates that this module keeps.
 
-Its `id_token.verify_token` would fetch them on every call, so its `jwt.decode` is used. It is imported on first use,
-since that costs 0.1 s.
+No client that keeps keys by itself could be bounded by a Deadline, as a call of every route must be:
+
+* google-auth's `id_token.verify_token` (2.62.2) keeps none: it fetches the certificates for each token.
+* PyJWT's `PyJWKClient` (2.15.1) has one time-out, for each read of a socket: a server that drips held a caller for 6 s
+  at a time-out of 0.3 s. It reads a body of any size. Every caller, a known key's as well, waits without an end for the
+  lock that the one who fetches holds, and fetches again after a fetch that failed: with a server that hung, the last of
+  16 callers waited 8 s at a time-out of 0.5 s. Its keys live for a fixed time, whatever Cache-Control says.
+
+google-auth is imported on first use, which costs 0.1 s.
 """
 
 import json
@@ -10,9 +17,11 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from app.adapters.http import CallFailed, Transport
 from app.domain.deadline import Deadline
 from app.facts.services import GOOGLE_CERTS_URL
 from app.operations.operators import CannotVerify, NoCredentials
@@ -22,7 +31,7 @@ log = logging.getLogger("gateway.operators")
 FETCH = 2.0  # seconds
 _LARGEST = 65536  # bytes; Google's have about 2,500
 _KEPT_AT_MOST = 6 * 3600.0
-_KEPT_AT_LEAST = 60.0  # also the pause before an unknown key id asks again, and anybody can make one up
+_KEPT_AT_LEAST = 60.0  # also the pause before an unknown key id asks again: any caller can make one up
 _FAILED_PAUSE = 2.0  # from the end of a fetch that failed
 _WAIT_AT_MOST = 2  # threads, for the one that fetches
 _CLOCKS_DIFFER = 10  # seconds
@@ -50,8 +59,8 @@ class GoogleIdTokens:
         from google.auth.exceptions import GoogleAuthError
 
         if not audience:
-            raise ValueError("without an audience google-auth would take a token made for anybody")
-        # What breaks on a made-up token quotes it, so only the kind of error is told.
+            raise ValueError("without an audience google-auth would take a token made for any service")
+        # The errors that a made-up token raises quote it, so the log names their kind alone.
         broken = (GoogleAuthError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
         try:
             key_id = jwt.decode_header(token).get("kid")  # type: ignore[no-untyped-call]
@@ -68,8 +77,8 @@ class GoogleIdTokens:
     def _current(self, key_id: object, deadline: Deadline) -> Mapping[str, str]:
         """Certificates that are valid now, and fresh ones for a key that they do not have.
 
-        One caller fetches, few wait for it, and all others are told at once that it cannot be said now: tokens that
-        anybody makes up take no more threads than these, however long Google hangs.
+        One caller fetches, few wait for it, and all others get CannotVerify at once: made-up tokens hold no more
+        threads than these, however long Google hangs.
         """
         known = self._known(key_id)
         if known is not None:
@@ -109,34 +118,17 @@ class GoogleIdTokens:
             self._waiting.release()
 
     def _fetched(self, within: Deadline) -> _Certs:
-        import requests
-        from urllib3.exceptions import HTTPError
-
-        if within.left() <= 0:
-            raise CannotVerify
+        total = within.left()
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                time_out = (within.left(), within.left())
-                with session.get(self._certs_url, timeout=time_out, stream=True, allow_redirects=False) as reply:
-                    by_key = json.loads(_read(reply.raw, within))
-                    if reply.status_code != 200 or not isinstance(by_key, dict):
-                        raise ValueError(f"HTTP {reply.status_code}")
-                    kept_for = _max_age(reply.headers.get("Cache-Control", ""))
-        except (requests.RequestException, HTTPError, ValueError, RecursionError, OSError) as error:
+            with closing(Transport(connections=1)) as transport:
+                reply = transport.call("GET", self._certs_url, headers={}, connect=total, total=total, most=_LARGEST)
+            by_key = json.loads(reply.body)
+            if reply.status != 200 or not isinstance(by_key, dict):
+                raise ValueError(f"HTTP {reply.status}")
+        except (CallFailed, ValueError, RecursionError) as error:
             log.error("Google's certificates cannot be had: %s", type(error).__name__)
             raise CannotVerify from None
-        return _Certs(by_key, self._monotonic() + kept_for)
-
-
-def _read(raw: Any, within: Deadline) -> bytes:
-    """The body, bounded in size, and in time also where it comes in drips."""
-    body = b""
-    while chunk := raw.read1(_LARGEST, decode_content=True):
-        body += chunk
-        if len(body) > _LARGEST or within.left() <= 0:
-            raise ValueError("too long")
-    return body
+        return _Certs(by_key, self._monotonic() + _max_age(reply.headers.get("cache-control", "")))
 
 
 def _max_age(cache_control: str) -> float:

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from app.cli.surroundings import settle
 from app.domain.errors import AlertError
+from app.runtime import log
 from app.runtime.config import ConfigFaults
 
 Command = Callable[[argparse.Namespace], int]
@@ -37,6 +38,8 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        log.close()
 
 
 def read(argv: Sequence[str]) -> argparse.Namespace:

@@ -7,19 +7,18 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from app.adapters.http import CallFailed, Transport
-from app.adapters.notify import Fanout
 from app.cli.settings import configured
 from app.cli.table import table
 from app.domain.deadline import Deadline
 from app.domain.errors import AlertError
 from app.domain.notice import Notice, Severity
-from app.flow.desk import Desk
-from app.operations.checks import Check, Mark
+from app.operations.back_office import BackOffice
+from app.operations.check import Check, Mark
 from app.operations.doctor import examine
 from app.runtime import log
 from app.runtime.bootstrap import bootstrap
-from app.runtime.config import Config, ConfigFaults
+from app.runtime.config import ConfigFaults
+from app.runtime.openings import caller_address
 
 _PATIENCE = 20.0  # seconds
 _SIGN = {Mark.OK: "ok", Mark.WARN: "warn", Mark.FAIL: "FAIL"}
@@ -51,35 +50,31 @@ def _doctor(args: argparse.Namespace) -> int:
 def _checks(args: argparse.Namespace) -> Sequence[Check]:
     try:
         config = configured()
-        desk = bootstrap(config)
+        office = bootstrap(config)
     except ConfigFaults as faults:
         return [Check("settings", Mark.FAIL, fault, ".env.example explains each setting") for fault in faults.faults]
     except AlertError as problem:
         return [Check("start", Mark.FAIL, problem.message, "the gateway cannot start like this")]
     except Exception as problem:  # noqa: BLE001 -- whatever keeps the gateway from starting is what is asked for
         return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start like this")]
-    with desk.resources:
+    with office.resources:
         deadline = Deadline(time.monotonic, _PATIENCE)
-        checks = [*examine(desk, config, deadline), egress(config, args.egress, args.registered, deadline)]
-        return [*checks, _test_notice(desk, config, deadline)] if args.notify else checks
+        checks = [*examine(office, deadline), egress(config.live, args.egress, args.registered, deadline)]
+        has_sinks = bool(config.notification_urls or config.notification_topic)
+        return [*checks, _test_notice(office, has_sinks, deadline)] if args.notify else checks
 
 
-def egress(config: Config, url: str | None, registered: str | None, deadline: Deadline) -> Check:
+def egress(live: bool, url: str | None, registered: str | None, deadline: Deadline) -> Check:
     """Fyers takes orders from the registered address only (SEBI's rules since April 2026)."""
     how = "`doctor --egress https://api.ipify.org` shows it; it has to be the one registered at myapi.fyers.in"
     if url is None:
-        mark = Mark.WARN if config.live else Mark.OK
-        return Check("egress address", mark, "not looked at", how if config.live else "")
-    transport = Transport(connections=1)
+        mark = Mark.WARN if live else Mark.OK
+        return Check("egress address", mark, "not looked at", how if live else "")
     try:
-        total = deadline.cap(5.0)
-        reply = transport.call("GET", url, headers={}, connect=total, total=total, most=1024)
-    except CallFailed as failed:
-        return Check("egress address", Mark.WARN, f"not known: {failed.why}", how)
-    finally:
-        transport.close()
-    said = "".join(mark for mark in reply.body.decode("ascii", "replace") if mark.isprintable())[:64]
-    return _compared(said, registered)
+        answer = caller_address(url, deadline)
+    except ConnectionError as failed:
+        return Check("egress address", Mark.WARN, f"not known: {failed}", how)
+    return _compared("".join(mark for mark in answer if mark.isprintable())[:64], registered)
 
 
 def _compared(address: str, registered: str | None) -> Check:
@@ -91,12 +86,12 @@ def _compared(address: str, registered: str | None) -> Check:
     return Check("egress address", Mark.FAIL, f"{address}, and {registered} is registered", advice)
 
 
-def _test_notice(desk: Desk, config: Config, deadline: Deadline) -> Check:
+def _test_notice(office: BackOffice, has_sinks: bool, deadline: Deadline) -> Check:
     notice = Notice(
         f"doctor:{datetime.now(UTC).isoformat()}", "test", Severity.INFO, "A test: the gateway can reach this phone."
     )
-    lacking = desk.notifier.lacking(notice, deadline) if isinstance(desk.notifier, Fanout) else {}
-    if not (config.notification_urls or config.notification_topic):
+    lacking = office.lacking(notice, deadline)
+    if not has_sinks:
         advice = "set NOTIFICATION_URL or NOTIFICATION_TOPIC"
         return Check("test notice", Mark.WARN, "there is nobody to tell; the log has it", advice)
     if not lacking:

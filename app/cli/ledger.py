@@ -15,7 +15,7 @@ from app.domain.order import Order, OrderStatus
 from app.domain.risk import TradingState
 from app.flow.ports import Overtaken
 from app.flow.reconcile import SETTLE
-from app.runtime.bootstrap import open_ledger
+from app.runtime.openings import open_ledger
 from app.web.answers import detailed
 
 _PATIENCE = 10.0  # seconds

@@ -26,13 +26,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _reconcile(args: argparse.Namespace) -> int:
-    log.configure("ERROR", sys.stderr)
     config = configured()
+    log.configure("ERROR" if config.cloud_log is None else config.log_level, sys.stderr, config.cloud_log)
     if not config.live and config.fyers.api_url is None:
         print(_ANOTHER_ACCOUNT, file=sys.stderr)
-    desk = bootstrap(config)
-    with desk.resources:
-        report = reconcile(desk, Deadline(time.monotonic, _PATIENCE), after_close=args.after_close)
+    office = bootstrap(config)
+    with office.resources:
+        report = reconcile(office.desk, Deadline(time.monotonic, _PATIENCE), after_close=args.after_close)
     print(json.dumps(report.document()) if args.json else in_words(report))
     return 0 if report.clean else 1
 

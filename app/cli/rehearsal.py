@@ -51,7 +51,10 @@ class Then:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
+    """`live`: the settings are those of real trading, with the simulated account in the broker's place."""
+
     desk: Desk
+    live: bool
     clock: Then
     exchange: Exchange
 
@@ -117,9 +120,9 @@ def staged(config: Config, account: Simulator, clock: Then, place: Path) -> Iter
         notification_urls=(),
     )
     with _silent():
-        desk = bootstrap(alone, clock)
-        with desk.resources:
-            yield Stage(desk, clock, account.exchange)
+        office = bootstrap(alone, clock)
+        with office.resources:
+            yield Stage(office.desk, config.live, clock, account.exchange)
 
 
 def outcome(result: Receipt | AlertError) -> str:

@@ -22,8 +22,8 @@ from app.domain.errors import AlertError
 from app.domain.money import plain
 from app.domain.order import Order, Ticket
 from app.flow.execution import Receipt
-from app.runtime.bootstrap import open_ledger
 from app.runtime.config import Config
+from app.runtime.openings import open_ledger
 
 _PATIENCE = 10.0  # seconds
 TOUCH = Decimal("0.005")  # of the last price: the touch of then is not known, so this much of a limit proves nothing

@@ -28,7 +28,7 @@ def _serve(args: argparse.Namespace) -> int:
     print(f"{kind}; alerts go to {own_address(environ)}/webhook", file=sys.stderr, flush=True)
     os.environ.update(environ)  # where gunicorn and the app will look
     sys.argv = ["gunicorn", "-c", "python:app.runtime.server", "main:app"]
-    from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # gunicorn ships no types
+    from gunicorn.app.wsgiapp import run
 
     run()  # until it is told to stop, and then it ends the process
     return 0

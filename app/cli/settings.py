@@ -1,12 +1,10 @@
 """The environment as the commands see it."""
 
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.adapters.private_files import make_file
 from app.runtime.config import Config
 from app.runtime.config.reader import DEFAULT_HOST
 
@@ -18,8 +16,9 @@ def environment() -> dict[str, str]:
     environ = dict(os.environ)
     if _needs_lab_secret(environ):
         if not LAB_SECRET.exists():
-            make_file(LAB_SECRET)
-            LAB_SECRET.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
+            from app.runtime.openings import make_secret_file
+
+            make_secret_file(LAB_SECRET)
             print(f"made a webhook secret for paper trading: {LAB_SECRET}", file=sys.stderr)
         environ["WEBHOOK_SECRET_TOKEN_FILE"] = str(LAB_SECRET)
     return environ

@@ -9,12 +9,14 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from app.adapters.symbols import Symbols, find_batch, find_one, refresh
+from app.cli.find import find_batch, find_one
 from app.cli.settings import configured
 from app.domain.calendar import Calendar
 from app.flow.hours import expiry_floor
-from app.runtime.bootstrap import with_simulator
+from app.flow.ports import SymbolMaster
 from app.runtime.config import Config
+from app.runtime.openings import with_simulator
+from app.runtime.symbols import renew, stored_symbols
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -61,14 +63,14 @@ def _find(args: argparse.Namespace) -> int:
     return 0 if "error" not in answer else 1
 
 
-def _expiry_floor(master: Symbols, calendar: Calendar, underlying: str, exchange: str | None) -> date:
+def _expiry_floor(master: SymbolMaster, calendar: Calendar, underlying: str, exchange: str | None) -> date:
     """As for an entry now."""
     return expiry_floor(master, calendar, underlying, exchange, datetime.now(UTC), entering=True)
 
 
-def _master(config: Config) -> Symbols:
-    """The cached master; where there is none yet it is fetched first."""
-    master = Symbols.open(config.symbol_cache)
+def _master(config: Config) -> SymbolMaster:
+    """The cached master; a missing one is fetched first."""
+    master = stored_symbols(config)
     if master.problem is not None:
         _renewed(config)
         master.reload()
@@ -78,8 +80,7 @@ def _master(config: Config) -> Symbols:
 def _renewed(config: Config) -> dict[str, object]:
     """The report of a refresh; paper trading without an address fetches from a simulator of its own."""
     with ExitStack() as resources:
-        urls = with_simulator(config, resources).symbol_master_urls
-        return refresh(urls, config.symbol_cache, config.calendar, datetime.now(UTC))
+        return renew(with_simulator(config, resources), datetime.now(UTC))
 
 
 def _sentence(answer: Mapping[str, object]) -> str:

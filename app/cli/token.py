@@ -3,17 +3,15 @@
 import argparse
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
-from app.adapters.clock import SystemClock
-from app.adapters.http import Transport
 from app.cli.settings import configured
 from app.domain.deadline import Deadline
 from app.domain.secret import Secret
 from app.login import Login
 from app.login.ports import LoginRefused
-from app.runtime.bootstrap import open_ledger, open_login, open_notifiers, open_token_store
-from app.runtime.config import Config
+from app.runtime.openings import open_login_alone, open_token_store
 
 _PATIENCE = 20.0  # seconds
 
@@ -56,7 +54,7 @@ def _show(args: argparse.Namespace) -> int:  # noqa: ARG001
     if token is None:
         print("no token is stored: log in")
         return 1
-    alive = token.can_be_alive(SystemClock().now())
+    alive = token.can_be_alive(datetime.now(UTC))
     print(f"fingerprint  {Secret(token.access_token).fingerprint()}")
     print(f"issued       {token.issued_at or 'unknown'}")
     print(f"ends         {token.ends_at or 'unknown'}{'' if alive else ' (it has ended: log in)'}")
@@ -65,14 +63,10 @@ def _show(args: argparse.Namespace) -> int:  # noqa: ARG001
 
 
 def _opened(resources: ExitStack) -> Login:
-    config: Config = configured()
+    config = configured()
     if not config.live:
         raise SystemExit("error: paper trading needs no login; it is for BROKER=fyers")
-    ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
-    resources.callback(transport.close)
-    notifier, _ = open_notifiers(config, ledger, clock.monotonic, resources)
-    _, login = open_login(config, ledger, notifier, clock, transport, resources)
-    return login
+    return open_login_alone(config, resources)
 
 
 def _deadline() -> Deadline:

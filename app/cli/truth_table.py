@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from app.adapters.tokens import FileTokens
 from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
 from app.domain.alert import ExpiryRule, OptionType, Product
 from app.domain.deadline import Deadline
@@ -19,6 +18,7 @@ from app.domain.risk import TradingState
 from app.flow.hours import expiry_floor
 from app.login.token import Token
 from app.runtime.config import Config, ConfigFaults
+from app.runtime.openings import open_token_store
 from app.simulator import Simulator
 
 OPEN = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India
@@ -85,7 +85,7 @@ def _outcome(stage: Stage, state: TradingState, action: str) -> str:
     said = outcome(stage.alert(ASKED | {"action": action}))
     if (len(stage.exchange.orders()) > before) is not (said == "sent"):
         raise AssertionError(f"the flow says {said}, and the account says otherwise")
-    return f"sent to {'Fyers' if stage.desk.login else 'the simulated account'}" if said == "sent" else said
+    return f"sent to {'Fyers' if stage.live else 'the simulated account'}" if said == "sent" else said
 
 
 def _log_in(config: Config, account: Simulator, wanted: bool) -> None:
@@ -94,7 +94,8 @@ def _log_in(config: Config, account: Simulator, wanted: bool) -> None:
     store.unlink(missing_ok=True)
     if wanted:
         token = Token(account.issue_token(config.fyers.app_id))
-        FileTokens(store).save(token, Deadline(time.monotonic, 5.0))
+        with ExitStack() as resources:
+            open_token_store(config, resources, lambda _: True).save(token, Deadline(time.monotonic, 5.0))
 
 
 def _environment(place: Path) -> dict[str, str]:
@@ -112,4 +113,5 @@ def _environment(place: Path) -> dict[str, str]:
         "SYMBOL_CACHE": str(place / "symbols"),
         "GCS_TOKENS_FILE": str(place / "tokens.json"),
         "MAX_ORDERS_PER_SECOND": "0",  # the rows come faster than alerts do
+        "PACE_CALLS": "no",
     }

@@ -1,6 +1,7 @@
 """The time one request has, handed down as one object: every call takes the smaller of its own cap and what is left."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable, Iterator
 
 from app.domain.errors import NotNow, Reason
 
@@ -15,7 +16,9 @@ SEND_WINDOW = 1.2
 PLACE_TAIL = 0.35
 CONNECT = 0.25
 RECORD = 0.3
-SWITCH = 5.0  # a change of the account by hand: a storm of orders must not be what keeps the kill switch from working
+SWITCH = 5.0  # a change of the controls by an operator: many orders at once must not keep the kill switch from working
+
+Sleep = Callable[[float], None]
 
 
 class Deadline:
@@ -43,3 +46,27 @@ class Deadline:
         """Raises NotNow where less is left; called before the order is submitted, never after."""
         if self.left() < seconds:
             raise NotNow(Reason.OUT_OF_TIME)
+
+
+def tries(deadline: Deadline, pauses: Iterable[float], sleep: Sleep) -> Iterator[int]:
+    """Numbers the tries of a call, from 1, and pauses between them; pauses are seconds.
+
+    There is always a first try. There is no other one after the last pause, or where the next pause would use up the
+    deadline. A pause is asked for after the try before it, so it may depend on what that try brought.
+    """
+    yield 1
+    for number, pause in enumerate(pauses, start=2):
+        if pause >= deadline.left():
+            return
+        sleep(pause)
+        yield number
+
+
+def full_jitter(
+    first: float, longest: float = float("inf"), uniform: Callable[[float, float], float] = random.uniform
+) -> Iterator[float]:
+    """Pauses in seconds, without end: each is anything up to a bound, which doubles from `first` up to `longest`."""
+    bound = first
+    while True:
+        yield uniform(0, bound)
+        bound = min(longest, bound * 2)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from app.domain.alert import Product, Side
 from app.domain.book import BookRow, Leg, Position
-from app.domain.instrument import Instrument
+from app.domain.instrument import Instrument, Option
 from app.domain.order import Sent
 
 
@@ -240,10 +240,10 @@ class Holdings:
         return sum(known, Decimal(0)) if len(known) == len(self.positions) else None
 
     def count_lots(self, contract_of: Callable[[str], Instrument | None]) -> int:
-        """Lots that are open, and that orders in the book may still open, of what this gateway trades."""
+        """Lots of options that are open, and that orders in the book may still open."""
         lots = 0
         for symbol, held in self.by_symbol.items():
-            if (contract := contract_of(symbol)) is not None:
+            if isinstance(contract := contract_of(symbol), Option):  # the gateway trades options only
                 net = sum([holding.net for holding in held])
                 opening = Side.BUY if net > 0 else Side.SELL if net < 0 else None
                 orders = [row for holding in held for row in holding.rows if row.protects is None]

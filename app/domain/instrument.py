@@ -1,6 +1,6 @@
-"""What is traded, as the symbol master lists it."""
+"""What is traded, as the symbol master lists it: options, futures, shares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
@@ -8,20 +8,19 @@ from app.domain.alert import OptionType
 from app.domain.calendar import Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """One option series as the symbol master lists it. Nothing in it is ever made up by us.
+    """What an order needs to know of any instrument. Every value comes from the symbol master.
 
-    `lot_size` and `freeze_quantity` are units, `tick_size` and `strike` rupees; `lower_band` and `upper_band` are the
-    day's price band in rupees; `session` are its hours. What the master does not say is None (the CSV has neither
-    freeze quantity nor bands).
+    `symbol` is the broker's string. `lot_size` and `freeze_quantity` are units, `tick_size` is in rupees; `lower_band`
+    and `upper_band` are the day's price band in rupees; `session` is the instrument's trading hours. `on_index` is
+    whether the underlying is an index. A field is None where the master is silent: the CSV has neither freeze
+    quantity nor bands.
     """
 
     symbol: str
     underlying: str
-    expiry: date
-    strike: Decimal
-    option_type: OptionType
+    expiry: date | None
     lot_size: int
     tick_size: Decimal
     freeze_quantity: int | None = None
@@ -29,6 +28,31 @@ class Instrument:
     upper_band: Decimal | None = None
     on_index: bool = True
     session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option(Instrument):
+    """One option series; `strike` is in rupees."""
+
+    expiry: date
+    strike: Decimal
+    option_type: OptionType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Future(Instrument):
+    """One futures contract."""
+
+    expiry: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Instrument):
+    """A share: it does not expire and trades in single units."""
+
+    expiry: None = field(default=None, init=False)
+    lot_size: int = field(default=1, init=False)
+    on_index: bool = field(default=False, init=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def state_notice(before: Controls, account: Controls) -> Notice | None:
 def _breaker_notice(before: Controls, account: Controls) -> Notice | None:
     if account.open_until is None or account.open_until == before.open_until:
         return None
-    text = f"Orders did not reach Fyers, several times in a minute. Entries wait until {ist_time(account.open_until)}."
+    text = f"Several orders did not reach the broker in one minute. Entries wait until {ist_time(account.open_until)}."
     return Notice(f"breaker:{account.open_until.isoformat()}", "breaker", Severity.CRITICAL, text)
 
 

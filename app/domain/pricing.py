@@ -32,7 +32,7 @@ class PriceRules:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """Protective levels in rupees, and as points from the LTP, which is how Fyers' overlay wants them."""
+    """Protective levels in rupees, and as points from the LTP, which is how the broker takes them."""
 
     stop_loss: Decimal
     take_profit: Decimal

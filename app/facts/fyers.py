@@ -31,8 +31,10 @@ ALL_TOKENS_END = time(6, 30)
 ALGO_APP_ENDING = "-200"  # of the app's id: apps with other endings may read and not trade
 
 EXCHANGES = {10: "NSE", 12: "BSE"}
-DERIVATIVES = 11  # the segment
-INDEX_OPTION, STOCK_OPTION = OPTIONS = 14, 15  # instrument types
+CASH, DERIVATIVES = 10, 11  # segments
+SHARE = 0  # instrument types
+INDEX_FUTURE, STOCK_FUTURE = FUTURES = 11, 13
+INDEX_OPTION, STOCK_OPTION = OPTIONS = 14, 15
 
 # GET /data/marketStatus. A segment that is not open shows CLOSED, CLOSE or what its last session ended with
 # (POSTCLOSE_CLOSED in the documents' sample); what else there is, PREOPEN and the closing auction's, is neither.
@@ -98,8 +100,14 @@ FACTS = (
         _SEEN,
     ),
     Fact("Fyers: codes of an order's status", "1, 2, 4, 5, 6, 7", "app/adapters/fyers/rows.py _STATUS", _DOCS),
-    Fact("Fyers: exchange and segment codes", "NSE 10, BSE 12, F&O 11", "app/facts/fyers.py EXCHANGES", _DOCS),
-    Fact("Fyers: instrument types", "option on an index 14, on a stock 15", "app/facts/fyers.py OPTIONS", _DOCS),
+    Fact("Fyers: exchange and segment codes", "NSE 10, BSE 12, cash 10, F&O 11", "app/facts/fyers.py EXCHANGES", _DOCS),
+    Fact(
+        "Fyers: instrument types",
+        "future on an index 11, on a stock 13, option on an index 14, on a stock 15",
+        "app/facts/fyers.py OPTIONS",
+        _DOCS,
+    ),
+    Fact("Fyers: instrument type of a share", "0", "app/facts/fyers.py SHARE", _SEEN),
     Fact("Fyers: market status", "OPEN; CLOSE, CLOSED, POSTCLOSE_…", "app/facts/fyers.py MARKET_OPEN", _DOCS_AGAIN),
     Fact(
         "Fyers: an order's tag",
@@ -113,7 +121,7 @@ FACTS = (
         "app/adapters/fyers/payload.py _IN_POINTS",
         _SDK,
     ),
-    Fact("Fyers: products BO and CO", "refused since 2-Aug-2026", "app/domain/alert/parse.py", _DOCS),
+    Fact("Fyers: products BO and CO", "refused since 2-Aug-2026", "app/domain/alert/values.py", _DOCS),
     Fact(
         "Fyers: columns of the CSV master", "21, without a header", "app/adapters/symbols/csv_master.py COLUMNS", _DOCS
     ),

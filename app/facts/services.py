@@ -32,8 +32,8 @@ FACTS = (
     Fact("Cloud Run: the peer's address", "the last of X-Forwarded-For", "app/web/intake.py peer_of", _HEADERS),
     Fact("Google: keys of its tokens", GOOGLE_CERTS_URL, "app/facts/services.py GOOGLE_CERTS_URL", _AUTH),
     Fact("Google: issuer of its tokens", "accounts.google.com", "app/facts/services.py GOOGLE_ISSUERS", _AUTH),
-    Fact("Cloud Scheduler: deliveries of a task", "at least once", "app/web/operator.py TASK", _SCHEDULER),
-    Fact("Pub/Sub: wait for an acknowledgement", "10 s unless set", "app/web/operator.py RELAY", _PUBSUB),
+    Fact("Cloud Scheduler: deliveries of a task", "at least once", "app/web/tasks.py TASK", _SCHEDULER),
+    Fact("Pub/Sub: wait for an acknowledgement", "10 s unless set", "app/web/tasks.py RELAY", _PUBSUB),
     Fact("Cloud Storage: writes of one object", "1 a second", "app/adapters/tokens.py _PAUSE", _STORAGE),
     Fact(
         "Firestore: deletion after the time to live", "within 24 h", "app/adapters/firestore/documents.py _KEPT", _TTL

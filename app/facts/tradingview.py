@@ -34,12 +34,12 @@ FACTS = (
     Fact("TradingView: longest body", "40,960 characters", "app/domain/alert/alert.py MAX_BODY_BYTES", _SIZES),
     Fact("TradingView: alert stopped by itself", "more than 15 firings in 3 minutes", "README.md", _STRIKES),
     Fact(
-        "TradingView: form of a time", "yyyy-MM-ddTHH:mm:ssZ, UTC", "app/domain/alert/parse.py _MOMENT", _PLACEHOLDERS
+        "TradingView: form of a time", "yyyy-MM-ddTHH:mm:ssZ, UTC", "app/domain/alert/values.py _MOMENT", _PLACEHOLDERS
     ),
     Fact(
         "TradingView: sign of delayed data",
         "_DL, _DLY behind the exchange",
-        "app/domain/alert/parse.py _SYMBOL",
+        "app/domain/alert/values.py _SYMBOL",
         _PLACEHOLDERS,
     ),
 )

@@ -20,7 +20,7 @@ from app.domain.holding import Holdings
 from app.domain.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.domain.protection import trimmed
-from app.domain.risk import BOOK_LAG, Controls, Decision, NeedsBook, NeedsRoom, decide
+from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, decide
 from app.domain.ticket import BuyMode, write_ticket
 from app.flow.desk import Desk
 from app.flow.hours import closed
@@ -129,7 +129,7 @@ def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Tic
             raise
         _check_not_stopped(market, desk)
         controls = desk.ledger.controls(deadline)
-        holdings = market.holdings.with_sent(controls.sent_since(desk.clock.now() - BOOK_LAG))
+        holdings = market.holdings.with_sent(controls.sent_since(desk.clock.now() - desk.limits.venue.book_lag))
         for symbol in {one.symbol for one in (market.contract, market.todays) if one is not None}:
             if holdings.entry_on_its_way(symbol):
                 text = f"an entry of {symbol} is on its way and not filled yet"

@@ -12,9 +12,11 @@ from app.domain.deadline import Deadline
 from app.domain.errors import Denied, NotNow, Reason
 from app.flow.ports import Broker, Clock
 
-NO_HOLDS = 10.0  # seconds; alerts that come together cost one call, and six a minute are few of Fyers' 200
+NO_HOLDS = (
+    10.0  # seconds; alerts that come together cost one call, and six a minute are few beside what a broker allows
+)
 
-LAGS = timedelta(minutes=1)  # after the opening; how long Fyers' status really takes is not documented
+LAGS = timedelta(minutes=1)  # after the opening; how long a broker's status lags is not documented
 
 
 class MarketStatus:
@@ -37,7 +39,7 @@ class MarketStatus:
             raise self._closed(exchange)
         is_open = self._read(today, deadline).get(exchange)
         if is_open is None:
-            raise _unknown(f"Fyers says neither that {exchange} is open nor that it is closed")
+            raise _unknown(f"the broker says neither that {exchange} is open nor that it is closed")
         if not is_open:
             raise self._closed(exchange)
 
@@ -59,12 +61,12 @@ class MarketStatus:
 
     def _closed(self, exchange: str) -> Denied | NotNow:
         if self._lag_left() > 0:
-            return _unknown(f"Fyers says that {exchange} is closed, which may lag behind the opening")
-        text = f"today is beyond the known holiday list, and Fyers says that {exchange} is closed"
+            return _unknown(f"the broker says that {exchange} is closed, which may lag behind the opening")
+        text = f"today is beyond the known holiday list, and the broker says that {exchange} is closed"
         return Denied(Reason.MARKET_CLOSED, text)
 
     def _lag_left(self) -> float:
-        """Seconds until Fyers' status counts as caught up with the opening; none before it and later."""
+        """Seconds until the broker's status counts as caught up with the opening; none before it and later."""
         now = self._clock.now().astimezone(IST)
         hours = self._calendar.session_on(now.date())
         opened = datetime.combine(now.date(), hours.opens, IST) if hours is not None else now - LAGS
@@ -72,5 +74,6 @@ class MarketStatus:
 
 
 def _unknown(why: str) -> NotNow:
-    text = f"{why}; today is beyond the known holiday list, so an entry needs Fyers' word. Nothing was sent"
+    rest = "today is beyond the known holiday list, so an entry needs the broker to say that the market is open"
+    text = f"{why}; {rest}. Nothing was sent"
     return NotNow(Reason.MARKET_STATUS_UNKNOWN, text)

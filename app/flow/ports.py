@@ -10,7 +10,7 @@ from app.domain.alert import Expiry, OptionType, Strike
 from app.domain.book import BookRow, Position
 from app.domain.calendar import Session
 from app.domain.deadline import Deadline
-from app.domain.instrument import Instrument, ListedKind
+from app.domain.instrument import Instrument, ListedKind, Option
 from app.domain.notice import Notice
 from app.domain.order import Order, Outcome
 from app.domain.quote import Quote
@@ -138,7 +138,7 @@ class Ledger(Protocol):
 
 
 class SymbolMaster(Protocol):
-    """The listed option contracts, in memory. No lookup leaves the process."""
+    """The listed options, in memory; by symbol also futures and shares. No lookup leaves the process."""
 
     def look_due(self, monotonic: float) -> bool:
         """Whether it is time to look for a newer master; `monotonic` in seconds."""
@@ -147,7 +147,7 @@ class SymbolMaster(Protocol):
         """Takes a newer master from the cache, looking at most every 30 s; True where there was one. Never raises."""
 
     def lookup_symbol(self, symbol: str) -> Instrument | None:
-        """The contract with the broker's own symbol, or None."""
+        """The option, future or share with the broker's own symbol, or None."""
 
     @property
     def as_of(self) -> date:
@@ -155,7 +155,7 @@ class SymbolMaster(Protocol):
 
     @property
     def rows(self) -> int:
-        """How many contracts it lists. Raises NotNow(SYMBOLS_MISSING)."""
+        """How many options it lists. Raises NotNow(SYMBOLS_MISSING)."""
 
     @property
     def problem(self) -> str | None:
@@ -165,7 +165,7 @@ class SymbolMaster(Protocol):
     def session(self) -> Session | None:
         """The widest plausible hours that it gives any contract; None where it gives none, or is not there."""
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
         """A contract of the underlying that expires that day, or None. Raises as `resolve` does."""
 
     def kinds(self, day: date, *, expiring: bool = False) -> Mapping[ListedKind, int]:
@@ -187,7 +187,7 @@ class SymbolMaster(Protocol):
         *,
         on: date,
         spot: Decimal | None = None,
-    ) -> Instrument:
+    ) -> Option:
         """The contract, counting expiries from `on`; `spot` (rupees) is needed where the strike is said by its place.
 
         Raises Denied(NO_SUCH_CONTRACT) naming the nearest listed ones, and NotNow(SYMBOLS_MISSING) without a master.

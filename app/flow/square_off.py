@@ -21,7 +21,7 @@ from app.domain.holding import Holding, Holdings, hold
 from app.domain.notice import Notice, Severity
 from app.domain.order import EXIT_TAG, Accepted, NotSent, Outcome, Rejected, Sent
 from app.domain.protection import Trim, trimmed
-from app.domain.risk import BOOK_LAG, Controls
+from app.domain.risk import Controls
 from app.flow.desk import Desk
 from app.flow.outbox import post
 from app.flow.protection import cancel_all, holdings_after, trim
@@ -71,7 +71,8 @@ class _Run:
         return book
 
     def _name_what_is_on_its_way(self, holdings: Holdings) -> None:
-        controls, since = self._desk.ledger.controls(self._deadline), self._desk.clock.now() - BOOK_LAG
+        controls = self._desk.ledger.controls(self._deadline)
+        since = self._desk.clock.now() - self._desk.limits.venue.book_lag
         for sent in holdings.with_sent(controls.sent_since(since)).unseen:
             if not sent.covers:
                 self.report.left[sent.symbol] = "an entry was sent moments ago and the order book does not show it yet"
@@ -94,7 +95,8 @@ class _Run:
         place, now = holding.id, self._desk.clock.now()
         exit_ = _exit_as_sent(holding, now)
         try:
-            self._desk.ledger.change_controls(partial(_noted, exit_, holdings, now - BOOK_LAG), self._deadline)
+            noted = partial(_noted, exit_, holdings, now - self._desk.limits.venue.book_lag)
+            self._desk.ledger.change_controls(noted, self._deadline)
         except NotNow as problem:
             self.report.left[place] = problem.message
             return False

@@ -1,55 +1,45 @@
-"""One read of the token store at a time, whoever asks."""
+"""One read of the token store at a time, for all callers."""
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.flow.ports import Clock
+from app.flow.single_flight import SingleFlight, apart
 from app.login.ports import TokenStore
 from app.login.token import Token
 
-READ = 2.0
-AGAIN_AFTER = 1.0  # so long an answer stands, the failure of a store too; then a login elsewhere heals this instance
+READ = 2.0  # seconds
+AGAIN_AFTER = 1.0  # seconds that an answer stands, a failure too. Then a login elsewhere heals this instance.
 
 
 class SharedReading:
-    """The read runs in a thread of its own, with its own deadline; each asker waits no longer than he has time.
+    """Each read runs in a thread of its own, by a deadline of its own; each caller waits by its own deadline.
 
-    So a store that hangs costs no caller more than that, and many alerts at once are one request. `owned` says in the
-    same thread whether what was read may be used: it gives the token back, or raises.
+    So a store that hangs costs no caller more than its own time, and many alerts at once are one request. `owned` says
+    in the same thread whether the stored token may be used: it returns the token, or raises.
     """
 
     def __init__(self, store: TokenStore, owned: Callable[[Token, Deadline], Token], clock: Clock) -> None:
         self._store = store
         self._owned = owned
         self._clock = clock
-        self._lock = threading.Lock()
-        self._answer: Future[Token | None] | None = None
-        self._started = 0.0
+        self._flight: SingleFlight[Token | None] = SingleFlight(clock.monotonic, apart("token-read"))
 
     def latest(self, deadline: Deadline, fresh: bool = False) -> Token | None:
-        """What the store holds; `fresh` does without an answer of a moment ago. Raises NotNow, as `owned` does."""
+        """The stored token; `fresh` takes no answer that was there before. Raises NotNow, as `owned` does."""
+
+        def again(read: "Future[Token | None]", age: float) -> bool:
+            """A read that should have ended long ago is given up."""
+            return age >= READ + AGAIN_AFTER or (read.done() and (fresh or age >= AGAIN_AFTER))
+
         try:
-            return self._answering(fresh).result(deadline.cap(READ))
+            return self._flight.run(self._read, again).result(deadline.cap(READ))
         except TimeoutError:
             raise NotNow(Reason.NEEDS_LOGIN, "the token store does not answer in time; nothing was sent") from None
 
-    def _answering(self, fresh: bool) -> "Future[Token | None]":
-        """A running read serves everybody, unless it ought to have ended long ago."""
-        with self._lock:
-            answer, age = self._answer, self._clock.monotonic() - self._started
-            if answer is None or age >= READ + AGAIN_AFTER or (answer.done() and (fresh or age >= AGAIN_AFTER)):
-                self._started = self._clock.monotonic()
-                self._answer = answer = Future()
-                threading.Thread(target=self._read, args=(answer,), name="token-read", daemon=True).start()
-            return answer
-
-    def _read(self, answer: "Future[Token | None]") -> None:
+    def _read(self) -> Token | None:
         deadline = Deadline(self._clock.monotonic, READ)
-        try:
-            token = self._store.load(deadline)
-            answer.set_result(None if token is None else self._owned(token, deadline))
-        except Exception as error:  # noqa: BLE001 (it is raised to whoever waits)
-            answer.set_exception(error)
+        token = self._store.load(deadline)
+        return None if token is None else self._owned(token, deadline)

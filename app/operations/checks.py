@@ -6,18 +6,19 @@ A look trades nothing and tells nobody. What cannot be looked at in time has fai
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from enum import StrEnum
 from typing import TypeVar
 
 from app.domain.calendar import IST, Calendar, ist_day
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.errors import AlertError, NotNow
+from app.domain.instrument import Option
 from app.domain.risk import Controls, TradingState
-from app.flow.desk import Desk
 from app.flow.hours import ADVICE, RULE, differences, last_minute, stopped_by
+from app.flow.ports import Clock
 from app.login.current import said
+from app.operations.back_office import BackOffice
+from app.operations.check import Check, Mark
 
 log = logging.getLogger("gateway.checks")
 _Result = TypeVar("_Result")
@@ -30,26 +31,7 @@ _NAMED = 3  # of the facts that are due; `facts --due` has them all
 SLOW = 300.0  # milliseconds; the slices of an alert's time are little more (app/domain/deadline.py)
 
 
-class Mark(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: what was found, and what to do about it where something is to be done."""
-
-    name: str
-    mark: Mark
-    found: str
-    advice: str = ""
-
-    def document(self) -> dict[str, str]:
-        return {"check": self.name, "result": str(self.mark), "found": self.found, "advice": self.advice}
-
-
-Look = Callable[[Desk, Deadline], Check]
+Look = Callable[[BackOffice, Deadline], Check]
 
 _MEND = {
     "login": "log in: POST /refresh-token sends the link to the phone, `token url` shows it",
@@ -60,9 +42,11 @@ _MEND = {
 }
 
 
-def look_at(looks: Mapping[str, Look], desk: Desk, deadline: Deadline) -> list[Check]:
+def look_at(looks: Mapping[str, Look], office: BackOffice, deadline: Deadline) -> list[Check]:
     """All of them side by side, and none waited for beyond the deadline."""
-    begun: dict[str, Future[Check]] = {name: desk.readers.submit(look, desk, deadline) for name, look in looks.items()}
+    begun: dict[str, Future[Check]] = {
+        name: office.desk.readers.submit(look, office, deadline) for name, look in looks.items()
+    }
     return [_finished(name, answer, deadline) for name, answer in begun.items()]
 
 
@@ -79,27 +63,28 @@ def _finished(name: str, answer: "Future[Check]", deadline: Deadline) -> Check:
     return Check(name, Mark.FAIL, found, _MEND.get(name, "look into the log, and whether the ledger is up"))
 
 
-def login(desk: Desk, deadline: Deadline) -> Check:
-    if desk.login is None:
+def login(office: BackOffice, deadline: Deadline) -> Check:
+    if office.login is None:
         return Check("login", Mark.OK, "paper trading needs none")
-    status = desk.login.status(deadline, needed_until=_session_ends(desk.calendar, desk.clock.now()))
+    status = office.login.status(deadline, needed_until=_session_ends(office.desk.calendar, office.desk.clock.now()))
     if status.problem is not None:
         return Check("login", Mark.FAIL, status.problem, _MEND["login"])
     return Check("login", Mark.OK, f"ends {said(status.ends_at)}")
 
 
-def ledger(desk: Desk, deadline: Deadline) -> Check:
+def ledger(office: BackOffice, deadline: Deadline) -> Check:
     """Anybody may ask /readyz, so what this writes is bounded by how long its answer is remembered."""
-    desk.ledger.controls(deadline)
-    desk.ledger.try_out(deadline)
+    office.desk.ledger.controls(deadline)
+    office.desk.ledger.try_out(deadline)
     return Check("ledger", Mark.OK, "it can be read and written")
 
 
-def ledger_round_trip(desk: Desk, deadline: Deadline) -> Check:
+def ledger_round_trip(office: BackOffice, deadline: Deadline) -> Check:
+    desk = office.desk
     desk.ledger.try_out(deadline, whole=True)
     name = f"doctor:{desk.clock.now().isoformat()}"
-    wrote, first = _timed(desk, lambda: desk.ledger.once(name, deadline))
-    read, again = _timed(desk, lambda: desk.ledger.once(name, deadline))
+    wrote, first = _timed(desk.clock, lambda: desk.ledger.once(name, deadline))
+    read, again = _timed(desk.clock, lambda: desk.ledger.once(name, deadline))
     found = f"written in {wrote:.0f} ms, read back in {read:.0f} ms"
     if not first or again:
         return Check("ledger", Mark.FAIL, "what was written did not come back", _MEND["ledger"])
@@ -108,7 +93,8 @@ def ledger_round_trip(desk: Desk, deadline: Deadline) -> Check:
     return Check("ledger", Mark.OK, found)
 
 
-def symbols(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in memory
+def symbols(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in memory
+    desk = office.desk
     as_of, today = desk.symbols.as_of, ist_day(desk.clock.now())
     latest = desk.calendar.latest_trading_day(today)
     found = f"{desk.symbols.rows} contracts as of {as_of}"
@@ -121,22 +107,22 @@ def symbols(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they ar
     return Check("symbols", Mark.OK, found)
 
 
-def broker(desk: Desk, deadline: Deadline) -> Check:
+def broker(office: BackOffice, deadline: Deadline) -> Check:
     """Reads the positions. Without a login Fyers is not asked: that would ring the phone."""
-    if login(desk, deadline).mark is Mark.FAIL:
+    if login(office, deadline).mark is Mark.FAIL:
         return Check("broker", Mark.FAIL, "not asked, since there is no login", _MEND["login"])
-    took, _ = _timed(desk, lambda: desk.broker.positions(deadline))
-    who = "Fyers" if desk.login else "the simulator"
+    took, _ = _timed(office.desk.clock, lambda: office.desk.broker.positions(deadline))
+    who = "Fyers" if office.login else "the simulator"
     mark, advice = (Mark.WARN, "run the service near Mumbai (asia-south1)") if took > SLOW else (Mark.OK, "")
     return Check("broker", mark, f"{who} answered in {took:.0f} ms", advice)
 
 
-def clock(desk: Desk, deadline: Deadline) -> Check:
-    before = desk.clock.now()
-    theirs = desk.server_time(deadline)
-    ours = before + (desk.clock.now() - before) / 2
+def clock(office: BackOffice, deadline: Deadline) -> Check:
+    before = office.desk.clock.now()
+    theirs = office.server_time(deadline)
+    ours = before + (office.desk.clock.now() - before) / 2
     if theirs is None:
-        mark = Mark.OK if desk.login is None else Mark.WARN
+        mark = Mark.OK if office.login is None else Mark.WARN
         return Check("clock", mark, "the broker does not say what time it is", "compare this machine's clock by hand")
     skew = (ours - theirs).total_seconds()
     found = f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the broker's"
@@ -146,8 +132,8 @@ def clock(desk: Desk, deadline: Deadline) -> Check:
     return Check("clock", Mark.WARN, found, advice) if abs(skew) > SKEW_MATTERS else Check("clock", Mark.OK, found)
 
 
-def trading_state(desk: Desk, deadline: Deadline) -> Check:
-    account = desk.ledger.controls(deadline)
+def trading_state(office: BackOffice, deadline: Deadline) -> Check:
+    account = office.desk.ledger.controls(deadline)
     why = f"{account.state}{_by(account)}"
     match account.state:
         case TradingState.ACTIVE:
@@ -158,23 +144,24 @@ def trading_state(desk: Desk, deadline: Deadline) -> Check:
             return Check("trading state", Mark.FAIL, f"{why}: nothing is sent", "`trading-state active --reason …`")
 
 
-def doubts(desk: Desk, deadline: Deadline) -> Check:
-    count = desk.ledger.unresolved(desk.clock.now() - timedelta(seconds=SEND_WINDOW), deadline)
+def doubts(office: BackOffice, deadline: Deadline) -> Check:
+    count = office.desk.ledger.unresolved(office.desk.clock.now() - timedelta(seconds=SEND_WINDOW), deadline)
     if count:
         found = f"{count} with an unknown outcome"
         return Check("orders", Mark.WARN, found, "`reconcile`; then look at Fyers, and `orders resolve`")
     return Check("orders", Mark.OK, "none in doubt")
 
 
-def outbox(desk: Desk, deadline: Deadline) -> Check:
-    waiting = len(desk.ledger.outbox(deadline))
+def outbox(office: BackOffice, deadline: Deadline) -> Check:
+    waiting = len(office.desk.ledger.outbox(deadline))
     if waiting:
         found = f"{waiting} notices wait to be told"
         return Check("outbox", Mark.WARN, found, "reconcile sends them each minute; the log says which sink fails")
     return Check("outbox", Mark.OK, "nothing waits to be told")
 
 
-def holidays(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
+def holidays(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
+    desk = office.desk
     today = ist_day(desk.clock.now())
     until = desk.calendar.known_until
     if desk.calendar.is_assumed(today):
@@ -186,10 +173,10 @@ def holidays(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
     return Check("holidays", Mark.WARN, f"{found}, on which entries need Fyers' word", _LONGER_LIST)
 
 
-def facts(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
+def facts(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
     from app.operations.register import REGISTER, due
 
-    late = due(ist_day(desk.clock.now()))
+    late = due(ist_day(office.desk.clock.now()))
     if not late:
         return Check("facts", Mark.OK, f"{len(REGISTER)} outside facts, none due for review")
     names = ", ".join(dict.fromkeys(fact.name for fact in late[:_NAMED]))
@@ -198,8 +185,9 @@ def facts(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are 
     return Check("facts", Mark.WARN, found, "`facts --due` shows each with its source; take a later version")
 
 
-def hours(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
+def hours(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
     """Whether all that say when the exchange trades today say the same."""
+    desk = office.desk
     calendar, today = desk.calendar, ist_day(desk.clock.now())
     if calendar.always:
         return Check("hours", Mark.OK, "MARKET_HOURS=always overrides the dated table: any hour counts as open")
@@ -222,8 +210,9 @@ def hours(desk: Desk, deadline: Deadline) -> Check:  # noqa: ARG001
     return Check("hours", Mark.OK, f"{session} today")
 
 
-def square_off(at: time | None, desk: Desk, deadline: Deadline) -> Check:
+def square_off(at: time | None, office: BackOffice, deadline: Deadline) -> Check:
     """Whether what expires today still trades at SQUARE_OFF_AT; names the open positions that do not."""
+    desk = office.desk
     if at is None:
         return Check("square-off", Mark.OK, "SQUARE_OFF_AT is not set")
     try:
@@ -237,14 +226,15 @@ def square_off(at: time | None, desk: Desk, deadline: Deadline) -> Check:
     if not late:
         return Check("square-off", Mark.OK, f"at {at:%H:%M} IST")
     found = f"SQUARE_OFF_AT {at:%H:%M} is too late: {'; '.join(late)}"
-    if stays := _left_open(at, desk, deadline):
+    if stays := _left_open(at, office, deadline):
         found = f"{found}; open now: {', '.join(stays)}"
     return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT some minutes earlier, or close by hand before then")
 
 
-def _left_open(at: time, desk: Desk, deadline: Deadline) -> list[str]:
+def _left_open(at: time, office: BackOffice, deadline: Deadline) -> list[str]:
     """The open positions that have stopped trading by that time; none where the broker does not say."""
-    if login(desk, deadline).mark is Mark.FAIL:
+    desk = office.desk
+    if login(office, deadline).mark is Mark.FAIL:
         return []
     try:
         positions = desk.broker.positions(deadline)
@@ -252,7 +242,9 @@ def _left_open(at: time, desk: Desk, deadline: Deadline) -> list[str]:
         return []
     today = ist_day(desk.clock.now())
     listed = (desk.symbols.lookup_symbol(position.symbol) for position in positions if position.net_quantity)
-    return sorted({each.symbol for each in listed if each and at >= last_minute(each, desk.calendar, today)})
+    return sorted(
+        {each.symbol for each in listed if isinstance(each, Option) and at >= last_minute(each, desk.calendar, today)}
+    )
 
 
 def _by(account: Controls) -> str:
@@ -265,8 +257,8 @@ def _session_ends(calendar: Calendar, now: datetime) -> datetime | None:
     return datetime.combine(ist_day(now), hours.closes, IST) if hours else None
 
 
-def _timed(desk: Desk, call: Callable[[], _Result]) -> tuple[float, _Result]:
+def _timed(clock: Clock, call: Callable[[], _Result]) -> tuple[float, _Result]:
     """Milliseconds, and what came of it."""
-    began = desk.clock.monotonic()
+    began = clock.monotonic()
     result = call()
-    return (desk.clock.monotonic() - began) * 1000, result
+    return (clock.monotonic() - began) * 1000, result

@@ -1,16 +1,12 @@
 """Everything that is looked at before a day's trading: the settings, and each part that they name."""
 
 from functools import partial
-from pathlib import Path
-from urllib.parse import unquote
 
 from app.domain.deadline import Deadline
-from app.domain.money import plain
-from app.facts.fyers import ALGO_APP_ENDING
-from app.flow.desk import Desk
 from app.operations import checks
-from app.operations.checks import Check, Look, Mark, look_at
-from app.runtime.config import AllowlistMode, Config
+from app.operations.back_office import BackOffice
+from app.operations.check import Check
+from app.operations.checks import Look, look_at
 
 LOOKS: dict[str, Look] = {
     "login": checks.login,
@@ -27,105 +23,7 @@ LOOKS: dict[str, Look] = {
 }
 
 
-def examine(desk: Desk, config: Config, deadline: Deadline) -> list[Check]:
+def examine(office: BackOffice, deadline: Deadline) -> list[Check]:
     """One check a row, the settings first. Writes one name into the ledger and changes nothing else."""
-    looks = LOOKS | {"square-off": partial(checks.square_off, config.square_off_at)}
-    return [*settings(config), *look_at(looks, desk, deadline)]
-
-
-def settings(config: Config) -> list[Check]:
-    """What the settings alone say."""
-    mode = "LIVE orders at Fyers" if config.live else "paper trading against a simulated account"
-    return [
-        Check("settings", Mark.OK, f"{mode}; ledger {config.ledger_url}; {_limits(config)}"),
-        _app_id(config),
-        _sinks(config),
-        _operators(config),
-        _guards(config),
-        _files(config),
-    ]
-
-
-def _limits(config: Config) -> str:
-    limits = config.limits
-    loss = f"entries stop at ₹{plain(limits.daily_loss)} lost" if limits.daily_loss else "no limit of the day's loss"
-    lots = "lot" if limits.lots_per_order == 1 else "lots"
-    counts = f"{limits.lots_per_order} {lots} an order, {limits.lots_open} open, {limits.orders_per_day} orders a day"
-    return f"{counts}, {loss}, {_worst_loss(config)}"
-
-
-def _worst_loss(config: Config) -> str:
-    worst = config.limits.worst_loss(config.tickets.prices.max_stop_percent)
-    if worst is None:
-        return "what a stolen secret can lose has no bound"
-    return f"a stolen secret can lose ₹{plain(worst)} a day, charges and gaps beyond a stop aside"
-
-
-def _app_id(config: Config) -> Check:
-    """Apps with other endings may read and not trade (Fyers' announcement of April 2026)."""
-    if not config.live:
-        return Check("app id", Mark.OK, "paper trading needs none")
-    if config.fyers.app_id.endswith(ALGO_APP_ENDING):
-        return Check("app id", Mark.OK, f"ends in {ALGO_APP_ENDING}")
-    return Check(
-        "app id",
-        Mark.FAIL,
-        f"does not end in {ALGO_APP_ENDING}",
-        "orders need an activated Algo trading app (myapi.fyers.in)",
-    )
-
-
-def _sinks(config: Config) -> Check:
-    sinks = [f"topic {config.notification_topic}"] if config.notification_topic else []
-    if config.notification_urls:
-        sinks.append(f"{len(config.notification_urls)} address{'es' if len(config.notification_urls) > 1 else ''}")
-    if sinks:
-        return Check("notifications", Mark.OK, " and ".join(sinks), "`doctor --notify` sends a test")
-    return Check(
-        "notifications", Mark.WARN, "the log alone is told", "set NOTIFICATION_URL or NOTIFICATION_TOPIC: your phone"
-    )
-
-
-def _operators(config: Config) -> Check:
-    ways = ["OPERATOR_TOKEN"] if config.operator_token else []
-    ways += [f"for the tasks Google's tokens of {config.oidc_service_account}"] if config.oidc_service_account else []
-    if config.operator_token:
-        return Check("operators", Mark.OK, " and ".join(ways))
-    if ways:
-        advice = "set OPERATOR_TOKEN: no other identity may halt trading, see the orders or ask for a login link"
-        return Check("operators", Mark.WARN, " and ".join(ways), advice)
-    advice = "set OPERATOR_TOKEN, and for a scheduler of Google's OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT"
-    return Check("operators", Mark.WARN, "nobody may call the operator's routes", advice)
-
-
-def _guards(config: Config) -> Check:
-    """What is allowed and better not left so where money is at stake."""
-    loose = []
-    if len(config.webhook_secrets) > 1:
-        loose.append("two webhook secrets are taken (end the rotation)")
-    if config.live and config.ip_allowlist is AllowlistMode.OFF:
-        loose.append("IP_ALLOWLIST is off (warn costs nothing)")
-    if config.live and config.limits.daily_loss is None:
-        loose.append("MAX_DAILY_LOSS is off")
-    if config.live and config.limits.premium_per_order is None:
-        loose.append("MAX_PREMIUM_PER_ORDER is off")
-    if config.live and not config.needs_timenow:
-        loose.append("REQUIRE_TIMENOW is off (an alert of any age is taken for a new one)")
-    if config.live and config.calendar.always:
-        loose.append("MARKET_HOURS=always")
-    if loose:
-        return Check("guards", Mark.WARN, "; ".join(loose), "change these settings")
-    return Check("guards", Mark.OK, f"addresses: {config.ip_allowlist}; one webhook secret")
-
-
-def _files(config: Config) -> Check:
-    """Whether others on this machine may look into the folders of ledger, token and symbols."""
-    kept = [config.symbol_cache] if not config.symbol_cache.startswith("gs://") else []
-    kept += [config.tokens_file] if config.live and config.tokens_bucket is None else []
-    kept += [unquote(config.ledger_url.removeprefix("sqlite:///"))] if config.ledger_url.startswith("sqlite:") else []
-    folders = sorted({Path(place).parent for place in kept})
-    loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & 0o077]
-    if loose:
-        advice = f"chmod 700 {' '.join(loose)}; if a folder holds other files as well, give the gateway one of its own"
-        return Check("files", Mark.WARN, f"others may look into {', '.join(loose)}", advice)
-    return Check("files", Mark.OK, "ledger, token and symbols are the gateway's alone")
+    looks = LOOKS | {"square-off": partial(checks.square_off, office.square_off_at)}
+    return [*office.judge_settings(), *look_at(looks, office, deadline)]

@@ -17,9 +17,9 @@ from app.domain.notice import Notice, Severity
 from app.flow.desk import Desk
 from app.flow.hours import notice_of_differences
 from app.flow.outbox import post
-from app.operations.checks import Check, Mark
+from app.operations.back_office import BackOffice
+from app.operations.check import Check, Mark
 from app.operations.doctor import examine
-from app.runtime.config import Config
 
 LOOKING = 10.0  # seconds
 _SATURDAY = 5
@@ -50,15 +50,15 @@ class Preflight:
 class PreflightTask:
     """One for the process: it remembers which verdict it told last, so that a change back is news as well."""
 
-    def __init__(self, desk: Desk, config: Config) -> None:
-        self._desk = desk
-        self._config = config
+    def __init__(self, office: BackOffice) -> None:
+        self._office = office
+        self._desk = office.desk
         self._lock = threading.Lock()
         self._last = ("", "")  # day and verdict
         self._changes = 0
 
     def run(self, deadline: Deadline) -> Preflight:
-        preflight = judge(self._desk, self._config, deadline)
+        preflight = judge(self._office, deadline)
         notice = self._notice(preflight)
         if notice is not None:
             post(notice, self._desk.ledger, self._desk.notifier, deadline)
@@ -95,14 +95,15 @@ class PreflightTask:
             return f":{self._changes}" if self._changes else ""
 
 
-def judge(desk: Desk, config: Config, deadline: Deadline) -> Preflight:
+def judge(office: BackOffice, deadline: Deadline) -> Preflight:
+    desk = office.desk
     now = desk.clock.now()
     today = ist_day(now)
     if not desk.calendar.is_trading_day(today):
         return Preflight(Verdict.CLOSED, f"The exchange is closed today, {today:%d-%b}: alerts are not traded.")
     if desk.calendar.is_over(now, said=desk.symbols.session):
         return Preflight(Verdict.CLOSED, "Today's session is over.")
-    checks = tuple(examine(desk, config, deadline.within(LOOKING)))
+    checks = tuple(examine(office, deadline.within(LOOKING)))
     failing = [check for check in checks if check.mark is Mark.FAIL]
     verdict = Verdict.NOT_READY if failing else Verdict.READY
     return Preflight(verdict, _text(checks, failing, desk), checks)

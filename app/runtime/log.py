@@ -1,4 +1,4 @@
-"""One JSON object a line on standard output, in the fields that Cloud Logging reads.
+"""One JSON object a line, on standard output or straight to Cloud Logging, in the fields that Cloud Logging reads.
 
 `severity`, `message`, `time`, `httpRequest` and what begins with `logging.googleapis.com/` are its special fields (the
 trace ties a line to Cloud Run's own line of the request); everything given as `extra` stands beside them. A Secret
@@ -12,11 +12,14 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TextIO
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 trace: contextvars.ContextVar[str | None] = contextvars.ContextVar("trace", default=None)
 
+_CLOUD = "cloud"  # the name of the handler that sends to Cloud Logging
+_GUNICORN = "gunicorn.error"  # gunicorn's logger
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -39,22 +42,62 @@ class JsonLines(logging.Formatter):
         return _ENCODE(line)
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Sends everything to standard output as JSON lines. Libraries speak up from WARNING on."""
+def configure(level: str, stream: TextIO | None = None, cloud_project: str | None = None) -> None:
+    """Writes all lines to standard output or to `stream`; libraries are heard from WARNING on.
+
+    With a project its Cloud Logging gets them instead, and standard error those from ERROR on as well: they are there
+    whatever becomes of the process or of the API. To be called after a fork; `close` ends it.
+    """
     # What logging would find out for each line, and nothing here shows.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    sink = logging.StreamHandler(stream or sys.stdout)
-    sink.setFormatter(JsonLines())
+    sinks = [logging.StreamHandler(stream or sys.stdout)] if cloud_project is None else _cloud_sinks(cloud_project)
+    for sink in sinks:
+        sink.setFormatter(JsonLines())
     root = logging.getLogger()
-    root.handlers[:] = [sink]
+    root.handlers[:] = sinks
     root.setLevel(logging.WARNING)
     logging.getLogger("gateway").setLevel(level)
     # requests and urllib3 name full addresses; a notification address may hold a token in its path.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    # Google's clients keep their loggers from the root's handlers, unless somebody has given these a level.
+    # Google's clients keep their loggers from the root's handlers, unless these have a level.
     google = logging.getLogger("google")
     google.setLevel(logging.WARNING)
     google.propagate = True
+
+
+def close() -> None:
+    """Sends to Cloud Logging what waits, within a few seconds. To be called before the process ends.
+
+    Not left to atexit: from Python 3.12 on no thread can be started there, and gRPC starts some.
+    """
+    for sink in logging.getLogger().handlers:
+        if sink.name == _CLOUD:
+            sink.close()
+
+
+def relay_to_workers() -> None:
+    """Has the workers that are forked from now on send gunicorn's own lines to Cloud Logging; called in its arbiter."""
+    from app.adapters.cloud_logging import Relay
+
+    gunicorn = logging.getLogger(_GUNICORN)
+    if not any(isinstance(sink, Relay) for sink in gunicorn.handlers):
+        relay = Relay()
+        relay.setFormatter(JsonLines())
+        gunicorn.addHandler(relay)
+
+
+def _cloud_sinks(project: str) -> list[logging.Handler]:
+    # Loaded here, before the set-up has a thread: requests and Google's libraries import in circles, and where two
+    # threads load them at once, one finds half a module and fails.
+    from app.adapters.cloud_logging import CloudLog, Relay
+    from app.adapters.cloud_logging.api import LogApi
+
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.ERROR)
+    relays = (sink.arriving for sink in logging.getLogger(_GUNICORN).handlers if isinstance(sink, Relay))
+    cloud = CloudLog(partial(LogApi, project), sys.stderr, next(relays, None))
+    cloud.name = _CLOUD
+    return [console, cloud]
 
 
 def _stack(exc_info: Any) -> str:

@@ -12,9 +12,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from gunicorn import glogging  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn import glogging
 
-from app.runtime.log import JsonLines
+from app.runtime import log
 
 # Of the descriptors that the process may have, these are for everything but senders: the broker's, the ledger's and
 # Google's connections, sixteen connections that are being closed, files. In use under load: 40 to 60.
@@ -52,12 +52,14 @@ control_socket_disable = True
 
 
 class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """What gunicorn says by itself (a worker that hung, a start that failed), in the form of all other lines."""
+    """gunicorn's own lines (a worker that hung, a start that failed), on standard error in the form of all others."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         for handler in self.error_log.handlers:
-            handler.setFormatter(JsonLines())
+            handler.setFormatter(log.JsonLines())
+        if os.environ.get("LOG_TO", "").strip().lower() == "cloud":
+            log.relay_to_workers()
 
 
 logger_class = Log
@@ -67,6 +69,11 @@ def when_ready(arbiter: Any) -> None:
     """Ctrl-C and SIGQUIT stop it as SIGTERM does: gunicorn takes them for "at once", and cuts off what is under way."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, partial(_stop, arbiter))
+
+
+def worker_exit(arbiter: Any, worker: Any) -> None:  # noqa: ARG001 - as gunicorn calls it
+    """The worker has answered its last request."""
+    log.close()
 
 
 def _stop(arbiter: Any, number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as Python calls it

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from app.domain.errors import MEANING, AlertError, Reason
+from app.runtime.log import close as close_log
 
 log = logging.getLogger("gateway.starting")
 
@@ -33,6 +34,7 @@ App = Callable[[Request, Any], Iterable[bytes]]
 
 
 def give_up() -> None:
+    close_log()
     os._exit(_COULD_NOT_START)
 
 

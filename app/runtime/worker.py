@@ -24,9 +24,9 @@ from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
-from gunicorn import util  # type: ignore[import-untyped]  # gunicorn ships no types
-from gunicorn.http import errors  # type: ignore[import-untyped]
-from gunicorn.workers import gthread  # type: ignore[import-untyped]
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.workers import gthread
 
 from app.domain.errors import Reason
 from app.runtime.arriving import Arriving

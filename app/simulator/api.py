@@ -1,4 +1,4 @@
-"""What the broker answers when nothing goes wrong on its side: authorisation, limits, orders, the account."""
+"""The broker's answers when nothing goes wrong on its side: authorisation, limits, orders, the account."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ORDER_LIMITED = {"place", "modify", "cancel"}
 
 
 class Api:
-    """Answers requests for one exchange account, and for every other one that logs in: those start empty."""
+    """Answers requests for one account, and for every other account that logs in. Those start empty."""
 
     def __init__(
         self, exchange: Exchange, terms: Terms, limits: RateLimits | None, sessions: Sessions | None = None
@@ -53,10 +53,10 @@ class Api:
         }
 
     def respond(self, request: Request) -> Answer:
-        """What the broker answers when nothing goes wrong on its side."""
+        """The broker's answer when nothing goes wrong on its side."""
         endpoint = endpoint_of(request.method, request.path)
         if endpoint is None:
-            # A POST to the bare path met the proxy's page in July 2026; what other unknown paths get is not recorded.
+            # In July 2026 a POST to the bare path got the proxy's page. What other unknown paths get is not recorded.
             return page(403) if request.method == "POST" else error(-50, "Not found", 404)
         if endpoint not in _OPEN:
             if unauthorised := self.sessions.unauthorised(request):
@@ -71,7 +71,7 @@ class Api:
             return error(refused.code, refused.message, refused.status)
 
     def of(self, client_id: str) -> Api:
-        """That account's side; this one's for its own."""
+        """The answers of that account."""
         if client_id == self.exchange.client_id:
             return self
         if client_id not in self._others:

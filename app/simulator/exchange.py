@@ -1,4 +1,4 @@
-"""A Fyers account without the wire: what it takes, refuses and rejects, what it holds, and what that costs.
+"""A Fyers account without the wire: what it accepts, refuses and rejects, what it holds, and what that costs.
 
 Every public method takes the one lock, brings the book up to the market, acts, and returns. Prices are Decimal rupees.
 """
@@ -40,7 +40,7 @@ from app.simulator.rules import (
     read_ticket,
 )
 
-# What a modification or cancellation of a closed order answers (the broker's error list of 2023).
+# The answer to a change or cancellation of a closed order (the broker's error list of 2023).
 _CLOSED = {
     Status.CANCELLED: (-161, "Order is already cancelled"),
     Status.FILLED: (-162, "Order is already traded"),
@@ -54,8 +54,8 @@ BAD_ORDER_ID, BAD_POSITION_ID = -51, -53
 class Exchange:
     """One account at the broker.
 
-    seed: decides every quote; now: aware time, UTC by default; capital: rupees of cash at the start of the day;
-    volatile=False holds the quotes still; client_id: the account's id.
+    seed: decides every quote; now: gives the time with its zone, UTC by default; capital: rupees of cash at the start
+    of the day; volatile: False keeps the quotes where they are; client_id: the account's id.
     """
 
     market_type: ClassVar[type[Market]] = Market
@@ -86,9 +86,9 @@ class Exchange:
     # -- orders
 
     def place(self, payload: Mapping[str, Any], *, reject: str | None = None) -> Order:
-        """One order from the fields of POST /orders/sync. The order returned may be REJECTED; Refused leaves no order.
+        """Places one order from the fields of POST /orders/sync. It may come back REJECTED.
 
-        reject: the text of a rejection that this order shall meet whatever it is.
+        reject: rejects the order with this text, whatever it is. Raises Refused, which leaves no order.
         """
         with self.lock:
             self._advance()
@@ -98,7 +98,7 @@ class Exchange:
             return self.rms.admit(ticket, instrument, reject)
 
     def place_slices(self, payload: Mapping[str, Any]) -> list[Order]:
-        """`isSliceOrder`: split above the freeze quantity into at most ten orders."""
+        """`isSliceOrder`: splits what is above the freeze quantity into at most ten orders."""
         with self.lock:
             instrument = self._tradable(str(payload.get("symbol")))
             parts = _slices(instrument, integer_field(payload, "qty"))
@@ -107,7 +107,7 @@ class Exchange:
             return [self.place({**payload, "qty": part}) for part in parts]
 
     def modify(self, payload: Mapping[str, Any]) -> Order:
-        """PATCH /orders/sync: an open order gets new prices, quantity, type or protective offsets."""
+        """PATCH /orders/sync: changes prices, quantity, type or protective offsets of an open order."""
         with self.lock:
             self._advance()
             order = self._open_order(payload.get("id"))
@@ -120,7 +120,7 @@ class Exchange:
             )
             limit = decimal_field(payload, "limitPrice") if "limitPrice" in payload else order.limit_price
             stop = decimal_field(payload, "stopPrice") if "stopPrice" in payload else order.stop_price
-            # Undocumented whether qty is the total or the remainder of a partly filled order: the total here.
+            # Not documented: whether qty is the total or the remainder of a partly filled order. Here it is the total.
             quantity = integer_field(payload, "qty") if "qty" in payload else order.quantity
             check_quantity(order.instrument, quantity, self.rules)
             if quantity <= order.filled:
@@ -144,9 +144,9 @@ class Exchange:
     # -- positions
 
     def exit(self, payload: Mapping[str, Any]) -> bool:
-        """DELETE /positions: square off by market orders. True when everything closed, False when something is pending.
+        """DELETE /positions: squares off by market orders. True where all closed, False where something is pending.
 
-        Raises Refused with -352 when there is nothing to exit, -53 for an unknown position id.
+        Raises Refused with -352 where there is nothing to exit, -53 for an unknown position id.
         """
         with self.lock:
             self._advance()
@@ -160,7 +160,7 @@ class Exchange:
             return all(order.status is Status.FILLED for order in orders)
 
     def attach(self, payload: Mapping[str, Any]) -> Position:
-        """PATCH /positions: put a stop and a target around an open position; null or 0 removes one."""
+        """PATCH /positions: sets a stop and a target on an open position; null or 0 removes one."""
         with self.lock:
             self._advance()
             position = self._position(payload.get("positionId"))
@@ -182,7 +182,7 @@ class Exchange:
     # -- reading
 
     def refresh(self) -> None:
-        """Bring the market and the book up to the present."""
+        """Brings the market and the book up to the present."""
         with self.lock:
             self._advance()
 
@@ -193,7 +193,7 @@ class Exchange:
             return list(self.desk.book.orders.values())
 
     def find_orders(self, ids: Iterable[str] = (), tag: str | None = None) -> list[Order]:
-        """By id, or by tag as the book shows it (`1:…`)."""
+        """Orders by id, or by tag as the book shows it (`1:…`)."""
         with self.lock:
             self._advance()
             if tag is not None:
@@ -201,7 +201,7 @@ class Exchange:
             return [found for order_id in ids if (found := self.desk.book.orders.get(order_id))]
 
     def order(self, order_id: str) -> Order:
-        """KeyError for an unknown id."""
+        """Raises KeyError for an unknown id."""
         with self.lock:
             self._advance()
             return self.desk.book.orders[order_id]
@@ -221,13 +221,13 @@ class Exchange:
             return self.market.find(symbol)
 
     def quote(self, symbol: str) -> Quote:
-        """KeyError for an unknown symbol."""
+        """Raises KeyError for an unknown symbol."""
         with self.lock:
             self._advance()
             return self.market.quote(self._known(symbol))
 
     def margin(self, payload: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
-        """Rupees that the orders in `data` need by themselves, and together with what is held already."""
+        """Rupees that the orders in `data` need alone, and together with what the account holds already."""
         with self.lock:
             self._advance()
             total = ZERO
@@ -244,42 +244,45 @@ class Exchange:
             return self.rms.available()
 
     def market_is_open(self) -> bool:
-        """Whether orders are taken now."""
+        """Whether orders in derivatives are accepted now."""
         return self.rms.market_is_open()
 
     # -- the market, by hand
 
     def set_quote(self, symbol: str, ltp: Decimal, bid: Decimal | None = None, ask: Decimal | None = None) -> None:
-        """Pin a quote and let resting orders meet it. A pinned index moves its options. KeyError: unknown symbol."""
+        """Pins a quote and lets resting orders meet it. A pinned index moves its options.
+
+        Raises KeyError for an unknown symbol.
+        """
         with self.lock:
             self._advance()
             self.market.set_quote(self._known(symbol), ltp, bid, ask)
             self._advance()
 
     def freeze(self) -> None:
-        """Hold all quotes where they are."""
+        """Keeps all quotes where they are."""
         with self.lock:
             self._advance()
             self.market.freeze()
 
     def release(self, symbol: str | None = None) -> None:
-        """Let a pinned symbol, or the whole market, move again."""
+        """Lets a pinned symbol, or the whole market, move again."""
         with self.lock:
             self.market.release(symbol)
 
     def set_liquidity(self, units: int | None) -> None:
-        """Units that each order can trade at once, and again at every step; 0: nothing trades; None: no bound."""
+        """Sets how many units each order can trade at every step; 0: none; None: no limit."""
         with self.lock:
             self.desk.liquidity = units
 
     def tick(self) -> None:
-        """Let every resting order meet the present quotes once more."""
+        """Lets every resting order meet the present quotes once more."""
         with self.lock:
             self.market.count()
             self._advance()
 
     def fill(self, order_id: str, quantity: int | None = None, price: Decimal | None = None) -> Order:
-        """Trade an open order by hand: all of it at its own limit unless told otherwise."""
+        """Fills an open order by hand: all that remains, at its own limit, unless the arguments say otherwise."""
         with self.lock:
             self._advance()
             order = self._open_order(order_id)
@@ -288,7 +291,7 @@ class Exchange:
             return order
 
     def reject(self, order_id: str, message: str) -> Order:
-        """The exchange turns an order down after the broker had taken it."""
+        """The exchange rejects an order after the broker accepted it."""
         with self.lock:
             self._advance()
             order = self._open_order(order_id)
@@ -296,7 +299,7 @@ class Exchange:
             return order
 
     def close_session(self) -> None:
-        """End of the day: what is still pending expires."""
+        """Ends the day: what is still pending expires."""
         with self.lock:
             self._expire()
 
@@ -316,7 +319,7 @@ class Exchange:
         self.desk.new_day({(position.instrument.symbol, position.product): position for position in kept})
 
     def _expired(self, position: Position) -> bool:
-        """A contract past its expiry settles at its last price, outside the day's figures."""
+        """Settles a contract past its expiry, outside the day's figures. True where it did."""
         expiry = position.instrument.expiry
         if expiry is None or expiry >= self._day:
             return False
@@ -350,7 +353,7 @@ class Exchange:
         return order
 
     def _amend_offsets(self, order: Order, payload: Mapping[str, Any]) -> None:
-        """Omitted keeps, above zero sets, zero or null removes (SDK docstring)."""
+        """A missing offset is kept, above zero it is set, zero or null removes it (SDK docstring)."""
         if "stopLoss" not in payload and "takeProfit" not in payload:
             return
         stop_loss = decimal_field(payload, "stopLoss") if "stopLoss" in payload else order.stop_loss
@@ -379,7 +382,7 @@ class Exchange:
             return [self._position(position_id) for position_id in ids]
         filters = [name for name in ("segment", "side", "productType") if name in payload]
         if not filters:
-            raise Refused("Invalid input")  # never a silent exit of everything
+            raise Refused("Invalid input")  # an empty filter never exits everything
         return [position for position in everything if _selected(position, payload, filters)]
 
     def _cancel_pending(self, chosen: list[Position], *, everything: bool) -> None:
@@ -398,7 +401,7 @@ class Exchange:
 
 
 def _slices(instrument: Instrument, quantity: int) -> list[int]:
-    """Whole lots, none above the freeze quantity."""
+    """Quantities in whole lots, none above the freeze quantity."""
     most = quantity
     if instrument.freeze_quantity is not None:
         most = instrument.freeze_quantity - instrument.freeze_quantity % instrument.lot_size

@@ -1,4 +1,4 @@
-"""Faults on demand: what can go wrong between a client and the broker, each kind by name."""
+"""Faults on demand: what can go wrong between a client and the broker, each kind by its name."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from app.simulator.wire import ENDPOINTS, HTML_TYPE, Answer, Request, app_refusa
 
 
 class FaultKind(StrEnum):
-    """What happens. `processed` tells whether the request has its effect first."""
+    """What happens. `Fault.processed` says whether the request takes effect first."""
 
     LATENCY = "latency"  # wait `seconds`, then go on
     HANG = "hang"  # never answer (for `seconds`, if given; then close)
     DROP = "drop"  # close the connection without an answer
     RESET = "reset"  # reset it
     NO_ACK = "no_ack"  # code 201: the order is live, nothing acknowledges it
-    HTML = "html"  # a page instead of JSON, with `status` 200, 403, 502, 503 …
+    HTML = "html"  # a page in place of JSON, with `status` 200, 403, 502, 503 …
     ANSWER = "answer"  # any `status`, `body`, `headers`
     RATE_LIMITED = "rate_limited"  # 429 in the broker's JSON, with its headers; `seconds` to wait
     RATE_LIMITED_HTML = "rate_limited_html"  # 429 as a page, without headers
     TRUNCATED = "truncated"  # half the body that Content-Length promises, then closed
-    EMPTY = "empty"  # 200 and no body
+    EMPTY = "empty"  # 200 without a body
     DRIP = "drip"  # byte by byte, `interval` seconds apart, head and body
     OK_WITHOUT_ID = "ok_without_id"
-    ARRAY = "array"  # the right object inside a list
+    ARRAY = "array"  # the right object in a list
     NUMBER_ID = "number_id"  # the id as a number
     REDIRECT = "redirect"  # 307 to the same place
     REJECT = "reject"  # -99 with an id: the order is in the book with status 5
-    REJECT_LATER = "reject_later"  # 1101, and then status 5 in the book
+    REJECT_LATER = "reject_later"  # 1101, then status 5 in the book
     REFUSE = "refuse"  # -50 without an id: nothing in the book
     APP_REFUSED = "app_refused"  # "not allowed from this app"
     TOKEN_DEAD = "token_dead"  # noqa: S105 - 401 with `code` -8, -15, -16 or -17
-    LATE_BOOK = "late_book"  # orders younger than `seconds` are missing from the order book
-    PARTIAL_BOOK = "partial_book"  # only the oldest `rows` orders are in it
+    LATE_BOOK = "late_book"  # the order book lacks orders younger than `seconds`
+    PARTIAL_BOOK = "partial_book"  # the order book has only the oldest `rows` orders
     OVERSIZED = "oversized"  # the right object with `size` bytes of padding
 
 
@@ -59,9 +59,9 @@ _ALWAYS_PROCESSED = {FaultKind.REJECT, FaultKind.REJECT_LATER, FaultKind.LATE_BO
 class Fault:
     """One thing that goes wrong.
 
-    times: how many requests it hits, None for all; after: how many it lets pass first; probability: of hitting one.
-    processed: whether the request takes effect first. Left out, it does, except for latency, 429, redirect, refusals
-    and dead tokens. The remaining fields mean what the kind says; seconds and interval are in seconds, size in bytes.
+    times: how many requests it hits, None for all; after: how many it lets pass first; probability: of hitting each.
+    processed: whether the request takes effect first. By default it does, except for latency, 429, redirect, refusals
+    and dead tokens. The kind says what the other fields mean; seconds and interval are in seconds, size in bytes.
     """
 
     kind: FaultKind
@@ -122,7 +122,7 @@ class FaultBook:
         self._armed: dict[str, list[_Armed]] = {}
 
     def arm(self, endpoint: str, fault: Fault) -> None:
-        """ValueError for an endpoint that no request could ever have."""
+        """Raises ValueError for an endpoint that does not exist."""
         if endpoint != "*" and endpoint not in ENDPOINTS.values():
             raise ValueError(f"unknown endpoint {endpoint!r}; known: *, {', '.join(sorted(set(ENDPOINTS.values())))}")
         with self._lock:
@@ -157,7 +157,10 @@ class FaultBook:
 
 
 def read_faults(text: str) -> list[tuple[str, Fault]]:
-    """A JSON object or list of them, each a Fault's fields and an `endpoint`. Raises ValueError with what is wrong."""
+    """The faults in a JSON object or a list of them, each with a Fault's fields and an `endpoint`.
+
+    Raises ValueError, saying what is wrong.
+    """
     try:
         value = json.loads(text)
     except ValueError as broken:
@@ -172,7 +175,7 @@ def read_faults(text: str) -> list[tuple[str, Fault]]:
 
 
 def prepare(fault: Fault, request: Request) -> None:
-    """What a fault changes in the request before it is answered."""
+    """Changes the request as the fault says, before it is answered."""
     if fault.kind is FaultKind.REJECT:
         request.reject = fault.message or "RED:RULE:{Allowed Basket} in Basket NSE.MIS"
     elif fault.kind is FaultKind.LATE_BOOK:
@@ -182,7 +185,7 @@ def prepare(fault: Fault, request: Request) -> None:
 
 
 def disguise(fault: Fault, answer: Answer, request: Request) -> Answer:
-    """The answer that a fault puts in the place of the right one."""
+    """The answer that the fault gives in place of the right one."""
     match fault.kind:
         case FaultKind.NO_ACK:
             # The JSON code is documented, the HTTP status is not.

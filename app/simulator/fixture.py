@@ -1,7 +1,7 @@
-"""The fixture market: what demo, tests, proofs and benchmark trade, the same at every moment of every day.
+"""The fixture market: what demo, tests, proofs and benchmark trade. It is the same at every moment of every day.
 
-An ordinary market follows the wall clock: a call an hour before its expiry is worth a tick, WEEKLY changes its meaning
-at the close, and midnight clears the order book. Here a call of NIFTY costs 165.15 (165.00 by 165.30) at all times.
+An ordinary market follows the wall clock: an hour before its expiry a call is worth a tick, WEEKLY changes its meaning
+at the close, and midnight clears the order book. Here a NIFTY call costs 165.15 (165.00 by 165.30) at all times.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _YEARS_LEFT = 5.476 / 365  # at a volatility of 13 % this makes the call at the 
 
 
 class FixtureMarket(Market):
-    """Spot prices stand at their level, every option is as far from its expiry as ever, and the day never ends."""
+    """Spot prices stand still, every option stays as far from its expiry, and the day never ends."""
 
     def refresh(self) -> tuple[date, int, int]:
         return self.listing.day, self._step, self._changes
@@ -46,7 +46,7 @@ class FixtureMarket(Market):
 
 
 class FixtureExchange(Exchange):
-    """An account in the fixture market; the arguments are those of Exchange. Prices move when they are told to."""
+    """An account in the fixture market. The arguments are those of Exchange. Prices move only by `set_quote`."""
 
     market_type = FixtureMarket
 
@@ -56,7 +56,7 @@ class FixtureExchange(Exchange):
 
 @dataclass(frozen=True, slots=True)
 class FixtureContract:
-    """An option of NIFTY that the fixture market lists; `strike` is in rupees, 26000 is at the money."""
+    """A NIFTY option that the fixture market lists; `strike` is in rupees, 26000 is at the money."""
 
     expiry: date
     strike: Decimal = Decimal(26000)
@@ -64,16 +64,16 @@ class FixtureContract:
 
     @classmethod
     def of(cls, now: Callable[[], datetime] = utc_now, **changes: Any) -> FixtureContract:
-        """The one to trade: 28 to 63 days before its expiry, so that it is listed the day before and after, too."""
+        """The contract to trade: 28 to 63 days before its expiry, so it is listed the day before and after."""
         return cls(monthly_expiries(now().astimezone(IST).date(), _NIFTY.expiry_weekday, frozenset())[1], **changes)
 
     @property
     def symbol(self) -> str:
-        """The broker's: `NSE:NIFTY26DEC26000CE`."""
+        """The broker's symbol: `NSE:NIFTY26DEC26000CE`."""
         return option_symbol(_NIFTY, self.expiry, True, self.strike, self.option_type)
 
     def fields(self) -> dict[str, str]:
-        """How an alert asks for it."""
+        """The fields of an alert that asks for it."""
         return {
             "symbol": _NIFTY.name,
             "strikeprice": plain(self.strike),

@@ -1,4 +1,4 @@
-"""The socket side: one thread a connection, HTTP/1.1 with keep-alive, and the faults that only a socket can show."""
+"""The socket side: a thread a connection, HTTP/1.1 with keep-alive, and the faults that only a socket can show."""
 
 from __future__ import annotations
 
@@ -11,28 +11,51 @@ import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from app.simulator.faults import Fault, FaultKind
+from app.simulator.faults import Fault, FaultBook, FaultKind
+from app.simulator.log import Entry
 from app.simulator.wire import Answer, Request, endpoint_of
 
-if TYPE_CHECKING:
-    from app.simulator.server import Entry, Simulator
+
+class Broker(Protocol):
+    """What a connection asks of the simulator behind it.
+
+    `latency` is in seconds, added to every answer; `stopping` is set when the simulator stops; `errors` are faults of
+    the simulator itself.
+    """
+
+    latency: float
+    faults: FaultBook
+    errors: list[BaseException]
+    stopping: threading.Event
+
+    @property
+    def base_url(self) -> str: ...
+
+    def open_entry(self, endpoint: str, request: Request) -> Entry:
+        """The log's entry for a request that has just arrived."""
+
+    def respond(self, request: Request, fault: Fault | None, entry: Entry) -> Answer:
+        """The answer, disguised where a fault says so."""
+
+    def control(self, request: Request) -> Answer:
+        """The answer to a request under `/simulator/`."""
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], simulator: Simulator) -> None:
-        self.simulator = simulator
+    def __init__(self, address: tuple[str, int], broker: Broker) -> None:
+        self.broker = broker
         self._guard = threading.Lock()
         self._connections: dict[threading.Thread, socket.socket] = {}
         super().__init__(address, Connection)
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's name that the standard server makes."""
+        """Binds without the host-name lookup of the standard server."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
@@ -58,41 +81,41 @@ class Server(ThreadingHTTPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass  # gone already
+                pass  # closed already
             thread.join(5)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
-        """A client that went away is no error of ours."""
+        """A client that closed its connection is no error of the simulator."""
         problem = sys.exc_info()[1]
         if problem is not None and not isinstance(problem, ConnectionError):
-            self.simulator.errors.append(problem)
+            self.broker.errors.append(problem)
 
 
 class Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body apart cost 45 ms a call with keep-alive otherwise
+    disable_nagle_algorithm = True  # otherwise a separate head and body cost 45 ms a call with keep-alive
     server: Server
 
     def serve(self) -> None:
-        simulator = self.server.simulator
+        broker = self.server.broker
         request = self._read()
         if request.path.startswith("/simulator/"):
-            self._send(simulator.control(request))
+            self._send(broker.control(request))
             return
         endpoint = endpoint_of(request.method, request.path) or "unknown"
-        entry = simulator.open_entry(endpoint, request)
-        taken = simulator.faults.take(endpoint)
+        entry = broker.open_entry(endpoint, request)
+        taken = broker.faults.take(endpoint)
         fault = next((each for each in taken if each.kind is not FaultKind.LATENCY), None)
         entry.fault = ", ".join(each.kind for each in taken) or None
-        self._pause(simulator.latency + sum(each.seconds for each in taken if _delays(each, early=True)))
-        answer = simulator.respond(request, fault, entry)
+        self._pause(broker.latency + sum(each.seconds for each in taken if _delays(each, early=True)))
+        answer = broker.respond(request, fault, entry)
         self._pause(sum(each.seconds for each in taken if _delays(each, early=False)))
         self._deliver(answer, fault, entry)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815 - the base class looks for these
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815 - the base class calls them by these names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature
-        """Requests are in the simulator's own log."""
+        """Writes nothing: the simulator's own log has every request."""
 
     def _read(self) -> Request:
         target = urlsplit(self.path)
@@ -103,7 +126,7 @@ class Connection(BaseHTTPRequestHandler):
             query=dict(parse_qsl(target.query, keep_blank_values=True)),
             body=self.rfile.read(int(length)) if length.isdigit() else b"",
             authorization=self.headers.get("Authorization", ""),
-            base_url=self.server.simulator.base_url,
+            base_url=self.server.broker.base_url,
         )
 
     def _deliver(self, answer: Answer, fault: Fault | None, entry: Entry) -> None:
@@ -116,11 +139,11 @@ class Connection(BaseHTTPRequestHandler):
         }
         special = delivery.get(fault.kind) if fault is not None else None
         if special is None or fault is None:
-            self.server.simulator.note(answer, entry)
+            entry.answered(answer)
             self._send(answer)
             return
         if fault.kind in (FaultKind.TRUNCATED, FaultKind.DRIP):
-            self.server.simulator.note(answer, entry)
+            entry.answered(answer)
         self.close_connection = True
         special(answer, fault)
 
@@ -137,10 +160,10 @@ class Connection(BaseHTTPRequestHandler):
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
-            self.server.simulator.stopping.wait(seconds)
+            self.server.broker.stopping.wait(seconds)
 
     def _hang(self, _: Answer, fault: Fault) -> None:
-        """Until the client goes away, the simulator stops, or the time is over."""
+        """Waits until the client closes the connection, the simulator stops, or the time is over."""
         with selectors.DefaultSelector() as waiting:
             waiting.register(self.connection, selectors.EVENT_READ)
             waiting.select(fault.seconds or None)
@@ -160,7 +183,7 @@ class Connection(BaseHTTPRequestHandler):
     def _drip(self, answer: Answer, fault: Fault) -> None:
         for byte in self._rendered(answer):
             self.wfile.write(bytes((byte,)))
-            if self.server.simulator.stopping.wait(fault.interval):
+            if self.server.broker.stopping.wait(fault.interval):
                 return
 
 

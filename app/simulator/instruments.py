@@ -1,8 +1,8 @@
-"""What is listed: underlyings, their futures and options, as the exchanges list them on one IST day.
+"""What is listed: indices and shares, their futures and options, as the exchanges list them on one IST day.
 
 Everything here is a pure function of the day and the holidays passed in. Contract sizes, expiry weekdays and ticker
-grammar are those of NSE and BSE in November 2026 (NSE/FAOP/70616; rows of the broker's symbol master). Hours and freeze
-quantities are those of the day (app/facts).
+grammar are those of NSE and BSE in November 2026 (NSE/FAOP/70616; rows of the broker's symbol master). Trading hours
+and freeze quantities are those of the day (app/facts).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WEEKS_AHEAD, MONTHS_AHEAD = 6, 3
 
 @dataclass(frozen=True, slots=True)
 class Underlying:
-    """An index or a stock that carries derivatives. `spot` is the simulated level in rupees, not a real one."""
+    """An index or a stock that has derivatives. `spot` is the simulated level in rupees, not a real one."""
 
     name: str
     exchange: str
@@ -46,14 +46,14 @@ class Underlying:
 
     @property
     def fytoken(self) -> str:
-        return f"{EXCHANGE_CODE[self.exchange]}{CASH}{self.token:011d}"
+        return f"{EXCHANGE_CODE[self.exchange]}{CASH}000000{self.token}"  # a date of zeros: it does not expire
 
     @property
     def expiry_weekday(self) -> int:
         return TUESDAY if self.exchange == "NSE" else THURSDAY
 
     def freeze_on(self, day: date) -> int:
-        """Units of one order. The exchange sets those of each stock by itself; here forty lots stand for them."""
+        """The most units of one order. The exchange sets them for each stock; here every stock has forty lots."""
         return freeze_on(self.name, day) or self.lot_size * 40
 
 
@@ -107,7 +107,7 @@ UNDERLYINGS: tuple[Underlying, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One symbol: a contract, a share or an index. Prices in rupees, quantities in units."""
+    """One symbol: an option, a future, a share or an index. Prices in rupees, quantities in units."""
 
     symbol: str
     fytoken: str
@@ -138,13 +138,13 @@ class Instrument:
         return self.expiry is not None
 
     def session_on(self, day: date) -> tuple[time, time]:
-        """When it opens and when it stops on a trading day, IST."""
+        """When it opens and when it stops trading on a trading day, IST."""
         row = in_force(hours.CASH if self.segment == CASH else hours.DERIVATIVES, day)
         return row.opens, row.until(on_index=not self.underlying.stock, expires=self.expiry == day)
 
     @property
     def expiry_epoch(self) -> int:
-        """Seconds since 1970, UTC, of the last moment of a contract's life."""
+        """When a contract stops trading for good, in seconds since 1970 UTC. Raises ValueError for a share or index."""
         if self.expiry is None:
             raise ValueError(f"{self.symbol} does not expire")
         return int(datetime.combine(self.expiry, self.session_on(self.expiry)[1], IST).timestamp())
@@ -152,15 +152,15 @@ class Instrument:
 
 @dataclass(slots=True)
 class Listing:
-    """All that trades on one IST day. Each underlying's contracts are built when first asked for.
+    """Everything listed on one IST day. The contracts of an underlying are built when they are first needed.
 
-    Get it from `listing_of`: a day's listing is the same for everybody, so that it is built once in a process.
+    Get it from `listing_of`, which builds the listing of a day once in a process.
     """
 
     day: date
     holidays: frozenset[date] = frozenset()
     strikes_each_side: int = 30
-    masters: dict[str, bytes] = field(default_factory=dict)  # the symbol master files, once made
+    masters: dict[tuple[str, int], bytes] = field(default_factory=dict)  # CSV by exchange and segment, once made
     _series: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)
     _by_symbol: dict[str, Instrument] = field(default_factory=dict)
 
@@ -170,7 +170,7 @@ class Listing:
             self._by_symbol[cash.symbol] = cash
 
     def find(self, symbol: str) -> Instrument | None:
-        """The instrument, or None when no such symbol is listed today."""
+        """The instrument, or None where no such symbol is listed today."""
         found = self._by_symbol.get(symbol)
         if found is None:
             for underlying in UNDERLYINGS:
@@ -196,6 +196,12 @@ class Listing:
             if underlying.exchange == name:
                 yield from self.series(underlying)
 
+    def cash(self, exchange: str) -> Iterator[Instrument]:
+        """Every index and share of NSE or BSE."""
+        for underlying in UNDERLYINGS:
+            if underlying.exchange == exchange:
+                yield self._by_symbol[underlying.quote_symbol]
+
     def _build(self, underlying: Underlying) -> Iterator[Instrument]:
         months = monthly_expiries(self.day, underlying.expiry_weekday, self.holidays)
         weeks = weekly_expiries(self.day, underlying.expiry_weekday, self.holidays) if underlying.weekly else []
@@ -212,19 +218,19 @@ class Listing:
 
 @lru_cache(maxsize=16)
 def listing_of(day: date, holidays: frozenset[date] = frozenset(), strikes_each_side: int = 30) -> Listing:
-    """What is listed that day; strikes_each_side of the strike nearest the level of each underlying."""
+    """What is listed that day; `strikes_each_side` counts from the strike nearest the underlying's level."""
     return Listing(day, holidays, strikes_each_side)
 
 
 def trading_day_on_or_before(day: date, holidays: frozenset[date]) -> date:
-    """Expiries that fall on a holiday move to the previous trading day."""
+    """An expiry that falls on a holiday moves to the trading day before."""
     while day in holidays or day.weekday() > 4:
         day -= timedelta(days=1)
     return day
 
 
 def monthly_expiries(today: date, weekday: int, holidays: frozenset[date]) -> list[date]:
-    """The next three last-of-month expiries, today's included."""
+    """The last expiries of three months, ascending from today, which counts."""
     found: list[date] = []
     year, month = today.year, today.month
     while len(found) < MONTHS_AHEAD:
@@ -237,7 +243,7 @@ def monthly_expiries(today: date, weekday: int, holidays: frozenset[date]) -> li
 
 
 def weekly_expiries(today: date, weekday: int, holidays: frozenset[date]) -> list[date]:
-    """The expiries of the coming weeks, those that are the month's last included."""
+    """The expiries of the coming six weeks, monthly ones included."""
     first = today + timedelta(days=(weekday - today.weekday()) % 7)
     days = (trading_day_on_or_before(first + timedelta(weeks=week), holidays) for week in range(WEEKS_AHEAD + 1))
     return [day for day in days if day >= today][:WEEKS_AHEAD]
@@ -284,13 +290,13 @@ def _future(underlying: Underlying, expiry: date, token: int, day: date) -> Inst
         tick_size=underlying.future_tick,
         freeze_quantity=underlying.freeze_on(day),
         expiry=expiry,
-        option_type="" if underlying.name == "BANKEX" else "XX",  # BSE rows come with a blank at times
+        option_type="" if underlying.name == "BANKEX" else "XX",  # some rows of BSE have a blank
         expiry_flag="M",
     )
 
 
 def option_symbol(underlying: Underlying, expiry: date, monthly: bool, strike: Decimal, option_type: str) -> str:
-    """The broker's name of an option: the month of a monthly expiry, month letter and day of a weekly one."""
+    """The broker's symbol of an option: a monthly expiry by its month, a weekly one by month letter and day."""
     when = f"{expiry:%y}{_month(expiry)}" if monthly else f"{expiry:%y}{MONTH_LETTER[expiry.month - 1]}{expiry:%d}"
     return f"{underlying.exchange}:{underlying.name}{when}{plain(strike)}{option_type}"
 
@@ -334,7 +340,7 @@ def _day(day: date) -> str:
 
 
 def stamp(moment: datetime) -> str:
-    """`20-Nov-2026 09:31:21`: how the broker's rows write an instant, in IST."""
+    """`20-Nov-2026 09:31:21`, IST: the form of times in the broker's rows."""
     local = moment.astimezone(IST)
     return f"{local:%d}-{_MONTHS[local.month - 1]}-{local:%Y %H:%M:%S}"
 

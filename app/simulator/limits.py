@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """As documented for a standard account. More than `breaches_allowed` minutes over the limit block the day."""
+    """The documented limits of a standard account. More than `breaches_allowed` minutes over it block the day."""
 
     per_second: int = 10
     per_minute: int = 200
@@ -22,7 +22,7 @@ class RateLimits:
 
 
 class Window:
-    """A sliding window; refused calls do not count towards it."""
+    """A sliding window. Refused calls do not count."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit
@@ -30,7 +30,7 @@ class Window:
         self._taken: deque[float] = deque()
 
     def wait(self, now: float) -> float:
-        """Seconds until one more call fits; zero if it fits now."""
+        """Seconds until one more call fits; zero where it fits now."""
         while self._taken and now - self._taken[0] >= self._seconds:
             self._taken.popleft()
         return 0.0 if len(self._taken) < self._limit else self._seconds - (now - self._taken[0])
@@ -53,7 +53,7 @@ class RateLimiter:
         self._breaches: deque[float] = deque()
 
     def wait(self, *, is_order: bool) -> float:
-        """Seconds to wait before this call would be served; zero means that it has been counted and may go on."""
+        """Seconds until this call would be served. Zero: the call is counted and may go on."""
         with self._lock:
             now = self._clock()
             if self._blocked(now):
@@ -73,7 +73,7 @@ class RateLimiter:
         return len(self._breaches) > self._limits.breaches_allowed
 
     def _note_breach(self, now: float) -> None:
-        """One a minute, however many calls were refused in it (the documents count per-minute breaches)."""
+        """Counts one breach a minute, however many calls it refused (the documents count per-minute breaches)."""
         over = self._minute.wait(now) > 0
         if over and (not self._breaches or now - self._breaches[-1] >= 60):
             self._breaches.append(now)

@@ -29,7 +29,7 @@ OPENING = -1  # the step of 09:15, at which a market without volatility stays
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Rupees; zero means that nobody bids, asks or has traded."""
+    """Rupees; zero where there is no bid, no ask or no trade."""
 
     ltp: Decimal
     bid: Decimal
@@ -37,11 +37,11 @@ class Quote:
 
 
 class Market:
-    """The listing and its quotes. Not thread-safe by itself: the exchange calls it under its lock.
+    """The listing and its quotes. It is not thread-safe by itself: the exchange calls it under its lock.
 
-    now: aware time; its IST date decides what is listed.
-    volatile: False holds every quote at its opening value.
-    step_seconds: quotes change once per step.
+    now: gives the time with its zone; the IST date decides what is listed.
+    volatile: False keeps every quote at its opening value.
+    step_seconds: quotes change once a step.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Market:
         self._step = self._current_step()
 
     def refresh(self) -> tuple[date, int, int]:
-        """Move to the present step. What it returns changes whenever any quote may have changed."""
+        """Moves to the present step. The result changes whenever any quote may have changed."""
         moment = self.now().astimezone(IST)
         if moment.date() != self.listing.day:
             self._open_day(moment.date())
@@ -84,14 +84,14 @@ class Market:
         return self.listing.find(symbol)
 
     def quote(self, instrument: Instrument) -> Quote:
-        """The quote of this step, or the pinned one."""
+        """The quote of this step, or the pinned quote."""
         quote = self._pins.get(instrument.symbol) or self._quotes.get(instrument.symbol)
         if quote is None:
             quote = self._quotes[instrument.symbol] = _around(instrument, self._price(instrument, self._step))
         return quote
 
     def open_price(self, instrument: Instrument) -> Decimal:
-        """Rupees at 09:15, whatever has been pinned since."""
+        """The price at 09:15 in rupees. Pins do not change it."""
         known = self._opens.get(instrument.symbol)
         if known is None:
             known = self._opens[instrument.symbol] = self._price(instrument, OPENING, pinned=False)
@@ -104,14 +104,14 @@ class Market:
         return instrument.lot_size * (1000 + zlib.crc32(f"{self.seed}{instrument.symbol}".encode()) % 90000)
 
     def set_quote(self, instrument: Instrument, ltp: Decimal, bid: Decimal | None, ask: Decimal | None) -> None:
-        """Pin one quote; a side left out stands one tick from the LTP. Pinning an index moves its options."""
+        """Pins one quote. A missing side is one tick from the LTP. A pinned index moves its options."""
         tick = instrument.tick_size
         pinned = Quote(ltp, max(ltp - tick, Decimal(0)) if bid is None else bid, ltp + tick if ask is None else ask)
         self._pins[instrument.symbol] = pinned
         self._touch()
 
     def release(self, symbol: str | None = None) -> None:
-        """Undo the pin of one symbol, or every pin and freeze."""
+        """Removes the pin of one symbol, or every pin and the freeze."""
         if symbol is None:
             self._pins.clear()
             self._frozen_step = self._still
@@ -120,15 +120,15 @@ class Market:
         self._touch()
 
     def freeze(self) -> None:
-        """Hold every quote where it is now."""
+        """Keeps every quote where it is now."""
         self._frozen_step = self._step
 
     def count(self) -> None:
-        """Count as a step though no price moved."""
+        """Counts a step without a move of any price."""
         self._changes += 1
 
     def settlement(self, instrument: Instrument) -> Decimal:
-        """Rupees an expired contract is worth: intrinsic value against today's opening spot."""
+        """The value of an expired contract in rupees: its intrinsic value at today's opening spot."""
         spot = self.open_spot(instrument.underlying)
         if instrument.strike is None:
             return spot
@@ -189,7 +189,7 @@ class Market:
 
 
 def _premium(spot: float, strike: float, years: float, volatility: float, option_type: str) -> float:
-    """Black and Scholes without interest: intrinsic plus a time value that decays towards the expiry."""
+    """The Black-Scholes premium without interest: intrinsic value and a time value that decays to the expiry."""
     spread = volatility * math.sqrt(years)
     d1 = math.log(spot / strike) / spread + spread / 2
     call = spot * _normal(d1) - strike * _normal(d1 - spread)
@@ -206,7 +206,7 @@ def _on_tick(price: float, tick: Decimal) -> Decimal:
 
 def _around(instrument: Instrument, ltp: Decimal) -> Quote:
     if instrument.is_index:
-        return Quote(ltp, Decimal(0), Decimal(0))  # nobody bids for an index
+        return Quote(ltp, Decimal(0), Decimal(0))  # an index does not trade
     tick = instrument.tick_size
     half = max(1, int(ltp / tick / 1000)) * tick
     bid = max(tick, ltp - half)

@@ -16,7 +16,7 @@ MOST_QUOTES = 50
 
 
 class MarketData:
-    """Answers the data host's endpoints for one exchange."""
+    """Answers the endpoints of the data host for one account."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange

@@ -1,42 +1,50 @@
-"""The symbol masters: the CSV of 21 columns without a header, and the JSON keyed by ticker."""
+"""The symbol masters of derivatives and of the cash segment: the CSV of 21 columns, and the JSON keyed by ticker."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
+from itertools import product
 
-from app.simulator.instruments import EXCHANGE_CODE, Instrument
+from app.simulator.instruments import CASH, DERIVATIVES, EXCHANGE_CODE, Instrument
 from app.simulator.market import Market
 from app.simulator.orders import price_band
 
 
-def csv_master(market: Market, exchange: str) -> bytes:
-    """NSE_FO.csv or BSE_FO.csv as of the market's day; made once a day, since it holds no price."""
-    listing = market.listing
-    if exchange not in listing.masters:
+def csv_master(market: Market, exchange: str, segment: int = DERIVATIVES) -> bytes:
+    """The CSV of one exchange and segment as of the market's day. Made once a day, since it holds no price."""
+    listing, key = market.listing, (exchange, segment)
+    if key not in listing.masters:
         today = listing.day.isoformat()
-        rows = (_csv_row(instrument, today, _session(instrument, market)) for instrument in listing.exchange(exchange))
-        listing.masters[exchange] = "".join(rows).encode()
-    return listing.masters[exchange]
+        rows = (_csv_row(instrument, today, _session(instrument, market)) for instrument in _listed(market, *key))
+        listing.masters[key] = "".join(rows).encode()
+    return listing.masters[key]
 
 
-def json_master(market: Market, exchange: str) -> bytes:
-    """NSE_FO_sym_master.json or its BSE sister; the only place with freeze quantities and price bands."""
-    rows = {instrument.symbol: _json_row(instrument, market) for instrument in market.listing.exchange(exchange)}
+def json_master(market: Market, exchange: str, segment: int = DERIVATIVES) -> bytes:
+    """The JSON of the same. Only it has freeze quantities and price bands."""
+    rows = {instrument.symbol: _json_row(instrument, market) for instrument in _listed(market, exchange, segment)}
     return json.dumps(rows, separators=(",", ":")).encode()
 
 
-MASTERS: dict[str, Callable[[Market], bytes]] = {
-    "/sym_details/NSE_FO.csv": lambda market: csv_master(market, "NSE"),
-    "/sym_details/BSE_FO.csv": lambda market: csv_master(market, "BSE"),
-    "/sym_details/NSE_FO_sym_master.json": lambda market: json_master(market, "NSE"),
-    "/sym_details/BSE_FO_sym_master.json": lambda market: json_master(market, "BSE"),
-}
+def _served() -> Iterator[tuple[str, Callable[[Market], bytes]]]:
+    for exchange, (name, segment) in product(EXCHANGE_CODE, (("FO", DERIVATIVES), ("CM", CASH))):
+        path = f"/sym_details/{exchange}_{name}"
+        yield f"{path}.csv", partial(csv_master, exchange=exchange, segment=segment)
+        yield f"{path}_sym_master.json", partial(json_master, exchange=exchange, segment=segment)
+
+
+MASTERS = dict(_served())  # path -> what makes its content
+
+
+def _listed(market: Market, exchange: str, segment: int) -> Iterator[Instrument]:
+    return market.listing.cash(exchange) if segment == CASH else market.listing.exchange(exchange)
 
 
 def _session(instrument: Instrument, market: Market) -> str:
-    """The contract's hours of the day, and after the bar those of an evening session."""
+    """The trading hours of the day, and after the bar those of an evening session."""
     opens, closes = instrument.session_on(market.listing.day)
     return f"{opens:%H%M}-{closes:%H%M}|1815-1915:"
 
@@ -44,8 +52,8 @@ def _session(instrument: Instrument, market: Market) -> str:
 def _csv_row(instrument: Instrument, today: str, session: str) -> str:
     underlying = instrument.underlying
     return (
-        f"{instrument.fytoken},{instrument.description},{instrument.instrument_type},{instrument.lot_size},"
-        f"{float(instrument.tick_size)},,{session},{today},{instrument.expiry_epoch},{instrument.symbol},"
+        f"{instrument.fytoken},{instrument.description},{instrument.instrument_type},{_lot(instrument)},"
+        f"{float(instrument.tick_size)},,{session},{today},{_expiry(instrument)},{instrument.symbol},"
         f"{EXCHANGE_CODE[instrument.exchange]},{instrument.segment},{instrument.token},{underlying.name},"
         f"{underlying.token},{_strike(instrument.strike)},{instrument.option_type},{underlying.fytoken},None,0,0.0\n"
     )
@@ -65,18 +73,18 @@ def _json_row(instrument: Instrument, market: Market) -> dict[str, object]:
         "segment": instrument.segment,
         "exSymName": underlying.name,
         "exToken": instrument.token,
-        "exSeries": "XX",
+        "exSeries": "XX" if instrument.is_derivative else instrument.symbol.rpartition("-")[2],
         "optType": instrument.option_type,
         "underSym": underlying.name,
         "underFyTok": underlying.fytoken,
         "exInstType": instrument.instrument_type,
-        "minLotSize": instrument.lot_size,
+        "minLotSize": _lot(instrument),
         "tickSize": float(instrument.tick_size),
         "tradingSession": _session(instrument, market),
         "lastUpdate": market.listing.day.isoformat(),
-        "expiryDate": str(instrument.expiry_epoch),
+        "expiryDate": _expiry(instrument),
         "strikePrice": _strike(instrument.strike),
-        "qtyFreeze": str(instrument.freeze_quantity),
+        "qtyFreeze": str(instrument.freeze_quantity or ""),
         "tradeStatus": 1,
         "currencyCode": "INR",
         "upperPrice": float(upper),
@@ -98,3 +106,11 @@ def _json_row(instrument: Instrument, market: Market) -> dict[str, object]:
 
 def _strike(strike: Decimal | None) -> float:
     return -1.0 if strike is None else float(strike)
+
+
+def _lot(instrument: Instrument) -> int:
+    return 0 if instrument.is_index else instrument.lot_size
+
+
+def _expiry(instrument: Instrument) -> str:
+    return str(instrument.expiry_epoch) if instrument.is_derivative else ""

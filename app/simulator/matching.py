@@ -1,4 +1,4 @@
-"""Orders meeting quotes: triggers, fills, protective legs. No rules of admission, no lock; the exchange has both."""
+"""Orders meet quotes: triggers, fills, protective legs. The rules of admission and the lock are the exchange's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNTAGGED = "2:Untagged"
 
 
 class Matching:
-    """One account's book and positions, brought up to the market by `sweep`."""
+    """One account's book and positions. `sweep` brings them up to the market."""
 
     def __init__(self, market: Market, rules: Rules) -> None:
         self.market = market
@@ -42,7 +42,7 @@ class Matching:
         self._seen: object = None
 
     def new_day(self, positions: dict[tuple[str, str], Position]) -> None:
-        """Yesterday's book is gone, and so are its closed positions; ids start again."""
+        """Drops yesterday's book; `positions` are those still open. Order ids start again."""
         self.book = Book()
         self.positions = positions
         self._number = 0
@@ -52,7 +52,7 @@ class Matching:
     # -- orders in and out
 
     def write(self, ticket: Ticket, instrument: Instrument, *, parent: Order | None = None, group: str = "") -> Order:
-        """A new row, in transit. Its id is YYMMDD and eight digits."""
+        """A new row of the book, in transit. Its id is YYMMDD and eight digits."""
         now = self.market.now()
         self._number += 1
         order = Order(
@@ -79,14 +79,14 @@ class Matching:
         return order
 
     def submit(self, order: Order, blocked_per_unit: Decimal = ZERO) -> None:
-        """Hand an admitted order to the market, at once or after the transit time."""
+        """Hands an admitted order to the market, at once or after the transit time."""
         order.margin_per_unit = blocked_per_unit
         self.blocked += blocked_per_unit * order.remaining
         if self.rules.transit_seconds <= 0:
             self._arrive(order)
 
     def close(self, order: Order, status: Status, message: str = "") -> None:
-        """End an order that is still open, and free its margin."""
+        """Ends an order that is still open, and frees its margin."""
         self.blocked -= order.margin_per_unit * order.remaining
         order.margin_per_unit = ZERO
         order.status = status
@@ -97,21 +97,21 @@ class Matching:
         self.close(order, Status.REJECTED, message)
 
     def cancel(self, order: Order, message: str = "") -> None:
-        """Cancel an order, and its legs where the rules say so."""
+        """Cancels an order, and its legs where the rules say so."""
         self.close(order, Status.CANCELLED, message)
         if not order.is_leg and self.rules.cancel_takes_legs:
             for leg in self.book.open_legs(order.id):
                 self.close(leg, Status.CANCELLED)
 
     def amend(self, order: Order, quantity: int) -> None:
-        """Change the total quantity of an open order, and the margin held for it."""
+        """Changes the total quantity of an open order, and the margin held for it."""
         self.blocked += order.margin_per_unit * (quantity - order.quantity)
         order.quantity = quantity
 
     # -- the market moves
 
     def sweep(self) -> None:
-        """Let every open order meet the quotes, if any may have changed."""
+        """Matches every open order with the quotes where any of them may have changed."""
         version = self.market.refresh()
         moved, self._seen = version != self._seen, version
         if moved or self.rules.transit_seconds > 0:
@@ -122,7 +122,7 @@ class Matching:
                     self.match(order)
 
     def match(self, order: Order) -> None:
-        """Trigger and fill one pending order as far as its price and the liquidity allow."""
+        """Triggers and fills one pending order as far as its price and the liquidity allow."""
         if order.status is not Status.PENDING:
             return
         quote = self.market.quote(order.instrument)
@@ -135,7 +135,7 @@ class Matching:
                 self.fill(order, allowed, touch)
 
     def fill(self, order: Order, quantity: int, price: Decimal) -> None:
-        """Trade, whatever the quotes say."""
+        """Trades so many units at that price, whatever the quotes are."""
         order.filled += quantity
         order.traded_value += price * quantity
         self.blocked -= order.margin_per_unit * quantity
@@ -176,7 +176,7 @@ class Matching:
     # -- protective legs
 
     def _protect(self, order: Order) -> None:
-        """Legs for what has been filled; they grow with it while both still stand."""
+        """Adds legs for the filled quantity. Where both still stand they grow with it."""
         if not (order.stop_loss or order.take_profit):
             return
         legs = self.book.open_legs(order.id)
@@ -189,7 +189,7 @@ class Matching:
         order.protected = order.filled
 
     def add_legs(self, parent: Order, quantity: int) -> None:
-        """A stop and a target for `quantity` units of a filled entry."""
+        """Adds a stop and a target for `quantity` units of a filled entry."""
         prices = leg_prices(
             parent.instrument, parent.side, parent.average, parent.stop_loss, parent.take_profit, parent.leg_type
         )
@@ -207,7 +207,7 @@ class Matching:
         parent: Order | None = None,
         tag: str | None = None,
     ) -> None:
-        """The stop goes first, so that where both could trade in one step the loss is the one that counts."""
+        """The stop goes first: where both could trade in one step, the loss counts."""
         leg = Ticket(instrument.symbol, side, quantity, OrderType.LIMIT, product, tag=tag)
         if prices.trigger is not None and prices.stop_limit is not None:
             stop = replace(leg, order_type=OrderType.SL_L, limit_price=prices.stop_limit, stop_price=prices.trigger)
@@ -220,7 +220,7 @@ class Matching:
         return prices.trigger is None or bool(self.book.open_legs(group))
 
     def _reduce_siblings(self, leg: Order, quantity: int) -> None:
-        """One cancels the other; a partial fill takes as much off it."""
+        """One cancels the other. A partial fill reduces the other by as much."""
         for sibling in self.book.open_legs(leg.group):
             if sibling is leg or sibling.order_type is leg.order_type:
                 continue

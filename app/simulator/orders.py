@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
 
-from app.simulator.instruments import FUTIDX, FUTSTK, Instrument
+from app.simulator.instruments import FUTIDX, Instrument
 
 ZERO = Decimal(0)
 BUY, SELL = 1, -1
@@ -33,7 +33,7 @@ class OrderType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """An order as asked for, once its fields make sense. Rupees, units; offsets in points or percent (leg_type)."""
+    """A valid order as the caller asked for it. Rupees, units; offsets in points or percent (leg_type)."""
 
     symbol: str
     side: int
@@ -64,9 +64,9 @@ class Order:
     validity: str
     limit_price: Decimal
     stop_price: Decimal
-    tag: str  # as the book shows it: `1:…` ours, `2:…` the broker's
+    tag: str  # as the book shows it: `1:…` the caller's, `2:…` the broker's
     placed_at: datetime
-    created: float  # monotonic seconds, for a book that lags
+    created: float  # monotonic seconds, for a book that shows orders late
     stop_loss: Decimal = ZERO
     take_profit: Decimal = ZERO
     leg_type: int = 1
@@ -79,7 +79,7 @@ class Order:
     exchange_id: str = ""
     triggered: bool = False
     margin_per_unit: Decimal = ZERO
-    protected: int = 0  # units of the filled quantity that legs have been made for
+    protected: int = 0  # units of the filled quantity that have legs
 
     @property
     def remaining(self) -> int:
@@ -114,7 +114,7 @@ class Trade:
 
 @dataclass(slots=True)
 class Position:
-    """The net of one symbol in one product. Values in rupees."""
+    """The net quantity of one symbol in one product. Values in rupees."""
 
     instrument: Instrument
     product: str
@@ -125,14 +125,14 @@ class Position:
     sell_quantity: int = 0
     sell_value: Decimal = ZERO
     realized: Decimal = ZERO
-    carried: int = 0  # net brought over from an earlier day
+    carried: int = 0  # net quantity of an earlier day
 
     @property
     def id(self) -> str:
         return f"{self.instrument.symbol}-{self.product}"
 
     def trade(self, side: int, quantity: int, price: Decimal) -> None:
-        """Book a fill: averages while it adds, realises while it reduces, starts anew where it turns the position."""
+        """Books a fill. It averages where it adds, realises where it reduces, and does both where it reverses."""
         if side == BUY:
             self.buy_quantity += quantity
             self.buy_value += price * quantity
@@ -152,7 +152,7 @@ class Position:
             self.net_average = ZERO
 
     def carry(self) -> None:
-        """Turn the page to a new day: what is left becomes carried forward, the day's figures start at zero."""
+        """Begins a new day: the net quantity is carried forward, and the day's figures start at zero."""
         self.carried = self.net
         self.realized = ZERO
         self.buy_quantity, self.sell_quantity = max(self.net, 0), max(-self.net, 0)
@@ -160,26 +160,29 @@ class Position:
         self.sell_value = self.net_average * self.sell_quantity
 
 
-# Fractions of the contract value, near what SPAN and exposure came to in 2026; not a SPAN calculation.
+# Fractions of the contract value, near SPAN and exposure margins of 2026. This is no SPAN calculation.
 _INDEX_MARGIN, _STOCK_MARGIN, _INTRADAY_EQUITY = Decimal("0.11"), Decimal("0.20"), Decimal("0.20")
 
 
 def margin_per_unit(instrument: Instrument, side: int, product: str, price: Decimal, spot: Decimal) -> Decimal:
-    """Rupees blocked for each unit of an order or position that opens exposure."""
+    """Rupees blocked for each unit of an order or position that opens exposure. Delivery is paid in full."""
     if instrument.is_option and side == BUY:
         return price
-    if instrument.is_option or instrument.instrument_type in (FUTIDX, FUTSTK):
+    if instrument.is_derivative:
         return spot * (_STOCK_MARGIN if instrument.underlying.stock else _INDEX_MARGIN)
     return price if product == "CNC" else price * _INTRADAY_EQUITY
 
 
 def round_to(tick: Decimal, price: Decimal) -> Decimal:
-    """The nearest tick, never below one."""
+    """The price on the nearest tick, never below one tick."""
     return max(1, round(price / tick)) * tick
 
 
 def protected_limit(instrument: Instrument, side: int, ltp: Decimal) -> Decimal:
-    """The limit a market order gets: LTP plus or minus the market-protection slab (broker's table of 31-Mar-2026)."""
+    """The limit of a market order: the LTP plus or minus the market-protection slab (broker's table of 31-Mar-2026).
+
+    The table has no slab for shares; those of stock futures stand for them.
+    """
     if instrument.is_option:
         width = Decimal("1.5") if ltp <= 10 else ltp * Decimal("0.15") if ltp <= 20 else ltp * Decimal("0.10")
     elif instrument.instrument_type == FUTIDX:
@@ -191,7 +194,9 @@ def protected_limit(instrument: Instrument, side: int, ltp: Decimal) -> Decimal:
 
 
 def price_band(instrument: Instrument, reference: Decimal) -> tuple[Decimal, Decimal]:
-    """Lowest and highest limit that is taken. Options: reference above 50 within 40 %, else within 20 rupees."""
+    """The lowest and the highest limit accepted: options within 40 % of a reference above 50, or else within 20 rupees;
+    futures and shares within 10 %.
+    """
     if instrument.is_option:
         width = reference * Decimal("0.4") if reference > 50 else Decimal(20)
     else:
@@ -204,7 +209,7 @@ def price_band(instrument: Instrument, reference: Decimal) -> tuple[Decimal, Dec
 
 @dataclass(frozen=True, slots=True)
 class LegPrices:
-    """Where the protective legs of an entry stand; None where that leg is not wanted."""
+    """Prices of the protective legs of an entry; None for a leg that is not wanted."""
 
     trigger: Decimal | None
     stop_limit: Decimal | None
@@ -214,10 +219,10 @@ class LegPrices:
 def leg_prices(
     instrument: Instrument, side: int, entry: Decimal, stop_loss: Decimal, take_profit: Decimal, leg_type: int
 ) -> LegPrices:
-    """Offsets (1 points, 2 percent of the entry) turned into prices.
+    """The prices of the legs from offsets (leg_type 1: points, 2: percent of the entry).
 
-    The stop leg is an SL-L whose limit lies beyond the trigger by the market-protection slab. The broker does not
-    say which type it uses for options; SL-M is banned there, so SL-L is the likely one.
+    The stop leg is an SL-L whose limit is the market-protection slab beyond the trigger. The broker does not document
+    the type it uses for options. SL-M is banned there, so SL-L is the likely one.
     """
     tick = instrument.tick_size
     scale = Decimal(1) if leg_type == 1 else entry / 100
@@ -229,7 +234,7 @@ def leg_prices(
 
 @dataclass(slots=True)
 class Book:
-    """The day's orders and trades, with the indexes that keep look-ups short."""
+    """The day's orders and trades, indexed for lookups."""
 
     orders: dict[str, Order] = field(default_factory=dict)
     open: dict[str, Order] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The broker's risk system: what it lets through to the exchange, what it rejects, and the margin behind both."""
+"""The broker's risk system: what it passes on to the exchange, what it rejects, and the margin behind both."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from app.simulator.orders import (
     price_band,
     protected_limit,
 )
-from app.simulator.rules import Rules, rupees
+from app.simulator.rules import DELIVERY, Rules, rupees
 
 
 class RiskSystem:
-    """Admits tickets for one account. Not thread-safe by itself: the exchange calls it under its lock."""
+    """Admits orders to one account. It is not thread-safe by itself: the exchange calls it under its lock."""
 
     def __init__(self, market: Market, desk: Matching, rules: Rules, client_id: str, capital: Decimal) -> None:
         self.capital = capital  # rupees of cash at the start of the day
@@ -35,14 +35,15 @@ class RiskSystem:
         self._client_id = client_id
 
     def admit(self, ticket: Ticket, instrument: Instrument, reject: str | None = None) -> Order:
-        """Write the order into the book and send it on, or reject it there with a reason (`reject`, if given)."""
+        """Writes the order into the book and sends it on, or rejects it there, with the text of `reject` if given."""
         order = self._desk.write(ticket, instrument)
         quote = self._market.quote(instrument)
         if order.order_type is OrderType.MARKET:
             order.limit_price = protected_limit(instrument, order.side, quote.ltp)
         needed = self.margin_unit(instrument, order.side, order.product, order.limit_price or order.stop_price)
         opening = self._opening(order)
-        reason = reject or self._rejection(order, ticket, quote) or self._shortfall(needed * opening)
+        reason = reject or self._rejection(order, ticket, quote) or self._unheld(order, opening)
+        reason = reason or self._shortfall(needed * opening)
         if reason:
             self._desk.reject(order, reason)
         else:
@@ -50,11 +51,11 @@ class RiskSystem:
         return order
 
     def realized(self) -> Decimal:
-        """Rupees made or lost today by closing."""
+        """Rupees of profit or loss that today's closing trades realised."""
         return sum((position.realized for position in self._desk.positions.values()), ZERO)
 
     def utilized(self) -> Decimal:
-        """Rupees of margin and premium tied up by positions and open orders."""
+        """Rupees of margin and premium that positions and open orders use."""
         held = (self._margin_of(position) for position in self._desk.positions.values() if position.net)
         return sum(held, self._desk.blocked)
 
@@ -63,13 +64,13 @@ class RiskSystem:
         return self.capital + self.realized() - self.utilized()
 
     def margin_unit(self, instrument: Instrument, side: int, product: str, price: Decimal) -> Decimal:
-        """Rupees for each unit that opens exposure, against the day's opening level of the underlying."""
+        """Rupees for each unit that opens exposure, at the day's opening level of the underlying."""
         return margin_per_unit(instrument, side, product, price, self._market.open_spot(instrument.underlying))
 
     def market_is_open(self, instrument: Instrument | None = None) -> bool:
-        """Whether orders are taken now: of that instrument, or of derivatives that do not expire today.
+        """Whether orders in that instrument are accepted now, or else in derivatives that do not expire today.
 
-        Never on a holiday, and by the hours and days where the rules ask for them.
+        Never on a holiday. Weekends and trading hours count only where the rules say so.
         """
         local = self._market.now().astimezone(IST)
         hours = in_force(DERIVATIVES, local.date())
@@ -78,7 +79,7 @@ class RiskSystem:
         return not self._market.is_holiday(local.date()) and (self._rules.always_open or in_session)
 
     def _rejection(self, order: Order, ticket: Ticket, quote: Quote) -> str | None:
-        """What the risk system or the exchange says no to, in their words; these rejections carry an order id."""
+        """Why the risk system or the exchange rejects the order, in their words. Such a rejection has an order id."""
         instrument = order.instrument
         if order.order_type is OrderType.SL_M and instrument.is_option:
             return "16052 Function not available"
@@ -104,7 +105,7 @@ class RiskSystem:
         )
 
     def _opening(self, order: Order) -> int:
-        """Units beyond what the position, less what other open orders will close of it, can absorb."""
+        """Units that open exposure: those beyond the position, less what other open orders will close of it."""
         position = self._desk.positions.get((order.instrument.symbol, order.product))
         closable = -order.side * position.net if position else 0
         if closable <= 0:
@@ -114,6 +115,12 @@ class RiskSystem:
             if same and other.side == order.side and other is not order and not other.is_leg:
                 closable -= other.remaining
         return max(0, order.quantity - max(0, closable))
+
+    def _unheld(self, order: Order, opening: int) -> str | None:
+        """Shares for delivery cannot be sold short. Holdings of earlier days are positions here."""
+        if opening and order.side == SELL and order.product in DELIVERY:
+            return "RED:RULE:{Check holdings} Sell quantity exceeds the holdings"  # wording not recorded
+        return None
 
     def _shortfall(self, needed: Decimal) -> str | None:
         available = self.available()

@@ -1,4 +1,4 @@
-"""The account's objects in the broker's JSON, field by field (its documents of September 2026 and recorded rows)."""
+"""The account in the broker's JSON, field by field (its documents of September 2026 and recorded rows)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Row = dict[str, Any]
 
 
 def number(value: Decimal) -> float | int:
-    """Rupees as the broker writes them: whole ones without a point, others to the paisa at least."""
+    """Rupees as the broker writes them: whole amounts without a decimal point, others to four decimals."""
     return int(value) if value == value.to_integral_value() else round(float(value), 4)
 
 
 def order_row(exchange: Exchange, order: Order, serial: int) -> Row:
-    """One element of `orderBook`. `parentId` stands on child legs only."""
+    """One element of `orderBook`. Only child legs have `parentId`."""
     instrument = order.instrument
     quote, opened = exchange.market.quote(instrument), exchange.market.open_price(instrument)
     row: Row = {
@@ -65,7 +65,7 @@ def order_row(exchange: Exchange, order: Order, serial: int) -> Row:
 
 
 def position_row(exchange: Exchange, position: Position, serial: int) -> Row:
-    """One element of `netPositions`: avgPrice is the buy average, as in the documents; netAvg that of open units."""
+    """One element of `netPositions`. avgPrice is the buy average, as documented; netAvg is that of the open units."""
     ltp = exchange.market.quote(position.instrument).ltp
     unrealized = (ltp - position.net_average) * position.net
     bought, sold = max(position.carried, 0), max(-position.carried, 0)
@@ -100,7 +100,7 @@ def position_row(exchange: Exchange, position: Position, serial: int) -> Row:
 
 
 def overall_row(rows: list[Row]) -> Row:
-    """`overall` under the positions."""
+    """`overall` of the positions."""
     return {
         "count_total": len(rows),
         "count_open": sum(1 for row in rows if row["netQty"]),
@@ -133,7 +133,7 @@ def trade_row(exchange: Exchange, trade: Trade, serial: int) -> Row:
 
 
 def fund_rows(exchange: Exchange) -> list[Row]:
-    """`fund_limit`: ten lines, 10 being what is still available."""
+    """`fund_limit`: ten lines; the tenth is what is still available."""
     capital = exchange.rms.capital
     realized, utilized = exchange.rms.realized(), exchange.rms.utilized()
     amounts = (
@@ -155,7 +155,7 @@ def fund_rows(exchange: Exchange) -> list[Row]:
 
 
 def quote_row(exchange: Exchange, symbol: str) -> Row:
-    """One element of `d` of /data/quotes; an unknown symbol is an error of its own, not of the call."""
+    """One element of `d` of /data/quotes. An unknown symbol is an error of its element, not of the call."""
     instrument = exchange.market.find(symbol)
     if instrument is None:
         return {
@@ -193,7 +193,7 @@ def quote_row(exchange: Exchange, symbol: str) -> Row:
 
 
 def depth_row(exchange: Exchange, instrument: Instrument) -> Row:
-    """The value under the symbol in `d` of /data/depth: five levels a side, `ask` in the singular."""
+    """The value of the symbol in `d` of /data/depth: five levels a side. The key is `ask`, not asks."""
     market = exchange.market
     quote, opened, volume = market.quote(instrument), market.open_price(instrument), market.volume(instrument)
     lower, upper = price_band(instrument, quote.ltp)
@@ -226,7 +226,7 @@ def depth_row(exchange: Exchange, instrument: Instrument) -> Row:
 
 
 def chain_row(exchange: Exchange, instrument: Instrument) -> Row:
-    """One element of `optionsChain`; the underlying itself has strike -1 and no option type."""
+    """One element of `optionsChain`. The underlying itself has strike -1 and no option type."""
     quote, opened = exchange.market.quote(instrument), exchange.market.open_price(instrument)
     volume = exchange.market.volume(instrument)
     return {
@@ -251,13 +251,13 @@ def chain_row(exchange: Exchange, instrument: Instrument) -> Row:
 
 
 def reference(text: str) -> str:
-    """A UUID (`id_fyers`) that is the same for the same text."""
+    """A UUID (`id_fyers`), the same for the same text."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
 
 
 def profile(client_id: str) -> Row:
-    """`data` of /profile; the mobile number is masked since September 2025."""
+    """`data` of /profile. The mobile number is masked since September 2025."""
     return {
         "fy_id": client_id,
         "name": "SIMULATED ACCOUNT",

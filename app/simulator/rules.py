@@ -1,4 +1,4 @@
-"""What the account refuses before an order exists, and the choices that the published documents leave open."""
+"""What the broker refuses before an order exists, and the choices that the published documents leave open."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ MANDATORY = (
     "disclosedQty",
     "offlineOrder",
 )
-PRODUCTS = ("CNC", "INTRADAY", "MARGIN", "MTF")
+DELIVERY = ("CNC", "MTF")
+PRODUCTS = (*DELIVERY, "INTRADAY", "MARGIN")
 WITHDRAWN_PRODUCTS = ("BO", "CO")  # refused since 02-Aug-2026
 _TAG = re.compile(r"[A-Za-z0-9]+")
 
 
 class Refused(Exception):
-    """Refused by validation: nothing enters the order book. `code` is the broker's, `status` the HTTP status."""
+    """Validation refused a request, and nothing entered the order book.
+
+    `code` is the broker's error code, `status` the HTTP status.
+    """
 
     def __init__(self, message: str, code: int = INVALID, status: int = 400) -> None:
         super().__init__(message)
@@ -42,20 +46,20 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Where documents leave a choice, it is made here. The defaults are the better attested readings."""
+    """The choices that the documents leave open. The defaults are the better attested readings."""
 
     max_tag_length: int = 30  # documented; one integrator reports 20
-    legs_carry_tag: bool = False  # undocumented whether a child leg repeats its parent's tag
+    legs_carry_tag: bool = False  # whether a child leg repeats its parent's tag is not documented
     cancel_takes_legs: bool = True  # "cancelling a pending parent cancels its legs" (SDK), taken literally
-    price_bands: bool = True  # limits beyond the operating band are rejected, with an id
-    freeze_has_id: bool = False  # a too large quantity: refused without an id, or rejected with one
-    modify_needs_all: bool = False  # one report: a modification without limitPrice is read as limitPrice 0
-    always_open: bool = True  # but for holidays; False: orders outside the instrument's hours of the day are rejected
+    price_bands: bool = True  # a limit outside the operating band is rejected, with an id
+    freeze_has_id: bool = False  # over the freeze quantity: rejected with an id, or refused without one
+    modify_needs_all: bool = False  # by one report, a modification without limitPrice is read as limitPrice 0
+    always_open: bool = True  # except on holidays; False: orders outside the instrument's hours are rejected
     transit_seconds: float = 0.0  # how long an order shows status 4 before the exchange takes it
 
 
 def decimal_field(payload: Mapping[str, Any], name: str) -> Decimal:
-    """A number of the payload, exactly; absent and null count as zero."""
+    """A number of the payload, exact; a missing or null field is zero."""
     value = payload.get(name)
     if value is None:
         return ZERO
@@ -78,7 +82,7 @@ def integer_field(payload: Mapping[str, Any], name: str) -> int:
 
 
 def read_ticket(payload: Mapping[str, Any], rules: Rules, client_id: str) -> Ticket:
-    """The fields of POST /orders/sync; raises Refused with what is wrong."""
+    """The order in the fields of POST /orders/sync. Raises Refused for the first invalid field."""
     missing = [name for name in MANDATORY if name not in payload]
     if missing:
         raise Refused(f"{missing[0]} is mandatory")
@@ -140,13 +144,13 @@ def check_quantity(instrument: Instrument, quantity: int, rules: Rules) -> None:
 
 
 def check_tick(instrument: Instrument, name: str, price: Decimal) -> None:
-    """`StopPrice not a multiple of tick size 0.1000`: the broker's wording, four decimals."""
+    """Raises Refused in the broker's words: `StopPrice not a multiple of tick size 0.1000`, with four decimals."""
     if price % instrument.tick_size:
         raise Refused(f"{name} not a multiple of tick size {instrument.tick_size:.4f}")
 
 
 def check_prices(instrument: Instrument, side: int, order_type: OrderType, limit: Decimal, stop: Decimal) -> None:
-    """Prices that the order type needs, on the tick, and in the right order for a stop."""
+    """Raises Refused for a price that is missing, off the tick, or on the wrong side of its trigger."""
     if order_type in (OrderType.LIMIT, OrderType.SL_L) and not limit:
         raise Refused("LimitPrice is mandatory for limit orders")
     if order_type in (OrderType.SL_M, OrderType.SL_L) and not stop:
@@ -165,14 +169,17 @@ def check_offsets(instrument: Instrument, stop_loss: Decimal, take_profit: Decim
 
 
 def check_product(instrument: Instrument, product: str) -> None:
-    """Delivery products exist in the cash segment only."""
-    derivative = instrument.segment != CASH
-    if derivative and product in ("CNC", "MTF"):
-        raise Refused(f"Product {product} not enabled on exchange {'NFO' if instrument.exchange == 'NSE' else 'BFO'}")
+    """Raises Refused for delivery of a derivative, and for MARGIN, the carry-forward of derivatives, of a share."""
+    if instrument.segment == CASH:
+        wrong, place = product == "MARGIN", instrument.exchange
+    else:
+        wrong, place = product in DELIVERY, {"NSE": "NFO", "BSE": "BFO"}[instrument.exchange]
+    if wrong:
+        raise Refused(f"Product {product} not enabled on exchange {place}")
 
 
 def check_ticket(ticket: Ticket, instrument: Instrument, rules: Rules) -> None:
-    """Everything that needs the contract but not the account."""
+    """Raises Refused for what is wrong by the instrument alone, whatever the account holds."""
     check_product(instrument, ticket.product)
     check_quantity(instrument, ticket.quantity, rules)
     check_prices(instrument, ticket.side, ticket.order_type, ticket.limit_price, ticket.stop_price)

@@ -1,4 +1,4 @@
-"""The simulator by itself, until it is told to stop: `python -m app simulate`."""
+"""The simulator as a process of its own: `python -m app simulate`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.simulator.server import Simulator
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until SIGINT or SIGTERM. Returns 0, or 2 when the faults make no sense or the port is taken."""
+    """Serves until SIGINT or SIGTERM. Returns 0, or 2 where the faults are invalid or the port is in use."""
     wanted = parser().parse_args(argv)
     simulator = Simulator(account(wanted), host=wanted.host, port=wanted.port, accept_any_token=not wanted.check_tokens)
     try:
@@ -38,20 +38,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 def account(wanted: argparse.Namespace) -> Exchange:
-    """The account that the arguments ask for."""
+    """The account that the arguments describe."""
     return Exchange(seed=wanted.seed, rules=Rules(always_open=not wanted.hours))
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simulate", description="A Fyers account on loopback.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8090, help="8090; 0 picks a free one")
-    parser.add_argument("--seed", type=int, default=1, help="decides every quote; 1")
+    parser.add_argument("--port", type=int, default=8090, help="8090 by default; 0 picks a free one")
+    parser.add_argument("--seed", type=int, default=1, help="decides every quote; 1 by default")
     parser.add_argument(
         "--faults", default="", metavar="FILE|JSON", help='such as {"endpoint": "place", "kind": "hang"}'
     )
     parser.add_argument("--hours", action="store_true", help="reject orders outside the exchange's hours of the day")
-    parser.add_argument("--check-tokens", action="store_true", help="take only tokens that its own login gave out")
+    parser.add_argument("--check-tokens", action="store_true", help="accept only tokens that its own login issued")
     return parser
 
 
@@ -71,7 +71,7 @@ def _introduction(simulator: Simulator) -> str:
 
 
 def _wait_for_signal(introduction: str) -> None:
-    """Whoever has read the introduction may send the signal."""
+    """Prints the introduction and waits for a signal. The handlers are set first: a reader may send one at once."""
     told = threading.Event()
     before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     sys.stdout.write(introduction)

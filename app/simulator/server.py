@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -15,51 +14,21 @@ from app.simulator.api import Api
 from app.simulator.exchange import Exchange
 from app.simulator.faults import Fault, FaultBook, FaultKind, disguise, prepare, read_faults
 from app.simulator.http_server import Server
-from app.simulator.instruments import utc_now
 from app.simulator.limits import RateLimits
-from app.simulator.orders import Status
+from app.simulator.log import Entry, RequestLog
 from app.simulator.sessions import Terms
 from app.simulator.wire import API, DATA, Answer, Request, error
 
-_KEPT_ANSWER = 4096  # longer answers are not kept in the log
-_KEPT_ENTRIES = 100_000
-_LOGIN = {"generate-authcode", "validate-authcode", "validate-refresh-token"}  # their bodies are secrets
-
-
-@dataclass(slots=True)
-class Entry:
-    """Ground truth about one request. Times are UTC. Tokens, and what login calls carry, are never kept.
-
-    orders: ids that the request brought into the book; live: one of them was taken by the exchange.
-    account: whose token the request bore, None where it bore none.
-    status and answer stay None where nothing was answered; `fault` is the kind that hit.
-    """
-
-    number: int
-    at: datetime
-    endpoint: str
-    method: str
-    path: str
-    query: dict[str, str]
-    body: Any
-    account: str | None = None
-    fault: str | None = None
-    orders: tuple[str, ...] = ()
-    live: bool = False
-    status: int | None = None
-    answer: Any = None
-    answered_at: datetime | None = None
-
 
 class Simulator:
-    """A running broker on loopback.
+    """A broker on loopback.
 
-    exchange: the account, a new one by default; port 0 picks a free one; latency: seconds added to every answer.
-    rate_limits: True for the documented ones, False for none, or your own. The remaining arguments are those of Terms.
-    Use it as a context manager, or call start and stop; after stop it can be started again on the same port.
+    exchange: the account, a new one by default; port: 0 picks a free one; latency: seconds added to every answer.
+    rate_limits: True for the documented ones, False for none, or RateLimits. The other arguments are those of Terms.
+    Use it as a context manager, or call start and stop. After stop it can be started again on the same port.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a way of Fyers' that a test may switch
         self,
         exchange: Exchange | None = None,
         *,
@@ -78,7 +47,7 @@ class Simulator:
     ) -> None:
         self.exchange = exchange or Exchange()
         self.latency = latency
-        self.errors: list[BaseException] = []  # faults of the simulator itself: always empty, unless it is broken
+        self.errors: list[BaseException] = []  # faults of the simulator itself; empty unless it is broken
         self.stopping = threading.Event()
         self.api = Api(
             self.exchange,
@@ -98,9 +67,7 @@ class Simulator:
         self._address = host, port
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
-        self._log: deque[Entry] = deque(maxlen=_KEPT_ENTRIES)
-        self._log_lock = threading.Lock()
-        self._requests = 0
+        self._log = RequestLog()
 
     # -- running
 
@@ -115,7 +82,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Close every connection, hanging ones at once, and the port. Safe to call twice."""
+        """Closes the port and every connection, hanging ones at once. Safe to call twice."""
         server, self._server = self._server, None
         if server is None or self._thread is None:
             return
@@ -159,19 +126,19 @@ class Simulator:
     # -- by hand
 
     def issue_token(self, app_id: str | None = None, client_id: str | None = None) -> str:
-        """An access token for this app, as a login would give: the account holder's, or that of another account."""
+        """An access token for this app, as a login would give: for the account holder, or for another account."""
         return self.api.sessions.issue_token(app_id, client_id)
 
     def issue_auth_code(self, app_id: str | None = None, client_id: str | None = None) -> str:
-        """An auth code for this app, as the login page would hand back, likewise."""
+        """An auth code for this app, as the login page would give: for the account holder, or for another account."""
         return self.api.sessions.issue_auth_code(app_id, client_id)
 
     def kill_token(self, token: str | None = None, code: int = -16) -> None:
-        """Every token known so far, or this one, answers 401 with `code` from now on."""
+        """From now on this token, or every token known so far, gets 401 with `code`."""
         self.api.sessions.kill_token(token, code)
 
     def fault(self, endpoint: str, fault: Fault) -> None:
-        """Arm a fault for an endpoint by its short name (the values of wire.ENDPOINTS), or `*` for all."""
+        """Arms a fault for an endpoint by its short name (the values of wire.ENDPOINTS), or `*` for all."""
         self.faults.arm(endpoint, fault)
 
     def clear_faults(self) -> None:
@@ -180,27 +147,20 @@ class Simulator:
     @property
     def log(self) -> list[Entry]:
         """Every request so far, oldest first, those still unanswered included."""
-        with self._log_lock:
-            return list(self._log)
+        return self._log.entries()
 
     def clear_log(self) -> None:
-        with self._log_lock:
-            self._log.clear()
+        self._log.clear()
 
     # -- one request
 
     def open_entry(self, endpoint: str, request: Request) -> Entry:
-        with self._log_lock:
-            self._requests += 1
-            secret = endpoint in _LOGIN
-            body, query = (None, {}) if secret else (_readable(request.body), request.query)
-            who = self.api.sessions.account_of(request) if request.authorization else None
-            entry = Entry(self._requests, utc_now(), endpoint, request.method, request.path, query, body, who)
-            self._log.append(entry)
-            return entry
+        """The log's entry for a request that has just arrived."""
+        account = self.api.sessions.account_of(request) if request.authorization else None
+        return self._log.open(endpoint, request, account)
 
     def respond(self, request: Request, fault: Fault | None, entry: Entry) -> Answer:
-        """The broker's own answer, disguised where a fault says so; the log learns what became of it."""
+        """The broker's answer, disguised where a fault says so. The entry notes what the request did to the account."""
         answer = Answer(200, "")
         if fault is None or fault.takes_effect:
             if fault is not None:
@@ -208,8 +168,7 @@ class Simulator:
             answer = self.api.respond(request)
             if fault is not None and fault.kind is FaultKind.REJECT_LATER:
                 self._reject(answer, fault)
-            entry.orders = tuple(order.id for order in answer.orders)
-            entry.live = any(order.status is not Status.REJECTED for order in answer.orders)
+            entry.processed(answer)
         return answer if fault is None else disguise(fault, answer, request)
 
     def _reject(self, answer: Answer, fault: Fault) -> None:
@@ -217,15 +176,8 @@ class Simulator:
             if order.is_open:
                 self.exchange.reject(order.id, fault.message or "17182 Price beyond the mark-up")
 
-    def note(self, answer: Answer, entry: Entry) -> None:
-        """Put down what is about to be answered."""
-        entry.status = answer.status
-        kept = entry.endpoint not in _LOGIN and len(answer.body) <= _KEPT_ANSWER
-        entry.answer = answer.content if kept else None
-        entry.answered_at = utc_now()
-
     def control(self, request: Request) -> Answer:
-        """`/simulator/…`: faults, log and quotes for whoever is not in this process."""
+        """`/simulator/…`: faults, log and quotes for callers in other processes."""
         try:
             match request.method, request.path:
                 case "POST", "/simulator/faults":
@@ -251,13 +203,6 @@ class Simulator:
         if "ltp" not in prices:
             raise ValueError("a quote needs symbol and ltp, and may have bid and ask")
         self.exchange.set_quote(wanted["symbol"], **prices)
-
-
-def _readable(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else None
-    except ValueError:
-        return body.decode(errors="replace")
 
 
 def _plain(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Who may call: the daily login, access tokens, and the Authorization header."""
+"""Which callers are let in: the daily login, access tokens, and the Authorization header."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _APP_ID = re.compile(r"[A-Za-z0-9]+(-\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the broker's side is set up with.
+    """The settings of the broker's side.
 
-    app_id, secret_id: None accepts any app; redirect_uri: None accepts any.
-    accept_any_token: True takes every `<app>:<token>` that has not been killed.
+    app_id, secret_id: None accepts any app; redirect_uri: None accepts any address.
+    accept_any_token: True accepts every `<app>:<token>` that has not been killed.
     algo_orders: whether apps may trade; None decides by the suffix: `-100` may not.
-    refresh_tokens: False refuses them all, as since 1-Apr-2026.
-    reject_status: the HTTP status of a -99 with an id, which no document tells.
+    refresh_tokens: False refuses them all, as the broker does since 1-Apr-2026.
+    reject_status: the HTTP status of a -99 with an id, which is not documented.
     """
 
     app_id: str | None = None
@@ -60,27 +60,27 @@ class Sessions:
         }
 
     def issue_token(self, app_id: str | None = None, client_id: str | None = None) -> str:
-        """An access token valid until the coming 06:00 IST; of another account where `client_id` names one."""
+        """An access token, valid until the next 06:00 IST; for another account where `client_id` names one."""
         token = self._mint.access_token(app_id or self.terms.app_id or ANY_APP, self._now(), client_id)
         self._known.add(token)
         return token
 
     def issue_auth_code(self, app_id: str | None = None, client_id: str | None = None) -> str:
-        """What the login page hands back; good once. Of another account where `client_id` names one."""
+        """The auth code of the login page, valid once; for another account where `client_id` names one."""
         return self._mint.auth_code(app_id or self.terms.app_id or ANY_APP, self._now(), client_id)
 
     def account_of(self, request: Request) -> str:
-        """Whose request it is, by its token."""
+        """The account of the request's token."""
         return self._mint.account_of(request.authorization.partition(":")[2])
 
     def kill_token(self, token: str | None = None, code: int = -16) -> None:
-        """Make one token, or all known so far, dead: calls with it answer 401 with this code."""
+        """Ends one token, or all known so far: a call with it gets 401 with this code."""
         with self._lock:
             for dying in [token] if token else list(self._known):
                 self._dead[dying] = code
 
     def unauthorised(self, request: Request) -> Answer | None:
-        """The refusal for a request whose Authorization header is not `<app id>:<live access token>`."""
+        """The refusal of a request whose Authorization header is not `<app id>:<live access token>`, or None."""
         app_id, _, token = request.authorization.partition(":")
         if not token or not _APP_ID.fullmatch(app_id) or self.terms.app_id not in (None, app_id):
             return _stranger(request)
@@ -100,9 +100,9 @@ class Sessions:
         return Answer(200, {"s": "ok", "code": 200, "message": "you are successfully logged out"})
 
     def _generate_authcode(self, request: Request) -> Answer:
-        """The login page, which sends the browser back at once.
+        """The login page. It redirects the browser back at once.
 
-        The account holder logs in, or the account that `fy_id` names; that parameter is the simulator's own.
+        The account holder logs in, or the account that `fy_id` names. That parameter is the simulator's own.
         """
         query = request.query
         app_id, back = query.get("client_id", ""), query.get("redirect_uri", "")
@@ -154,7 +154,7 @@ class Sessions:
 
 
 def _stranger(request: Request) -> Answer:
-    """Each host has its own code for a header it cannot use."""
+    """The refusal of a header that makes no sense. Each host has its own code."""
     if request.path.startswith(DATA):
         return error(-15, token_message(-15), 401)
     return error(-16, "Could not authenticate the user", 401)

@@ -1,4 +1,4 @@
-"""Access tokens and auth codes: JWTs that a client can decode, signed so that a restart still knows its own."""
+"""Access tokens and auth codes: JWTs that a client can decode, signed so that they outlive a restart."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 from app.simulator.instruments import IST
 
-EXPIRES_AT = time(6, 0)  # IST, next morning: observed `exp`, half an hour before the documented 06:30
+EXPIRES_AT = time(6, 0)  # IST, next morning: the `exp` that was seen, half an hour before the documented 06:30
 
 
 def next_expiry(now: datetime) -> datetime:
-    """The coming 06:00 IST."""
+    """The next 06:00 IST."""
     local = now.astimezone(IST)
     today = datetime.combine(local.date(), EXPIRES_AT, IST)
     return today if local < today else today + timedelta(days=1)
@@ -32,9 +32,9 @@ class Mint:
         self._serials = itertools.count(1)
 
     def access_token(self, app_id: str, now: datetime, client_id: str | None = None) -> str:
-        """With the claims of a real one; the data socket's client needs `hsm_key`, a gateway needs `exp`.
+        """A token with the claims of a real one: the data socket's client needs `hsm_key`, a gateway needs `exp`.
 
-        Here and below: `client_id` is whose it is, the simulated account's where it is left out.
+        Here and below `client_id` is the account of the token; by default the simulated one.
         """
         client_id = client_id or self._client_id
         return self._sign(
@@ -59,12 +59,12 @@ class Mint:
         return self._sign(claims, now, now + timedelta(days=15))
 
     def auth_code(self, app_id: str, now: datetime, client_id: str | None = None) -> str:
-        """Lives about an hour."""
+        """An auth code that is valid for an hour."""
         claims = {"sub": "auth_code", "app_id": app_id, "fy_id": client_id or self._client_id}
         return self._sign(claims, now, now + timedelta(hours=1))
 
     def read(self, token: str) -> dict[str, Any] | None:
-        """The claims, or None for a token that was not issued here."""
+        """The claims, or None for a token that this mint did not issue."""
         head, _, signature = token.rpartition(".")
         if not head or not hmac.compare_digest(signature.encode(), self._signature(head).encode()):
             return None
@@ -75,7 +75,7 @@ class Mint:
         return claims if isinstance(claims, dict) else None
 
     def account_of(self, token: str) -> str:
-        """Whose token it is by its claims, unverified; the simulated account's where it makes none."""
+        """The account that the token claims, unverified; the simulated account where it claims none."""
         try:
             claims = json.loads(_unpack(token.split(".")[1])) if token.count(".") == 2 else {}
         except (ValueError, binascii.Error):

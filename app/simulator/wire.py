@@ -1,6 +1,6 @@
 """The broker's HTTP shapes: endpoints, requests, answers, error envelopes. No sockets, no account.
 
-Hosts `/api/v3` and `/data` share one port here, and so do the symbol masters.
+Here one port serves `/api/v3`, `/data` and the symbol masters, which are different hosts at the broker.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _CANCEL_PATH = re.compile(rf"{API}/orders/([^/]+)/sync")
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request; the last three are set by faults."""
+    """One HTTP request. Faults set the last three fields."""
 
     method: str
     path: str
@@ -61,7 +61,7 @@ class Request:
     keep_rows: int | None = None
 
     def json(self) -> Any:
-        """The body with its numbers exact; Refused when it is not JSON."""
+        """The body, its numbers exact. Raises Refused where it is no JSON."""
         try:
             return json.loads(self.body, parse_float=Decimal)
         except ValueError:
@@ -118,7 +118,7 @@ _TOKEN_MESSAGES = {
 
 
 def token_message(code: int) -> str:
-    """The broker's words for a token that is no good."""
+    """The broker's message for an invalid token."""
     return _TOKEN_MESSAGES.get(code, "Token is Invalid or Expired")
 
 
@@ -128,13 +128,13 @@ def token_refusal(code: int) -> Answer:
 
 
 def app_refusal(app_id: str) -> Answer:
-    """What an app without the algo activation or from an unknown address gets for every order."""
+    """The answer to every order of an app without algo activation, or from an address that is not registered."""
     text = f"Request rejected: Order placement restricted. Algo orders are not allowed from this app {app_id}"
     return error(-50, text)
 
 
 def json_object(request: Request) -> dict[str, Any]:
-    """The body as an object; Refused when it is anything else."""
+    """The body as an object. Raises Refused for anything else."""
     payload = request.json()
     if not isinstance(payload, dict):
         raise Refused("Invalid input")
@@ -142,7 +142,7 @@ def json_object(request: Request) -> dict[str, Any]:
 
 
 def page(status: int) -> Answer:
-    """Near enough to what the proxy in front of the broker shows."""
+    """A page like those of the proxy in front of the broker."""
     titles = {
         200: "Just a moment...",
         403: "Attention Required! | Cloudflare",

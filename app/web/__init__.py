@@ -1,4 +1,4 @@
-"""The HTTP face: `create_app(desk, config)`."""
+"""The HTTP face: `create_app(office, config)`."""
 
 from app.web.app import create_app
 

@@ -26,8 +26,7 @@ from app.domain.money import plain
 from app.domain.order import Order, OrderStatus
 from app.domain.order.document import to_document
 from app.flow.execution import Receipt
-
-RETRY_AFTER = "5"
+from app.runtime.starting import RETRY_AFTER, no_order
 
 HTTP_OF_ERROR: dict[type[AlertError], int] = {
     Malformed: 400,
@@ -54,10 +53,6 @@ HTTP_OF_STATUS: dict[OrderStatus, int] = {
     OrderStatus.NOT_PLACED: 422,
 }
 
-_NO_ORDER: dict[str, Any] = dict.fromkeys(
-    ("key", "tag", "broker_order_id", "symbol", "side", "quantity", "ltp", "limit_price", "stop_loss", "take_profit")
-)
-
 
 def answer_receipt(receipt: Receipt, request_id: str) -> Response:
     order, problem = receipt.order, receipt.problem
@@ -68,13 +63,11 @@ def answer_receipt(receipt: Receipt, request_id: str) -> Response:
         body |= {"reason": problem.reason, "message": problem.message}
     elif order.status is OrderStatus.SUBMITTED and order.reason is None:
         body |= {"reason": Reason.OUTCOME_UNKNOWN, "message": "the order is on its way; its outcome is not known yet"}
-    return _answer(body, HTTP_OF_STATUS[order.status])
+    return _for_sender(body, HTTP_OF_STATUS[order.status])
 
 
 def answer_error(error: AlertError, request_id: str) -> Response:
-    body = {"status": "ERROR"} | _NO_ORDER
-    body |= {"duplicate": False, "reason": error.reason, "message": error.message, "request_id": request_id}
-    return _answer(body, http_of(error))
+    return _for_sender(no_order(error.reason, request_id, error.message), http_of(error))
 
 
 def http_of(error: AlertError) -> int:
@@ -143,9 +136,14 @@ def _price(value: Any) -> str | None:
     return None if value is None else plain(value)
 
 
-def _answer(body: dict[str, Any], status: int) -> Response:
+def answer(body: dict[str, Any], status: int) -> Response:
     response = jsonify(body)
     response.status_code = status
+    return response
+
+
+def _for_sender(body: dict[str, Any], status: int) -> Response:
+    response = answer(body, status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER
     return response

@@ -8,12 +8,16 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.domain.alert import MAX_BODY_BYTES
-from app.flow.desk import Desk
+from app.operations.back_office import BackOffice
 from app.runtime import log as log_context
 from app.runtime.config import Config
+from app.web.answers import answer
+from app.web.auth import Auth
 from app.web.health import Health
 from app.web.intake import Proxied, Strikes
-from app.web.operator import operator_routes
+from app.web.login import login_routes
+from app.web.orders import order_routes
+from app.web.tasks import task_routes
 from app.web.webhook import Webhook
 
 # On every answer. The page after the login is all that a browser ever shows of this; it has a style and nothing else.
@@ -29,24 +33,56 @@ HEADERS = {
 _TRACE = re.compile(r"[0-9a-f]{32}")
 
 
-def create_app(desk: Desk, config: Config) -> Flask:
+def create_app(office: BackOffice, config: Config) -> Flask:
     app = Flask("gateway", static_folder=None)
     # One byte more than is taken: a body that does not say its length is cut there without a word, and seen to be over.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the documentation
-    strikes = Strikes(desk.clock.monotonic)
-    app.register_blueprint(operator_routes(desk, config, strikes))
-    webhook = Webhook(desk, config, strikes)
-    health = Health(desk)
-    app.extensions["gateway"] = webhook
     if config.trusted_proxies:
         app.wsgi_app = Proxied(app.wsgi_app, config.trusted_proxies)  # type: ignore[method-assign, assignment]  # as Flask says
+    strikes = Strikes(office.desk.clock.monotonic)
+    auth = Auth(office, strikes)
+    for routes in (order_routes(office.desk, auth), login_routes(office, auth), task_routes(office, auth)):
+        app.register_blueprint(routes)
+    _add_webhook(app, Webhook(office.desk, config, strikes))
+    _add_health(app, Health(office))
+    _name_requests(app, config.project)
+    app.register_error_handler(HTTPException, _refused)
+    return app
+
+
+def _add_webhook(app: Flask, webhook: Webhook) -> None:
+    app.extensions["gateway"] = webhook
+
+    @app.post("/webhook")
+    def receive() -> Response:
+        return webhook.answer(request, g.request_id)
+
+
+def _add_health(app: Flask, health: Health) -> None:
+    # Google's front end keeps paths that end in "z" to itself on *.run.app; from outside, the other names work.
+    # Until the gateway is set up, app/runtime/starting.py answers /started.
+    @app.get("/health")
+    @app.get("/healthz")
+    @app.get("/started")
+    def alive() -> Response:
+        return jsonify({"status": "ok"})
+
+    @app.get("/ready")
+    @app.get("/readyz")
+    def readyz() -> Response:
+        ready, body = health.check()
+        return answer(body, 200 if ready else 503)
+
+
+def _name_requests(app: Flask, project: str | None) -> None:
+    """Each request has an id, which its log lines and its answer name."""
 
     @app.before_request
     def identify() -> None:
         g.request_id = secrets.token_hex(8)
         log_context.request_id.set(g.request_id)
-        log_context.trace.set(_trace(config.project))
+        log_context.trace.set(_trace(project))
 
     @app.after_request
     def sign(response: Response) -> Response:
@@ -59,40 +95,13 @@ def create_app(desk: Desk, config: Config) -> Flask:
         log_context.request_id.set(None)
         log_context.trace.set(None)
 
-    @app.errorhandler(HTTPException)
-    def refuse(error: HTTPException) -> Response:
-        status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-        body = {"status": "ERROR", "message": HTTPStatus(status).phrase, "request_id": g.request_id}
-        response = jsonify(body)
-        response.status_code = status
-        if isinstance(error, MethodNotAllowed) and error.valid_methods:
-            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
-        return response
 
-    @app.post("/webhook")
-    def receive() -> Response:
-        return webhook.answer(request, g.request_id)
-
-    # Google's front end keeps paths that end in "z" to itself on *.run.app; from outside, the other names work.
-    @app.get("/health")
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return jsonify({"status": "ok"})
-
-    @app.get("/started")
-    def started() -> Response:
-        """Until it is, app/runtime/starting.py answers."""
-        return jsonify({"status": "ok"})
-
-    @app.get("/ready")
-    @app.get("/readyz")
-    def readyz() -> Response:
-        ready, body = health.check()
-        response = jsonify(body)
-        response.status_code = 200 if ready else 503
-        return response
-
-    return app
+def _refused(error: HTTPException) -> Response:
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    response = answer({"status": "ERROR", "message": HTTPStatus(status).phrase, "request_id": g.request_id}, status)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
 
 
 def _trace(project: str | None) -> str | None:

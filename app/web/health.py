@@ -4,9 +4,10 @@ from threading import Lock
 from typing import Any
 
 from app.domain.deadline import Deadline
-from app.flow.desk import Desk
 from app.operations import checks
-from app.operations.checks import Check, Look, Mark, look_at
+from app.operations.back_office import BackOffice
+from app.operations.check import Check, Mark
+from app.operations.checks import Look, look_at
 
 REMEMBERED = 10.0
 BOUND = 1.8
@@ -20,8 +21,9 @@ LOOKS: dict[str, Look] = {
 
 
 class Health:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, office: BackOffice) -> None:
+        self._office = office
+        self._clock = office.desk.clock
         self._lock = Lock()
         self._known: tuple[float, list[Check]] | None = None
 
@@ -30,8 +32,8 @@ class Health:
         if self._is_due() and self._lock.acquire(blocking=False):
             try:
                 if self._is_due():  # no other caller has looked since
-                    found = look_at(LOOKS, self._desk, Deadline(self._desk.clock.monotonic, BOUND))
-                    self._known = (self._desk.clock.monotonic(), found)
+                    found = look_at(LOOKS, self._office, Deadline(self._clock.monotonic, BOUND))
+                    self._known = (self._clock.monotonic(), found)
             finally:
                 self._lock.release()
         if self._known is None:
@@ -42,4 +44,4 @@ class Health:
         return ready, {"status": "ready" if ready else "not ready", "checks": said}
 
     def _is_due(self) -> bool:
-        return self._known is None or self._desk.clock.monotonic() - self._known[0] >= REMEMBERED
+        return self._known is None or self._clock.monotonic() - self._known[0] >= REMEMBERED

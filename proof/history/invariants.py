@@ -241,8 +241,8 @@ def every_alerting_step_rings(history: History) -> Iterator[Violation]:
     rung = {notice.id for notice in history.notifications}
     for order in history.orders:
         for step in _ringing(order):
-            told = f"{order.key}:{step.sequence}" in rung or _folded(step, history.ended_at, history)
-            if not told and _due(step.at, history) <= history.ended_at:
+            published = f"{order.key}:{step.sequence}" in rung or _folded(step, history.ended_at, history)
+            if not published and _due(step.at, history) <= history.ended_at:
                 yield Violation("I12", order.key, f"step {step.sequence}, {step.status}, rang nobody")
     for delivery in history.deliveries:
         told = f"{delivery.order_key}:duplicate"

@@ -6,7 +6,7 @@ SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker 
 FIRESTORE, LOGINS, SENDERS, SERVED = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
 _FLOW, _RISK, _RECONCILE = "app.flow.execution", "app.domain.risk.check", "app.flow.reconcile.evidence"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
-_SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite", "app.adapters.fyers.classify", "app.domain.notice"
+_SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite.ledger", "app.adapters.fyers.classify", "app.domain.notice"
 _WEBHOOK = "app.web.webhook"
 
 _GATE = "if stored != [OrderStatus.RECEIVED, order.sequence]:"
@@ -257,7 +257,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "counted-twice-is-once",
         "orders of the last seconds that neither book nor positions show are forgotten",
         _RISK,
-        "    holdings = holdings.with_sent(controls.sent_since(now - BOOK_LAG))\n",
+        "    holdings = holdings.with_sent(controls.sent_since(now - limits.venue.book_lag))\n",
         "",
     ),
     Mutant(

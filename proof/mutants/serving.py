@@ -63,7 +63,7 @@ def _serve(port: int) -> None:
             f"127.0.0.1:{port}",
             "proof.mutants.serving:app",
         ]
-        from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # gunicorn ships no types
+        from gunicorn.app.wsgiapp import run
 
         run()
     finally:

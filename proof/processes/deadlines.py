@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from app.simulator import Fault, FaultKind, Simulator
 from proof.history import seen_at
@@ -176,7 +177,7 @@ class Deadlines:
             account.clear_log()
             if cell.ledger_from is not None:
                 stack.enter_context(_silence(ledger, account, cell.ledger_from))
-            changes = {"strikeprice": "ATM"} if cell.at_the_money else {}
+            changes: dict[str, Any] = {"strikeprice": "ATM"} if cell.at_the_money else {}
             text = an_alert("alert", action="BUY" if cell.cover else "SELL", **changes)
             started = time.monotonic()
             status, answer = post(gateway.port, text.body, _HANG_UP)

@@ -98,6 +98,5 @@ def notices_in(output: str) -> list[Notification]:
         at = datetime.fromisoformat(said["time"])
         if said.get("logger") == "gateway.notice":
             found.append(Notification(at, said["notice"], said["kind"], said["message"]))
-        for folded in said.get("notices", ()):  # told as one
-            found.append(Notification(at, folded, "folded"))
+        found.extend(Notification(at, folded, "folded") for folded in said.get("notices", ()))  # told as one
     return found

@@ -21,8 +21,9 @@ import app.adapters.fyers
 import app.adapters.paper
 import app.adapters.sqlite
 import app.adapters.symbols  # noqa: F401
-from app.adapters.fyers import FyersBroker
+from app.adapters.fyers.broker import FyersBroker
 from app.adapters.http import Transport
+from app.adapters.paper import PaperToken
 from app.flow.desk import Desk
 from app.runtime import log
 from app.runtime.bootstrap import bootstrap
@@ -73,12 +74,13 @@ def _live(order: dict[str, Any], line: socket.socket) -> None:
 def _application(order: dict[str, Any]) -> Any:
     config = Config.from_env(order["settings"])
     log.configure(config.log_level)
-    desk = replace(bootstrap(config), clock=MovableClock(order["ahead"]))
+    office = bootstrap(config)
+    desk = replace(office.desk, clock=MovableClock(order["ahead"]))
     if order["lookup_hangs"]:
         desk = _without_names(desk, config)
     step = Step(**order["step"]) if order["step"] else None
     trace = Path(order["trace"]) if order["trace"] else None
-    return create_app(watched(desk, step, trace), config)
+    return create_app(replace(office, desk=watched(desk, step, trace)), config)
 
 
 def _without_names(desk: Desk, config: Config) -> Desk:
@@ -89,7 +91,7 @@ def _without_names(desk: Desk, config: Config) -> Desk:
 
     fyers = config.fyers
     transport = Transport(lookup=hang)
-    broker = FyersBroker(fyers.app_id, desk.tokens, transport, fyers.api_url or "", fyers.data_url or "")
+    broker = FyersBroker(fyers.app_id, PaperToken(), transport, fyers.api_url or "", fyers.data_url or "")
     return replace(desk, broker=broker)
 
 

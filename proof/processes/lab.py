@@ -61,6 +61,7 @@ class Lab:
             "TRUSTED_PROXIES": "1",
             "MAX_ORDERS_PER_DAY": "100000",
             "MAX_LOTS_OPEN": "100000",
+            "PACE_CALLS": "no",
             "MAX_ORDERS_PER_SECOND": "0",
             "MAX_ORDERS_PER_MINUTE": "0",
             "MAX_REPEATS": "0",
@@ -161,14 +162,14 @@ class Office:
 @contextmanager
 def an_office(settings: Mapping[str, str]) -> Iterator[Office]:
     with emulators_named(settings):
-        desk = bootstrap(Config.from_env(settings))
+        office = bootstrap(Config.from_env(settings))
     clock = MovableClock()
     recorder = Recorder(clock)
     outbox = logging.getLogger("gateway.outbox")
     outbox.addHandler(recorder)
     try:
-        with desk.resources:
-            yield Office(replace(desk, clock=clock, notifier=recorder), clock, recorder)
+        with office.resources:
+            yield Office(replace(office.desk, clock=clock, notifier=recorder), clock, recorder)
     finally:
         outbox.removeHandler(recorder)
 

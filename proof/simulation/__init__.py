@@ -1,6 +1,5 @@
 """The production flow in a world of its own: each seed is one history, and replays it exactly."""
 
-from proof.simulation.parts import one_process_only
 from proof.simulation.play import Play, simulate
 from proof.simulation.run import MEMORY, SQLITE, memory_disk, one, play, quiet, run
 from proof.simulation.story import Shot, Story, a_shot
@@ -14,7 +13,6 @@ __all__ = [
     "a_shot",
     "memory_disk",
     "one",
-    "one_process_only",
     "play",
     "quiet",
     "run",

@@ -95,8 +95,8 @@ def _raw(status: int, body: bytes) -> Callable[[str], Reply]:
     return lambda broker_id: Reply(status, {}, body.replace(b"ID", broker_id.encode()))
 
 
-_OK = {"s": "ok", "code": 1101, "message": "Order submitted successfully", "id": "ID"}
-_REJECTION = {"s": "error", "code": -99, "message": "RED:Margin Shortfall", "id": "ID"}
+_OK: dict[str, Any] = {"s": "ok", "code": 1101, "message": "Order submitted successfully", "id": "ID"}
+_REJECTION: dict[str, Any] = {"s": "error", "code": -99, "message": "RED:Margin Shortfall", "id": "ID"}
 _LOST = "live not late"  # an order whose reply says nothing: taken, not taken, or taken a while later
 
 # Each fate of a POST: its weight, what may have become of the order, and the reply.

@@ -1,20 +1,18 @@
 """The parts of a desk that stand in a virtual world: store, phone, token, and what they remember."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from app.adapters.fyers import read as fyers_read
-from app.adapters.fyers import shared as fyers_shared
+from app.adapters.fyers.shared import Shared, Waits
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
 from app.domain.notice import Notice
 from app.domain.risk import TradingState
+from app.flow.single_flight import SingleFlight
 from app.login.token import Token
 from proof.faulty_ledger import Fate, Faults
 from proof.history import Delivery, Halt, Notification, Pause
@@ -24,19 +22,6 @@ _BLINK = 0.005  # seconds between two looks at a reading that somebody else make
 
 if TYPE_CHECKING:
     from proof.simulation.play import Play
-
-
-@contextmanager
-def one_process_only(world: World) -> Iterator[None]:
-    """What the adapter waits for takes real time; here the world's."""
-    real = fyers_read.time, fyers_read.random, fyers_shared.Future
-    fyers_read.time = SimpleNamespace(sleep=world.sleep)  # type: ignore[assignment]
-    fyers_read.random = SimpleNamespace(uniform=world.random.uniform)  # type: ignore[assignment]
-    fyers_shared.Future = partial(Awaited, world)  # type: ignore[misc, assignment]
-    try:
-        yield
-    finally:
-        fyers_read.time, fyers_read.random, fyers_shared.Future = real  # type: ignore[misc]
 
 
 class Awaited(Future[Any]):
@@ -53,15 +38,24 @@ class Awaited(Future[Any]):
         return super().result(0.0)
 
 
-class SharedByProcess:
-    """The adapter's own way to share a reading, among those of one process."""
+class SharedByProcess(Shared[Any]):
+    """The adapter's own way to share a read, among the tasks of one process."""
 
     def __init__(self, world: World) -> None:
+        super().__init__()
         self._world = world
-        self._of: dict[Host | None, fyers_shared.Shared[Any]] = {}
+        self._of: dict[Host | None, Shared[Any]] = {}
 
     def read(self, read: Callable[[], Any], deadline: Deadline) -> Any:
-        return self._of.setdefault(self._world.host, fyers_shared.Shared()).read(read, deadline)
+        if (shared := self._of.get(self._world.host)) is None:
+            flight: SingleFlight[Any] = SingleFlight(self._world.monotonic, future=partial(Awaited, self._world))
+            shared = self._of[self._world.host] = Shared(flight)
+        return shared.read(read, deadline)
+
+
+def waits_in(world: World) -> Waits:
+    """What the adapter waits for takes the world's time."""
+    return Waits(world.sleep, world.random.uniform, partial(SharedByProcess, world))
 
 
 @dataclass(slots=True)

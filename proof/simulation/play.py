@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from app.adapters.fyers import FyersBroker
+from app.adapters.fyers.broker import FyersBroker
 from app.domain.alert import Alert
 from app.domain.calendar import Calendar
 from app.domain.deadline import ANSWER_AT, Deadline
@@ -25,7 +24,7 @@ from proof.faulty_ledger import Fate, FaultyLedger
 from proof.history import Delivery, Halt, History, Pause, Violation, check
 from proof.simulation.fyers import RECONCILE, Fyers
 from proof.simulation.memory import MemoryLedger
-from proof.simulation.parts import Record, SharedByProcess, Sink, StoreFaults, Tokens, one_process_only
+from proof.simulation.parts import Record, Sink, StoreFaults, Tokens, waits_in
 from proof.simulation.story import (
     ACCOUNT,
     AGES,
@@ -77,10 +76,9 @@ class Play:
         self.kills = 0
 
     def run(self) -> History:
-        with one_process_only(self.world):
-            self._write_script()
-            self.world.spawn(self._scheduler, after=self.dice.uniform(0.0, MINUTE))
-            self.world.run()
+        self._write_script()
+        self.world.spawn(self._scheduler, after=self.dice.uniform(0.0, MINUTE))
+        self.world.run()
         return self.history(self._reconciled)
 
     @property
@@ -302,14 +300,15 @@ class Play:
     def _desk(self) -> Desk:
         tokens = Tokens(self)
         readers: Any = Readers(self.world)
-        broker = FyersBroker("APP-200", tokens, self.fyers, "https://api", "https://data", readers)  # type: ignore[arg-type]
-        broker._shared_positions = SharedByProcess(self.world)  # type: ignore[assignment]
+        wire: Any = self.fyers
+        urls, waits = ("https://api", "https://data"), waits_in(self.world)
+        broker = FyersBroker("APP-200", tokens, wire, *urls, readers, waits=waits)
         calendar = Calendar()
         return Desk(
             account=ACCOUNT,
             broker=broker,
             ledger=FaultyLedger(self.store, StoreFaults(self)),
-            symbols=Symbols(),
+            symbols=Symbols(),  # type: ignore[arg-type]  # the rest of the port is for a master that changes
             notifier=Sink(self),
             clock=self.world,
             calendar=calendar,
@@ -319,10 +318,6 @@ class Play:
             ages=AGES,
             readers=readers,
             beside_claim=readers,
-            resources=ExitStack(),
-            tokens=tokens,
-            login=None,
-            refresh_symbols=lambda _: {},
         )
 
     def deadline(self, seconds: float = 10.0) -> Deadline:

@@ -27,9 +27,9 @@ def run(seeds: Sequence[int], ledger: str = MEMORY, processes: int | None = None
     parts = [seeds[first : first + _PART] for first in range(0, len(seeds), _PART)]
     found: list[str] = []
     happened: Counter[str] = Counter()
-    for violations, seen in _played(parts, ledger, processes):
+    for violations, counted in _played(parts, ledger, processes):
         found += violations
-        happened += seen
+        happened += counted
     name = "simulation" if ledger == MEMORY else f"simulation over {ledger}"
     spoken = f"{seeds[0]} to {seeds[-1]}"
     seen, took = floors(happened, FLOORS, len(seeds)), time.monotonic() - started

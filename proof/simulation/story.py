@@ -7,9 +7,10 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Alert, OptionType, parse
 from app.domain.alert.strict_json import decode
-from app.domain.instrument import Instrument
+from app.domain.instrument import Option
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
 from app.domain.risk import Limits
@@ -26,7 +27,15 @@ _PRICES = PriceRules(OrderType.LIMIT, Decimal(200), Decimal(15), Decimal(25), De
 TICKETS = TicketRules(_PRICES, BuyMode.COVER)
 AGES = AgeRules(timedelta(seconds=ENTRY_AGE), timedelta(seconds=EXIT_AGE), timedelta(seconds=WINDOW))
 CONTRACTS = {
-    strike: Instrument(symbol, "NIFTY", date(2026, 11, 26), strike, OptionType.CE, LOT, Decimal("0.05"))
+    strike: Option(
+        symbol=symbol,
+        underlying="NIFTY",
+        expiry=date(2026, 11, 26),
+        strike=strike,
+        option_type=OptionType.CE,
+        lot_size=LOT,
+        tick_size=Decimal("0.05"),
+    )
     for strike, symbol in zip(STRIKES, SYMBOLS, strict=True)
 }
 _BODY = {"token": "", "symbol": "NIFTY", "strikeprice": 26000, "optionType": "CE", "expiry": "WEEKLY"}
@@ -40,10 +49,10 @@ class Symbols:
     as_of = EPOCH.date()
     session = None
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:  # noqa: ARG002
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:  # noqa: ARG002
         return None
 
-    def lookup_symbol(self, symbol: str) -> Instrument | None:
+    def lookup_symbol(self, symbol: str) -> Option | None:
         return _BY_SYMBOL.get(symbol)
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:  # noqa: ARG002
@@ -97,6 +106,7 @@ def _limits(dice: Random, held: int) -> Limits:
     """Often so tight that the next order is the last one."""
     tight = dice.random() < 0.6
     return Limits(
+        venue=FYERS,
         lots_per_order=dice.choice((1, 2, 10)) if tight else 10,
         lots_open=held + dice.choice((1, 2, 3)) if tight else 1000,
         orders_per_day=dice.choice((1, 2, 3, 50)) if tight else 1000,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,7 +188,7 @@ def test_the_readme_lists_every_reason(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Report)])
 def test_reconcile_says_in_words_whatever_it_found(name: str) -> None:
-    found = {"moved": {"ACCEPTED to FILLED": 7}, "book": "7 rows", "positions": "7 rows"}
+    found: dict[str, Any] = {"moved": {"ACCEPTED to FILLED": 7}, "book": "7 rows", "positions": "7 rows"}
     usual = getattr(Report(), name)
     value = found.get(name, ["one"] * 7 if usual == [] else 7)
     told = in_words(Report(**{name: value}))

@@ -4,8 +4,10 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from app.domain.errors import NotNow, Reason
 from app.domain.risk import TradingState
 from app.login.token import Token
 from app.operations import checks
-from app.operations.checks import Mark
-from app.operations.doctor import examine, settings
+from app.operations.check import Mark
+from app.operations.doctor import examine
 from app.runtime.config import Config
+from app.runtime.config.judged import judged
 from app.runtime.processes import free_port
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import SECRET, Gateway, gateway
@@ -48,7 +51,8 @@ def gate(tmp_path: Path) -> Iterator[Gateway]:
 def looked_at(gate: Gateway, name: str, **settings: str) -> tuple[str, str]:
     """The mark and the finding of one check; what fails has advice."""
     config = Config.from_env(gate.settings | settings)
-    [check] = [one for one in examine(gate.desk, config, gate.deadline()) if one.name == name]
+    office = replace(gate.office, judge_settings=partial(judged, config))
+    [check] = [one for one in examine(office, gate.deadline()) if one.name == name]
     assert check.advice or check.mark is Mark.OK
     return check.mark, check.found
 
@@ -144,7 +148,7 @@ def test_a_ledger_that_is_slow_to_write_or_to_read_warns(
 def test_a_broker_that_hangs_ends_with_the_deadline(gate: Gateway) -> None:
     gate.account.fault("positions", Fault(FaultKind.HANG, times=None))
     watch = Stopwatch()
-    [check] = checks.look_at({"broker": checks.broker}, gate.desk, gate.deadline(0.3))
+    [check] = checks.look_at({"broker": checks.broker}, gate.office, gate.deadline(0.3))
     assert check.mark is Mark.FAIL
     assert watch.seconds < 1.5  # the simulator would hang for much longer
 
@@ -189,14 +193,14 @@ def test_a_clock_that_differs_from_the_brokers_warns_after_two_seconds_and_fails
 ) -> None:
     theirs = format_datetime(datetime.now(UTC) + timedelta(seconds=behind))
     gate.account.fault("*", Fault(FaultKind.ANSWER, times=1, status=404, headers={"Date": theirs}))
-    [check] = checks.look_at({"clock": checks.clock}, gate.desk, gate.deadline())
+    [check] = checks.look_at({"clock": checks.clock}, gate.office, gate.deadline())
     assert check.mark == mark
     assert ("behind" if behind >= 1 else "ahead of" if behind < 0 else "broker's") in check.found
 
 
 def test_a_date_that_makes_no_sense_is_no_time(gate: Gateway) -> None:
     gate.account.fault("*", Fault(FaultKind.ANSWER, headers={"Date": "yesterday"}))
-    [check] = checks.look_at({"clock": checks.clock}, gate.desk, gate.deadline())
+    [check] = checks.look_at({"clock": checks.clock}, gate.office, gate.deadline())
     assert check.found == "the broker does not say what time it is"
 
 
@@ -234,7 +238,7 @@ def test_holidays_that_run_out_within_45_days_warn(
     monkeypatch.setattr(gate.desk.clock, "now", lambda: datetime(2026, 11, 20, 5, tzinfo=UTC))
     named = frozenset(today + timedelta(days=days) for days in extra)
     object.__setattr__(gate.desk, "calendar", Calendar(holidays=named, known_until=until))
-    check = checks.holidays(gate.desk, gate.deadline())
+    check = checks.holidays(gate.office, gate.deadline())
     assert check.mark == mark
 
 
@@ -282,7 +286,7 @@ def test_what_the_settings_alone_say_about_live_trading(
 ) -> None:
     usual = {"MARKET_HOURS": "09:15-15:40", "IP_ALLOWLIST": "warn", "MAX_PREMIUM_PER_ORDER": "25000"}
     config = Config.from_env(gate.settings | LIVE | usual | changes)
-    [check] = [one for one in settings(config) if one.name == name]
+    [check] = [one for one in judged(config) if one.name == name]
     assert check.mark == mark
     assert "ntfy.sh/x" not in check.found
     assert name != "settings" or check.found.startswith("LIVE orders at Fyers; ")
@@ -312,7 +316,7 @@ def test_hours_that_override_the_table_are_named(
     ):
         monkeypatch.setattr(gate.desk.clock, "now", lambda: then)
         gate.operate("POST", "/tasks/refresh-symbols")
-        check = checks.hours(gate.desk, gate.deadline())
+        check = checks.hours(gate.office, gate.deadline())
     assert (check.mark, check.found) == (mark, found)
 
 
@@ -337,7 +341,7 @@ def test_a_login_is_looked_at_without_ringing_anybody(
         phone() as ours,
         Simulator(Exchange(now=lambda: at), app_id="LIVE-200") as account,
         gateway(
-            tmp_path, account, **LIVE, MARKET_HOURS=hours, NOTIFICATION_URL=ours.url,
+            tmp_path, account, None, **LIVE, MARKET_HOURS=hours, NOTIFICATION_URL=ours.url,
             GCS_TOKENS_FILE=str(tmp_path / "tokens.json"),
         ) as gate,
     ):  # fmt: skip
@@ -347,7 +351,7 @@ def test_a_login_is_looked_at_without_ringing_anybody(
             token = Token(access, issued_at=issued, expires_at=ends, app_id="LIVE-200")
             FileTokens(tmp_path / "tokens.json").save(token, gate.deadline())
         looks = {"login": checks.login, "broker": checks.broker, "clock": checks.clock}
-        [login, broker, clock] = checks.look_at(looks, gate.desk, gate.deadline())
+        [login, broker, clock] = checks.look_at(looks, gate.office, gate.deadline())
         assert login.mark == mark
         assert mark != "ok" or login.found.startswith("ends ")
         assert broker.mark == (Mark.OK if mark == "ok" else Mark.FAIL)
@@ -400,7 +404,7 @@ def test_the_egress_address_is_asked_for_where_somebody_says_whom(
 
 def test_where_money_is_at_stake_an_address_that_nobody_looked_at_warns(gate: Gateway) -> None:
     for changes, mark in (({}, Mark.OK), (LIVE, Mark.WARN)):
-        check = egress(Config.from_env(gate.settings | changes), None, None, gate.deadline())
+        check = egress(Config.from_env(gate.settings | changes).live, None, None, gate.deadline())
         assert (check.mark, bool(check.advice)) == (mark, mark is Mark.WARN)
 
 

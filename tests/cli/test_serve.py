@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.settings import own_address
+from app.runtime.processes import free_port
 from proof.processes.lab import ROOT, Lab, an_account
-from tests.emulators import free_port
 from tests.waiting import wait_until
 
 

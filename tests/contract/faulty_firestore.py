@@ -128,7 +128,7 @@ class FaultyFirestore:
             return context.abort(error.code(), error.details())
 
 
-class _Passing(grpc.GenericRpcHandler):
+class _Passing(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio ships no types
     def __init__(self, firestore: FaultyFirestore) -> None:
         self._firestore = firestore
 

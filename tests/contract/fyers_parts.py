@@ -4,11 +4,12 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from app.domain.alert import Product, Side
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.order import Order, OrderType, Ticket
+from app.domain.order import Accepted, Order, OrderType, Outcome, Rejected, Ticket
 from app.login.token import Token
 
 APP_ID = "ABCDE12345-200"
@@ -18,19 +19,20 @@ TAG = "tvabcdefgh234567ijkl"
 class Tokens:
     """`others` are the tokens that the store holds by the time Fyers refuses one."""
 
-    def __init__(self, access_token, *others, problem=None):
+    def __init__(self, access_token: str, *others: str, problem: RuntimeError | None = None) -> None:
         self.current = Token(access_token)
+        self.logged_out = False
         self._others = list(others)
         self._problem = problem
-        self.refusals = []
-        self.forbidden_because = []
+        self.refusals: list[tuple[Token, str, float]] = []
+        self.forbidden_because: list[tuple[str, float]] = []
 
-    def token(self, deadline):
-        if self.current is None:
+    def token(self, deadline: Deadline) -> Token:
+        if self.logged_out:
             raise NotNow(Reason.NEEDS_LOGIN)
         return self.current
 
-    def refused(self, token, message, deadline):
+    def refused(self, token: Token, message: str, deadline: Deadline) -> bool:
         self.refusals.append((token, message, deadline.left()))
         if self._problem:
             raise self._problem
@@ -39,17 +41,27 @@ class Tokens:
             return True
         return False
 
-    def forbidden(self, message, deadline):
+    def forbidden(self, message: str, deadline: Deadline) -> None:
         self.forbidden_because.append((message, deadline.left()))
         if self._problem:
             raise self._problem
 
 
-def within(seconds):
+def rejection(outcome: Outcome) -> Rejected:
+    assert isinstance(outcome, Rejected)
+    return outcome
+
+
+def acceptance(outcome: Outcome) -> Accepted:
+    assert isinstance(outcome, Accepted)
+    return outcome
+
+
+def within(seconds: float) -> Deadline:
     return Deadline(time.monotonic, seconds)
 
 
-def order_for(symbol, **ticket):
+def order_for(symbol: str, **ticket: Any) -> Order:
     made = Ticket(
         symbol=symbol,
         underlying="NIFTY",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from app.adapters.firestore import FirestoreLedger
 from app.adapters.sqlite import SqliteLedger
@@ -22,6 +22,7 @@ from app.domain.risk import Decide, Limits, decide
 from app.flow.ports import Ledger, Overtaken, Window
 from tests.builders import NOW, a_position, a_ticket, an_order, holdings, no_limits
 
+T = TypeVar("T")
 PROCESSES = 4
 THREADS = 4  # in each of them
 
@@ -74,7 +75,7 @@ def open_ledger(url: str) -> Any:
 
 
 @contextmanager
-def instance(url: str) -> Iterator[Ledger]:
+def instance(url: str) -> Iterator[Any]:
     ledger = open_ledger(url)
     try:
         yield ledger
@@ -93,7 +94,7 @@ def check(order: Order, limits: Limits | None = None) -> Decide:
     return partial(decide, order, limits=limits or no_limits(), holdings=holdings(), now=NOW)
 
 
-def insist(call: Callable[[], Any]) -> Any:
+def insist(call: Callable[[], T]) -> T:
     """Asks again after NotNow, as a sender does; a race is lost or won, never given up for want of time."""
     for _ in range(50):
         try:
@@ -182,7 +183,7 @@ _barrier: Any = None
 
 
 def _join(barrier: Any) -> None:
-    global _barrier
+    global _barrier  # noqa: PLW0603 -- it is handed to each process once, as it starts
     _barrier = barrier
 
 

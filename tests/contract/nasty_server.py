@@ -4,25 +4,37 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Callable, Iterator
+from ssl import SSLContext
+from typing import Any, Self
 
 JSON = b'{"s":"ok","code":1101,"message":"","id":"26112000000001"}'
 
 
-def reply(body=JSON, status="200 OK", headers=(), length=None, close=False):
+def reply(
+    body: bytes = JSON,
+    status: str = "200 OK",
+    headers: tuple[str, ...] = (),
+    length: int | None = None,
+    close: bool = False,
+) -> bytes:
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
     if close:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+Script = Callable[["Peer"], object]
+
+
 class Peer:
     """The server's end of one connection."""
 
-    def __init__(self, sock, server):
+    def __init__(self, sock: socket.socket, server: "NastyServer") -> None:
         self.sock = sock
         self._server = server
 
-    def read_request(self):
+    def read_request(self) -> bytes:
         """One whole request; b"" where the client hung up."""
         got = b""
         while b"\r\n\r\n" not in got:
@@ -36,23 +48,23 @@ class Peer:
         self._server.requests.append(head + b"\r\n\r\n" + body)
         return self._server.requests[-1]
 
-    def answer(self, content):
+    def answer(self, content: bytes) -> None:
         self.read_request()
         self.sock.sendall(content)
 
-    def drip(self, content, seconds=0.02):
+    def drip(self, content: bytes, seconds: float = 0.02) -> None:
         for byte in content:
             self.sock.sendall(bytes((byte,)))
             if self._server.stopping.wait(seconds):
                 return
 
-    def hang(self):
+    def hang(self) -> None:
         self._server.stopping.wait(10)
 
-    def reset(self):
+    def reset(self) -> None:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    def keep_answering(self, content=None):
+    def keep_answering(self, content: bytes | None = None) -> None:
         while self.read_request():
             self.sock.sendall(content or reply())
 
@@ -60,24 +72,24 @@ class Peer:
 class NastyServer:
     """Each connection gets the next of the scripts, and the last one again and again."""
 
-    def __init__(self, *scripts, tls=None):
+    def __init__(self, *scripts: Script, tls: SSLContext | None = None) -> None:
         self._scripts = list(scripts)
         self._tls = tls
-        self.requests = []
+        self.requests: list[bytes] = []
         self.connections = 0
         self.stopping = threading.Event()
-        self._threads = []
-        self._socks = []
+        self._threads: list[threading.Thread] = []
+        self._socks: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._listener.settimeout(0.02)
         self._start(self._accept)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.stopping.set()
         for sock in list(self._socks):
             try:
@@ -88,11 +100,11 @@ class NastyServer:
             thread.join(5)
         self._listener.close()
 
-    def _start(self, target, *args):
+    def _start(self, target: Callable[..., Any], *args: Any) -> None:
         self._threads.append(threading.Thread(target=target, args=args, daemon=True))
         self._threads[-1].start()
 
-    def _accept(self):
+    def _accept(self) -> None:
         while not self.stopping.is_set():
             try:
                 sock, _ = self._listener.accept()
@@ -102,7 +114,7 @@ class NastyServer:
             self.connections += 1
             self._start(self._play, script, sock)
 
-    def _play(self, script, sock):
+    def _play(self, script: Script, sock: socket.socket) -> None:
         self._socks.append(sock)
         with sock:
             sock.settimeout(2)
@@ -118,13 +130,13 @@ class NastyServer:
                 pass  # the client went away, which is what many of these scripts are for
 
 
-def closed_port():
+def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        return int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager
-def swallowing_port():
+def swallowing_port() -> Iterator[int]:
     """The port of a listener that never accepts and whose queue is full: the kernel drops what comes."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as kept:
         for _ in range(3):

@@ -9,25 +9,30 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
-from grpc import StatusCode
+from grpc import ServicerContext, StatusCode
 
 from app.adapters.firestore import FirestoreLedger
-from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH
+from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity
-from app.domain.order import NotSent, OrderStatus
-from app.domain.risk import TradingState
+from app.domain.order import NotSent, Order, OrderStatus
+from app.domain.risk import Decision, TradingState
+from app.domain.risk.controls import Controls
 from app.flow.ports import Overtaken, Window
 from app.runtime.processes import free_port
 from tests.builders import NOW
 from tests.contract.faulty_firestore import (
+    Fault,
     FaultyFirestore,
+    Forward,
     HeldUp,
     Relay,
     lands_late,
@@ -39,6 +44,7 @@ from tests.contract.faulty_firestore import (
 )
 from tests.contract.ledgers import check, instance, order_named, patient, soon
 from tests.emulators import firestore_emulator, firestore_project  # noqa: F401
+from tests.present import present
 from tests.stopwatch import Stopwatch
 
 S = OrderStatus
@@ -58,41 +64,44 @@ ORDER = order_named("the order")
 NOTICE = Notice("the notice", "test", Severity.INFO, "a text")
 
 
-def claim_it(ledger, deadline=None):
+def claim_it(ledger: FirestoreLedger, deadline: Deadline | None = None) -> Order:
     return ledger.claim(ORDER, None, deadline or patient())
 
 
-def submit_it(ledger, deadline=None):
+def submit_it(ledger: FirestoreLedger, deadline: Deadline | None = None) -> Order:
     return ledger.submit(ORDER, check(ORDER), deadline or patient())
 
 
-def submitted_already(ledger):
+def submitted_already(ledger: FirestoreLedger) -> Order:
     claim_it(ledger)
     return submit_it(ledger)
 
 
-def claim_earlier(ledger):
+def claim_earlier(ledger: FirestoreLedger) -> None:
     earlier = order_named("earlier", received_at=NOW.replace(hour=3))
     ledger.claim(earlier, Window("digest", 30), patient())
 
 
-def seven_orders(ledger):
+def seven_orders(ledger: FirestoreLedger) -> None:
     claim_it(ledger)
     ledger.change_controls(lambda account: replace(account, orders=7), patient())
 
 
-def halt(account):
+def halt(account: Controls) -> Controls:
     return replace(account.switched(TradingState.HALTED, "", "", NOW), orders=account.orders + 1)
 
 
-def nothing(ledger):
+def nothing(ledger: FirestoreLedger) -> None:
     pass
 
 
+T = TypeVar("T")
+Before = Callable[[FirestoreLedger], object]
+Call = Callable[[FirestoreLedger, Deadline], Any]
 ACCEPTED = ORDER.submitted(NOW).moved(S.ACCEPTED, NOW, broker_order_id="1")
 REJECTED = ORDER.submitted(NOW).moved(S.REJECTED, NOW, message="no margin")
 # name: what stands before, the call, and the slice of the deadline that it has
-CALLS = {
+CALLS: dict[str, tuple[Before, Call, float]] = {
     "claim": (nothing, claim_it, CLAIM),
     "claim in a window": (nothing, lambda ledger, by: ledger.claim(ORDER, Window("digest", 30), by), CLAIM),
     "claim in the next window": (
@@ -119,7 +128,7 @@ CALLS = {
         RECORD,
     ),
 }
-READS = {
+READS: dict[str, Call] = {
     "get": lambda ledger, by: ledger.get(ORDER.key, by),
     "orders": lambda ledger, by: ledger.orders(by),
     "orders of a day": lambda ledger, by: ledger.orders(by, day="2026-11-20"),
@@ -135,33 +144,33 @@ each_way = pytest.mark.parametrize(  # of writing: create, create two, change tw
 every_read = pytest.mark.parametrize("name", READS)
 
 
-def contents(ledger):
+def contents(ledger: FirestoreLedger) -> tuple[list[Order], Controls, list[Notice]]:
     return ledger.orders(patient()), ledger.controls(patient()), ledger.outbox(patient())
 
 
 @pytest.fixture(scope="module")
-def server():
+def server() -> Iterator[FaultyFirestore]:
     firestore = FaultyFirestore(firestore_emulator())
     yield firestore
     firestore.close()
 
 
 @pytest.fixture
-def faulty(server):
+def faulty(server: FaultyFirestore) -> Iterator[FaultyFirestore]:
     """No fault yet, and no call counted."""
     yield server
     server.calm()
 
 
 @pytest.fixture
-def direct(firestore_project):  # noqa: F811
+def direct(firestore_project: str) -> Iterator[FirestoreLedger]:  # noqa: F811
     """The store as it really is."""
     with instance(f"firestore://{firestore_emulator()}/{firestore_project}") as ledger:
         yield ledger
 
 
 @pytest.fixture
-def ledger(direct, faulty, firestore_project):  # noqa: F811
+def ledger(direct: FirestoreLedger, faulty: FaultyFirestore, firestore_project: str) -> Iterator[FirestoreLedger]:  # noqa: F811
     """The ledger under test, with the faults between it and the store."""
     with instance(f"firestore://{faulty.address}/{firestore_project}") as ledger:
         faulty.calm()
@@ -169,7 +178,7 @@ def ledger(direct, faulty, firestore_project):  # noqa: F811
 
 
 @functools.cache
-def twin(name):
+def twin(name: str) -> tuple[Any, tuple[list[Order], Controls, list[Notice]]]:
     """What the call answers, and what the store has afterwards, where nothing goes wrong."""
     before, call, _ = CALLS[name]
     with instance(f"firestore://{firestore_emulator()}/twin-{uuid4().hex[:12]}") as ledger:
@@ -177,7 +186,7 @@ def twin(name):
         return call(ledger, patient()), contents(ledger)
 
 
-def gives_up(call, reason, within):
+def gives_up(call: Callable[[], object], reason: Reason, within: float) -> None:
     """The call ends in NotNow for that reason, and in time."""
     watch = Stopwatch()
     with pytest.raises(NotNow) as problem:
@@ -198,7 +207,14 @@ def gives_up(call, reason, within):
     ],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_a_commit_that_ends_in_an_error_once_comes_to_what_it_should(ledger, faulty, direct, name, code, fault):
+def test_a_commit_that_ends_in_an_error_once_comes_to_what_it_should(
+    ledger: FirestoreLedger,
+    faulty: FaultyFirestore,
+    direct: FirestoreLedger,
+    name: str,
+    code: StatusCode,
+    fault: Callable[[StatusCode], Fault],
+) -> None:
     before, call, _ = CALLS[name]
     before(direct)
     faulty.faults["Commit"] = [fault(code)]
@@ -207,7 +223,9 @@ def test_a_commit_that_ends_in_an_error_once_comes_to_what_it_should(ledger, fau
 
 
 @every_call
-def test_two_lost_replies_in_a_row_change_nothing_either(ledger, faulty, direct, name):
+def test_two_lost_replies_in_a_row_change_nothing_either(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str
+) -> None:
     before, call, _ = CALLS[name]
     before(direct)
     faulty.faults["Commit"] = [refused(StatusCode.UNAVAILABLE), reply_lost(StatusCode.UNAVAILABLE)]
@@ -217,7 +235,9 @@ def test_two_lost_replies_in_a_row_change_nothing_either(ledger, faulty, direct,
 
 @every_call
 @pytest.mark.parametrize("late", [0.005, 0.05])
-def test_a_commit_that_lands_after_its_error_is_made_once(ledger, faulty, direct, name, late):
+def test_a_commit_that_lands_after_its_error_is_made_once(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str, late: float
+) -> None:
     before, call, _ = CALLS[name]
     before(direct)
     faulty.faults["Commit"] = [lands_late(late)]
@@ -228,7 +248,9 @@ def test_a_commit_that_lands_after_its_error_is_made_once(ledger, faulty, direct
 
 @every_read
 @pytest.mark.parametrize("code", [StatusCode.UNAVAILABLE, StatusCode.INTERNAL, StatusCode.ABORTED])
-def test_a_read_is_tried_again(ledger, faulty, direct, name, code):
+def test_a_read_is_tried_again(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str, code: StatusCode
+) -> None:
     submitted_already(direct)
     for method in ("BatchGetDocuments", "RunQuery"):
         faulty.faults[method] = [refused(code)]
@@ -246,7 +268,14 @@ def test_a_read_is_tried_again(ledger, faulty, direct, name, code):
         (StatusCode.UNAVAILABLE, Reason.LEDGER_DOWN),
     ],
 )
-def test_a_storm_of_errors_ends_within_the_slice(ledger, faulty, direct, name, code, reason):
+def test_a_storm_of_errors_ends_within_the_slice(
+    ledger: FirestoreLedger,
+    faulty: FaultyFirestore,
+    direct: FirestoreLedger,
+    name: str,
+    code: StatusCode,
+    reason: Reason,
+) -> None:
     before, call, part = CALLS[name]
     before(direct)
     stands = contents(direct)
@@ -258,7 +287,9 @@ def test_a_storm_of_errors_ends_within_the_slice(ledger, faulty, direct, name, c
 
 @each_way
 @pytest.mark.parametrize("code", [StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED])
-def test_a_refusal_is_not_tried_again(ledger, faulty, direct, name, code):
+def test_a_refusal_is_not_tried_again(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str, code: StatusCode
+) -> None:
     before, call, _ = CALLS[name]
     before(direct)
     stands = contents(direct)
@@ -269,14 +300,16 @@ def test_a_refusal_is_not_tried_again(ledger, faulty, direct, name, code):
 
 
 @every_read
-def test_a_refused_read_is_not_tried_again(ledger, faulty, name):
+def test_a_refused_read_is_not_tried_again(ledger: FirestoreLedger, faulty: FaultyFirestore, name: str) -> None:
     for method in ("BatchGetDocuments", "RunQuery"):
         faulty.always[method] = refused(StatusCode.PERMISSION_DENIED)
     gives_up(lambda: READS[name](ledger, soon()), Reason.LEDGER_DOWN, 0)
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if "submit" in name or "record" in name])
-def test_a_write_that_may_not_read_first_is_refused(ledger, faulty, direct, name):
+def test_a_write_that_may_not_read_first_is_refused(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str
+) -> None:
     before, call, _ = CALLS[name]
     before(direct)
     faulty.always["BatchGetDocuments"] = refused(StatusCode.PERMISSION_DENIED)
@@ -285,7 +318,9 @@ def test_a_write_that_may_not_read_first_is_refused(ledger, faulty, direct, name
 
 
 @each_way
-def test_a_silent_store_ends_within_the_slice(ledger, faulty, direct, name):
+def test_a_silent_store_ends_within_the_slice(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str
+) -> None:
     before, call, part = CALLS[name]
     before(direct)
     for method in ("BatchGetDocuments", "RunQuery", "Commit"):
@@ -294,14 +329,16 @@ def test_a_silent_store_ends_within_the_slice(ledger, faulty, direct, name):
 
 
 @pytest.mark.parametrize("name", ["get", "orders"])
-def test_a_silent_read_ends_within_a_second(ledger, faulty, name):
+def test_a_silent_read_ends_within_a_second(ledger: FirestoreLedger, faulty: FaultyFirestore, name: str) -> None:
     for method in ("BatchGetDocuments", "RunQuery"):
         faulty.always[method] = silent
     gives_up(lambda: READS[name](ledger, soon()), Reason.LEDGER_DOWN, READ)
 
 
 @each_way
-def test_a_commit_without_an_answer_is_looked_for_and_found(ledger, faulty, direct, name):
+def test_a_commit_without_an_answer_is_looked_for_and_found(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str
+) -> None:
     """Only the commit is silent; the look afterwards fits into the same slice."""
     before, call, part = CALLS[name]
     before(direct)
@@ -313,7 +350,9 @@ def test_a_commit_without_an_answer_is_looked_for_and_found(ledger, faulty, dire
 
 
 @each_way
-def test_a_slow_store_is_waited_for_within_the_slice(ledger, faulty, direct, name):
+def test_a_slow_store_is_waited_for_within_the_slice(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger, name: str
+) -> None:
     before, call, _ = CALLS[name]
     before(direct)
     for method in ("BatchGetDocuments", "Commit"):
@@ -321,7 +360,9 @@ def test_a_slow_store_is_waited_for_within_the_slice(ledger, faulty, direct, nam
     assert call(ledger, patient()) == twin(name)[0]
 
 
-def test_a_store_in_storms_keeps_nobody_longer_than_the_deadline_left(ledger, faulty):
+def test_a_store_in_storms_keeps_nobody_longer_than_the_deadline_left(
+    ledger: FirestoreLedger, faulty: FaultyFirestore
+) -> None:
     faulty.always["Commit"] = refused(StatusCode.UNAVAILABLE)
     gives_up(lambda: ledger.claim(ORDER, None, soon(0.1)), Reason.LEDGER_DOWN, 0.1)
     gives_up(lambda: ledger.claim(ORDER, None, soon(0)), Reason.LEDGER_DOWN, 0)
@@ -331,12 +372,14 @@ def test_a_store_in_storms_keeps_nobody_longer_than_the_deadline_left(ledger, fa
 # What can no longer be told is never sent
 
 
-def test_a_submit_that_lands_after_the_ledger_gave_up_is_sent_by_nobody(ledger, faulty, direct):
+def test_a_submit_that_lands_after_the_ledger_gave_up_is_sent_by_nobody(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger
+) -> None:
     claim_it(direct)
     faulty.faults["Commit"] = [held_up := HeldUp()]
     faulty.always["Commit"] = refused(StatusCode.UNAVAILABLE)
     gives_up(lambda: submit_it(ledger, soon()), Reason.LEDGER_DOWN, SUBMIT)
-    assert direct.get(ORDER.key, patient()).status is S.RECEIVED
+    assert present(direct.get(ORDER.key, patient())).status is S.RECEIVED
     faulty.always.clear()
     assert held_up.land()
     assert claim_it(ledger).status is S.SUBMITTED
@@ -345,7 +388,9 @@ def test_a_submit_that_lands_after_the_ledger_gave_up_is_sent_by_nobody(ledger, 
     assert direct.controls(patient()).orders == 1
 
 
-def test_a_submit_on_its_way_loses_to_the_one_that_came_first(ledger, faulty, direct):
+def test_a_submit_on_its_way_loses_to_the_one_that_came_first(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger
+) -> None:
     """The sender's next delivery wins at another instance, and only then the first commit reaches the store."""
     claim_it(direct)
     faulty.faults["Commit"] = [held_up := HeldUp()]
@@ -357,14 +402,15 @@ def test_a_submit_on_its_way_loses_to_the_one_that_came_first(ledger, faulty, di
     assert direct.controls(patient()).orders == 1
 
 
-def test_a_lost_reply_and_a_rival_after_it_leave_one_owner(ledger, faulty, direct):
+def test_a_lost_reply_and_a_rival_after_it_leave_one_owner(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger
+) -> None:
     """Ours was applied, the reply lost, and somebody recorded on top of it before we could look."""
     claim_it(direct)
 
-    def lost_and_overtaken(context, forward):
+    def lost_and_overtaken(context: ServicerContext, forward: Forward) -> None:
         forward()
-        stored = direct.get(ORDER.key, patient())
-        direct.record(stored.unresolved(NOW, "found by reconcile"), patient())
+        direct.record(present(direct.get(ORDER.key, patient())).unresolved(NOW, "found by reconcile"), patient())
         context.abort(StatusCode.UNAVAILABLE, "reply lost")
 
     faulty.faults["Commit"] = [lost_and_overtaken]
@@ -374,15 +420,17 @@ def test_a_lost_reply_and_a_rival_after_it_leave_one_owner(ledger, faulty, direc
     assert direct.controls(patient()).orders == 1
 
 
-def test_the_check_runs_again_on_what_the_rival_left(ledger, faulty, direct):
+def test_the_check_runs_again_on_what_the_rival_left(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger
+) -> None:
     claim_it(direct)
     seen = []
 
-    def rival_first(context, forward):
+    def rival_first(context: ServicerContext, forward: Forward) -> Any:
         direct.change_controls(lambda account: account.switched(TradingState.HALTED, "now", "me", NOW), patient())
         return forward()
 
-    def decide(account):
+    def decide(account: Controls) -> Decision:
         seen.append(account.state)
         return check(ORDER)(account)
 
@@ -391,7 +439,9 @@ def test_the_check_runs_again_on_what_the_rival_left(ledger, faulty, direct):
     assert seen == [TradingState.ACTIVE, TradingState.HALTED]
 
 
-def test_an_attempt_taken_back_is_not_mistaken_for_the_next_one(ledger, faulty, direct):
+def test_an_attempt_taken_back_is_not_mistaken_for_the_next_one(
+    ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger
+) -> None:
     """The same request submits twice after proof that nothing was sent; each submit is a call of its own."""
     submitted = submitted_already(ledger)
     again = ledger.record(submitted.after(NotSent("refused"), NOW), patient())
@@ -405,7 +455,13 @@ def test_an_attempt_taken_back_is_not_mistaken_for_the_next_one(ledger, faulty, 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_under_random_faults_every_order_has_at_most_one_sender(ledger, faulty, direct, firestore_project, seed):  # noqa: F811
+def test_under_random_faults_every_order_has_at_most_one_sender(
+    ledger: FirestoreLedger,
+    faulty: FaultyFirestore,
+    direct: FirestoreLedger,
+    firestore_project: str,  # noqa: F811
+    seed: int,
+) -> None:
     faulty.always["Commit"] = faulty.always["BatchGetDocuments"] = anything(random.Random(seed))  # noqa: S311 (dice)
     orders = [order_named(f"order {number}") for number in range(10)]
     with instance(f"firestore://{faulty.address}/{firestore_project}") as other, ThreadPoolExecutor(8) as threads:
@@ -421,7 +477,7 @@ def test_under_random_faults_every_order_has_at_most_one_sender(ledger, faulty, 
     assert set(stored) <= {order.key for order in orders}
 
 
-def deliver(order, ledger):
+def deliver(order: Order, ledger: FirestoreLedger) -> tuple[str, bool]:
     """One delivery of an alert: whether it may send the order afterwards. No call takes longer than its slice."""
     try:
         known = timed(lambda: ledger.claim(order, None, soon()), CLAIM)
@@ -432,7 +488,7 @@ def deliver(order, ledger):
         return order.key, False
 
 
-def timed(call, part):
+def timed(call: Callable[[], T], part: float) -> T:
     watch = Stopwatch()
     try:
         return call()
@@ -440,7 +496,7 @@ def timed(call, part):
         assert watch.seconds < part + 2 * SLACK  # eight threads on a busy machine
 
 
-def anything(rng):
+def anything(rng: random.Random) -> Fault:
     lock = threading.Lock()
     faults = (
         (0.12, reply_lost(StatusCode.UNAVAILABLE)),
@@ -452,7 +508,7 @@ def anything(rng):
         (0.02, silent),
     )
 
-    def fault(context, forward):
+    def fault(context: ServicerContext, forward: Forward) -> Any:
         with lock:
             roll = rng.random()
         for chance, one in faults:
@@ -468,19 +524,19 @@ def anything(rng):
 
 
 @pytest.fixture
-def relay(firestore_project):  # noqa: F811
+def relay(firestore_project: str) -> Iterator[Relay]:  # noqa: F811
     relay = Relay(firestore_emulator())
     yield relay
     relay.down()
 
 
-def at(address, monkeypatch, project="anywhere"):
+def at(address: str, monkeypatch: pytest.MonkeyPatch, project: str = "anywhere") -> FirestoreLedger:
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
     return FirestoreLedger(project)
 
 
 @pytest.mark.parametrize("name", ["claim", "submit", "record", "notify", "get", "orders"])
-def test_nobody_listening_ends_within_the_slice(monkeypatch, name):
+def test_nobody_listening_ends_within_the_slice(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     ledger = at(f"127.0.0.1:{free_port()}", monkeypatch)
     call, part = (CALLS[name][1], CALLS[name][2]) if name in CALLS else (READS[name], READ)
     gives_up(lambda: call(ledger, soon()), Reason.LEDGER_DOWN, part)
@@ -488,7 +544,7 @@ def test_nobody_listening_ends_within_the_slice(monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["claim", "submit", "record", "orders"])
-def test_somebody_listening_who_never_speaks_ends_within_the_slice(monkeypatch, name):
+def test_somebody_listening_who_never_speaks_ends_within_the_slice(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with mute_port() as address:
         ledger = at(address, monkeypatch)
         call, part = (CALLS[name][1], CALLS[name][2]) if name in CALLS else (READS[name], READ)
@@ -496,7 +552,7 @@ def test_somebody_listening_who_never_speaks_ends_within_the_slice(monkeypatch, 
         ledger.close()
 
 
-def test_a_connection_that_can_never_be_made_does_not_outlast_the_deadline(monkeypatch):
+def test_a_connection_that_can_never_be_made_does_not_outlast_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full backlog: the kernel answers no further connection attempt at all."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = []
@@ -512,25 +568,35 @@ def test_a_connection_that_can_never_be_made_does_not_outlast_the_deadline(monke
             one.close()
 
 
-def test_a_name_that_cannot_be_resolved_does_not_outlast_the_deadline(monkeypatch):
+def test_a_name_that_cannot_be_resolved_does_not_outlast_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = at("no-such-host.invalid:443", monkeypatch)
     gives_up(lambda: ledger.claim(ORDER, None, soon()), Reason.LEDGER_DOWN, CLAIM)
     ledger.close()
 
 
 @pytest.mark.parametrize("name", ["claim", "notify", "once"])
-def test_a_connection_cut_before_the_reply_loses_nothing(relay, direct, firestore_project, monkeypatch, name):  # noqa: F811
+def test_a_connection_cut_before_the_reply_loses_nothing(
+    relay: Relay,
+    direct: FirestoreLedger,
+    firestore_project: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
     _, call, _ = CALLS[name]
     with instance(f"firestore://{relay.address}/{firestore_project}") as ledger:
         relay.cut_next = True
         assert (call(ledger, patient()), contents(ledger)) == twin(name)
 
 
-def test_a_submit_whose_connection_is_cut_before_the_reply_has_its_one_owner(relay, direct, firestore_project):  # noqa: F811
+def test_a_submit_whose_connection_is_cut_before_the_reply_has_its_one_owner(
+    relay: Relay,
+    direct: FirestoreLedger,
+    firestore_project: str,  # noqa: F811
+) -> None:
     claim_it(direct)
     with instance(f"firestore://{relay.address}/{firestore_project}") as ledger:
 
-        def decide(account):
+        def decide(account: Controls) -> Decision:
             relay.cut_next = account.orders == 0  # between the read and the commit
             return check(ORDER)(account)
 
@@ -538,7 +604,11 @@ def test_a_submit_whose_connection_is_cut_before_the_reply_has_its_one_owner(rel
     assert direct.controls(patient()).orders == 1
 
 
-def test_after_an_outage_the_ledger_is_back_within_two_seconds(relay, direct, firestore_project):  # noqa: F811
+def test_after_an_outage_the_ledger_is_back_within_two_seconds(
+    relay: Relay,
+    direct: FirestoreLedger,
+    firestore_project: str,  # noqa: F811
+) -> None:
     """gRPC left alone would wait longer with each attempt, up to two minutes."""
     with instance(f"firestore://{relay.address}/{firestore_project}") as ledger:
         relay.down()
@@ -553,7 +623,7 @@ def test_after_an_outage_the_ledger_is_back_within_two_seconds(relay, direct, fi
             time.sleep(0.05)
 
 
-def answers(ledger):
+def answers(ledger: FirestoreLedger) -> bool:
     try:
         return ledger.claim(ORDER, None, soon()) == ORDER
     except NotNow:
@@ -563,7 +633,7 @@ def answers(ledger):
 # What stands in the store
 
 
-def test_every_document_expires_but_the_account_and_every_field_is_queried_or_exempt(direct):
+def test_every_document_expires_but_the_account_and_every_field_is_queried_or_exempt(direct: FirestoreLedger) -> None:
     submitted_already(direct)
     direct.record(REJECTED, patient())
     direct.once("a secret-looking name", patient())
@@ -591,7 +661,7 @@ def test_every_document_expires_but_the_account_and_every_field_is_queried_or_ex
     }
 
 
-def test_a_name_asked_for_is_kept_a_week_and_all_else_longer(direct):
+def test_a_name_asked_for_is_kept_a_week_and_all_else_longer(direct: FirestoreLedger) -> None:
     submitted_already(direct)
     direct.once("a name", patient())
     [name] = direct._store.client.collection("names").stream()
@@ -601,7 +671,7 @@ def test_a_name_asked_for_is_kept_a_week_and_all_else_longer(direct):
     assert order.get("expire_at").timestamp() - now > 13 * 86_400
 
 
-def test_what_has_expired_but_stands_still_counts(direct):
+def test_what_has_expired_but_stands_still_counts(direct: FirestoreLedger) -> None:
     """The TTL policy deletes up to a day late; nothing may judge by it."""
     claim_it(direct)
     assert direct.once("a name", patient())

@@ -5,12 +5,13 @@ import threading
 import time
 from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from app.adapters.fyers.pace import PER_MINUTE, PER_SECOND, NoTurn, Pace, PacedTransport
 from app.adapters.http import CallFailed, connections
-from app.adapters.http.transport import Transport
+from app.adapters.http.transport import Reply, Transport
 from app.domain.deadline import Deadline
 from app.simulator import Simulator
 from app.simulator.limits import RateLimits
@@ -274,6 +275,6 @@ def test_an_order_that_would_have_no_time_left_for_its_reply_is_not_sent() -> No
         assert len(account.log) == 1
 
 
-def get(transport: Transport, account: Simulator, **options: object):  # type: ignore[no-untyped-def]
+def get(transport: Transport, account: Simulator, **options: Any) -> Reply:
     headers = {"Authorization": "APP-200:token"}
     return transport.call("GET", f"{account.api_url}/positions", headers=headers, connect=0.25, **options)

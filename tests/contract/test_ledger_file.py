@@ -70,7 +70,7 @@ def test_a_copy_made_by_sqlite_is_a_ledger_that_several_processes_can_use(path: 
 
 @pytest.mark.parametrize(
     ("made", "why"),
-    [(b"not a database " * 1000, "none of SQLite's"), (None, "cannot be opened")],
+    [(b"not a database " * 1000, "not an SQLite database"), (None, "cannot be opened")],
     ids=["text", "folder"],
 )
 def test_what_is_no_ledger_is_named_as_such(tmp_path: Path, made: bytes | None, why: str) -> None:

@@ -155,7 +155,7 @@ def later(gate: Gateway, seconds: float) -> None:
 
 
 def test_a_rejected_order_is_told_once(tmp_path: Path, told: Told) -> None:
-    with gateway(tmp_path, **told.settings) as gate:
+    with gateway(tmp_path, None, None, **told.settings) as gate:
         gate.account.fault("place", Fault(FaultKind.REJECT))
         order = gate.send().json
         reconciled(gate)
@@ -170,7 +170,7 @@ def test_a_rejected_order_is_told_once(tmp_path: Path, told: Told) -> None:
 
 
 def test_an_order_in_doubt_is_told_once_and_so_is_what_became_of_it(tmp_path: Path, told: Told) -> None:
-    with gateway(tmp_path, **told.settings) as gate:
+    with gateway(tmp_path, None, None, **told.settings) as gate:
         gate.account.fault("place", Fault(FaultKind.DROP))
         order = gate.send().json
         assert told.kinds() == [("unresolved", "CRITICAL")]
@@ -178,8 +178,10 @@ def test_an_order_in_doubt_is_told_once_and_so_is_what_became_of_it(tmp_path: Pa
     assert told.kinds() == [("unresolved", "CRITICAL"), ("found", "WARNING")]
     about = f"SELL 65 {order['symbol']}"
     assert [one["text"] for one in told.all] == [
-        f"Outcome unknown for {about}: the connection broke while waiting for the reply. "
-        "It may be live; do not re-enter before checking the order book.",
+        (
+            f"Outcome unknown for {about}: the connection broke while waiting for the reply. "
+            "It may be live; do not re-enter before checking the order book."
+        ),
         f"Found in the order book as FILLED, {about}. Whoever sent the alert was not told so.",
     ]
     assert [one["id"] for one in told.all] == [f"{order['key']}:2", f"{order['key']}:3"]
@@ -199,7 +201,7 @@ def test_a_missing_login_is_told_once_with_the_link_and_asked_for_again_by_the_s
     }
     with (
         Simulator(FixtureExchange(), app_id="LIVE-200", secret_id="app-secret-canary") as account,
-        gateway(tmp_path, account, **told.settings, **live) as gate,
+        gateway(tmp_path, account, None, **told.settings, **live) as gate,
     ):
         assert {gate.send().json["reason"] for _ in range(3)} == {"NEEDS_LOGIN"}
         assert gate.app.test_client().get("/readyz").status_code == 503
@@ -222,15 +224,15 @@ def test_readiness_and_preflight_without_a_login_ring_no_login_bell(tmp_path: Pa
     }
     with (
         Simulator(FixtureExchange(), app_id="LIVE-200") as account,
-        gateway(tmp_path, account, **told.settings, **live) as gate,
+        gateway(tmp_path, account, None, **told.settings, **live) as gate,
     ):
-        assert gate.app.test_client().get("/readyz").json["checks"]["broker"].startswith("failing: not asked")
+        assert gate.app.test_client().get("/readyz").get_json()["checks"]["broker"].startswith("failing: not asked")
         assert gate.operate("POST", "/tasks/preflight").json["verdict"] == "not ready"
     assert told.kinds() == [("preflight", "CRITICAL")]
 
 
 def test_an_entry_without_its_stop_loss_is_told_once(tmp_path: Path, told: Told) -> None:
-    with gateway(tmp_path, **told.settings) as gate:
+    with gateway(tmp_path, None, None, **told.settings) as gate:
         order = gate.send().json
         for leg in [row for row in gate.account.exchange.orders() if row.parent_id and row.is_open]:
             gate.account.exchange.cancel(leg.id)
@@ -243,7 +245,7 @@ def test_an_entry_without_its_stop_loss_is_told_once(tmp_path: Path, told: Told)
 
 
 def test_a_new_trading_state_is_told_with_its_reason(tmp_path: Path, told: Told) -> None:
-    with gateway(tmp_path, **told.settings) as gate:
+    with gateway(tmp_path, None, None, **told.settings) as gate:
         gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": "lunch"})
         gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": "lunch"})
         reconciled(gate)

@@ -3,8 +3,11 @@
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -16,6 +19,7 @@ from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.symbols import Symbols
 from app.runtime.processes import free_port
 from tests.emulators import gcs_bucket, gcs_emulator  # noqa: F401
+from tests.present import present
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish
 
@@ -26,7 +30,7 @@ class Between(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, store):
+    def __init__(self, store: str) -> None:
         super().__init__(("127.0.0.1", 0), _Passing)
         self.store = store
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -37,10 +41,12 @@ class Between(ThreadingHTTPServer):
 
 
 class _Passing(BaseHTTPRequestHandler):
-    def log_message(self, *_):
+    server: Between
+
+    def log_message(self, *_: object) -> None:
         pass
 
-    def _pass_on(self):
+    def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         upload = self.path.startswith("/upload")
         self.server.uploads += upload
@@ -73,7 +79,7 @@ class _Passing(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
+def between(gcs_emulator: str, gcs_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:  # noqa: F811
     server = Between(gcs_emulator)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -85,42 +91,46 @@ def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
 
 
 @pytest.fixture
-def pauses():
+def pauses() -> list[float]:
     return []
 
 
 @pytest.fixture
-def cache(between, gcs_bucket, pauses):  # noqa: F811
+def cache(between: Between, gcs_bucket: str, pauses: list[float]) -> Iterator[GcsCache]:  # noqa: F811
     cache = GcsCache(gcs_bucket, "symbols", sleep=pauses.append)
     yield cache
     cache.close()
 
 
-def pointer_to(cache, artifact):
+def pointer_to(cache: GcsCache, artifact: bytes) -> Pointer:
     digest = digest_of(artifact)
     name = artifact_name(cache.name, digest)
     return Pointer(Entry(name, digest, date(2026, 11, 20), datetime(2026, 11, 20, 3, 0, tzinfo=UTC), {}))
 
 
-def test_a_write_whose_reply_was_lost_is_found_by_reading_back_and_not_called_a_conflict(cache, between):
+def test_a_write_whose_reply_was_lost_is_found_by_reading_back_and_not_called_a_conflict(
+    cache: GcsCache, between: Between
+) -> None:
     between.lose_reply = 2  # the artifact's and the pointer's
 
     cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
 
-    assert verified(cache, Pointer.decode(cache.pointer(5)).current, 5) == b"one"
+    assert verified(cache, Pointer.decode(present(cache.pointer(5))).current, 5) == b"one"
     assert between.uploads == 2
 
 
-def test_a_store_that_is_busy_is_asked_again_after_a_pause(cache, between, pauses):
+def test_a_store_that_is_busy_is_asked_again_after_a_pause(
+    cache: GcsCache, between: Between, pauses: list[Any]
+) -> None:
     between.fail = 2
 
     cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
 
-    assert verified(cache, Pointer.decode(cache.pointer(5)).current, 5) == b"one"
+    assert verified(cache, Pointer.decode(present(cache.pointer(5))).current, 5) == b"one"
     assert pauses == [0.5, 1.5]
 
 
-def test_a_store_that_stays_down_leaves_the_pointer_as_it_was(cache, between):
+def test_a_store_that_stays_down_leaves_the_pointer_as_it_was(cache: GcsCache, between: Between) -> None:
     cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
     before = cache.pointer(5)
     between.fail = 99
@@ -131,11 +141,16 @@ def test_a_store_that_stays_down_leaves_the_pointer_as_it_was(cache, between):
     assert cache.pointer(5) == before
 
 
-def test_of_two_refreshes_at_once_one_wins_and_the_other_says_so(cache, between, gcs_bucket, monkeypatch):  # noqa: F811
+def test_of_two_refreshes_at_once_one_wins_and_the_other_says_so(
+    cache: GcsCache,
+    between: Between,
+    gcs_bucket: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rival = GcsCache(gcs_bucket, "symbols", sleep=lambda _: None)
     original = GcsCache._generation
 
-    def overtaken(self, timeout):
+    def overtaken(self: GcsCache, timeout: float) -> int:
         generation = original(self, timeout)
         monkeypatch.setattr(GcsCache, "_generation", original)
         rival.publish(b"rival", pointer_to(rival, b"rival"), None, 5)
@@ -145,11 +160,11 @@ def test_of_two_refreshes_at_once_one_wins_and_the_other_says_so(cache, between,
     with pytest.raises(Refused, match="another refresh"):
         cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
 
-    assert verified(cache, Pointer.decode(cache.pointer(5)).current, 5) == b"rival"
+    assert verified(cache, Pointer.decode(present(cache.pointer(5))).current, 5) == b"rival"
     rival.close()
 
 
-def test_a_store_that_is_not_there_is_a_named_problem_and_no_crash(monkeypatch):
+def test_a_store_that_is_not_there_is_a_named_problem_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
 
     symbols = Symbols.open("gs://bucket/symbols", timeout=1)
@@ -158,7 +173,7 @@ def test_a_store_that_is_not_there_is_a_named_problem_and_no_crash(monkeypatch):
     symbols.close()
 
 
-def test_missing_credentials_are_a_named_problem_and_no_crash(monkeypatch, tmp_path):
+def test_missing_credentials_are_a_named_problem_and_no_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
 
@@ -168,7 +183,9 @@ def test_missing_credentials_are_a_named_problem_and_no_crash(monkeypatch, tmp_p
     symbols.close()
 
 
-def test_a_download_that_crawls_is_given_up_in_time(cache, between, monkeypatch):
+def test_a_download_that_crawls_is_given_up_in_time(
+    cache: GcsCache, between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
     artifact = bytes(400_000)
     cache.publish(artifact, pointer_to(cache, artifact), None, 5)
     between.bytes_a_second = 200_000
@@ -180,7 +197,9 @@ def test_a_download_that_crawls_is_given_up_in_time(cache, between, monkeypatch)
     assert watch.seconds < 1
 
 
-def test_a_store_that_never_answers_holds_a_request_no_longer_than_its_time_out(monkeypatch):
+def test_a_store_that_never_answers_holds_a_request_no_longer_than_its_time_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
         symbols = Symbols.open("gs://bucket/symbols", timeout=0.2)

@@ -4,7 +4,10 @@ import gzip
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,24 +28,29 @@ class Site(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
         self.url = f"http://127.0.0.1:{self.server_address[1]}/NSE_FO.csv?signature=secret"
-        self.replies = [whole]
+        self.replies: list[Reply] = [whole]
         self.asked = 0
 
 
 class _Answering(BaseHTTPRequestHandler):
-    def log_message(self, *_):
+    server: Site
+
+    def log_message(self, *_: object) -> None:
         pass
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         reply = self.server.replies[min(self.server.asked, len(self.server.replies) - 1)]
         self.server.asked += 1
         reply(self)
 
 
-def whole(request, content=FILE, **headers):
+Reply = Callable[[_Answering], object]
+
+
+def whole(request: _Answering, content: bytes = FILE, **headers: Any) -> None:
     request.send_response(200)
     request.send_header("Content-Length", str(len(content)))
     for name, value in headers.items():
@@ -51,11 +59,11 @@ def whole(request, content=FILE, **headers):
     request.wfile.write(content)
 
 
-def status(code):
+def status(code: int) -> Reply:
     return lambda request: request.send_error(code)
 
 
-def cut_off(request):
+def cut_off(request: _Answering) -> None:
     request.send_response(200)
     request.send_header("Content-Length", str(len(FILE)))
     request.end_headers()
@@ -64,7 +72,7 @@ def cut_off(request):
     request.connection.shutdown(socket.SHUT_RDWR)
 
 
-def dripping(request):
+def dripping(request: _Answering) -> None:
     request.send_response(200)
     request.end_headers()
     while True:
@@ -76,7 +84,7 @@ def dripping(request):
 
 
 @pytest.fixture
-def site():
+def site() -> Iterator[Site]:
     server = Site()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -86,30 +94,30 @@ def site():
     server.server_close()
 
 
-def fetched(url, seconds=5.0, pauses=None):
-    sleep = pauses.append if pauses is not None else (lambda _: None)
+def fetched(url: str, seconds: float = 5.0, pauses: list[float] | None = None) -> bytes:
+    sleep: Callable[[float], None] = pauses.append if pauses is not None else (lambda _: None)
     return fetch(Source(url), Deadline(time.monotonic, seconds), sleep)
 
 
-def test_a_file_is_read_whole(site):
+def test_a_file_is_read_whole(site: Site) -> None:
     assert fetched(site.url) == FILE
 
 
-def test_a_compressed_file_is_unpacked(site):
+def test_a_compressed_file_is_unpacked(site: Site) -> None:
     site.replies = [lambda request: whole(request, gzip.compress(FILE), Content_Encoding="gzip")]
 
     assert fetched(site.url) == FILE
 
 
-def test_a_site_that_fails_twice_is_asked_a_third_time_after_growing_pauses(site):
+def test_a_site_that_fails_twice_is_asked_a_third_time_after_growing_pauses(site: Site) -> None:
     site.replies = [status(503), cut_off, whole]
-    pauses = []
+    pauses: list[float] = []
 
     assert fetched(site.url, pauses=pauses) == FILE
     assert pauses == [0.5, 1.5]
 
 
-def test_after_three_tries_the_fault_is_named(site):
+def test_after_three_tries_the_fault_is_named(site: Site) -> None:
     site.replies = [status(502)]
 
     with pytest.raises(Refused, match=r"^NSE_FO.csv could not be read: HTTP 502$"):
@@ -117,14 +125,14 @@ def test_after_three_tries_the_fault_is_named(site):
     assert site.asked == 3
 
 
-def test_a_file_cut_off_on_the_way_is_never_taken_for_a_whole_one(site):
+def test_a_file_cut_off_on_the_way_is_never_taken_for_a_whole_one(site: Site) -> None:
     site.replies = [cut_off]
 
     with pytest.raises(Refused, match="could not be read"):
         fetched(site.url)
 
 
-def test_a_file_that_is_not_there_is_asked_for_once(site):
+def test_a_file_that_is_not_there_is_asked_for_once(site: Site) -> None:
     site.replies = [status(404)]
 
     with pytest.raises(Refused, match="HTTP 404"):
@@ -132,7 +140,7 @@ def test_a_file_that_is_not_there_is_asked_for_once(site):
     assert site.asked == 1
 
 
-def test_a_site_that_drips_is_given_up_at_the_total_deadline(site):
+def test_a_site_that_drips_is_given_up_at_the_total_deadline(site: Site) -> None:
     site.replies = [dripping]
     watch = Stopwatch()
 
@@ -141,7 +149,7 @@ def test_a_site_that_drips_is_given_up_at_the_total_deadline(site):
     assert watch.seconds < 1
 
 
-def test_a_site_that_says_nothing_is_given_up_at_the_total_deadline():
+def test_a_site_that_says_nothing_is_given_up_at_the_total_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         watch = Stopwatch()
 
@@ -150,13 +158,15 @@ def test_a_site_that_says_nothing_is_given_up_at_the_total_deadline():
         assert watch.seconds < 1
 
 
-def test_a_site_that_is_down_is_a_named_fault():
+def test_a_site_that_is_down_is_a_named_fault() -> None:
     with pytest.raises(Refused, match="could not be read: ConnectionError"):
         fetched(f"http://127.0.0.1:{free_port()}/NSE_FO.csv")
 
 
 @pytest.mark.parametrize("encoding", [{}, {"Content_Encoding": "gzip"}])
-def test_a_file_over_the_cap_is_refused_packed_or_not(site, monkeypatch, encoding):
+def test_a_file_over_the_cap_is_refused_packed_or_not(
+    site: Site, monkeypatch: pytest.MonkeyPatch, encoding: dict[str, str]
+) -> None:
     monkeypatch.setattr(sources, "MAX_CSV_BYTES", 1024 * 1024)
     content = bytes(3 * 1024 * 1024)
     site.replies = [lambda request: whole(request, gzip.compress(content) if encoding else content, **encoding)]
@@ -165,7 +175,7 @@ def test_a_file_over_the_cap_is_refused_packed_or_not(site, monkeypatch, encodin
         fetched(site.url)
 
 
-def test_a_file_on_disk_is_read_by_path_and_by_file_url(tmp_path):
+def test_a_file_on_disk_is_read_by_path_and_by_file_url(tmp_path: Path) -> None:
     path = tmp_path / "NSE FO.csv"
     path.write_bytes(FILE)
 
@@ -173,12 +183,12 @@ def test_a_file_on_disk_is_read_by_path_and_by_file_url(tmp_path):
     assert fetched(path.as_uri()) == FILE
 
 
-def test_a_path_that_is_not_there_says_so(tmp_path):
+def test_a_path_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"missing\.csv could not be read: No such file"):
         fetched(str(tmp_path / "missing.csv"))
 
 
-def test_what_may_be_secret_in_a_url_is_in_no_name_of_it():
+def test_what_may_be_secret_in_a_url_is_in_no_name_of_it() -> None:
     source = Source("https://user:word@public.fyers.in/sym_details/NSE_FO.csv?signature=secret")
 
     assert source.key == "https://public.fyers.in/sym_details/NSE_FO.csv"
@@ -188,7 +198,7 @@ def test_what_may_be_secret_in_a_url_is_in_no_name_of_it():
 
 
 @pytest.mark.parametrize("last", ["http://masters.example/x.csv", "HTTP://masters.example/x.csv", "ftp://x/x.csv"])
-def test_a_file_asked_for_by_https_is_not_taken_from_an_address_in_the_clear(last):
+def test_a_file_asked_for_by_https_is_not_taken_from_an_address_in_the_clear(last: str) -> None:
     first = "https://masters.example/x.csv"
     with pytest.raises(Refused, match=r"x\.csv could not be read: its https address leads to a plain http one"):
         sources._check_way(Source(first), [first, last])

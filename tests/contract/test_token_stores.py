@@ -6,9 +6,12 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -24,45 +27,45 @@ from tests.tokens import ist, token
 from tests.waiting import finish
 
 
-def soon(seconds=5.0):
+def soon(seconds: float = 5.0) -> Deadline:
     return Deadline(time.monotonic, seconds)
 
 
 class InFile:
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def open(self, **options):
+    def open(self, **options: Any) -> FileTokens:
         return FileTokens(self.path, **options)
 
-    def put(self, text, more=""):
+    def put(self, text: bytes, more: str = "") -> None:
         self.path.parent.mkdir(exist_ok=True)
         self.path.with_name(self.path.name + more).write_bytes(text)
 
-    def text(self):
+    def text(self) -> bytes:
         return self.path.read_bytes()
 
 
 class InBucket:
-    def __init__(self, url, bucket):
+    def __init__(self, url: str, bucket: str) -> None:
         self.url, self.bucket = url, bucket
-        self.opened = []
+        self.opened: list[GcsTokens] = []
 
-    def open(self, **options):
+    def open(self, **options: Any) -> GcsTokens:
         self.opened.append(GcsTokens(self.bucket, "fyers/tokens.json", **options))
         return self.opened[-1]
 
-    def put(self, text, more=""):
+    def put(self, text: bytes, more: str = "") -> None:
         where = f"{self.url}/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name=fyers%2Ftokens.json{more}"
         requests.post(where, data=text, timeout=5).raise_for_status()
 
-    def text(self):
+    def text(self) -> bytes:
         where = f"{self.url}/storage/v1/b/{self.bucket}/o/fyers%2Ftokens.json?alt=media"
         return requests.get(where, timeout=5).content
 
 
 @pytest.fixture(params=["file", "gcs"])
-def place(request, tmp_path):
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InBucket | InFile]:
     if request.param == "file":
         yield InFile(tmp_path / "deep" / "tokens.json")
         return
@@ -72,11 +75,11 @@ def place(request, tmp_path):
         store.close()
 
 
-def test_an_empty_store_has_no_token(place):
+def test_an_empty_store_has_no_token(place: InBucket | InFile) -> None:
     assert place.open().load(soon()) is None
 
 
-def test_what_one_instance_stores_another_one_loads(place):
+def test_what_one_instance_stores_another_one_loads(place: InBucket | InFile) -> None:
     today = token(ist(8), refresh_token="again", last_validated_at=ist(8, 1))
 
     assert place.open().save(today, soon()) == today
@@ -84,7 +87,7 @@ def test_what_one_instance_stores_another_one_loads(place):
     assert place.open().load(soon()) == today
 
 
-def test_the_object_has_the_documented_names_and_times_in_utc(place):
+def test_the_object_has_the_documented_names_and_times_in_utc(place: InBucket | InFile) -> None:
     place.open().save(token(ist(8)), soon())
 
     stored = json.loads(place.text())
@@ -95,7 +98,7 @@ def test_the_object_has_the_documented_names_and_times_in_utc(place):
     assert stored["expires_at"] == "2026-11-21T00:30:00+00:00"
 
 
-def test_the_next_login_replaces_the_last(place):
+def test_the_next_login_replaces_the_last(place: InBucket | InFile) -> None:
     store = place.open()
     store.save(token(ist(8, day=19)), soon())
     today = token(ist(8))
@@ -105,7 +108,7 @@ def test_the_next_login_replaces_the_last(place):
     assert store.load(soon()) == today
 
 
-def test_an_older_login_that_finishes_later_does_not_replace_a_newer_one(place):
+def test_an_older_login_that_finishes_later_does_not_replace_a_newer_one(place: InBucket | InFile) -> None:
     newer, older = token(ist(8, 5)), token(ist(8))
     place.open().save(newer, soon())
 
@@ -114,7 +117,7 @@ def test_an_older_login_that_finishes_later_does_not_replace_a_newer_one(place):
     assert place.open().load(soon()) == newer
 
 
-def test_the_same_login_may_be_noted_as_validated(place):
+def test_the_same_login_may_be_noted_as_validated(place: InBucket | InFile) -> None:
     store, today = place.open(), token(ist(8))
     store.save(today, soon())
     validated = token(ist(8), last_validated_at=ist(9))
@@ -122,12 +125,12 @@ def test_the_same_login_may_be_noted_as_validated(place):
     assert store.save(validated, soon()) == validated
 
 
-def test_of_writers_at_once_the_newest_login_stays_and_no_reader_sees_a_torn_one(place):
+def test_of_writers_at_once_the_newest_login_stays_and_no_reader_sees_a_torn_one(place: InBucket | InFile) -> None:
     logins = [token(ist(8) + timedelta(minutes=minute)) for minute in range(4)]
     stores = [place.open() for _ in logins]
     reader, done, seen = place.open(), threading.Event(), []
 
-    def read():
+    def read() -> None:
         while not done.is_set():
             seen.append(reader.load(soon()))
 
@@ -148,7 +151,9 @@ def test_of_writers_at_once_the_newest_login_stays_and_no_reader_sees_a_torn_one
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"[1]", b'{"access_token": 5}', b"<html>CANARY</html>", b"\xff\x00", b"[" * 9000]
 )
-def test_nonsense_is_a_named_problem_that_shows_nothing_and_the_next_login_replaces_it(place, text, caplog):
+def test_nonsense_is_a_named_problem_that_shows_nothing_and_the_next_login_replaces_it(
+    place: InBucket | InFile, text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     place.put(text)
     store = place.open()
 
@@ -162,13 +167,15 @@ def test_nonsense_is_a_named_problem_that_shows_nothing_and_the_next_login_repla
     assert store.load(soon()) == today
 
 
-def test_an_object_written_by_hand_needs_only_the_access_token(place):
+def test_an_object_written_by_hand_needs_only_the_access_token(place: InBucket | InFile) -> None:
     place.put(json.dumps({"access_token": token(ist(8)).access_token}).encode())
 
-    assert place.open().load(soon()).ends_at == ist(6, day=21)
+    loaded = place.open().load(soon())
+    assert loaded is not None
+    assert loaded.ends_at == ist(6, day=21)
 
 
-def test_a_newer_token_that_is_not_the_owner_s_gives_way_and_one_that_is_does_not(place):
+def test_a_newer_token_that_is_not_the_owner_s_gives_way_and_one_that_is_does_not(place: InBucket | InFile) -> None:
     newer, today = token(ist(9)), token(ist(8))
     place.put(json.dumps(newer.document()).encode())
 
@@ -181,7 +188,7 @@ def test_a_newer_token_that_is_not_the_owner_s_gives_way_and_one_that_is_does_no
 # --- the key of the login links
 
 
-def test_the_key_is_made_once_and_is_the_same_for_all(place):
+def test_the_key_is_made_once_and_is_the_same_for_all(place: InBucket | InFile) -> None:
     stores = [place.open() for _ in range(6)]
 
     with ThreadPoolExecutor(6) as pool:
@@ -192,7 +199,7 @@ def test_the_key_is_made_once_and_is_the_same_for_all(place):
     assert place.open().link_key(soon()) == keys[0]
 
 
-def test_a_new_key_is_the_key_of_all_and_the_token_beside_it_stays(place):
+def test_a_new_key_is_the_key_of_all_and_the_token_beside_it_stays(place: InBucket | InFile) -> None:
     today = place.open().save(token(ist(8)), soon())
     first = place.open().link_key(soon())
 
@@ -203,7 +210,7 @@ def test_a_new_key_is_the_key_of_all_and_the_token_beside_it_stays(place):
     assert place.open().load(soon()) == today
 
 
-def test_of_many_that_replace_the_key_at_once_one_key_stays(place):
+def test_of_many_that_replace_the_key_at_once_one_key_stays(place: InBucket | InFile) -> None:
     stores = [place.open() for _ in range(4)]
 
     with ThreadPoolExecutor(4) as pool:
@@ -213,7 +220,7 @@ def test_of_many_that_replace_the_key_at_once_one_key_stays(place):
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"short", b"G" * 64, b"a" * 65, b"\xff" * 64])
-def test_a_key_that_is_none_is_replaced(place, nonsense):
+def test_a_key_that_is_none_is_replaced(place: InBucket | InFile, nonsense: bytes) -> None:
     place.put(nonsense, more=".links")
 
     key = place.open().link_key(soon())
@@ -226,14 +233,16 @@ def test_a_key_that_is_none_is_replaced(place, nonsense):
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "tokens.json"
 
 
-def test_the_file_is_its_owners_alone_from_the_first_moment(path, monkeypatch):
+def test_the_file_is_its_owners_alone_from_the_first_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes = []
     replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda new, old: (modes.append(os.stat(new).st_mode & 0o777), replace(new, old)))
+    monkeypatch.setattr(
+        os, "replace", lambda new, old: (modes.append(Path(new).stat().st_mode & 0o777), replace(new, old))
+    )
     umask = os.umask(0)
     try:
         FileTokens(path).save(token(ist(8)), soon())
@@ -244,7 +253,9 @@ def test_the_file_is_its_owners_alone_from_the_first_moment(path, monkeypatch):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_others_can_read_is_closed_to_them_and_said_so(path, caplog):
+def test_a_file_that_others_can_read_is_closed_to_them_and_said_so(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path.write_text(json.dumps(token(ist(8)).document()))
     path.chmod(0o644)
 
@@ -254,11 +265,11 @@ def test_a_file_that_others_can_read_is_closed_to_them_and_said_so(path, caplog)
     assert "others could read" in caplog.text
 
 
-def test_a_write_that_breaks_off_leaves_the_old_token(path, monkeypatch):
+def test_a_write_that_breaks_off_leaves_the_old_token(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, old = FileTokens(path), token(ist(8))
     store.save(old, soon())
 
-    def break_off(*_):
+    def break_off(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
@@ -272,7 +283,7 @@ def test_a_write_that_breaks_off_leaves_the_old_token(path, monkeypatch):
     assert store.load(soon()) == later
 
 
-def test_a_writer_that_hangs_with_the_lock_holds_nobody_longer_than_his_deadline(path):
+def test_a_writer_that_hangs_with_the_lock_holds_nobody_longer_than_his_deadline(path: Path) -> None:
     store = FileTokens(path)
     watch = Stopwatch()
 
@@ -283,7 +294,7 @@ def test_a_writer_that_hangs_with_the_lock_holds_nobody_longer_than_his_deadline
     FileTokens(path).save(token(ist(8)), soon())
 
 
-def test_a_path_that_cannot_be_used_is_a_named_problem(tmp_path, caplog):
+def test_a_path_that_cannot_be_used_is_a_named_problem(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     store = FileTokens(tmp_path / "file" / "tokens.json")
 
@@ -296,7 +307,7 @@ def test_a_path_that_cannot_be_used_is_a_named_problem(tmp_path, caplog):
     assert "Not a directory" in caplog.text
 
 
-def test_folder_and_files_are_the_gateway_s_alone_whatever_the_umask(tmp_path):
+def test_folder_and_files_are_the_gateway_s_alone_whatever_the_umask(tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
         store = FileTokens(tmp_path / "data" / "tokens.json")
@@ -319,25 +330,26 @@ class Between(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, bucket_url):
+    def __init__(self, bucket_url: str) -> None:
         super().__init__(("127.0.0.1", 0), _Passing)
         self.bucket_url = bucket_url
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.plan = []
+        self.plan: list[str | None] = []
         self.uploads = 0
-        self.meanwhile = lambda: None
+        self.meanwhile: Callable[[], object] = lambda: None
         self.silent = threading.Event()
         self.over = threading.Event()
 
 
 class _Passing(BaseHTTPRequestHandler):
+    server: Between
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
-    def _pass_on(self):
+    def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.server.silent.is_set():
             self.server.over.wait(10)
@@ -371,7 +383,7 @@ class _Passing(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
+def between(gcs_emulator: str, gcs_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:  # noqa: F811
     server = Between(gcs_emulator)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -384,13 +396,15 @@ def between(gcs_emulator, gcs_bucket, monkeypatch):  # noqa: F811
 
 
 @pytest.fixture
-def bucket_store(between, gcs_bucket):  # noqa: F811
+def bucket_store(between: Between, gcs_bucket: str) -> Iterator[GcsTokens]:  # noqa: F811
     store = GcsTokens(gcs_bucket, "tokens.json")
     yield store
     store.close()
 
 
-def test_a_write_whose_reply_was_lost_is_found_by_reading_and_not_called_a_conflict(bucket_store, between):
+def test_a_write_whose_reply_was_lost_is_found_by_reading_and_not_called_a_conflict(
+    bucket_store: GcsTokens, between: Between
+) -> None:
     bucket_store.save(token(ist(8, day=19)), soon())
     between.plan, today = ["reply lost"], token(ist(8))
 
@@ -401,12 +415,12 @@ def test_a_write_whose_reply_was_lost_is_found_by_reading_and_not_called_a_confl
 
 
 def test_a_lost_reply_never_takes_a_newer_login_back(
-    bucket_store,
-    between,
-    gcs_bucket,  # noqa: F811
-    gcs_emulator,  # noqa: F811
-    monkeypatch,
-):
+    bucket_store: GcsTokens,
+    between: Between,
+    gcs_bucket: str,  # noqa: F811
+    gcs_emulator: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     rival, newer = GcsTokens(gcs_bucket, "tokens.json"), token(ist(8, 5))
     between.plan, between.meanwhile = ["reply lost"], lambda: rival.save(newer, soon())
@@ -418,12 +432,12 @@ def test_a_lost_reply_never_takes_a_newer_login_back(
 
 
 def test_a_key_whose_reply_is_lost_is_read_back_and_is_the_one_that_others_read(
-    bucket_store,
-    between,
-    gcs_bucket,  # noqa: F811
-    gcs_emulator,  # noqa: F811
-    monkeypatch,
-):
+    bucket_store: GcsTokens,
+    between: Between,
+    gcs_bucket: str,  # noqa: F811
+    gcs_emulator: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     rival = GcsTokens(gcs_bucket, "tokens.json")
     between.plan, renewed = ["reply lost", "reply lost"], []
@@ -435,7 +449,7 @@ def test_a_key_whose_reply_is_lost_is_read_back_and_is_the_one_that_others_read(
     rival.close()
 
 
-def test_a_busy_bucket_is_asked_again_and_the_login_is_kept(bucket_store, between):
+def test_a_busy_bucket_is_asked_again_and_the_login_is_kept(bucket_store: GcsTokens, between: Between) -> None:
     between.plan, today = ["503", "503"], token(ist(8))
 
     assert bucket_store.save(today, soon()) == today
@@ -443,7 +457,9 @@ def test_a_busy_bucket_is_asked_again_and_the_login_is_kept(bucket_store, betwee
     assert between.uploads == 3
 
 
-def test_a_bucket_that_stays_busy_is_a_named_problem_within_the_deadline(bucket_store, between, caplog):
+def test_a_bucket_that_stays_busy_is_a_named_problem_within_the_deadline(
+    bucket_store: GcsTokens, between: Between, caplog: pytest.LogCaptureFixture
+) -> None:
     between.plan, watch = ["503"] * 99, Stopwatch()
 
     with pytest.raises(NotNow, match="the token store cannot be"):
@@ -453,7 +469,7 @@ def test_a_bucket_that_stays_busy_is_a_named_problem_within_the_deadline(bucket_
     assert "eyJ" not in caplog.text
 
 
-def test_a_bucket_that_never_answers_costs_no_more_than_the_deadline(bucket_store, between):
+def test_a_bucket_that_never_answers_costs_no_more_than_the_deadline(bucket_store: GcsTokens, between: Between) -> None:
     between.silent.set()
     watch = Stopwatch()
 
@@ -465,7 +481,9 @@ def test_a_bucket_that_never_answers_costs_no_more_than_the_deadline(bucket_stor
     assert watch.seconds < 1.5
 
 
-def test_a_bucket_that_is_not_there_is_a_named_problem(monkeypatch, caplog):
+def test_a_bucket_that_is_not_there_is_a_named_problem(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
     store = GcsTokens("bucket", "tokens.json")

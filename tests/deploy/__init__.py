@@ -1,0 +1,1 @@
+"""What is promised of the image, the release and the scripts of deploy/."""

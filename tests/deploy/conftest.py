@@ -1,3 +1,5 @@
+"""Projects in the stand-in of Google, each set up in its own way."""
+
 import copy as copies
 from collections.abc import Callable, Iterator
 from pathlib import Path

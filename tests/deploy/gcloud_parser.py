@@ -12,7 +12,8 @@ import sys
 
 root = sys.argv[1]
 sys.path[:0] = [f"{root}/lib", f"{root}/lib/third_party"]
-console, sys.stderr = sys.stderr, io.StringIO()  # gcloud keeps the one that it finds when it is imported
+console, said = sys.stderr, io.StringIO()
+sys.stderr = said  # gcloud keeps the one that it finds when it is imported
 
 from googlecloudsdk import gcloud_main  # noqa: E402
 from googlecloudsdk.core import properties  # noqa: E402
@@ -21,14 +22,14 @@ properties.VALUES.core.disable_prompts.Set(True)
 parser = gcloud_main.CreateCLI([])._TopElement()._parser
 
 
-def problem(words):
+def problem(words: list[str]) -> str | None:
     """Why the parser does not take a command; None where it does."""
-    sys.stderr.seek(0)
-    sys.stderr.truncate()
+    said.seek(0)
+    said.truncate()
     try:
         parser.parse_args(words)
     except SystemExit:
-        return sys.stderr.getvalue().strip() or "refused without a word"
+        return said.getvalue().strip() or "refused without a word"
     except Exception as error:  # noqa: BLE001 -- whatever it is, the command is not one that gcloud takes
         return f"{type(error).__name__}: {error}"
     return None

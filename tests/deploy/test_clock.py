@@ -49,7 +49,7 @@ def test_a_minute_that_passed_during_a_slow_call_is_made_up_for(monkeypatch: pyt
             return now
 
     monkeypatch.setattr(clock, "datetime", Frozen)
-    monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("deploy.clock.time.sleep", lambda seconds: None)
     minutes = clock.minutes(FRIDAY.replace(hour=8, minute=59))
     assert f"{next(minutes):%H:%M}" == "09:00"
     now = FRIDAY.replace(hour=9, minute=2, second=10)

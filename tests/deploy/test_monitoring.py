@@ -112,7 +112,7 @@ def fits(query: str, entry: dict[str, Any]) -> bool:
 
 def holds(entry: dict[str, Any], path: str, operator: str, wanted: str) -> bool:
     if path == "log_id":
-        return entry["log_id"] == wanted
+        return bool(entry["log_id"] == wanted)
     value: Any = entry
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None

@@ -12,7 +12,7 @@ import pytest
 
 from app.runtime import server
 from app.runtime.config import Config
-from app.web.operator import RELAY, TASK
+from app.web.tasks import RELAY, TASK
 from deploy import readiness
 from tests.deploy.cloud import DEPLOY, LIVE, PAPER, TYPED, Cloud, environment
 from tests.deploy.stand_in import flags
@@ -76,6 +76,8 @@ def test_a_secret_that_is_left_empty_is_made_or_left_out(new: InProject) -> None
     secrets = cloud.project.secrets
     assert secrets["notification-url"] == secrets["fyers-secret-id"] == secrets["fyers-pin"] == []
     [webhook], [operator] = secrets["webhook-secret-token"], secrets["operator-token"]
+    assert webhook is not None
+    assert operator is not None
     assert len(webhook) == len(operator) == 43
     assert webhook != operator
     cloud.run("setup", "service")
@@ -262,9 +264,9 @@ def test_every_address_that_google_and_fyers_call_is_a_route_of_the_gateway(live
         "/healthz",
     ]  # no alert before all is there; and later nothing that touches the outside
     with gateway(tmp_path) as gate:
-        routes = {(method, rule.rule) for rule in gate.app.url_map.iter_rules() for method in rule.methods}
+        routes = {(method, rule.rule) for rule in gate.app.url_map.iter_rules() for method in rule.methods or ()}
         assert [gate.app.test_client().get(probe).status_code for probe in probes] == [200, 200]
-        assert "checks" in gate.app.test_client().get(readiness.ROUTE).json
+        assert "checks" in gate.app.test_client().get(readiness.ROUTE).get_json()
     assert {("POST", post.removeprefix(URL)) for post in posts} <= routes
     assert ("GET", "/auth/callback") in routes
     assert len(posts) == 6

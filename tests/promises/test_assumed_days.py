@@ -15,7 +15,7 @@ from app.adapters.clock import SystemClock
 from app.domain.calendar import IST
 from app.domain.deadline import ANSWER_AT
 from app.flow.market_status import NO_HOLDS
-from app.operations.checks import Mark
+from app.operations.check import Mark
 from app.operations.doctor import examine
 from app.runtime.config import Config
 from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator
@@ -42,10 +42,8 @@ class Clock(SystemClock):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("app.runtime.bootstrap.SystemClock", lambda: clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def on(moment: datetime, clock: Clock, folder: Path, instances: int = 1, **setti
     with ExitStack() as stack:
         account = stack.enter_context(Simulator(exchange, accept_any_token=True, rate_limits=False))
         hours = {"MARKET_HOURS": "09:15-15:40"}
-        yield [stack.enter_context(gateway(folder, account, **hours | settings)) for _ in range(instances)]
+        yield [stack.enter_context(gateway(folder, account, clock, **hours | settings)) for _ in range(instances)]
         assert account.errors == []
 
 
@@ -307,8 +305,7 @@ def test_doctor_warns_before_the_list_ends_and_says_when_it_has(
     gate: Gateway, clock: Clock, moment: datetime, mark: Mark, found: str
 ) -> None:
     clock.moment = moment
-    config = Config.from_env(gate.settings)
-    [check] = [one for one in examine(gate.desk, config, gate.deadline()) if one.name == "holidays"]
+    [check] = [one for one in examine(gate.office, gate.deadline()) if one.name == "holidays"]
     assert check.mark is mark
     assert found in check.found
 

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.adapters.fyers import FyersBroker
+from app.adapters.fyers.broker import FyersBroker
 from app.adapters.http.transport import CallFailed, Reply
 from app.adapters.paper import PaperToken
 from app.adapters.sqlite import SqliteLedger

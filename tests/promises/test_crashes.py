@@ -1,28 +1,35 @@
 """A gateway is killed at every step of a delivery: still one order at most, and nothing lost."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.domain.order import NotSent, OrderStatus
+from app.adapters.fyers.broker import FyersBroker
+from app.adapters.sqlite import SqliteLedger
+from app.domain.deadline import Deadline
+from app.domain.order import NotSent, Order, OrderStatus
 from app.flow.reconcile import reconcile
 from app.runtime.config import Config
 from app.web import create_app
 from proof.processes import CRASHES, STEPS, crashes, housekeeping
-from proof.processes.lab import LedgerKind, MovableClock, Recorder, an_office
+from proof.processes.lab import LedgerKind, MovableClock, Office, Recorder, an_office
 from tests.emulators import firestore_emulator
-from tests.gateway import alert, gateway
+from tests.gateway import Gateway, alert, gateway
 
 
 @pytest.mark.parametrize("kind", LedgerKind)
-def test_a_crash_at_any_step_leaves_one_order_at_most_and_nothing_lost(kind):
+def test_a_crash_at_any_step_leaves_one_order_at_most_and_nothing_lost(kind: LedgerKind) -> None:
     firestore = firestore_emulator() if kind is LedgerKind.FIRESTORE else None
     assert crashes.prove(kind, CRASHES[kind], firestore=firestore).violations == ()
 
 
 @pytest.mark.parametrize("kind", LedgerKind)
-def test_reconcile_killed_at_any_step_is_finished_by_the_next_one(kind):
+def test_reconcile_killed_at_any_step_is_finished_by_the_next_one(kind: LedgerKind) -> None:
     firestore = firestore_emulator() if kind is LedgerKind.FIRESTORE else None
     assert housekeeping.prove(kind, STEPS[kind], firestore).violations == ()
 
@@ -30,23 +37,24 @@ def test_reconcile_killed_at_any_step_is_finished_by_the_next_one(kind):
 class RivalFirst:
     """A ledger before whose first submit somebody else is quicker."""
 
-    def __init__(self, real, rival):
+    def __init__(self, real: SqliteLedger, rival: Callable[..., Any]) -> None:
         self._real, self._rival = real, rival
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         return getattr(self._real, name)
 
-    def submit(self, *args):
+    def submit(self, *args: Deadline | Order | partial) -> None:
         rival, self._rival = self._rival, lambda: None
         rival()
         return self._real.submit(*args)
 
 
-def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody_is_told(tmp_path):
+def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody_is_told(tmp_path: Path) -> None:
     with gateway(tmp_path) as gate:
         body, recorder = alert(), Recorder(MovableClock())
         late = replace(gate.desk, ledger=RivalFirst(gate.desk.ledger, lambda: gate.send(body)), notifier=recorder)
-        answer = create_app(late, Config.from_env(gate.settings)).test_client().post("/webhook", data=body)
+        app = create_app(replace(gate.office, desk=late), Config.from_env(gate.settings))
+        answer = app.test_client().post("/webhook", data=body)
         assert (answer.status_code, answer.json["status"], answer.json["duplicate"]) == (200, "ACCEPTED", True)
         assert len(gate.live_orders()) == 1
         assert [notice.kind for notice in recorder.notifications] == ["duplicate"]
@@ -55,28 +63,29 @@ def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody
 class DeadAfter:
     """A broker whose caller does not live to see what became of the order."""
 
-    def __init__(self, real):
+    def __init__(self, real: FyersBroker) -> None:
         self._real = real
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         return getattr(self._real, name)
 
-    def place(self, *args):
+    def place(self, *args: Deadline | Order) -> None:
         self._real.place(*args)
         raise SystemExit("killed")
 
 
 @pytest.fixture
-def unheard(tmp_path):
+def unheard(tmp_path: Path) -> Iterator[tuple[Gateway, Office]]:
     """A gateway one of whose orders stands at the broker, and the request that sent it died."""
     with gateway(tmp_path) as gate, an_office(gate.settings) as office:
-        dying = create_app(replace(gate.desk, broker=DeadAfter(gate.desk.broker)), Config.from_env(gate.settings))
+        doomed = replace(gate.desk, broker=DeadAfter(gate.desk.broker))
+        dying = create_app(replace(gate.office, desk=doomed), Config.from_env(gate.settings))
         with pytest.raises(SystemExit):
             dying.test_client().post("/webhook", data=alert())
         yield gate, office
 
 
-def test_an_order_that_its_sender_never_heard_of_is_found_and_somebody_is_told(unheard):
+def test_an_order_that_its_sender_never_heard_of_is_found_and_somebody_is_told(unheard: tuple[Gateway, Office]) -> None:
     gate, office = unheard
     office.clock.ahead = timedelta(seconds=60)
     report = reconcile(office.desk, office.deadline())
@@ -88,7 +97,7 @@ def test_an_order_that_its_sender_never_heard_of_is_found_and_somebody_is_told(u
     assert len(gate.live_orders()) == 1
 
 
-def test_reconcile_leaves_an_order_to_the_request_that_is_still_at_it(unheard):
+def test_reconcile_leaves_an_order_to_the_request_that_is_still_at_it(unheard: tuple[Gateway, Office]) -> None:
     _, office = unheard
     assert reconcile(office.desk, office.deadline()).moved == {}
     [order] = office.desk.ledger.orders(office.deadline())
@@ -96,7 +105,7 @@ def test_reconcile_leaves_an_order_to_the_request_that_is_still_at_it(unheard):
 
 
 @pytest.mark.parametrize("status", ["NOT_PLACED", "LAPSED"])
-def test_a_live_order_that_the_ledger_has_as_never_placed_rings(unheard, status):
+def test_a_live_order_that_the_ledger_has_as_never_placed_rings(unheard: tuple[Gateway, Office], status: str) -> None:
     _, office = unheard
     [order] = office.desk.ledger.orders(office.deadline())
     now = office.clock.now()

@@ -85,10 +85,10 @@ def a_day(folder: Path, moment: datetime, **settings: str) -> Iterator[Day]:
             "MAX_STOP_PERCENT": "1000000",  # shortly before its expiry an option is worth little
         } | settings
         config = Config.from_env(environ)
-        desk = bootstrap(config, clock)
-        with desk.resources:
+        office = bootstrap(config, clock)
+        with office.resources:
             try:
-                yield Day(Gateway(desk, account, create_app(desk, config), environ), clock)
+                yield Day(Gateway(office, account, create_app(office, config), environ), clock)
             finally:
                 exchange.market.listing.masters.clear()  # other exchanges of the same day share it
 
@@ -265,7 +265,7 @@ def on_expiry_day(folder: Path, session: str, clock: str = "15:20", **settings: 
         yield day
 
 
-NO_PACE = {"MAX_ORDERS_PER_SECOND": "0"}  # the clock stands, so each second would be the same one
+NO_PACE = {"MAX_ORDERS_PER_SECOND": "0", "PACE_CALLS": "no"}  # the clock stands, so each second would be the same one
 
 
 def say(day: Day, usual: bytes, session: bytes) -> None:
@@ -502,7 +502,7 @@ def test_a_start_replaces_an_artifact_of_an_earlier_version_but_no_alert_waits_f
     day: Day, monkeypatch: pytest.MonkeyPatch, on_cloud_run: bool, fetches: int
 ) -> None:
     fetched = []
-    monkeypatch.setattr("app.adapters.symbols.refresh", lambda *_: fetched.append(1) or {"accepted": False})
+    monkeypatch.setattr("app.adapters.symbols.refresh", lambda *_, **__: fetched.append(1) or {"accepted": False})
     monkeypatch.setattr(day.gate.desk.symbols.__class__, "is_of_this_version", False)
     config = replace(Config.from_env(day.gate.settings), on_cloud_run=on_cloud_run)
     with bootstrap(config, day.clock).resources:

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.builders import no_limits
 
 
 @pytest.fixture
-def worthless(monkeypatch):
+def worthless(monkeypatch: pytest.MonkeyPatch) -> None:
     """The market of an expiry's last minutes: every option costs a tick, and no entry has room for its stop."""
     monkeypatch.setattr(fixture, "_YEARS_LEFT", 1e-12)
 
@@ -38,13 +39,13 @@ PROOFS = {
 
 
 @pytest.mark.parametrize("name", PROOFS)
-def test_a_proof_in_a_market_in_which_nothing_trades_says_so_and_fails(name, worthless):
+def test_a_proof_in_a_market_in_which_nothing_trades_says_so_and_fails(name, worthless) -> None:
     result = PROOFS[name]()
     assert not result.holds
     assert any(text.startswith("too little happened to prove anything: 0 orders") for text in result.violations)
 
 
-def test_a_simulation_whose_entries_are_all_denied_says_so_and_fails(monkeypatch):
+def test_a_simulation_whose_entries_are_all_denied_says_so_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = Story.drawn
     monkeypatch.setattr(Story, "drawn", lambda dice: replace(drawn(dice), limits=no_limits(orders_per_day=0)))
     result = simulation.run(range(20), processes=1)
@@ -54,14 +55,16 @@ def test_a_simulation_whose_entries_are_all_denied_says_so_and_fails(monkeypatch
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = replace(QUICK, alerts={(0.0, 1): 20}, rounds=2, starts=1, memory=100)
     monkeypatch.setattr(bench, "QUICK", sizes)
 
 
 @pytest.mark.parametrize("section", ["service", "start", "memory", "trips"])
-def test_a_benchmark_whose_alerts_are_refused_has_no_figure_and_fails(section, small, monkeypatch, capfd):
-    def refusing(*wanted, settings_of=lab.settings_of):
+def test_a_benchmark_whose_alerts_are_refused_has_no_figure_and_fails(
+    section, small, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refusing(*wanted: Any, settings_of=lab.settings_of):
         return settings_of(*wanted) | {"MAX_ORDERS_PER_DAY": "1"}
 
     monkeypatch.setattr(lab, "settings_of", refusing)
@@ -73,11 +76,11 @@ def test_a_benchmark_whose_alerts_are_refused_has_no_figure_and_fails(section, s
     assert "| ours |" not in said.out
 
 
-def _not_installed(*_):
+def _not_installed(*_: object) -> None:
     raise NotInstalled("only paper trading is tried here")
 
 
-def test_a_figure_of_which_more_than_a_few_alerts_were_refused_is_none():
+def test_a_figure_of_which_more_than_a_few_alerts_were_refused_is_none() -> None:
     load.demand_orders(100, [load.Refused("503")] * 5)
     for alerts, refused in ((100, 6), (10, 10), (0, 0)):
         with pytest.raises(load.NotMeasured, match=f"{refused} of {alerts} alerts were refused"):

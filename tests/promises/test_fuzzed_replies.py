@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.adapters.http.transport import Reply
 from app.domain.order import OrderStatus
-from proof.simulation import Play, a_shot, one_process_only
+from proof.simulation import Play, a_shot
+from proof.simulation.fyers import Fyers
 from tests.examples import examples
 from tests.promises.test_state_machine import CALM
 
@@ -41,16 +43,16 @@ _HEADERS = st.sampled_from([{}, {"retry-after": "1"}, {"retry-after": "soon"}, {
 class Replies:
     """A transport that answers every POST as told, after taking the order or not; the rest is the simulated account."""
 
-    def __init__(self, account, reply, takes):
+    def __init__(self, account: Fyers, reply: Reply, takes: bool) -> None:
         self._account = account
         self._reply = reply
         self._takes = takes
         self.posts = 0
 
-    def begin(self, url, **how):
+    def begin(self, url: str, **how: Any) -> None:
         return None
 
-    def call(self, method, url, **how):
+    def call(self, method: str, url: str, **how: Any) -> Reply:
         if method != "POST":
             return self._account.call(method, url, **how)
         self.posts += 1
@@ -59,15 +61,15 @@ class Replies:
         return self._reply
 
 
-def wired(play, wire):
+def wired(play: Play, wire: Replies) -> None:
     broker = play.desk.broker
     broker._line = replace(broker._line, transport=wire)
 
 
-def is_accepted(status, body):
+def is_accepted(status: int, body: bytes) -> bool:
     """The design's own words, once more: 2xx, a JSON object, s == "ok", code 1101, a non-empty string id."""
 
-    def once(pairs):
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) != len(pairs):
             raise ValueError("a key stands twice")
         return dict(pairs)
@@ -89,19 +91,20 @@ def is_accepted(status, body):
 @example(200, {}, json.dumps(ACCEPTED | {"id": 26112000000001}).encode(), True)
 @example(200, {}, b'{"s":"error","s":"ok","code":1101,"id":"26112000000001"}', True)
 @example(500, {}, json.dumps(ACCEPTED).encode(), True)
-def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_twice(status, headers, body, takes):
+def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_twice(
+    status: int, headers: dict[str, str], body: bytes, takes: bool
+) -> None:
     play = Play(11, story=CALM)
     wire = Replies(play.fyers, Reply(status, headers, body), takes)
     wired(play, wire)
     shot = a_shot(0, 1, covers=False, at=0.0)
     play._send_again = lambda *_: None
-    with one_process_only(play.world):
+    play.world.run_now(lambda: play.deliver(shot), play.a_host())
+    first = play.store.orders(play.deadline())[0]
+    for _ in range(2):  # the same alert comes again, before and after reconcile
         play.world.run_now(lambda: play.deliver(shot), play.a_host())
-        first = play.store.orders(play.deadline())[0]
-        for _ in range(2):  # the same alert comes again, before and after reconcile
-            play.world.run_now(lambda: play.deliver(shot), play.a_host())
-            play.world.seconds += 10.0
-            play.world.run_now(play.reconcile_once, play.a_host())
+        play.world.seconds += 10.0
+        play.world.run_now(play.reconcile_once, play.a_host())
     assert play.world.crashes == []
     assert (first.status is OrderStatus.ACCEPTED) <= is_accepted(status, body)
     # Sent again only where the broker turned it away unread, by its own word, and its book has no such order.
@@ -110,10 +113,9 @@ def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_t
     assert all(delivery.status != 503 or first.status is OrderStatus.RECEIVED for delivery in play.record.deliveries)
 
 
-def test_the_one_shape_is_accepted():
+def test_the_one_shape_is_accepted() -> None:
     assert is_accepted(200, json.dumps(ACCEPTED).encode())
     play = Play(11, story=CALM)
     wired(play, Replies(play.fyers, Reply(200, {}, json.dumps(ACCEPTED).encode()), takes=True))
-    with one_process_only(play.world):
-        play.world.run_now(lambda: play.deliver(a_shot(0, 1, covers=False, at=0.0)), play.a_host())
+    play.world.run_now(lambda: play.deliver(a_shot(0, 1, covers=False, at=0.0)), play.a_host())
     assert play.store.orders(play.deadline())[0].status is OrderStatus.ACCEPTED

@@ -191,8 +191,8 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
             orders=[accepted(), accepted(key=OTHER, tag=OTHER_TAG)],
         ),
     ),
-    "answered 200 and in no ledger": ("I2", lambda: nothing_sent()),
-    "answered 202 and silent ever after": ("I2 I12", lambda: doubted()),
+    "answered 200 and in no ledger": ("I2", nothing_sent),
+    "answered 202 and silent ever after": ("I2 I12", doubted),
     "answered 202 and told a minute too late": ("I2", lambda: doubted(notifications=[rang(f"{KEY}:2", 140)])),
     "answered 202 and only a duplicate rang": (
         "I2 I12",
@@ -360,17 +360,17 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_history_breaks_nothing(name):
+def test_a_right_history_breaks_nothing(name: str) -> None:
     assert check(RIGHT[name]()) == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_promise_is_found_and_no_other_one(name):
+def test_a_broken_promise_is_found_and_no_other_one(name: str) -> None:
     promises, history = BROKEN[name]
     assert {violation.promise for violation in check(history())} == set(promises.split())
 
 
-def test_every_promise_is_broken_at_least_once():
+def test_every_promise_is_broken_at_least_once() -> None:
     broken = {promise for promises, _ in BROKEN.values() for promise in promises.split()}
     assert broken == {f"I{number}" for number in range(1, len(INVARIANTS) + 1)}
 
@@ -385,7 +385,9 @@ def test_every_promise_is_broken_at_least_once():
         pytest.param(0.4, None, False, False, id="written down by its own request, which died before the answer"),
     ],
 )
-def test_an_order_at_the_broker_that_nobody_knows_of_is_lost(found_after, status, rings, lost):
+def test_an_order_at_the_broker_that_nobody_knows_of_is_lost(
+    found_after: float, status: int | None, rings: bool, lost: bool
+) -> None:
     order = submitted().moved(OrderStatus.FILLED, at(found_after), filled_quantity=65)
     notices = [rang(f"{KEY}:2")] if rings else [rang(f"{KEY}:duplicate:1")]
     history = History(at(100), [answered(status, key=KEY)], (), [row()], [order], notices)
@@ -393,7 +395,7 @@ def test_an_order_at_the_broker_that_nobody_knows_of_is_lost(found_after, status
 
 
 @pytest.mark.parametrize(("ended", "broken"), [(40, False), (200, True)])
-def test_a_second_firing_has_to_be_told_within_75_seconds(ended, broken):
+def test_a_second_firing_has_to_be_told_within_75_seconds(ended: int, broken: bool) -> None:
     history = History(at(ended), [answered(), again(10)], (), (), [accepted()])
     told = [violation for violation in check(history) if violation.promise == "I12"]
     assert bool(told) is broken

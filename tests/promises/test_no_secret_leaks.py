@@ -9,6 +9,8 @@ import base64
 import hashlib
 import io
 import json
+import logging
+import os
 import re
 import signal
 import socket
@@ -21,6 +23,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -28,10 +31,12 @@ import requests
 
 from app.adapters.tokens import FileTokens
 from app.domain.errors import NotNow, Reason
+from app.login import CurrentToken
 from app.login.token import Token
 from app.runtime import log
 from app.runtime.processes import bare_environment, free_port
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
+from tests.cloud_logging import cloud_logging
 from tests.emulators import pubsub_emulator
 from tests.gateway import Gateway, alert, gateway
 from tests.sinks import phone, subscription
@@ -190,18 +195,25 @@ def driven(folder: Path, said: Said, stack: ExitStack, **settings: str) -> Itera
 
 
 @pytest.fixture
-def said(capfd: pytest.CaptureFixture[str]) -> Said:
-    """What is logged, at every level, and what anybody prints."""
+def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Said]:
+    """What is logged, at every level and to either place, and what is printed."""
     said, stream = Said(), io.StringIO()
-    log.configure("DEBUG", stream)
+    with cloud_logging() as api, mock.patch.dict(os.environ, LOGGING_EMULATOR_HOST=api.address):
+        log.configure("DEBUG", cloud_project="my-project")
+        in_the_cloud = logging.getLogger().handlers[:]
+        log.configure("DEBUG", stream)
+        logging.getLogger().handlers += in_the_cloud
 
-    def collect() -> None:
-        out, err = capfd.readouterr()
-        said.add("log", stream.getvalue())
-        said.add("printed", out + err)
+        def collect() -> None:
+            log.close()
+            out, err = capfd.readouterr()
+            said.add("log", stream.getvalue())
+            said.add("cloud log", b"\n".join(api.raw))
+            said.add("printed", out + err)
 
-    said.collect = collect  # type: ignore[attr-defined]
-    return said
+        said.collect = collect  # type: ignore[attr-defined]
+        yield said
+        log.close()
 
 
 def odd_alerts(drive: Driven) -> None:
@@ -359,7 +371,7 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
 
     desk = drive.gate.desk
     calls: list[Callable[[], Any]] = [
-        lambda: drive.send(),
+        drive.send,
         lambda: drive.send(action="BUY"),
         lambda: drive.operate("POST", "/tasks/reconcile"),
         lambda: drive.operate("POST", "/tasks/preflight"),
@@ -372,14 +384,13 @@ def injected(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
         desk.broker: ("quotes", "positions", "quotes_and_positions", "place", "order_book"),
         desk.symbols: ("resolve", "lookup_symbol"),
         desk.notifier: ("send",),
-        desk.tokens: ("token",),
     }
-    for port, names in ports.items():
-        for name in names:
-            with monkeypatch.context() as patched:
-                patched.setattr(type(port), name, raising)
-                for call in calls:
-                    call()
+    methods = [(type(port), name) for port, names in ports.items() for name in names]
+    for port, name in [*methods, (CurrentToken, "token")]:
+        with monkeypatch.context() as patched:
+            patched.setattr(port, name, raising)
+            for call in calls:
+                call()
 
 
 def nobody_told(drive: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,14 +446,15 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
         b"nobody could be told",
     ):
         assert expected in said.places["log"], expected
+        assert expected in said.places["cloud log"], expected
     for place in ("ledger", "notices over HTTP", "notices by Pub/Sub"):
         for kind in (b"rejected", b"refused", b"login-"):
             assert kind in said.places[place], (place, kind)
     assert b"generate-authcode?" in said.places["notices over HTTP"]
 
     assert said.leaks(secrets | {"margin": MARGIN}) == []
-    assert [place for place in ("log", "printed") if STATE.search(said.places[place])] == []
-    spoken = Said({place: said.places[place] for place in ("log", "printed", "answers")})
+    assert [place for place in ("log", "cloud log", "printed") if STATE.search(said.places[place])] == []
+    spoken = Said({place: said.places[place] for place in ("log", "cloud log", "printed", "answers")})
     assert spoken.leaks(shown_states) == []
 
 

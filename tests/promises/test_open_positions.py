@@ -1,20 +1,25 @@
 """How much is open, told from readings that may be older than what was traded."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from app.adapters.fyers import rows
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product, Side
+from app.domain.book import BookRow, Position
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.holding import hold
-from app.domain.order import OrderStatus
-from app.domain.risk import BOOK_LAG, NeedsBook, check
+from app.domain.order import Order, OrderStatus
+from app.domain.quote import Quote
+from app.domain.risk import NeedsBook, check
 from app.domain.ticket import BuyMode
 from app.flow.market import MarketReads
 from tests.builders import (
@@ -35,7 +40,7 @@ from tests.builders import (
 
 
 class AtOnce(Executor):
-    def submit(self, read, /, *_, **__):
+    def submit(self, read: Callable[..., Any], /, *_: object, **__: Any) -> Future:
         done = Future()
         try:
             done.set_result(read())
@@ -47,24 +52,24 @@ class AtOnce(Executor):
 class Broker:
     """Shows one position after the other, and always the same book."""
 
-    def __init__(self, book, *positions):
+    def __init__(self, book: tuple[BookRow], *positions: Position) -> None:
         self._book = book
         self._positions = list(positions)
 
-    def quotes(self, symbols, deadline):
+    def quotes(self, symbols: list[str], deadline: Deadline) -> dict[str, Quote]:
         return {SYMBOL: a_quote()}
 
-    def positions(self, deadline):
+    def positions(self, deadline: Deadline) -> tuple[Position]:
         return (self._positions.pop(0),) if len(self._positions) > 1 else (self._positions[0],)
 
-    def quotes_and_positions(self, symbols, deadline):
+    def quotes_and_positions(self, symbols: list[str], deadline: Deadline) -> tuple[dict[str, Quote], tuple[Position]]:
         return self.quotes(symbols, deadline), self.positions(deadline)
 
-    def order_book(self, deadline):
+    def order_book(self, deadline: Deadline) -> tuple[BookRow]:
         return self._book
 
 
-def reads(broker, action):
+def reads(broker: Broker, action: str) -> MarketReads:
     symbols = SimpleNamespace(resolve=lambda *_, **__: a_contract(), lookup_symbol=lambda _: a_contract())
     desk = SimpleNamespace(
         broker=broker,
@@ -84,19 +89,19 @@ BEFORE_THE_COVER = a_position(-65, sold=65, bought=0)
 AFTER_THE_COVER = a_position(0, sold=65, bought=65)
 
 
-def test_positions_older_than_the_book_are_read_again():
+def test_positions_older_than_the_book_are_read_again() -> None:
     market = reads(Broker(COVERED, BEFORE_THE_COVER, AFTER_THE_COVER), "BUY").result()
     assert market.holdings.to_close(SYMBOL, Product.INTRADAY, Side.BUY) is None
 
 
-def test_positions_that_stay_older_than_the_book_stop_the_cover():
+def test_positions_that_stay_older_than_the_book_stop_the_cover() -> None:
     """The short that they still show is covered already: the next cover would open a long."""
     with pytest.raises(NotNow) as stopped:
         reads(Broker(COVERED, BEFORE_THE_COVER), "BUY").result()
     assert stopped.value.reason is Reason.POSITION_UNKNOWN
 
 
-def test_positions_that_stay_older_than_the_book_stop_an_entry_that_had_to_read_it():
+def test_positions_that_stay_older_than_the_book_stop_an_entry_that_had_to_read_it() -> None:
     entered = (a_book_row(status=OrderStatus.FILLED, filled_quantity=65),)
     entry = reads(Broker(entered, a_position(0, sold=0, bought=0)), "SELL")
     market = entry.result()
@@ -105,7 +110,7 @@ def test_positions_that_stay_older_than_the_book_stop_an_entry_that_had_to_read_
     assert stopped.value.reason is Reason.POSITION_UNKNOWN
 
 
-def test_positions_that_stay_older_than_the_book_elsewhere_stop_an_entry_and_no_cover():
+def test_positions_that_stay_older_than_the_book_elsewhere_stop_an_entry_and_no_cover() -> None:
     """The limit of open lots is one over all contracts; a cover needs to know of its own alone."""
     elsewhere = (a_book_row(symbol="NSE:NIFTY26NOV26100CE", status=OrderStatus.FILLED, filled_quantity=65),)
     entry = reads(Broker(elsewhere, BEFORE_THE_COVER), "SELL")
@@ -116,7 +121,7 @@ def test_positions_that_stay_older_than_the_book_elsewhere_stop_an_entry_and_no_
     assert held.to_close(SYMBOL, Product.INTRADAY, Side.BUY)
 
 
-def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing():
+def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing() -> None:
     """Fyers' totals hold what was carried: 65 of yesterday look like the 65 that the book says were sold today."""
     row = {"symbol": SYMBOL, "productType": "INTRADAY", "netQty": -65, "buyQty": 0, "sellQty": 65, "cfSellQty": 65}
     positions = rows.positions({"netPositions": [row]})
@@ -126,14 +131,14 @@ def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing():
     assert not hold(more, [sold_today]).lag()
 
 
-OLD = BOOK_LAG + timedelta(seconds=1)
+OLD = FYERS.book_lag + timedelta(seconds=1)
 
 
-def entry():
+def entry() -> Order:
     return an_order(a_ticket())
 
 
-def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_alone():
+def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_alone() -> None:
     """A limit order that nobody filled stands in no position, and after ninety seconds in no memory of ours."""
     limits = no_limits(lots_open=2, lots_per_order=1)
     unread = holdings(book=None, lots_open=0)
@@ -143,7 +148,7 @@ def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_a
     check(entry(), an_account(orders=2), limits, replace(unread, book=()), NOW)
 
 
-def test_orders_of_the_last_seconds_are_not_counted_twice_when_older_ones_may_rest():
+def test_orders_of_the_last_seconds_are_not_counted_twice_when_older_ones_may_rest() -> None:
     limits = no_limits(lots_open=2, lots_per_order=1)
     young = sent(1, lots=1)
     check(entry(), an_account(orders=1, recent=(young,)), limits, holdings(book=None), NOW)
@@ -151,7 +156,7 @@ def test_orders_of_the_last_seconds_are_not_counted_twice_when_older_ones_may_re
         check(entry(), an_account(orders=2, recent=(young,)), limits, holdings(book=None), NOW)
 
 
-def test_a_given_back_order_does_not_hide_one_that_may_rest():
+def test_a_given_back_order_does_not_hide_one_that_may_rest() -> None:
     given_back = sent(1, lots=0, quantity=0, tag="tvgivenback")
     old = sent(OLD.total_seconds(), lots=1, tag="tvold")
     limits = no_limits(lots_open=2, lots_per_order=2)

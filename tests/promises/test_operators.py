@@ -3,7 +3,9 @@
 import base64
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -31,25 +33,25 @@ WEBHOOK_SECRET = "CANARY-webhook-secret"
 class Clock:
     """Only for how long certificates are kept: Google's library reads the real time of a token."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds = 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.seconds
 
 
 @pytest.fixture(scope="module")
-def key():
+def key() -> Key:
     return Key("key-1")
 
 
 @pytest.fixture(scope="module")
-def other_key():
+def other_key() -> Key:
     return Key("key-2")
 
 
 @pytest.fixture
-def certificates(key):
+def certificates(key: Key) -> Iterator[Certificates]:
     server = Certificates()
     server.publish(key)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -61,40 +63,46 @@ def certificates(key):
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def auth(certificates, clock):
+def auth(certificates: Certificates, clock: Clock) -> OperatorAuth:
     return operators(certificates, clock)
 
 
-def operators(certificates, clock, token=OPERATOR_TOKEN, audience=AUDIENCE, account=SCHEDULER):
+def operators(
+    certificates: Certificates,
+    clock: Clock,
+    token: str | None = OPERATOR_TOKEN,
+    audience: str | None = AUDIENCE,
+    account: str | None = SCHEDULER,
+) -> OperatorAuth:
     id_tokens = GoogleIdTokens(clock, certificates.url)
     return OperatorAuth(Secret(token) if token else None, audience, account, id_tokens, [Secret(WEBHOOK_SECRET)])
 
 
-def soon(seconds=2.0):
+def soon(seconds: float = 2.0) -> Deadline:
     return Deadline(time.monotonic, seconds)
 
 
-def bearer(token):
+def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
-def test_the_operators_token_opens(auth, certificates):
+def test_the_operators_token_opens(auth: OperatorAuth, certificates: Certificates) -> None:
     assert auth.check(bearer(OPERATOR_TOKEN), soon()) == Operator("operator")
     assert auth.check(f"bearer   {OPERATOR_TOKEN} ", soon()) == Operator("operator")
     assert certificates.fetches == 0
 
 
-def test_a_token_that_google_signed_for_us_and_our_account_opens_the_tasks(auth, key):
+def test_a_token_that_google_signed_for_us_and_our_account_opens_the_tasks(auth: OperatorAuth, key: Key) -> None:
     assert auth.check(bearer(key.token()), soon(), task=True) == Operator(SCHEDULER, tasks_only=True)
     assert auth.check(bearer(key.token(iss="accounts.google.com")), soon(), task=True).name == SCHEDULER
 
 
-def test_the_scheduler_s_identity_opens_nothing_but_the_tasks(auth, key):
+def test_the_scheduler_s_identity_opens_nothing_but_the_tasks(auth: OperatorAuth, key: Key) -> None:
     with pytest.raises(TasksOnly) as refused:
         auth.check(bearer(key.token()), soon())
     assert "needs OPERATOR_TOKEN" in type(refused.value).__doc__
@@ -124,7 +132,7 @@ def test_the_scheduler_s_identity_opens_nothing_but_the_tasks(auth, key):
         "X-CloudScheduler: true",
     ],
 )
-def test_anything_else_does_not_open(auth, header):
+def test_anything_else_does_not_open(auth: OperatorAuth, header: str | None) -> None:
     with pytest.raises(NoCredentials):
         auth.check(header, soon())
 
@@ -150,12 +158,14 @@ def test_anything_else_does_not_open(auth, header):
         ({"email_verified": None}, OtherIdentity),
     ],
 )
-def test_a_google_token_for_others_by_others_or_out_of_time_does_not_open(auth, key, changes, why):
+def test_a_google_token_for_others_by_others_or_out_of_time_does_not_open(
+    auth: OperatorAuth, key: Key, changes: dict[str, Any], why: type[NoCredentials] | type[OtherIdentity]
+) -> None:
     with pytest.raises(why):
         auth.check(bearer(key.token(**changes)), soon())
 
 
-def test_a_token_signed_by_nobody_or_somebody_else_does_not_open(auth, key, other_key):
+def test_a_token_signed_by_nobody_or_somebody_else_does_not_open(auth: OperatorAuth, key: Key, other_key: Key) -> None:
     header, claims, signature = key.token().split(".")
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
     shared = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
@@ -174,7 +184,9 @@ def test_a_token_signed_by_nobody_or_somebody_else_does_not_open(auth, key, othe
             auth.check(bearer(forged), soon())
 
 
-def test_the_webhook_secret_never_opens_even_where_it_is_also_the_operators_token(auth, certificates, clock):
+def test_the_webhook_secret_never_opens_even_where_it_is_also_the_operators_token(
+    auth: OperatorAuth, certificates: Certificates, clock: Clock
+) -> None:
     careless = operators(certificates, clock, token=WEBHOOK_SECRET)
 
     for each in (auth, careless):
@@ -182,7 +194,7 @@ def test_the_webhook_secret_never_opens_even_where_it_is_also_the_operators_toke
             each.check(bearer(WEBHOOK_SECRET), soon())
 
 
-def test_where_nothing_is_configured_nobody_is_an_operator(certificates, clock, key):
+def test_where_nothing_is_configured_nobody_is_an_operator(certificates: Certificates, clock: Clock, key: Key) -> None:
     closed = operators(certificates, clock, token=None, audience=None, account=None)
 
     for header in (None, bearer(OPERATOR_TOKEN), bearer(key.token())):
@@ -191,7 +203,7 @@ def test_where_nothing_is_configured_nobody_is_an_operator(certificates, clock, 
     assert certificates.fetches == 0
 
 
-def test_without_an_audience_no_google_token_opens(certificates, clock, key):
+def test_without_an_audience_no_google_token_opens(certificates: Certificates, clock: Clock, key: Key) -> None:
     only_token = operators(certificates, clock, audience=None, account=None)
 
     with pytest.raises(NoCredentials):
@@ -204,12 +216,16 @@ def test_without_an_audience_no_google_token_opens(certificates, clock, key):
     "gap",
     [{"token": "short"}, {"audience": None}, {"account": None}, {"audience": ""}, {"account": ""}],
 )
-def test_settings_that_would_leave_a_gap_are_refused(certificates, clock, gap):
+def test_settings_that_would_leave_a_gap_are_refused(
+    certificates: Certificates, clock: Clock, gap: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError, match=r"OPERATOR_TOKEN needs|OIDC_AUDIENCE and"):
         operators(certificates, clock, **gap)
 
 
-def test_the_certificates_are_fetched_once_and_again_when_they_are_too_old(auth, key, certificates, clock):
+def test_the_certificates_are_fetched_once_and_again_when_they_are_too_old(
+    auth: OperatorAuth, key: Key, certificates: Certificates, clock: Clock
+) -> None:
     for _ in range(5):
         auth.check(bearer(key.token()), soon(), task=True)
     assert certificates.fetches == 1
@@ -220,7 +236,7 @@ def test_the_certificates_are_fetched_once_and_again_when_they_are_too_old(auth,
     assert certificates.fetches == 2
 
 
-def test_callers_at_once_fetch_the_certificates_once(auth, key, certificates):
+def test_callers_at_once_fetch_the_certificates_once(auth: OperatorAuth, key: Key, certificates: Certificates) -> None:
     token = key.token()
     with ThreadPoolExecutor(3) as pool:
         names = list(pool.map(lambda _: auth.check(bearer(token), soon(), task=True).name, range(12)))
@@ -229,11 +245,13 @@ def test_callers_at_once_fetch_the_certificates_once(auth, key, certificates):
     assert certificates.fetches == 1
 
 
-def test_while_google_hangs_made_up_tokens_hold_three_threads_and_no_more(auth, key, other_key, certificates):
+def test_while_google_hangs_made_up_tokens_hold_three_threads_and_no_more(
+    auth: OperatorAuth, key: Key, other_key: Key, certificates: Certificates
+) -> None:
     certificates.drip = 0.05
     watch, ended = Stopwatch(), []
 
-    def ask(token):
+    def ask(token: str) -> None:
         with pytest.raises(CannotVerify):
             auth.check(bearer(token), soon(1.0), task=True)
         ended.append(watch.wall)
@@ -244,7 +262,9 @@ def test_while_google_hangs_made_up_tokens_hold_three_threads_and_no_more(auth, 
     assert certificates.fetches == 1
 
 
-def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_began(auth, key, other_key, clock):
+def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_began(
+    auth: OperatorAuth, key: Key, other_key: Key, clock: Clock
+) -> None:
     token, made_up = key.token(), other_key.token()
     auth.check(bearer(token), soon(), task=True)
     clock.seconds = 61  # a key that is not known is asked for again
@@ -254,10 +274,12 @@ def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_beg
             auth.check(bearer(made_up), soon(0.1))
 
 
-def test_the_pause_after_a_fetch_that_failed_begins_when_it_ends(auth, key, certificates, clock, monkeypatch):
+def test_the_pause_after_a_fetch_that_failed_begins_when_it_ends(
+    auth: OperatorAuth, key: Key, certificates: Certificates, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetched = auth._id_tokens._fetched
 
-    def takes_two_seconds(within):
+    def takes_two_seconds(within: Deadline) -> None:
         clock.seconds += 2.0
         return fetched(within)
 
@@ -270,8 +292,8 @@ def test_the_pause_after_a_fetch_that_failed_begins_when_it_ends(auth, key, cert
 
 
 def test_a_new_key_of_googles_is_known_within_a_minute_and_made_up_ones_fetch_no_more_often(
-    auth, key, other_key, certificates, clock
-):
+    auth: OperatorAuth, key: Key, other_key: Key, certificates: Certificates, clock: Clock
+) -> None:
     auth.check(bearer(key.token()), soon(), task=True)
     certificates.publish(key, other_key)
     for _ in range(20):
@@ -287,7 +309,9 @@ def test_a_new_key_of_googles_is_known_within_a_minute_and_made_up_ones_fetch_no
     ("status", "body"),
     [(500, b"{}"), (302, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b"{}" + b" " * 70_000), (200, b"")],
 )
-def test_without_certificates_nobody_is_let_in_and_the_next_try_may(auth, key, certificates, clock, status, body):
+def test_without_certificates_nobody_is_let_in_and_the_next_try_may(
+    auth: OperatorAuth, key: Key, certificates: Certificates, clock: Clock, status: int, body: bytes
+) -> None:
     good = certificates.body
     certificates.status, certificates.body = status, body
     with pytest.raises(CannotVerify):
@@ -302,7 +326,9 @@ def test_without_certificates_nobody_is_let_in_and_the_next_try_may(auth, key, c
     assert auth.check(bearer(key.token()), soon(), task=True).name == SCHEDULER
 
 
-def test_a_certificate_server_that_drips_holds_nobody_longer_than_the_deadline(auth, key, certificates):
+def test_a_certificate_server_that_drips_holds_nobody_longer_than_the_deadline(
+    auth: OperatorAuth, key: Key, certificates: Certificates
+) -> None:
     certificates.drip = 0.02
     watch = Stopwatch()
 
@@ -312,14 +338,14 @@ def test_a_certificate_server_that_drips_holds_nobody_longer_than_the_deadline(a
     assert watch.seconds < 1
 
 
-def test_a_certificate_server_that_is_gone_lets_nobody_in(key, clock):
+def test_a_certificate_server_that_is_gone_lets_nobody_in(key: Key, clock: Clock) -> None:
     gone = OperatorAuth(None, AUDIENCE, SCHEDULER, GoogleIdTokens(clock, "http://127.0.0.1:9/certs"), [])
 
     with pytest.raises(CannotVerify):
         gone.check(bearer(key.token()), soon())
 
 
-def test_no_token_shows_in_logs_errors_or_reprs(auth, key, caplog):
+def test_no_token_shows_in_logs_errors_or_reprs(auth: OperatorAuth, key: Key, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     forged = key.token(aud="https://other.example")
     shown = [repr(auth), repr(auth.__dict__)]

@@ -32,7 +32,7 @@ def later(gate: Gateway, by: timedelta) -> None:
 def test_a_basket_of_four_at_once_never_ends_in_doubt_for_want_of_time(tmp_path: Path) -> None:
     with (
         Simulator(FixtureExchange(capital=Decimal(100_000_000)), accept_any_token=True) as account,
-        gateway(tmp_path, account, MAX_ORDERS_PER_SECOND="5", MAX_ORDERS_PER_MINUTE="40") as gate,
+        gateway(tmp_path, account, PACE_CALLS="yes", MAX_ORDERS_PER_SECOND="5", MAX_ORDERS_PER_MINUTE="40") as gate,
     ):
         account.fault("place", Fault(FaultKind.LATENCY, times=None, seconds=0.25))
         time.sleep(1.2)  # the refresh of the symbols is not paced, but it counts at the account

@@ -8,15 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from app.runtime import worker
+from app.runtime.processes import free_port
 from proof.processes import slow_senders
 from proof.processes.lab import SECRET, Lab, an_account
 from proof.processes.sender import an_alert, post
 from proof.processes.server import Server, a_server
-from tests.emulators import free_port
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish, wait_until
 
@@ -231,7 +232,7 @@ def test_what_has_no_end_is_cut_off_and_holds_no_memory(server: Server, opening:
 
 def resident(process: int) -> int:
     """MiB of memory."""
-    with open(f"/proc/{process}/statm", encoding="ascii") as statm:
+    with Path(f"/proc/{process}/statm").open(encoding="ascii") as statm:
         return int(statm.read().split()[1]) * 4096 // 2**20
 
 
@@ -410,7 +411,7 @@ def test_by_itself_it_is_met_on_this_machine_alone(tmp_path_factory: pytest.Temp
 
 def listening(port: int) -> list[str]:
     """The addresses of this machine at which the port is listened on."""
-    with open("/proc/net/tcp", encoding="ascii") as sockets:
+    with Path("/proc/net/tcp").open(encoding="ascii") as sockets:
         rows = [line.split() for line in sockets.read().splitlines()[1:]]
     return [row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port]
 

@@ -7,15 +7,18 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
 from app.flow.reconcile import reconcile
 from app.simulator import Fault, FaultKind
-from proof.processes.lab import Lab, an_account, an_office
+from app.simulator.server import Simulator
+from proof.processes.lab import Lab, Office, an_account, an_office
 from proof.processes.sender import an_alert, post
-from proof.processes.server import a_server
+from proof.processes.server import Server, a_server
 from tests.stopwatch import Stopwatch
 from tests.waiting import finish, wait_until, wait_until_ready
 
@@ -25,15 +28,15 @@ REPLY_TAKES = 1.0  # seconds that the broker leaves an order without a reply
 class Machine:
     """A server with one order under way: the broker has it, and its reply is on the way."""
 
-    def __init__(self, server, account, office):
+    def __init__(self, server: Server, account: Simulator, office: Office) -> None:
         self.server, self.account, self.office = server, account, office
         self.answers = {}
         self._senders = []
 
-    def send(self, name):
+    def send(self, name: str) -> None:
         """In a thread of its own; `answers` has status and answer, and how long it took."""
 
-        def deliver():
+        def deliver() -> None:
             watch = Stopwatch()
             status, answer = post(self.server.port, an_alert(name).body, 10)
             self.answers[name] = status, answer.get("reason"), watch.seconds
@@ -42,33 +45,33 @@ class Machine:
         sender.start()
         self._senders.append(sender)
 
-    def has_one_under_way(self):
+    def has_one_under_way(self) -> int:
         """An instance that is still starting asks for the alert again."""
         if not self.sent() and (not self._senders or "under way" in self.answers):
             self.answers.pop("under way", None)
             self.send("under way")
         return self.sent()
 
-    def sent(self):
+    def sent(self) -> int:
         return sum(entry.endpoint == "place" for entry in self.account.log)
 
-    def signal(self, number):
+    def signal(self, number: signal.Signals) -> None:
         self.server.arbiter.send_signal(number)
 
-    def wait_for_answers(self):
+    def wait_for_answers(self) -> None:
         finish(*self._senders)
 
-    def ends_within(self, seconds):
+    def ends_within(self, seconds: int) -> None:
         """Raises TimeoutExpired where it does not."""
         self.server.arbiter.wait(seconds)
         self.wait_for_answers()
 
-    def orders(self):
+    def orders(self) -> dict[str, str]:
         return {order.request_id: str(order.status) for order in self.office.desk.ledger.orders(self.office.deadline())}
 
 
 @contextmanager
-def machine(folder, fault, workers=1):
+def machine(folder: Path, fault: Fault, workers: int = 1) -> Iterator[Machine]:
     lab = Lab(folder)
     with an_account() as account:
         settings = lab.settings(account, lab.new_ledger())
@@ -81,12 +84,12 @@ def machine(folder, fault, workers=1):
             yield running
 
 
-def slow():
+def slow() -> Fault:
     return Fault(FaultKind.LATENCY, None, processed=True, seconds=REPLY_TAKES)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_order_past_the_gate_is_finished_and_what_comes_is_asked_to_come_again(tmp_path, workers):
+def test_an_order_past_the_gate_is_finished_and_what_comes_is_asked_to_come_again(tmp_path: Path, workers: int) -> None:
     with machine(tmp_path, slow(), workers) as running:
         running.signal(signal.SIGTERM)
         for number in range(5):
@@ -101,7 +104,7 @@ def test_an_order_past_the_gate_is_finished_and_what_comes_is_asked_to_come_agai
         assert post(running.server.port, an_alert("too late").body)[0] is None
 
 
-def test_a_request_on_a_kept_connection_is_answered_too(tmp_path):
+def test_a_request_on_a_kept_connection_is_answered_too(tmp_path: Path) -> None:
     with machine(tmp_path, slow()) as running:
         kept = http.client.HTTPConnection("127.0.0.1", running.server.port, timeout=5)
         kept.request("GET", "/healthz")
@@ -116,7 +119,7 @@ def test_a_request_on_a_kept_connection_is_answered_too(tmp_path):
         running.ends_within(10)
 
 
-def test_a_broker_that_hangs_keeps_no_instance_alive_and_the_order_is_known_to_be_in_doubt(tmp_path):
+def test_a_broker_that_hangs_keeps_no_instance_alive_and_the_order_is_known_to_be_in_doubt(tmp_path: Path) -> None:
     with machine(tmp_path, Fault(FaultKind.HANG, None)) as running:
         running.signal(signal.SIGTERM)
         running.ends_within(10)
@@ -128,7 +131,7 @@ def test_a_broker_that_hangs_keeps_no_instance_alive_and_the_order_is_known_to_b
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT])
-def test_a_second_signal_loses_nothing_either(tmp_path, second):
+def test_a_second_signal_loses_nothing_either(tmp_path: Path, second: signal.Signals) -> None:
     with machine(tmp_path, slow()) as running:
         running.signal(signal.SIGTERM)
         time.sleep(0.2)
@@ -140,7 +143,7 @@ def test_a_second_signal_loses_nothing_either(tmp_path, second):
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGINT])
 @pytest.mark.parametrize("whom", ["the arbiter", "all, as a terminal does"])
-def test_sigquit_and_ctrl_c_are_as_gentle_as_sigterm(tmp_path, number, whom):
+def test_sigquit_and_ctrl_c_are_as_gentle_as_sigterm(tmp_path: Path, number: signal.Signals, whom: str) -> None:
     with machine(tmp_path, slow()) as running:
         if whom == "the arbiter":
             running.signal(number)
@@ -155,7 +158,7 @@ def test_sigquit_and_ctrl_c_are_as_gentle_as_sigterm(tmp_path, number, whom):
         assert running.server.arbiter.returncode == 0
 
 
-def test_senders_who_say_nothing_do_not_keep_it_from_ending(tmp_path):
+def test_senders_who_say_nothing_do_not_keep_it_from_ending(tmp_path: Path) -> None:
     with machine(tmp_path, slow()) as running, ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(socket.create_connection(("127.0.0.1", running.server.port)))
@@ -166,7 +169,7 @@ def test_senders_who_say_nothing_do_not_keep_it_from_ending(tmp_path):
         assert running.answers["under way"][0] == 200
 
 
-def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path):
+def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path: Path) -> None:
     with machine(tmp_path, slow()) as running:
         [worker] = running.server.workers()
         running.signal(signal.SIGKILL)
@@ -177,13 +180,13 @@ def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path)
 
 def alive(pid):
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        with Path(f"/proc/{pid}/stat").open(encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-def test_more_alerts_at_once_than_threads_are_answered_in_time_and_asked_to_come_again(tmp_path):
+def test_more_alerts_at_once_than_threads_are_answered_in_time_and_asked_to_come_again(tmp_path: Path) -> None:
     """Those that wait for a thread have their time counted from when they came."""
     with machine(tmp_path, slow()) as running:
         for number in range(60):

@@ -11,16 +11,16 @@ OVER_SQLITE, PART_OVER_SQLITE = 1_000, 250
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, PART))
-def test_whatever_happens_every_promise_holds(first):
+def test_whatever_happens_every_promise_holds(first) -> None:
     assert run(range(first, first + PART), MEMORY, processes=1).violations == ()
 
 
 @pytest.mark.parametrize("first", range(0, OVER_SQLITE, PART_OVER_SQLITE))
-def test_whatever_happens_every_promise_holds_on_the_ledger_on_disk(first):
+def test_whatever_happens_every_promise_holds_on_the_ledger_on_disk(first) -> None:
     assert run(range(first, first + PART_OVER_SQLITE), SQLITE, processes=1).violations == ()
 
 
-def test_a_seed_is_a_history_whatever_was_played_before_it():
+def test_a_seed_is_a_history_whatever_was_played_before_it() -> None:
     def told(seed):
         play_ = Play(seed)
         return repr(play_.run()), play_.fyers.fates
@@ -30,7 +30,7 @@ def test_a_seed_is_a_history_whatever_was_played_before_it():
         assert {seed: told(seed) for seed in reversed(range(40))} == before
 
 
-def test_the_histories_are_full_of_trouble_and_most_of_them_place_an_order():
+def test_the_histories_are_full_of_trouble_and_most_of_them_place_an_order() -> None:
     fates, orders, deaths, statuses = set(), 0, 0, set()
     with quiet():
         for seed in range(400):
@@ -46,5 +46,5 @@ def test_the_histories_are_full_of_trouble_and_most_of_them_place_an_order():
     assert statuses == {200, 202, 409, 422, 503, None}
 
 
-def test_one_integer_replays_a_history():
+def test_one_integer_replays_a_history() -> None:
     assert one(1, MEMORY) == one(1, SQLITE) == []

@@ -17,7 +17,7 @@ from app.domain.risk import TradingState
 from app.flow.reconcile import SETTLE
 from proof.faulty_ledger import Fate
 from proof.history import check
-from proof.simulation import Play, Shot, Story, a_shot, memory_disk, one_process_only
+from proof.simulation import Play, Shot, Story, a_shot, memory_disk
 from proof.simulation.fyers import POSTS
 from tests.builders import no_limits
 from tests.examples import examples
@@ -43,50 +43,47 @@ CALM = Story(
 class Bench(Play):
     """A play without a script: each thing happens when it is told to."""
 
-    def __init__(self, ledger):
+    def __init__(self, ledger: SqliteLedger) -> None:
         super().__init__(7, ledger, CALM)
         self.dies_after = None
         self.store_fates = deque()
         self.come_again = []
 
-    def step(self):
+    def step(self) -> None:
         if self.dies_after is not None:
             self.dies_after -= 1
             if self.dies_after < 0:
                 self.dies_after = None
                 self.world.die()
 
-    def store_fate(self, name):
+    def store_fate(self, name: str) -> Fate:
         return self.store_fates.popleft() if self.store_fates else Fate.FINE
 
-    def calm(self):
+    def calm(self) -> None:
         self.store_fates.clear()
         self.dies_after = None
 
-    def _send_again(self, shot, number):
+    def _send_again(self, shot: Shot, number: int) -> None:
         self.come_again.append(shot)
 
 
 class Gateway(RuleBasedStateMachine):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=memory_disk())
         self.path = Path(self.folder.name) / "ledger.db"
         self.bench = Bench(SqliteLedger(self.path))
-        self.alone = one_process_only(self.bench.world)
-        self.alone.__enter__()
         logging.disable(logging.CRITICAL)
         self.shots: list[Shot] = []
         self.next_minute = 60.0
 
-    def teardown(self):
+    def teardown(self) -> None:
         self.bench.fyers.chosen = None
         self.pass_time(max(400.0, self.bench.fyers.quiet_at() - self.bench.world.seconds + 120))
         history = self.bench.history(reconciled=True)
         if history.broker_orders:
             event("the broker took an order")  # `proof` counts them
         violations = check(history)
-        self.alone.__exit__(None, None, None)
         logging.disable(logging.NOTSET)
         self.bench.store.close()
         self.folder.cleanup()
@@ -96,7 +93,7 @@ class Gateway(RuleBasedStateMachine):
     # -- the sender
 
     @initialize()
-    def first(self):
+    def first(self) -> None:
         self.fire(1, covers=False, fate=("accepted", "live"))
 
     @rule(
@@ -104,14 +101,14 @@ class Gateway(RuleBasedStateMachine):
         covers=st.booleans(),
         fate=st.sampled_from(FATES),
     )
-    def fire(self, tier, covers, fate):
+    def fire(self, tier: int, covers: bool, fate: tuple[str, str]) -> None:
         shot = a_shot(len(self.shots), tier, covers, self.bench.world.seconds)
         self.shots.append(shot)
         self.bench.fyers.chosen = fate
         self.deliver(shot)
 
     @rule(number=st.integers(0, 99), fate=st.sampled_from(FATES))
-    def fire_again(self, number, fate):
+    def fire_again(self, number: int, fate: tuple[str, str]) -> None:
         """The same bytes: a resend, or a second firing within the minute."""
         shot = self.shots[number % len(self.shots)]
         if shot.is_windowed and self.bench.world.seconds - shot.fired_at > 40:
@@ -121,18 +118,18 @@ class Gateway(RuleBasedStateMachine):
 
     @rule(fate=st.sampled_from(FATES))
     @precondition(lambda self: self.bench.come_again)
-    def send_again_after_503(self, fate):
+    def send_again_after_503(self, fate: tuple[str, str]) -> None:
         self.bench.fyers.chosen = fate
         self.deliver(self.bench.come_again.pop(0))
 
     @rule(number=st.integers(0, 99))
-    def fire_another_order_with_the_same_id(self, number):
+    def fire_another_order_with_the_same_id(self, number: int) -> None:
         shot = self.shots[number % len(self.shots)]
         if shot.alert.client_id is not None:
             other = replace(shot, name=f"{shot.name}, another order", alert=replace(shot.alert, lots=3))
             self.deliver(other)
 
-    def deliver(self, shot):
+    def deliver(self, shot: Shot) -> None:
         if shot.is_windowed and self.bench.world.seconds - shot.fired_at > 40:
             return
         self.bench.world.run_now(lambda: self.bench.deliver(shot), self.bench.a_host())
@@ -142,20 +139,20 @@ class Gateway(RuleBasedStateMachine):
     # -- what goes wrong in the next delivery
 
     @rule(after=st.integers(0, 16))
-    def let_the_next_process_die(self, after):
+    def let_the_next_process_die(self, after: int) -> None:
         self.bench.dies_after = after
 
     @rule(
         fine=st.integers(0, 6),
         fate=st.sampled_from([Fate.SLOW, Fate.REFUSED, Fate.DOWN, Fate.LOST]),
     )
-    def let_the_store_fail(self, fine, fate):
+    def let_the_store_fail(self, fine: int, fate: Fate) -> None:
         self.bench.store_fates.extend([Fate.FINE] * fine + [fate])
 
     # -- the others
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 20.0, 61.0, 130.0]))
-    def pass_time(self, seconds):
+    def pass_time(self, seconds: float) -> None:
         """And with it Cloud Scheduler's minutes."""
         self.bench.calm()
         ends = self.bench.world.seconds + seconds
@@ -167,20 +164,20 @@ class Gateway(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self):
-        self.bench.world.run_now(lambda: self.bench.reconcile_once(), self.bench.a_host())
+        self.bench.world.run_now(self.bench.reconcile_once, self.bench.a_host())
 
     @rule()
-    def restart(self):
+    def restart(self) -> None:
         self.bench.store.close()
         self.bench.use(SqliteLedger(self.path))
 
     @rule(state=st.sampled_from(list(TradingState)))
-    def flip(self, state):
+    def flip(self, state: TradingState) -> None:
         self.bench.calm()
         self.bench.switch(state, "by hand", self.bench.deadline())
 
     @rule()
-    def a_human_says_what_is_not_there(self):
+    def a_human_says_what_is_not_there(self) -> None:
         """As `orders resolve` does, of orders that truly are not at the broker and never will be."""
         self.bench.calm()
         there = {row.tag for row in self.bench.fyers.rows}
@@ -191,7 +188,7 @@ class Gateway(RuleBasedStateMachine):
                 self.bench.desk.ledger.record(step, self.bench.deadline())
 
     @invariant()
-    def every_promise_holds(self):
+    def every_promise_holds(self) -> None:
         """But one: an entry that the broker gave no legs rings by the next reconcile, and is judged in the end."""
         found = check(self.bench.history(reconciled=False))
         assert [violation for violation in found if violation.promise != "I14"] == []

@@ -7,28 +7,29 @@ import pytest
 
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
+from app.domain.notice import Notice
 from app.domain.order import NotSent, OrderStatus
 from app.flow.desk import AgeRules
-from app.flow.reconcile import SETTLE, reconcile
+from app.flow.reconcile import SETTLE, Report, reconcile
 from proof.simulation.memory import MemoryLedger
 from tests.builders import NOW, a_ticket, an_order, no_limits
 
 
 class Phone:
-    def __init__(self):
+    def __init__(self) -> None:
         self.rang = []
 
-    def send(self, notice, deadline):
+    def send(self, notice: Notice, deadline: Deadline) -> bool:
         self.rang.append(notice.id)
         return True
 
 
-def deadline():
+def deadline() -> Deadline:
     return Deadline(lambda: 0.0, 10.0)
 
 
 @pytest.fixture
-def ledger():
+def ledger() -> MemoryLedger:
     """One order that an attempt came back from, at NOW + 1 s."""
     ledger = MemoryLedger()
     received = an_order(a_ticket())
@@ -38,7 +39,7 @@ def ledger():
     return ledger
 
 
-def run(ledger, phone, seconds):
+def run(ledger: MemoryLedger, phone: Phone, seconds: float) -> Report:
     empty = SimpleNamespace(order_book=lambda deadline: (), positions=lambda deadline: ())
     clock = SimpleNamespace(now=lambda: NOW + timedelta(seconds=seconds), monotonic=lambda: 0.0)
     ages = AgeRules(timedelta(seconds=60), timedelta(seconds=300), timedelta(seconds=60))
@@ -49,7 +50,7 @@ def run(ledger, phone, seconds):
     return reconcile(desk, deadline())
 
 
-def test_an_order_that_came_back_unsent_rings_once_if_nobody_takes_it_up(ledger):
+def test_an_order_that_came_back_unsent_rings_once_if_nobody_takes_it_up(ledger: MemoryLedger) -> None:
     phone = Phone()
     run(ledger, phone, 1 + SETTLE.total_seconds())
     run(ledger, phone, 60)
@@ -58,13 +59,13 @@ def test_an_order_that_came_back_unsent_rings_once_if_nobody_takes_it_up(ledger)
     assert phone.rang == [f"unsent:{order.key}:2"]
 
 
-def test_an_order_that_came_back_a_moment_ago_is_left_to_the_request_that_has_it(ledger):
+def test_an_order_that_came_back_a_moment_ago_is_left_to_the_request_that_has_it(ledger: MemoryLedger) -> None:
     phone = Phone()
     run(ledger, phone, 1 + SETTLE.total_seconds() - 0.1)
     assert phone.rang == []
 
 
-def test_an_alert_that_was_never_taken_up_rings_when_it_lapses_and_not_before():
+def test_an_alert_that_was_never_taken_up_rings_when_it_lapses_and_not_before() -> None:
     ledger, phone = MemoryLedger(), Phone()
     ledger.claim(an_order(), None, deadline())
     run(ledger, phone, 30)

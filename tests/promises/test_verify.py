@@ -8,14 +8,14 @@ from proof import __main__ as verify
 from proof.result import HEAD, Result, Seen, floors
 
 
-def run(monkeypatch, capsys, *words):
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:
     monkeypatch.setattr(sys, "argv", ["proof", *words])
     status = verify.main()
     return status, capsys.readouterr().out.splitlines()
 
 
 @pytest.fixture
-def two_proofs(monkeypatch):
+def two_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         verify,
         "PROOFS",
@@ -30,7 +30,9 @@ def two_proofs(monkeypatch):
     )
 
 
-def test_each_proof_has_a_line_with_size_what_happened_seeds_violations_and_wall_time(two_proofs, monkeypatch, capsys):
+def test_each_proof_has_a_line_with_size_what_happened_seeds_violations_and_wall_time(
+    two_proofs: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, (head, line, summary) = run(monkeypatch, capsys, "--only", "holds")
     assert (status, head) == (0, HEAD)
     assert line.split() == ["holds", "90", "cells", "7", "kills", "(3)", "seed", "1", "0", "2.0", "s"]
@@ -38,7 +40,9 @@ def test_each_proof_has_a_line_with_size_what_happened_seeds_violations_and_wall
     assert run(monkeypatch, capsys, "--only", "holds", "--slice")[1][1].split()[1] == "5"
 
 
-def test_a_proof_that_breaks_is_told_and_fails_the_whole(two_proofs, monkeypatch, capsys):
+def test_a_proof_that_breaks_is_told_and_fails_the_whole(
+    two_proofs: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, lines = run(monkeypatch, capsys)
     assert status == 1
     assert "    a key with two orders" in lines
@@ -53,18 +57,20 @@ def test_a_proof_that_breaks_is_told_and_fails_the_whole(two_proofs, monkeypatch
     ],
     ids=["too little", "nothing"],
 )
-def test_a_proof_in_which_too_little_happened_breaks_no_promise_and_fails(seen, said, monkeypatch, capsys):
+def test_a_proof_in_which_too_little_happened_breaks_no_promise_and_fails(
+    seen: tuple[Seen, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(verify, "PROOFS", {"idle": lambda _: [Result("idle", "40 alerts", "", (), 1.0, seen)]})
     status, lines = run(monkeypatch, capsys)
     assert status == 1
     assert f"    {said}" in lines
 
 
-def test_a_floor_is_a_share_of_the_cases_and_never_nothing():
+def test_a_floor_is_a_share_of_the_cases_and_never_nothing() -> None:
     assert floors({"orders": 5}, {"orders": 0.5, "kills": 0.1}, 4) == (Seen("orders", 5, 2), Seen("kills", 0, 1))
 
 
-def test_every_kind_of_proof_is_there():
+def test_every_kind_of_proof_is_there() -> None:
     assert list(verify.PROOFS) == [
         "simulation",
         "simulation over sqlite",
@@ -81,6 +87,8 @@ def test_every_kind_of_proof_is_there():
     ]
 
 
-def test_a_proof_that_does_not_exist_is_a_wrong_word(monkeypatch, capsys):
+def test_a_proof_that_does_not_exist_is_a_wrong_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, capsys, "--only", "hope")

@@ -3,21 +3,24 @@
 import http.client
 import json
 import logging
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from fixed_account import APP_ID, CALL, Clock
+from fyers_apiv3.fyersModel import FyersModel
 
 from app.simulator import Exchange, Simulator
+from tests.simulator.fixed_account import APP_ID, CALL, Ask, Clock, Fields, Sdk
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def exchange(clock):
+def exchange(clock: Clock) -> Exchange:
     """Quotes stand still; the call that most tests trade is at 165.00 by 165.30."""
     exchange = Exchange(seed=7, now=clock, volatile=False)
     exchange.set_quote(CALL, Decimal("165.15"), Decimal("165.00"), Decimal("165.30"))
@@ -25,22 +28,24 @@ def exchange(clock):
 
 
 @pytest.fixture
-def simulator(exchange):
+def simulator(exchange: Exchange) -> Iterator[Simulator]:
     with Simulator(exchange, rate_limits=False) as running:
         yield running
     assert running.errors == []
 
 
 @pytest.fixture
-def token(simulator):
+def token(simulator: Simulator) -> str:
     return simulator.issue_token(APP_ID)
 
 
 @pytest.fixture
-def ask(simulator, token):
+def ask(simulator: Simulator, token: str) -> Ask:
     """One call on a connection of its own: ask(method, path, body=None) -> (status, headers, content)."""
 
-    def ask(method, path, body=None, authorization=f"{APP_ID}:{token}", timeout=5):
+    def ask(
+        method: str, path: str, body: Any = None, authorization: str = f"{APP_ID}:{token}", timeout: float = 5
+    ) -> tuple[int, http.client.HTTPMessage, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=timeout)
         try:
             text = body if isinstance(body, str | None) else json.dumps(body)
@@ -58,12 +63,12 @@ def ask(simulator, token):
 class NoFile(logging.NullHandler):
     """In the place of the log files that every FyersModel opens and never closes."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         super().__init__()
 
 
 @pytest.fixture
-def sdk(simulator, monkeypatch):
+def sdk(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sdk]:
     """Makes FyersModels that talk to the simulator."""
     from fyers_apiv3 import fyersModel
 
@@ -72,7 +77,7 @@ def sdk(simulator, monkeypatch):
     monkeypatch.setattr(logging, "FileHandler", NoFile)
     made = []
 
-    def model(token, app_id=APP_ID):
+    def model(token: str, app_id: str = APP_ID) -> FyersModel:
         made.append(fyersModel.FyersModel(client_id=app_id, token=token))
         return made[-1]
 
@@ -82,15 +87,15 @@ def sdk(simulator, monkeypatch):
 
 
 @pytest.fixture
-def client(sdk, token):
+def client(sdk: Sdk, token: str) -> FyersModel:
     return sdk(token)
 
 
 @pytest.fixture
-def order():
+def order() -> Fields:
     """The fields of an order: a limit sale of one lot that fills at the bid, unless told otherwise."""
 
-    def order(**changes):
+    def order(**changes: Any) -> dict[str, Any]:
         fields = {
             "symbol": CALL,
             "qty": 65,

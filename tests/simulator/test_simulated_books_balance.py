@@ -1,18 +1,19 @@
 """Whatever is done to the account, in whatever order, its books agree with one another."""
 
 import random
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from fixed_account import CALL
 
 from app.simulator import Exchange, Rules, Status
 from app.simulator.rules import Refused
+from tests.simulator.fixed_account import CALL, Clock, Fields
 
 SYMBOLS = (CALL, "NSE:NIFTY26NOV26000PE")
 
 
-def act(exchange, clock, dice, order):
+def act(exchange: Exchange, clock: Clock, dice: random.Random, order: Fields) -> None:
     """One random thing that a user, the market or the clock may do."""
     orders = exchange.orders()
     known = dice.choice(orders).id if orders else "26112000000001"
@@ -24,7 +25,7 @@ def act(exchange, clock, dice, order):
     )  # fmt: skip
     position = f"{dice.choice(SYMBOLS)}-{dice.choice(['INTRADAY', 'MARGIN'])}"
     ltp = Decimal(dice.randint(2400, 4000)) / 20
-    actions = [
+    actions: list[Callable[[], object]] = [
         lambda: exchange.place(fields),
         lambda: exchange.place({**fields, "type": 2}),
         lambda: exchange.place({**fields, "type": 4, "stopPrice": round(price - fields["side"], 2)}),
@@ -45,7 +46,7 @@ def act(exchange, clock, dice, order):
         pass  # an answer like any other
 
 
-def check(exchange):
+def check(exchange: Exchange) -> None:
     book = exchange.desk.book
     assert {order.id for order in book.orders.values() if order.is_open} == set(book.open)
     for order in book.orders.values():
@@ -63,7 +64,7 @@ def check(exchange):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_orders_trades_positions_and_margin_agree_after_every_step(clock, order, seed):
+def test_orders_trades_positions_and_margin_agree_after_every_step(clock: Clock, order: Fields, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
     rules = Rules(transit_seconds=dice.choice([0, 0, 1]), cancel_takes_legs=seed % 2 == 0)
     exchange = Exchange(seed=seed, now=clock, capital=Decimal(3_000_000), rules=rules)

@@ -1,19 +1,22 @@
 """Orders at the account itself: what is refused, what is rejected, how the rest trades, and what it costs."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from fixed_account import CALL
 
 from app.simulator import Exchange, Rules, Status
 from app.simulator.instruments import IST
-from app.simulator.orders import round_to
+from app.simulator.orders import Position, round_to
 from app.simulator.rules import Refused, rupees
+from tests.simulator.fixed_account import CALL, Clock, Fields
 
 FUTURE = "NSE:NIFTY26NOVFUT"
+SHARE, STOCK_FUTURE = "NSE:RELIANCE-EQ", "NSE:ITC26NOVFUT"
 
 
-def refusal(exchange, fields):
+def refusal(exchange: Exchange, fields: dict[str, Any]) -> tuple[int, str]:
     before = len(exchange.orders())
     with pytest.raises(Refused) as refused:
         exchange.place(fields)
@@ -58,6 +61,10 @@ def refusal(exchange, fields):
             {"productType": "CNC", "symbol": "BSE:SENSEX26NOV85000CE", "qty": 20},
             "Product CNC not enabled on exchange BFO",
         ),
+        ({"productType": "CNC", "symbol": FUTURE}, "Product CNC not enabled on exchange NFO"),
+        ({"productType": "MARGIN", "symbol": SHARE, "qty": 1}, "Product MARGIN not enabled on exchange NSE"),
+        ({"symbol": STOCK_FUTURE, "qty": 800}, "Quantity should be multiple of min lot size."),
+        ({"symbol": SHARE, "qty": 0}, "Quantity should be multiple of min lot size."),
         ({"productType": "BO"}, "Product BO is discontinued, use takeProfit and stopLoss"),
         ({"productType": "CO"}, "Product CO is discontinued, use takeProfit and stopLoss"),
         ({"productType": "NRML"}, "productType is invalid"),
@@ -67,7 +74,9 @@ def refusal(exchange, fields):
         ({"orderTag": "Untagged"}, "orderTag is invalid"),
     ],
 )
-def test_what_makes_no_sense_is_refused_without_an_id(exchange, order, changes, message):
+def test_what_makes_no_sense_is_refused_without_an_id(
+    exchange: Exchange, order: Fields, changes: dict[str, Any], message: str
+) -> None:
     assert refusal(exchange, order(**changes)) == (-50, message)
 
 
@@ -86,18 +95,18 @@ def test_what_makes_no_sense_is_refused_without_an_id(exchange, order, changes, 
         "offlineOrder",
     ],
 )
-def test_every_mandatory_field_is_missed(exchange, order, field):
+def test_every_mandatory_field_is_missed(exchange: Exchange, order: Fields, field: str) -> None:
     fields = order()
     del fields[field]
     assert refusal(exchange, fields) == (-50, f"{field} is mandatory")
 
 
-def test_a_futures_tick_is_its_own(exchange, order):
+def test_a_futures_tick_is_its_own(exchange: Exchange, order: Fields) -> None:
     fields = order(symbol=FUTURE, type=4, stopPrice=26000.05, limitPrice=25990)
     assert refusal(exchange, fields) == (-50, "StopPrice not a multiple of tick size 0.1000")
 
 
-def test_the_tag_limit_of_20_can_be_chosen(clock, order):
+def test_the_tag_limit_of_20_can_be_chosen(clock: Clock, order: Fields) -> None:
     exchange = Exchange(now=clock, rules=Rules(max_tag_length=20))
     assert "1 and 20 characters" in refusal(exchange, order(orderTag="a" * 21))[1]
 
@@ -115,14 +124,16 @@ def test_the_tag_limit_of_20_can_be_chosen(clock, order):
         ({"limitPrice": 300}, "RED:RULE:{Check circuit limit including square off order}Current:300 LowerCircuit:99.1"),
     ],
 )
-def test_what_the_risk_system_or_the_exchange_turns_down_has_an_id_and_a_row(exchange, order, changes, message):
+def test_what_the_risk_system_or_the_exchange_turns_down_has_an_id_and_a_row(
+    exchange: Exchange, order: Fields, changes: dict[str, Any], message: str
+) -> None:
     rejected = exchange.place(order(**changes))
     assert rejected.message.startswith(message)
     row = exchange.order(rejected.id)
     assert (row.status, row.remaining, row.filled, row.exchange_id) == (Status.REJECTED, 0, 0, "")
 
 
-def test_a_short_without_the_margin_is_rejected_in_the_brokers_words(clock, order):
+def test_a_short_without_the_margin_is_rejected_in_the_brokers_words(clock: Clock, order: Fields) -> None:
     exchange = Exchange(seed=7, now=clock, volatile=False, capital=Decimal("1774.51"))
     rejected = exchange.place(order(limitPrice=180))
     assert rejected.status is Status.REJECTED
@@ -130,23 +141,23 @@ def test_a_short_without_the_margin_is_rejected_in_the_brokers_words(clock, orde
     assert rejected.message.endswith("Available:INR 1,774.51 for C-F12345 [FYERS_RISK_CUG]")
 
 
-def test_rupees_are_grouped_the_indian_way():
+def test_rupees_are_grouped_the_indian_way() -> None:
     assert [rupees(Decimal(text)) for text in ("278806.74", "1774.51", "12345678", "999", "-100000")] == [
         "2,78,806.74", "1,774.51", "1,23,45,678.00", "999.00", "-1,00,000.00",
     ]  # fmt: skip
 
 
-def test_a_rejection_can_be_asked_for(exchange, order):
+def test_a_rejection_can_be_asked_for(exchange: Exchange, order: Fields) -> None:
     assert exchange.place(order(), reject="RED:RULE:{x}").message == "RED:RULE:{x}"
 
 
-def test_a_freeze_breach_with_an_id_and_no_bands_can_be_chosen(clock, order):
+def test_a_freeze_breach_with_an_id_and_no_bands_can_be_chosen(clock: Clock, order: Fields) -> None:
     exchange = Exchange(seed=7, now=clock, rules=Rules(freeze_has_id=True, price_bands=False), volatile=False)
     assert exchange.place(order(qty=3575)).message == "RED:RULE:{Check Freeze qty}Current:3575 Set:3511"
     assert exchange.place(order(limitPrice=900)).status is Status.PENDING
 
 
-def test_a_share_has_hours_of_its_own(clock, order):
+def test_a_share_has_hours_of_its_own(clock: Clock, order: Fields) -> None:
     clock.now = clock.now.replace(hour=15, minute=20)
     exchange = Exchange(seed=7, now=clock, rules=Rules(always_open=False, price_bands=False), volatile=False)
     share = exchange.place(order(symbol="NSE:RELIANCE-EQ", qty=1, type=2, limitPrice=0))
@@ -154,7 +165,7 @@ def test_a_share_has_hours_of_its_own(clock, order):
 
 
 @pytest.mark.parametrize(("hour", "minute", "taken"), [(9, 14, False), (9, 15, True), (15, 39, True), (15, 40, False)])
-def test_market_hours_can_be_enforced(clock, order, hour, minute, taken):
+def test_market_hours_can_be_enforced(clock: Clock, order: Fields, hour: int, minute: int, taken: bool) -> None:
     clock.now = clock.now.replace(hour=hour, minute=minute)
     exchange = Exchange(seed=7, now=clock, rules=Rules(always_open=False), volatile=False)
     assert (exchange.place(order(limitPrice=180)).status is not Status.REJECTED) is taken
@@ -164,13 +175,13 @@ def test_market_hours_can_be_enforced(clock, order, hour, minute, taken):
 # -- trading
 
 
-def test_a_marketable_limit_fills_at_the_touch(exchange, order):
+def test_a_marketable_limit_fills_at_the_touch(exchange: Exchange, order: Fields) -> None:
     sold, bought = exchange.place(order(limitPrice=160)), exchange.place(order(side=1, limitPrice=170))
     assert (sold.status, sold.average) == (Status.FILLED, Decimal("165.00"))
     assert (bought.status, bought.average) == (Status.FILLED, Decimal("165.30"))
 
 
-def test_a_resting_limit_fills_when_the_quote_crosses_it(exchange, order):
+def test_a_resting_limit_fills_when_the_quote_crosses_it(exchange: Exchange, order: Fields) -> None:
     resting = exchange.place(order(limitPrice=170))
     assert (resting.status, resting.exchange_id != "") == (Status.PENDING, True)
     exchange.set_quote(CALL, Decimal(170), Decimal("169.95"), Decimal("170.05"))
@@ -179,7 +190,7 @@ def test_a_resting_limit_fills_when_the_quote_crosses_it(exchange, order):
     assert (exchange.order(resting.id).status, resting.average) == (Status.FILLED, Decimal("170.50"))
 
 
-def test_a_resting_limit_fills_as_the_market_drifts(clock, order):
+def test_a_resting_limit_fills_as_the_market_drifts(clock: Clock, order: Fields) -> None:
     exchange = Exchange(seed=5, now=clock)
     bid = exchange.quote(CALL).bid
     resting = [exchange.place(order(limitPrice=float(bid + offset))) for offset in (1, 2, 3)]
@@ -197,20 +208,55 @@ def test_a_resting_limit_fills_as_the_market_drifts(clock, order):
         ("10.00", -1, "8.50"), ("10.05", -1, "8.55"), ("0.50", -1, "0.05"),
     ],
 )  # fmt: skip
-def test_a_market_order_becomes_a_limit_at_the_protection_price(exchange, order, ltp, side, limit):
+def test_a_market_order_becomes_a_limit_at_the_protection_price(
+    exchange: Exchange, order: Fields, ltp: str, side: int, limit: str
+) -> None:
     exchange.set_quote(CALL, Decimal(ltp))
     placed = exchange.place(order(type=2, side=side, limitPrice=0))
     assert (int(placed.order_type), placed.limit_price) == (2, Decimal(limit))
     assert placed.status is Status.FILLED
 
 
-def test_a_futures_market_order_has_its_own_protection(exchange, order):
+def test_shares_for_delivery_trade_in_single_units_and_are_paid_in_full(exchange: Exchange, order: Fields) -> None:
+    exchange.set_quote(SHARE, Decimal(1500))
+    bought = exchange.place(order(symbol=SHARE, qty=7, side=1, productType="CNC", limitPrice=1501))
+    assert (bought.status, bought.average) == (Status.FILLED, Decimal("1500.05"))
+    assert exchange.available() == exchange.rms.capital - 7 * Decimal("1500.05")
+    exchange.set_quote(SHARE, Decimal(1510))
+    assert exchange.place(order(symbol=SHARE, qty=4, productType="CNC", limitPrice=1509)).status is Status.FILLED
+    assert [(position.id, position.net) for position in exchange.positions()] == [(f"{SHARE}-CNC", 3)]
+    assert exchange.rms.realized() == 4 * (Decimal("1509.95") - Decimal("1500.05"))
+
+
+@pytest.mark.parametrize(
+    ("product", "held", "taken"), [("CNC", 0, False), ("CNC", 4, False), ("MTF", 0, False), ("INTRADAY", 0, True)]
+)
+def test_only_intraday_sells_shares_that_the_account_does_not_hold(
+    exchange: Exchange, order: Fields, product: str, held: int, taken: bool
+) -> None:
+    if held:
+        exchange.place(order(symbol=SHARE, qty=held, side=1, productType=product, type=2, limitPrice=0))
+    sold = exchange.place(order(symbol=SHARE, qty=5, productType=product, type=2, limitPrice=0))
+    assert (sold.status is Status.FILLED) is taken
+    assert taken or sold.message == "RED:RULE:{Check holdings} Sell quantity exceeds the holdings"
+
+
+def test_a_future_on_a_stock_trades_in_its_lots_against_margin(exchange: Exchange, order: Fields) -> None:
+    exchange.set_quote(STOCK_FUTURE, Decimal(406))
+    sold = exchange.place(order(symbol=STOCK_FUTURE, qty=1600, productType="MARGIN", limitPrice=405))
+    assert (sold.status, sold.average) == (Status.FILLED, Decimal("405.95"))
+    spot = exchange.market.open_spot(sold.instrument.underlying)
+    assert exchange.available() == exchange.rms.capital - 1600 * spot * Decimal("0.2")
+    assert [position.net for position in exchange.positions()] == [-1600]
+
+
+def test_a_futures_market_order_has_its_own_protection(exchange: Exchange, order: Fields) -> None:
     ltp = exchange.quote(FUTURE).ltp
     placed = exchange.place(order(symbol=FUTURE, side=1, type=2, limitPrice=0))
     assert placed.limit_price == round_to(Decimal("0.1"), ltp * Decimal("1.005"))
 
 
-def test_what_a_market_order_cannot_get_stays_pending_as_a_limit(exchange, order):
+def test_what_a_market_order_cannot_get_stays_pending_as_a_limit(exchange: Exchange, order: Fields) -> None:
     exchange.set_liquidity(65)
     placed = exchange.place(order(type=2, qty=130, limitPrice=0))
     assert (placed.status, placed.filled, placed.remaining) == (Status.PENDING, 65, 65)
@@ -220,7 +266,7 @@ def test_what_a_market_order_cannot_get_stays_pending_as_a_limit(exchange, order
     assert exchange.order(placed.id).status is Status.FILLED
 
 
-def test_a_partial_fill_is_pending_with_a_filled_quantity_and_an_average(exchange, order):
+def test_a_partial_fill_is_pending_with_a_filled_quantity_and_an_average(exchange: Exchange, order: Fields) -> None:
     exchange.set_liquidity(65)
     placed = exchange.place(order(qty=195, limitPrice=160))
     exchange.set_quote(CALL, Decimal("164.15"), Decimal("164.00"), Decimal("164.30"))
@@ -230,7 +276,7 @@ def test_a_partial_fill_is_pending_with_a_filled_quantity_and_an_average(exchang
     assert [trade.number for trade in exchange.trades()] == [f"{placed.id}-{count}" for count in (1, 2, 3)]
 
 
-def test_ioc_takes_what_there_is_and_cancels_the_rest(exchange, order):
+def test_ioc_takes_what_there_is_and_cancels_the_rest(exchange: Exchange, order: Fields) -> None:
     exchange.set_liquidity(65)
     partial = exchange.place(order(qty=130, validity="IOC", limitPrice=160))
     nothing = exchange.place(order(validity="IOC", limitPrice=170))
@@ -238,24 +284,24 @@ def test_ioc_takes_what_there_is_and_cancels_the_rest(exchange, order):
     assert (nothing.status, nothing.filled) == (Status.CANCELLED, 0)
 
 
-def test_a_stop_limit_waits_for_its_trigger_and_then_is_a_limit(exchange, order):
+def test_a_stop_limit_waits_for_its_trigger_and_then_is_a_limit(exchange: Exchange, order: Fields) -> None:
     stop = exchange.place(order(type=4, side=1, stopPrice=170, limitPrice=172))
     exchange.set_quote(CALL, Decimal("169.95"), Decimal("169.80"), Decimal("170.10"))
     assert (exchange.order(stop.id).status, stop.triggered) == (Status.PENDING, False)
     exchange.set_quote(CALL, Decimal(175), Decimal(174), Decimal(176))
     assert (exchange.order(stop.id).status, stop.triggered) == (Status.PENDING, True)
     exchange.set_quote(CALL, Decimal(171), Decimal(170), Decimal(172))
-    assert (exchange.order(stop.id).status, stop.average) == (Status.FILLED, 172)
+    assert (exchange.order(stop.id).status, stop.average) == (Status.FILLED, Decimal(172))
 
 
-def test_a_stop_market_order_works_on_futures(exchange, order):
+def test_a_stop_market_order_works_on_futures(exchange: Exchange, order: Fields) -> None:
     exchange.set_quote(FUTURE, Decimal(26000))
     stop = exchange.place(order(symbol=FUTURE, type=3, side=1, stopPrice=26050, limitPrice=0))
     exchange.set_quote(FUTURE, Decimal(26060))
     assert exchange.order(stop.id).status is Status.FILLED
 
 
-def test_an_order_can_spend_time_in_transit(clock, order):
+def test_an_order_can_spend_time_in_transit(clock: Clock, order: Fields) -> None:
     exchange = Exchange(seed=7, now=clock, volatile=False, rules=Rules(transit_seconds=2))
     placed = exchange.place(order(limitPrice=150))
     assert (placed.status, placed.exchange_id) == (Status.TRANSIT, "")
@@ -265,24 +311,24 @@ def test_an_order_can_spend_time_in_transit(clock, order):
     assert exchange.order(placed.id).status is Status.FILLED
 
 
-def test_nothing_trades_without_liquidity_except_by_hand(exchange, order):
+def test_nothing_trades_without_liquidity_except_by_hand(exchange: Exchange, order: Fields) -> None:
     exchange.set_liquidity(0)
     placed = exchange.place(order(qty=130, limitPrice=160))
     assert (placed.status, placed.filled) == (Status.PENDING, 0)
     exchange.fill(placed.id, 65)
-    assert (placed.status, placed.filled, placed.average) == (Status.PENDING, 65, 160)
+    assert (placed.status, placed.filled, placed.average) == (Status.PENDING, 65, Decimal(160))
     exchange.fill(placed.id, price=Decimal(170))
-    assert (placed.status, placed.average) == (Status.FILLED, 165)
+    assert (placed.status, placed.average) == (Status.FILLED, Decimal(165))
 
 
-def test_the_exchange_may_reject_after_the_broker_accepted(exchange, order):
+def test_the_exchange_may_reject_after_the_broker_accepted(exchange: Exchange, order: Fields) -> None:
     placed = exchange.place(order(limitPrice=170))
     exchange.reject(placed.id, "17182")
     assert (exchange.order(placed.id).status, placed.message) == (Status.REJECTED, "17182")
     assert exchange.available() == exchange.rms.capital
 
 
-def test_ids_are_the_day_and_eight_digits_and_never_repeat(exchange, order):
+def test_ids_are_the_day_and_eight_digits_and_never_repeat(exchange: Exchange, order: Fields) -> None:
     ids = [exchange.place(order(limitPrice=price)).id for price in (160, 170, 900)]
     assert ids == ["26112000000001", "26112000000002", "26112000000003"]
 
@@ -290,7 +336,7 @@ def test_ids_are_the_day_and_eight_digits_and_never_repeat(exchange, order):
 # -- cancelling and modifying
 
 
-def test_a_pending_order_can_be_cancelled_once(exchange, order):
+def test_a_pending_order_can_be_cancelled_once(exchange: Exchange, order: Fields) -> None:
     placed = exchange.place(order(limitPrice=170))
     assert exchange.cancel(placed.id).status is Status.CANCELLED
     with pytest.raises(Refused) as again:
@@ -299,35 +345,41 @@ def test_a_pending_order_can_be_cancelled_once(exchange, order):
 
 
 @pytest.mark.parametrize(("changes", "code"), [({"limitPrice": 160}, -162), ({"limitPrice": 900}, -164)])
-def test_a_closed_order_can_be_neither_cancelled_nor_modified(exchange, order, changes, code):
+def test_a_closed_order_can_be_neither_cancelled_nor_modified(
+    exchange: Exchange, order: Fields, changes: dict[str, int], code: int
+) -> None:
     closed = exchange.place(order(**changes))
-    for attempt in (lambda: exchange.cancel(closed.id), lambda: exchange.modify({"id": closed.id, "limitPrice": 170})):
+    attempts: list[Callable[[], object]] = [
+        lambda: exchange.cancel(closed.id),
+        lambda: exchange.modify({"id": closed.id, "limitPrice": 170}),
+    ]
+    for attempt in attempts:
         with pytest.raises(Refused) as refused:
             attempt()
         assert refused.value.code == code
 
 
 @pytest.mark.parametrize("order_id", ["26112000009999", None, 7, ["x"]])
-def test_an_unknown_id_is_refused(exchange, order_id):
+def test_an_unknown_id_is_refused(exchange: Exchange, order_id: object) -> None:
     with pytest.raises(Refused) as refused:
         exchange.cancel(order_id)
     assert (refused.value.code, refused.value.message) == (-51, f"invalid order id: {order_id}")
 
 
-def test_cancelled_after_a_partial_fill_keeps_what_was_filled(exchange, order):
+def test_cancelled_after_a_partial_fill_keeps_what_was_filled(exchange: Exchange, order: Fields) -> None:
     exchange.set_liquidity(65)
     placed = exchange.place(order(qty=130, limitPrice=160))
     exchange.cancel(placed.id)
     assert (placed.status, placed.filled) == (Status.CANCELLED, 65)
 
 
-def test_a_modified_price_meets_the_market_at_once(exchange, order):
+def test_a_modified_price_meets_the_market_at_once(exchange: Exchange, order: Fields) -> None:
     placed = exchange.place(order(limitPrice=170))
     exchange.modify({"id": placed.id, "type": 1, "limitPrice": 164, "stopPrice": 0, "qty": 130})
     assert (placed.status, placed.filled, placed.average) == (Status.FILLED, 130, Decimal("165.00"))
 
 
-def test_a_limit_can_be_turned_into_a_market_order(exchange, order):
+def test_a_limit_can_be_turned_into_a_market_order(exchange: Exchange, order: Fields) -> None:
     placed = exchange.place(order(limitPrice=170))
     exchange.modify({"id": placed.id, "type": 2})
     assert (int(placed.order_type), placed.status) == (2, Status.FILLED)
@@ -341,16 +393,18 @@ def test_a_limit_can_be_turned_into_a_market_order(exchange, order):
         ({"qty": 65}, "Quantity should be greater than the traded quantity."),
     ],
 )
-def test_a_modification_obeys_the_rules_of_an_order(exchange, order, changes, message):
+def test_a_modification_obeys_the_rules_of_an_order(
+    exchange: Exchange, order: Fields, changes: dict[str, Any], message: str
+) -> None:
     exchange.set_liquidity(65)
     placed = exchange.place(order(qty=195, limitPrice=165))
     with pytest.raises(Refused) as refused:
         exchange.modify({"id": placed.id, **changes})
     assert refused.value.message == message
-    assert (placed.quantity, placed.limit_price) == (195, 165)
+    assert (placed.quantity, placed.limit_price) == (195, Decimal(165))
 
 
-def test_a_modification_without_limit_price_can_be_made_to_fail(clock, order):
+def test_a_modification_without_limit_price_can_be_made_to_fail(clock: Clock, order: Fields) -> None:
     exchange = Exchange(seed=7, now=clock, volatile=False, rules=Rules(modify_needs_all=True))
     placed = exchange.place(order(limitPrice=200))
     with pytest.raises(Refused, match="limitPrice does not match: 0"):
@@ -360,36 +414,36 @@ def test_a_modification_without_limit_price_can_be_made_to_fail(clock, order):
 # -- positions and money
 
 
-def position(exchange, product="INTRADAY"):
+def position(exchange: Exchange, product: str = "INTRADAY") -> Position:
     return next(each for each in exchange.positions() if each.product == product)
 
 
-def test_fills_become_one_position_for_each_symbol_and_product(exchange, order):
+def test_fills_become_one_position_for_each_symbol_and_product(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     exchange.place(order(qty=130))
     exchange.place(order(productType="MARGIN"))
     assert {each.id: each.net for each in exchange.positions()} == {f"{CALL}-INTRADAY": -195, f"{CALL}-MARGIN": -65}
 
 
-def test_covering_realises_the_difference_and_keeps_a_closed_row(exchange, order):
+def test_covering_realises_the_difference_and_keeps_a_closed_row(exchange: Exchange, order: Fields) -> None:
     exchange.place(order(qty=130))
     exchange.set_quote(CALL, Decimal(150), Decimal("149.95"), Decimal("150.05"))
     exchange.place(order(side=1, limitPrice=151))
     held = position(exchange)
     assert (held.net, held.net_average, held.realized) == (-65, Decimal("165.00"), Decimal("14.95") * 65)
     exchange.place(order(side=1, limitPrice=151))
-    assert (held.net, held.net_average, held.realized) == (0, 0, Decimal("14.95") * 130)
+    assert (held.net, held.net_average, held.realized) == (0, Decimal(0), Decimal("14.95") * 130)
     assert exchange.available() == Decimal(1_000_000) + Decimal("14.95") * 130
 
 
-def test_buying_more_than_was_short_turns_the_position(exchange, order):
+def test_buying_more_than_was_short_turns_the_position(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     exchange.place(order(side=1, qty=195, limitPrice=166))
     held = position(exchange)
     assert (held.net, held.net_average, held.realized) == (130, Decimal("165.30"), Decimal("-0.30") * 65)
 
 
-def test_a_short_blocks_margin_and_a_cover_needs_none(exchange, order):
+def test_a_short_blocks_margin_and_a_cover_needs_none(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     blocked = exchange.rms.utilized()
     assert 150_000 < blocked < 250_000
@@ -397,7 +451,7 @@ def test_a_short_blocks_margin_and_a_cover_needs_none(exchange, order):
     assert exchange.rms.utilized() == blocked
 
 
-def test_a_second_cover_of_the_same_short_is_an_opening_order(exchange, order):
+def test_a_second_cover_of_the_same_short_is_an_opening_order(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     blocked = exchange.rms.utilized()
     for _ in range(2):
@@ -405,13 +459,13 @@ def test_a_second_cover_of_the_same_short_is_an_opening_order(exchange, order):
     assert exchange.rms.utilized() == blocked + 150 * 65
 
 
-def test_a_long_option_costs_its_premium(exchange, order):
+def test_a_long_option_costs_its_premium(exchange: Exchange, order: Fields) -> None:
     exchange.place(order(side=1, limitPrice=166))
     assert exchange.rms.utilized() == Decimal("165.30") * 65
 
 
 @pytest.mark.parametrize("ending", ["cancel", "close_session", "partly"])
-def test_margin_held_for_an_order_is_given_back(exchange, order, ending):
+def test_margin_held_for_an_order_is_given_back(exchange: Exchange, order: Fields, ending: str) -> None:
     placed = exchange.place(order(limitPrice=170, qty=130))
     assert exchange.desk.blocked > 0
     if ending == "partly":
@@ -421,7 +475,7 @@ def test_margin_held_for_an_order_is_given_back(exchange, order, ending):
     assert exchange.desk.blocked == 0
 
 
-def test_margin_of_several_orders_is_told_apart_from_the_account_total(exchange, order):
+def test_margin_of_several_orders_is_told_apart_from_the_account_total(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     total, together = exchange.margin({"data": [order(limitPrice=170)]})
     assert (together - total, total) == (exchange.rms.utilized(), exchange.rms.utilized())
@@ -430,7 +484,7 @@ def test_margin_of_several_orders_is_told_apart_from_the_account_total(exchange,
 # -- squaring off
 
 
-def test_exit_all_closes_every_position_by_market_orders(exchange, order):
+def test_exit_all_closes_every_position_by_market_orders(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     exchange.place(order(side=1, productType="MARGIN", limitPrice=166))
     assert exchange.exit({"exit_all": 1}) is True
@@ -438,7 +492,7 @@ def test_exit_all_closes_every_position_by_market_orders(exchange, order):
     assert {each.tag for each in exchange.orders()} == {"2:Untagged"}
 
 
-def test_one_position_can_be_closed_by_id_or_by_filter(exchange, order):
+def test_one_position_can_be_closed_by_id_or_by_filter(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     exchange.place(order(productType="MARGIN"))
     exchange.exit({"id": f"{CALL}-MARGIN"})
@@ -449,7 +503,7 @@ def test_one_position_can_be_closed_by_id_or_by_filter(exchange, order):
     assert position(exchange).net == 0
 
 
-def test_exit_without_a_counterparty_leaves_an_order_pending(exchange, order):
+def test_exit_without_a_counterparty_leaves_an_order_pending(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     exchange.set_liquidity(0)
     assert exchange.exit({"id": [f"{CALL}-INTRADAY"]}) is False
@@ -460,13 +514,13 @@ def test_exit_without_a_counterparty_leaves_an_order_pending(exchange, order):
     ("payload", "code"),
     [({"exit_all": 1}, -352), ({"id": "NSE:NOPE-INTRADAY"}, -53), ({}, -50), ({"exit_all": 0}, -50)],
 )
-def test_exit_of_nothing_is_refused(exchange, payload, code):
+def test_exit_of_nothing_is_refused(exchange: Exchange, payload: dict[str, Any], code: int) -> None:
     with pytest.raises(Refused) as refused:
         exchange.exit(payload)
     assert refused.value.code == code
 
 
-def test_exit_cancels_pending_orders_only_when_asked(exchange, order):
+def test_exit_cancels_pending_orders_only_when_asked(exchange: Exchange, order: Fields) -> None:
     exchange.place(order())
     resting, elsewhere = (
         exchange.place(order(limitPrice=170)),
@@ -479,7 +533,7 @@ def test_exit_cancels_pending_orders_only_when_asked(exchange, order):
     assert (resting.status, elsewhere.status) == (Status.CANCELLED, Status.PENDING)
 
 
-def test_exit_of_more_than_the_freeze_quantity_is_sliced(clock, order):
+def test_exit_of_more_than_the_freeze_quantity_is_sliced(clock: Clock, order: Fields) -> None:
     exchange = Exchange(seed=7, now=clock, volatile=False, capital=Decimal(10**9))
     for _ in range(2):
         exchange.place(order(qty=3510, type=2, limitPrice=0))
@@ -487,7 +541,7 @@ def test_exit_of_more_than_the_freeze_quantity_is_sliced(clock, order):
     assert [each.quantity for each in exchange.orders()[2:]] == [3510, 3510]
 
 
-def test_a_large_order_can_be_placed_in_slices(clock, order):
+def test_a_large_order_can_be_placed_in_slices(clock: Clock, order: Fields) -> None:
     exchange = Exchange(seed=7, now=clock, volatile=False, capital=Decimal(10**9))
     placed = exchange.place_slices(order(qty=65 * 120, type=2, limitPrice=0))
     assert [each.quantity for each in placed] == [3510, 3510, 780]
@@ -498,13 +552,13 @@ def test_a_large_order_can_be_placed_in_slices(clock, order):
 # -- the end of the day
 
 
-def test_pending_orders_expire_at_the_close(exchange, order):
+def test_pending_orders_expire_at_the_close(exchange: Exchange, order: Fields) -> None:
     resting, done = exchange.place(order(limitPrice=170)), exchange.place(order())
     exchange.close_session()
     assert (resting.status, done.status) == (Status.EXPIRED, Status.FILLED)
 
 
-def test_a_new_day_has_an_empty_book_and_carries_what_is_open(exchange, clock, order):
+def test_a_new_day_has_an_empty_book_and_carries_what_is_open(exchange: Exchange, clock: Clock, order: Fields) -> None:
     exchange.place(order(productType="MARGIN"))
     exchange.place(order())
     exchange.place(order(side=1, limitPrice=170))
@@ -517,10 +571,12 @@ def test_a_new_day_has_an_empty_book_and_carries_what_is_open(exchange, clock, o
     assert exchange.place(order(limitPrice=160)).id == f"{clock.now.astimezone(IST):%y%m%d}00000001"
 
 
-def test_an_expired_contract_settles_at_its_intrinsic_value(exchange, clock, order):
+def test_an_expired_contract_settles_at_its_intrinsic_value(exchange: Exchange, clock: Clock, order: Fields) -> None:
     exchange.place(order(productType="MARGIN"))
     clock.move(days=5)
     assert exchange.positions() == []
-    spot = exchange.market.open_spot(exchange.instrument("NSE:NIFTY50-INDEX").underlying)
+    index = exchange.instrument("NSE:NIFTY50-INDEX")
+    assert index is not None
+    spot = exchange.market.open_spot(index.underlying)
     assert exchange.rms.capital == 1_000_000 + (Decimal("165.00") - max(Decimal(0), spot - 26000)) * 65
     assert exchange.instrument(CALL) is None

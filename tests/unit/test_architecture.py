@@ -21,8 +21,10 @@ FOLDERS: dict[str, tuple[str, str]] = {
     "operations": ("facts domain flow login", ""),
     "adapters": (
         "facts domain flow login operations",
-        "os sys socket ssl select time http urllib sqlite3 "
-        "certifi httptools requests urllib3 google grpc fyers_apiv3 pandas jwt",
+        (
+            "os sys socket ssl select time http urllib sqlite3 "
+            "certifi httptools requests urllib3 google grpc fyers_apiv3 pandas"
+        ),
     ),
     "simulator": ("facts", "os sys socket selectors signal time http socketserver urllib"),
     "runtime": (
@@ -46,7 +48,6 @@ ALONE = {
     "fyers_apiv3": "app.adapters.fyers",
     "pandas": "app.adapters.symbols",
     "sqlite3": "app.adapters.sqlite",
-    "jwt": "app.adapters.google",
 }
 READS_THE_ENVIRONMENT = ("main", "app.__main__", "app.cli", "app.runtime.server", "app.runtime.processes")
 CLOCKS = ("now", "utcnow", "today", "time", "monotonic", "perf_counter", "sleep")
@@ -172,7 +173,7 @@ def loaded_by(*waiting: str) -> set[str]:
 
 def test_starting_the_server_imports_no_client_that_it_may_not_need() -> None:
     loaded = loaded_by("main", "app.runtime.bootstrap", "app.web")
-    assert loaded.isdisjoint({"fyers_apiv3", "google.cloud", "grpc", "pandas", "jwt"})
+    assert loaded.isdisjoint({"fyers_apiv3", "google.cloud", "grpc", "pandas"})
     assert {"flask", "app.flow.execution"} <= loaded
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.calendar import Session
 from app.domain.order import OrderType
@@ -33,18 +34,18 @@ SIMULATOR = PAPER | {
 }
 
 
-def config(base: Mapping[str, str] = PAPER, **changes: str) -> Config:
+def config(base: Mapping[str, str] = PAPER, /, **changes: str) -> Config:
     return Config.from_env(dict(base) | changes)
 
 
-def faults(base: Mapping[str, str] = PAPER, **changes: str) -> list[str]:
+def faults(base: Mapping[str, str] = PAPER, /, **changes: str) -> list[str]:
     with pytest.raises(ConfigFaults) as caught:
         config(base, **changes)
     assert all(fault in str(caught.value) for fault in caught.value.faults)
     return caught.value.faults
 
 
-def fault(base: Mapping[str, str] = PAPER, **changes: str) -> str:
+def fault(base: Mapping[str, str] = PAPER, /, **changes: str) -> str:
     (only,) = faults(base, **changes)
     return only
 
@@ -63,6 +64,7 @@ def test_with_a_secret_alone_it_trades_on_paper_within_small_limits() -> None:
     assert (plain.calendar.override, plain.calendar.always, plain.square_off_at) == (None, False, None)
     assert (plain.ages.entry, plain.ages.exit) == (timedelta(seconds=60), timedelta(seconds=300))
     assert plain.limits == Limits(
+        venue=FYERS,
         lots_per_order=1,
         lots_open=2,
         orders_per_day=20,
@@ -84,9 +86,13 @@ def test_what_a_stolen_secret_can_lose_in_a_day_is_bounded_unless_a_limit_is_swi
 
 
 def test_entries_are_intraday_and_in_any_underlying_unless_told_otherwise() -> None:
-    assert (config().tickets.underlyings, config().tickets.products) == (frozenset(), {Product.INTRADAY})
+    assert (config().tickets.underlyings, config().tickets.products) == (
+        frozenset[str](),
+        frozenset({Product.INTRADAY}),
+    )
     narrow = config(ALLOWED_UNDERLYINGS="nifty50, NSE:BANKNIFTY", ALLOWED_PRODUCTS="MARGIN,intraday").tickets
-    assert (narrow.underlyings, narrow.products) == ({"NIFTY", "BANKNIFTY"}, {Product.MARGIN, Product.INTRADAY})
+    assert narrow.underlyings == {"NIFTY", "BANKNIFTY"}
+    assert narrow.products == {Product.MARGIN, Product.INTRADAY}
     assert fault(ALLOWED_UNDERLYINGS="NIFTY,?").startswith("ALLOWED_UNDERLYINGS: must be underlyings such as")
     assert fault(ALLOWED_PRODUCTS="CNC").startswith("ALLOWED_PRODUCTS: must be INTRADAY, MARGIN")
 
@@ -251,6 +257,13 @@ def test_against_fyers_own_host_ten_orders_a_second_are_the_most(rate: str, fine
     else:
         assert fault(LIVE, MAX_ORDERS_PER_SECOND=rate).startswith("MAX_ORDERS_PER_SECOND: must be 1 to 10")
     config(SIMULATOR, MAX_ORDERS_PER_SECOND=rate)
+
+
+def test_calls_are_paced_whatever_the_limits_say_unless_a_lab_says_no() -> None:
+    assert config().paced
+    assert config(MAX_ORDERS_PER_SECOND="0").paced
+    assert not config(SIMULATOR, PACE_CALLS="no").paced
+    assert fault(LIVE, PACE_CALLS="no") == "PACE_CALLS: no is for labs, not for Fyers' own host"
 
 
 # Contradictions.
@@ -532,6 +545,26 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
     read = {name for name in environ.asked if not name.endswith("_FILE")} | {"GCS_TOKENS_FILE"}
     assert read - set(listed) == {"K_SERVICE"}  # Cloud Run sets it itself
     assert config(**{name: value for name, value in listed.items() if value}) == config()
+
+
+# Where the log goes.
+
+
+def test_the_log_goes_to_standard_output_unless_it_is_told_and_then_to_the_named_project() -> None:
+    assert config().cloud_log is None
+    assert config(GOOGLE_CLOUD_PROJECT="my-project").cloud_log is None
+    assert config(LOG_TO="Cloud", GOOGLE_CLOUD_PROJECT="my-project").cloud_log == "my-project"
+    assert fault(LOG_TO="syslog") == "LOG_TO: must be stdout or cloud"
+
+
+def test_without_a_project_there_is_no_cloud_to_log_to() -> None:
+    assert fault(LOG_TO="cloud").startswith("GOOGLE_CLOUD_PROJECT: is missing")
+
+
+def test_on_cloud_run_the_log_goes_to_standard_output_alone() -> None:
+    at_google = {"K_SERVICE": "gate", "LEDGER_URL": "firestore://my-project", "GOOGLE_CLOUD_PROJECT": "my-project"}
+    config(**at_google)
+    assert fault(**at_google, LOG_TO="cloud").startswith("LOG_TO: Cloud Run itself takes standard output")
 
 
 # Where it listens, and whose address counts.

@@ -1,6 +1,7 @@
 """What a reply means: the whole table, and that nothing outside it is ever called accepted, refused or not sent."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from app.adapters.fyers.classify import (
 )
 from app.adapters.http.transport import CallFailed, Reply
 from app.domain.order import Accepted, NotSent, Refusal, Rejected, Unresolved
+from tests.contract.fyers_parts import rejection
 from tests.examples import examples
 
 ID = "26112000000001"
@@ -29,12 +31,12 @@ SHORTFALL = "RED:Margin Shortfall:INR 2,78,806.74 Available:INR 1,774.51 for C-F
 SHOWN = "RED:Margin Shortfall:INR *** Available:INR *** for C-F1***5 [FYERS_RISK_CUG]"
 
 
-def answer(body, status=200, **headers):
+def answer(body: Any, status: int = 200, **headers: Any) -> Reply:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
-def error(code, message="The input is invalid.", **more):
+def error(code: Any, message: Any = "The input is invalid.", **more: Any) -> dict[str, Any]:
     return {"s": "error", "code": code, "message": message, **more}
 
 
@@ -42,7 +44,7 @@ def error(code, message="The input is invalid.", **more):
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
-def test_an_acknowledged_order_is_accepted_under_the_brokers_id(status):
+def test_an_acknowledged_order_is_accepted_under_the_brokers_id(status: int) -> None:
     assert classify(answer(OK, status)) == Accepted(ID)
 
 
@@ -75,18 +77,18 @@ def test_an_acknowledged_order_is_accepted_under_the_brokers_id(status):
         {},
     ],
 )
-def test_an_acknowledgement_that_is_not_quite_one_leaves_the_order_in_doubt(body):
+def test_an_acknowledgement_that_is_not_quite_one_leaves_the_order_in_doubt(body: object) -> None:
     assert isinstance(classify(answer(body)), Unresolved)
 
 
 @pytest.mark.parametrize(
     "status", [100, 103, 300, 301, 302, 307, 308, 400, 401, 403, 404, 408, 500, 502, 503, 504, 599]
 )
-def test_an_acknowledgement_under_another_status_leaves_the_order_in_doubt(status):
+def test_an_acknowledgement_under_another_status_leaves_the_order_in_doubt(status: int) -> None:
     assert isinstance(classify(answer(OK, status)), Unresolved)
 
 
-def test_no_acknowledgement_is_not_a_refusal():
+def test_no_acknowledgement_is_not_a_refusal() -> None:
     assert classify(answer({**OK, "code": 201})) == Unresolved(f"HTTP 200, code 201: {OK['message']}")
 
 
@@ -117,7 +119,7 @@ def test_no_acknowledgement_is_not_a_refusal():
     ],
     ids=lambda content: content[:24].decode("latin-1") if isinstance(content, bytes) else None,
 )
-def test_a_body_that_cannot_be_trusted_leaves_the_order_in_doubt(status, content):
+def test_a_body_that_cannot_be_trusted_leaves_the_order_in_doubt(status: int, content: bytes) -> None:
     assert isinstance(classify(answer(content, status)), Unresolved)
 
 
@@ -126,12 +128,14 @@ def test_a_body_that_cannot_be_trusted_leaves_the_order_in_doubt(status, content
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 422])
 @pytest.mark.parametrize("code", sorted(PLACE_REFUSALS))
-def test_a_pinned_code_is_a_refusal_of_the_order(code, status):
+def test_a_pinned_code_is_a_refusal_of_the_order(code: int, status: int) -> None:
     assert classify(answer(error(code), status)) == Rejected(code, "The input is invalid.", None, Refusal.ORDER)
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_rejection_by_risk_management_keeps_the_brokers_id_and_words_without_what_the_account_holds(status):
+def test_a_rejection_by_risk_management_keeps_the_brokers_id_and_words_without_what_the_account_holds(
+    status: int,
+) -> None:
     assert classify(answer(error(-99, SHORTFALL, id=ID), status)) == Rejected(-99, SHOWN, ID)
 
 
@@ -151,7 +155,7 @@ def test_a_rejection_by_risk_management_keeps_the_brokers_id_and_words_without_w
         ({"s": "error", "code": -99}, False),
     ],
 )
-def test_code_99_is_a_refusal_only_with_an_id_or_words_of_the_brokers_own(body, refused):
+def test_code_99_is_a_refusal_only_with_an_id_or_words_of_the_brokers_own(body: dict[str, Any], refused: bool) -> None:
     assert isinstance(classify(answer(body)), Rejected if refused else Unresolved)
 
 
@@ -159,41 +163,41 @@ def test_code_99_is_a_refusal_only_with_an_id_or_words_of_the_brokers_own(body, 
     "code", [-201, -202, -204, -205, -96, -329, -157, -51, -53, -1, 0, 1, 99, 1101, 201, 500, -353]
 )
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_code_that_does_not_say_that_nothing_was_placed_leaves_the_order_in_doubt(code, status):
+def test_a_code_that_does_not_say_that_nothing_was_placed_leaves_the_order_in_doubt(code: int, status: int) -> None:
     assert isinstance(classify(answer(error(code), status)), Unresolved)
 
 
 @pytest.mark.parametrize("code", ["-50", True, None, -50.0, [-50], {"code": -50}])
-def test_a_code_that_is_no_integer_leaves_the_order_in_doubt(code):
+def test_a_code_that_is_no_integer_leaves_the_order_in_doubt(code: object) -> None:
     assert isinstance(classify(answer(error(code))), Unresolved)
 
 
 @pytest.mark.parametrize("status", [201, 301, 302, 500, 502, 503, 504])
 @pytest.mark.parametrize("code", [-50, -99, -16, -300])
-def test_a_refusal_under_another_status_leaves_the_order_in_doubt(code, status):
+def test_a_refusal_under_another_status_leaves_the_order_in_doubt(code: int, status: int) -> None:
     assert isinstance(classify(answer(error(code, id=ID), status)), Unresolved)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
 @pytest.mark.parametrize("code", sorted(TOKEN_CODES))
-def test_a_token_code_is_a_refusal_about_the_login(code, status):
+def test_a_token_code_is_a_refusal_about_the_login(code: int, status: int) -> None:
     outcome = classify(answer(error(code, "Could not authenticate the user"), status))
     assert outcome == Rejected(code, "Could not authenticate the user", None, Refusal.LOGIN)
 
 
-def test_an_unknown_code_under_401_leaves_the_order_in_doubt():
+def test_an_unknown_code_under_401_leaves_the_order_in_doubt() -> None:
     assert isinstance(classify(answer(error(-4), 401)), Unresolved)
 
 
 @pytest.mark.parametrize("code", [-50, -99, -16, -4])
-def test_not_allowed_from_this_app_is_a_refusal_about_the_app_whatever_the_code(code):
+def test_not_allowed_from_this_app_is_a_refusal_about_the_app_whatever_the_code(code: int) -> None:
     outcome = classify(answer(error(code, APP_WORDS), 400))
     assert outcome == Rejected(code, APP_WORDS, None, Refusal.APP)
 
 
 @pytest.mark.parametrize("code", sorted(APP_CODES))
-def test_a_missing_permission_is_a_refusal_about_the_app(code):
-    assert classify(answer(error(code), 403)).about is Refusal.APP
+def test_a_missing_permission_is_a_refusal_about_the_app(code: int) -> None:
+    assert rejection(classify(answer(error(code), 403))).about is Refusal.APP
 
 
 # -- turned away
@@ -211,9 +215,12 @@ def test_a_missing_permission_is_a_refusal_about_the_app(code):
         (answer({"message": "API rate limit exceeded"}, 429, retry_after="1"), 1.0),
     ],
 )
-def test_a_request_over_the_limit_was_not_sent_and_is_not_tried_again_at_once(reply, retry_after):
+def test_a_request_over_the_limit_was_not_sent_and_is_not_tried_again_at_once(
+    reply: Reply, retry_after: float | None
+) -> None:
     outcome = classify(reply)
-    assert (type(outcome), outcome.retry_after, outcome.again) == (NotSent, retry_after, False)
+    assert isinstance(outcome, NotSent)
+    assert (outcome.retry_after, outcome.again) == (retry_after, False)
 
 
 @pytest.mark.parametrize(
@@ -231,73 +238,74 @@ def test_a_request_over_the_limit_was_not_sent_and_is_not_tried_again_at_once(re
         answer(b"", 503, retry_after="1"),
     ],
 )
-def test_what_only_looks_like_the_limit_leaves_the_order_in_doubt(reply):
+def test_what_only_looks_like_the_limit_leaves_the_order_in_doubt(reply: Reply) -> None:
     assert isinstance(classify(reply), Unresolved)
 
 
 # -- no reply
 
 
-def test_proof_that_nothing_was_written_is_not_sent_and_may_be_tried_again():
+def test_proof_that_nothing_was_written_is_not_sent_and_may_be_tried_again() -> None:
     assert classify(CallFailed("the connection was refused", wrote=False)) == NotSent("the connection was refused")
 
 
-def test_a_lost_reply_is_never_called_a_refusal():
+def test_a_lost_reply_is_never_called_a_refusal() -> None:
     assert classify(CallFailed("timed out", wrote=True)) == Unresolved("timed out")
 
 
 # -- other calls
 
 
-def test_a_cancellation_has_a_code_and_refusals_of_its_own():
+def test_a_cancellation_has_a_code_and_refusals_of_its_own() -> None:
     call = cancelling(ID)
     assert classify(
         answer({"s": "ok", "code": 1103, "message": "Successfully cancelled order"}), call=call
     ) == Accepted(ID)
     for code in CANCEL_REFUSALS:
-        assert classify(answer(error(code), 400), call=call).code == code
+        assert rejection(classify(answer(error(code), 400), call=call)).code == code
     for body in (OK, {**OK, "code": 201}, error(-201), error(-163)):
         assert isinstance(classify(answer(body), call=call), Unresolved)
 
 
-def test_a_modification_has_a_code_and_refusals_of_its_own():
+def test_a_modification_has_a_code_and_refusals_of_its_own() -> None:
     call = modifying(ID)
     assert classify(answer({"s": "ok", "code": 1102, "message": "Successfully modified order"}), call=call) == Accepted(
         ID
     )
     for code in MODIFY_REFUSALS:
-        assert classify(answer(error(code), 400), call=call).code == code
+        assert rejection(classify(answer(error(code), 400), call=call)).code == code
     for body in (OK, {**OK, "code": 201}, error(-201), error(-96)):
         assert isinstance(classify(answer(body), call=call), Unresolved)
 
 
-def test_an_exit_that_is_placed_but_not_filled_is_in_doubt():
+def test_an_exit_that_is_placed_but_not_filled_is_in_doubt() -> None:
     call = exiting("NSE:X-MARGIN")
     done = {"s": "ok", "code": 200, "message": "The position is closed."}
     assert classify(answer(done), call=call) == Accepted("NSE:X-MARGIN")
     assert isinstance(classify(answer({**done, "code": 201}), call=call), Unresolved)
     assert isinstance(classify(answer(error(-329)), call=call), Unresolved)
     for code in EXIT_REFUSALS:
-        assert classify(answer(error(code), 400), call=call).code == code
+        assert rejection(classify(answer(error(code), 400), call=call)).code == code
 
 
 # -- the broker's words
 
 
-def test_the_brokers_words_come_clean_bounded_and_without_secrets():
+def test_the_brokers_words_come_clean_bounded_and_without_secrets() -> None:
     token = "eyJ0.secret-part.x"
     said = f"line one\r\n\tline\x00two \u202egnorw\ud800 app ABCDE-200 token {token.upper()} " + "y" * 5000
-    outcome = classify(answer(error(-50, said)), (token, "ABCDE-200"))
+    outcome = rejection(classify(answer(error(-50, said)), (token, "ABCDE-200")))
     assert outcome.message.startswith("line one line two gnorw app *** token *** yyy")
     assert len(outcome.message) == 300
     assert outcome.message.encode().isascii() is False  # the ellipsis says that it goes on
     doubtful = classify(answer(error(-1, said)), (token, "ABCDE-200"))
+    assert isinstance(doubtful, Unresolved)
     assert "secret" not in doubtful.why
     assert len(doubtful.why) < 400
 
 
 @pytest.mark.parametrize("message", [None, 5, ["x"], {"a": 1}, True])
-def test_a_message_that_is_no_text_is_left_out(message):
+def test_a_message_that_is_no_text_is_left_out(message: object) -> None:
     assert classify(answer(error(-50, message))) == Rejected(-50, "", None)
 
 
@@ -327,7 +335,9 @@ _headers = st.dictionaries(st.sampled_from(["retry-after", "x-retry-after-ms"]),
     _headers,
     st.binary(max_size=200) | _bodies | _garbled,
 )
-def test_every_reply_has_one_outcome_and_acceptance_one_shape(status, headers, content):
+def test_every_reply_has_one_outcome_and_acceptance_one_shape(
+    status: int, headers: dict[str, str], content: bytes
+) -> None:
     outcome = classify(Reply(status, headers, content), ("secret-token",))
     if isinstance(outcome, Accepted):
         body = json.loads(content)

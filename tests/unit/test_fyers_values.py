@@ -1,6 +1,7 @@
 """Numbers and rows as they cross the edge: exact both ways, or not at all."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,55 +9,56 @@ from hypothesis import strategies as st
 
 from app.adapters.fyers import rows
 from app.adapters.fyers.json_text import number, read_object, write
-from app.domain.book import Position
+from app.domain.book import BookRow, Position
 from app.domain.order import OrderStatus
 from app.domain.quote import Quote
+from tests.present import present
 
 
 @settings(max_examples=500, deadline=None, database=None, derandomize=True)
 @given(st.integers(0, 10**9), st.sampled_from(["0.05", "0.01", "0.1", "0.2", "0.0025", "1"]))
-def test_every_multiple_of_a_tick_is_written_exactly(ticks, tick):
+def test_every_multiple_of_a_tick_is_written_exactly(ticks: int, tick: str) -> None:
     price = ticks * Decimal(tick)
     assert Decimal(write(number(price)).decode()) == price
 
 
-def test_prices_are_written_as_people_would():
+def test_prices_are_written_as_people_would() -> None:
     prices = ["165.15", "165.10", "165.00", "0.05", "0", "1E+2", "99999.95"]
     assert write([number(Decimal(price)) for price in prices]) == b"[165.15, 165.1, 165, 0.05, 0, 100, 99999.95]"
 
 
 @pytest.mark.parametrize("amount", ["0.12345678901234567890123", "123456789012345.678", "NaN", "Infinity"])
-def test_an_amount_that_json_numbers_cannot_keep_is_refused(amount):
+def test_an_amount_that_json_numbers_cannot_keep_is_refused(amount: str) -> None:
     with pytest.raises(ValueError, match=r"digits|not an amount"):
         number(Decimal(amount))
 
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)
 @given(st.decimals("-100000", "100000", places=4))
-def test_a_price_that_is_read_is_the_price_that_was_written(price):
-    assert read_object(b'{"lp": %s}' % str(price).encode())["lp"] == price
+def test_a_price_that_is_read_is_the_price_that_was_written(price: Decimal) -> None:
+    assert present(read_object(b'{"lp": %s}' % str(price).encode()))["lp"] == price
 
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)
 @given(st.binary(max_size=100))
-def test_reading_never_raises(content):
+def test_reading_never_raises(content: bytes) -> None:
     assert read_object(content) is None or isinstance(read_object(content), dict)
 
 
 # -- quotes
 
 
-def quote(**changes):
+def quote(**changes: Any) -> dict[str, Any]:
     return {"n": "NSE:A", "s": "ok", "v": {"lp": Decimal("165.15"), "bid": 165, "ask": Decimal("165.3"), **changes}}
 
 
-def test_a_quote_is_read_exactly():
-    body = read_object(b'{"d":[{"n":"NSE:A","s":"ok","v":{"lp":165.15,"bid":165,"ask":165.3}}]}')
+def test_a_quote_is_read_exactly() -> None:
+    body = present(read_object(b'{"d":[{"n":"NSE:A","s":"ok","v":{"lp":165.15,"bid":165,"ask":165.3}}]}'))
     assert rows.quotes(body, ["NSE:A"]) == {"NSE:A": Quote("NSE:A", Decimal("165.15"), Decimal(165), Decimal("165.3"))}
 
 
 @pytest.mark.parametrize("changes", [{"bid": None}, {"bid": "x"}, {"bid": -1}, {"bid": 0}, {"bid": True}])
-def test_a_side_that_nobody_is_on_is_zero(changes):
+def test_a_side_that_nobody_is_on_is_zero(changes: dict[str, Any]) -> None:
     assert rows.quotes({"d": [quote(**changes)]}, ["NSE:A"])["NSE:A"].bid == 0
 
 
@@ -77,12 +79,12 @@ def test_a_side_that_nobody_is_on_is_zero(changes):
         None,
     ],
 )
-def test_a_symbol_that_cannot_be_quoted_is_left_out_and_the_others_stay(row):
+def test_a_symbol_that_cannot_be_quoted_is_left_out_and_the_others_stay(row: dict[str, Any] | str | None) -> None:
     assert list(rows.quotes({"d": [row, {**quote(), "n": "NSE:B"}]}, ["NSE:A", "NSE:B"])) == ["NSE:B"]
 
 
 @pytest.mark.parametrize("body", [{}, {"d": None}, {"d": {}}])
-def test_quotes_without_a_list_are_not_there(body):
+def test_quotes_without_a_list_are_not_there(body: dict[str, Any]) -> None:
     with pytest.raises(rows.Incomplete):
         rows.quotes(body, ["NSE:A"])
 
@@ -90,7 +92,7 @@ def test_quotes_without_a_list_are_not_there(body):
 # -- positions
 
 
-def position(**changes):
+def position(**changes: Any) -> dict[str, Any]:
     return {
         "symbol": "NSE:A",
         "productType": "MARGIN",
@@ -103,7 +105,7 @@ def position(**changes):
     }
 
 
-def test_positions_are_read_exactly_and_of_every_product():
+def test_positions_are_read_exactly_and_of_every_product() -> None:
     read = rows.positions({"netPositions": [position(), position(productType="BO", netQty=Decimal("0.0"))]})
     assert read[0] == Position(
         "NSE:A-MARGIN", "NSE:A", "MARGIN", -65, Decimal("-120.25"), bought=65, sold=130, unrealised=Decimal("40.5")
@@ -121,7 +123,9 @@ def test_positions_are_read_exactly_and_of_every_product():
         ({"unrealized_profit": None, "netQty": 0}, Decimal(0)),
     ],
 )
-def test_an_unrealised_profit_that_a_position_does_not_say_is_unknown_and_a_closed_one_has_none(changes, unrealised):
+def test_an_unrealised_profit_that_a_position_does_not_say_is_unknown_and_a_closed_one_has_none(
+    changes: dict[str, Any], unrealised: Decimal | None
+) -> None:
     [read] = rows.positions({"netPositions": [position(**changes)]})
     assert read.unrealised == unrealised
 
@@ -141,13 +145,13 @@ def test_an_unrealised_profit_that_a_position_does_not_say_is_unknown_and_a_clos
         {"sellQty": "1"},
     ],
 )
-def test_one_position_that_makes_no_sense_makes_all_of_them_unknown(changes):
+def test_one_position_that_makes_no_sense_makes_all_of_them_unknown(changes: dict[str, Any]) -> None:
     with pytest.raises(rows.Incomplete):
         rows.positions({"netPositions": [position(), position(**changes)]})
 
 
 @pytest.mark.parametrize("body", [{}, {"netPositions": None}, {"netPositions": {}}, {"netPositions": ["x"]}])
-def test_positions_that_are_no_list_of_rows_are_unknown(body):
+def test_positions_that_are_no_list_of_rows_are_unknown(body: dict[str, Any]) -> None:
     with pytest.raises(rows.Incomplete):
         rows.positions(body)
 
@@ -155,7 +159,7 @@ def test_positions_that_are_no_list_of_rows_are_unknown(body):
 # -- the order book
 
 
-def book(*changes, **more):
+def book(*changes: dict[str, Any], **more: Any) -> dict[str, Any]:
     row = {
         "id": "26112000000001",
         "orderTag": "1:TVab12",
@@ -175,11 +179,11 @@ def book(*changes, **more):
 TAG = "tvabcdefghijklmnop23"
 
 
-def row_with(**changes):
+def row_with(**changes: Any) -> BookRow:
     return rows.order_book(book(changes))[0]
 
 
-def test_a_row_of_the_book_is_read_with_its_tag_as_we_sent_it():
+def test_a_row_of_the_book_is_read_with_its_tag_as_we_sent_it() -> None:
     row = row_with(message="waiting\x00")
     assert (row.broker_order_id, row.tag, row.side, row.product) == ("26112000000001", "tvab12", "SELL", "INTRADAY")
     assert (row.quantity, row.filled_quantity, row.average_price) == (65, 0, None)
@@ -207,17 +211,19 @@ def test_a_row_of_the_book_is_read_with_its_tag_as_we_sent_it():
         ({"status": None}, None),
     ],
 )
-def test_a_status_is_what_the_documents_say_and_nothing_else_is_final(changes, status):
+def test_a_status_is_what_the_documents_say_and_nothing_else_is_final(
+    changes: dict[str, Any], status: OrderStatus | None
+) -> None:
     row = row_with(**changes)
     assert row.status is status
     assert row.filled_quantity == changes.get("filledQty", 0)
 
 
-def test_a_filled_order_without_a_filled_quantity_is_filled_whole():
+def test_a_filled_order_without_a_filled_quantity_is_filled_whole() -> None:
     assert row_with(status=2, filledQty=None).filled_quantity == 65
 
 
-def test_the_average_price_of_fills_and_the_parent_of_a_leg_are_read():
+def test_the_average_price_of_fills_and_the_parent_of_a_leg_are_read() -> None:
     row = row_with(tradedPrice=Decimal("164.90"), parentId="26112000000000", orderTag="2:Untagged", side=1)
     assert (row.average_price, row.protects) == (Decimal("164.9"), "26112000000000")
     assert (row.tag, row.side) == ("untagged", "BUY")
@@ -237,11 +243,13 @@ def test_the_average_price_of_fills_and_the_parent_of_a_leg_are_read():
         (None, {}, False),
     ],
 )
-def test_an_order_is_the_gateways_by_its_tag_and_a_leg_never_is(tag, changes, own):
+def test_an_order_is_the_gateways_by_its_tag_and_a_leg_never_is(
+    tag: str | None, changes: dict[str, Any], own: bool
+) -> None:
     assert row_with(orderTag=tag, **changes).own is own
 
 
-def test_missing_fields_are_empty():
+def test_missing_fields_are_empty() -> None:
     row = rows.order_book({"code": 200, "orderBook": [{"id": "1"}]})[0]
     assert (row.tag, row.symbol, row.side, row.status, row.quantity) == ("", "", "", None, 0)
 
@@ -263,7 +271,7 @@ def test_missing_fields_are_empty():
         book({"filledQty": Decimal("0.5")}),
     ],
 )
-def test_a_book_that_is_not_whole_is_no_book(body):
+def test_a_book_that_is_not_whole_is_no_book(body: dict[str, Any]) -> None:
     with pytest.raises(rows.Incomplete):
         rows.order_book(body)
 

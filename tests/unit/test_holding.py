@@ -1,14 +1,15 @@
 """What is open, and what works on it, is read from positions and order book together."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product, Side
 from app.domain.book import BookRow, Position
-from app.domain.instrument import Instrument
+from app.domain.instrument import Future, Instrument, Share
 from app.domain.order import FINAL, OrderStatus, Sent
-from app.domain.risk import BOOK_LAG
 from tests.builders import NOW, SYMBOL, a_book_row, a_contract, a_position, an_account, holdings, sent
 
 OTHER = "NSE:NIFTY26NOV26100CE"
@@ -106,11 +107,11 @@ def test_what_was_sent_moments_ago_counts_until_the_book_shows_it_or_it_is_known
         sent(1, covers=True, side="BUY", tag="tvshown"),
         sent(1, covers=True, side="BUY", quantity=0, tag="tvgivenback"),
         sent(1, covers=True, side="BUY", symbol=OTHER, tag="tvelsewhere"),
-        sent(BOOK_LAG.total_seconds(), covers=True, side="BUY", tag="tvold"),
+        sent(FYERS.book_lag.total_seconds(), covers=True, side="BUY", tag="tvold"),
         sent(1, tag="tventry"),
     )
     held = holdings([a_position(-650)], [a_book_row(side="SELL", tag="tvshown")])
-    there = held.with_sent(an_account(recent=recent).sent_since(NOW - BOOK_LAG)).at(SYMBOL, "INTRADAY")
+    there = held.with_sent(an_account(recent=recent).sent_since(NOW - FYERS.book_lag)).at(SYMBOL, "INTRADAY")
     assert [one.tag for one in there.unseen] == ["tvhidden", "tventry"]
     assert (there.left(Side.BUY), there.covers_unseen, there.entry_unseen, there.squared_off) == (585, 65, True, False)
     assert held.at(SYMBOL, "INTRADAY").left(Side.BUY) == 650
@@ -187,6 +188,17 @@ def test_a_fill_elsewhere_says_nothing_about_the_positions_of_one_contract() -> 
     held = holdings([], [filled("SELL", 65)])
     assert held.lag({SYMBOL})
     assert not held.lag({OTHER})
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        Future(symbol=SYMBOL, underlying="NIFTY", expiry=date(2026, 11, 24), lot_size=65, tick_size=Decimal("0.1")),
+        Share(symbol=SYMBOL, underlying="SBIN", tick_size=Decimal("0.1")),
+    ],
+)
+def test_a_future_and_a_share_are_not_counted_though_the_master_lists_them(listed: Instrument) -> None:
+    assert holdings([a_position(-65)], [a_book_row()]).count_lots({SYMBOL: listed}.get) == 0
 
 
 def test_a_contract_that_the_master_does_not_know_is_not_counted() -> None:

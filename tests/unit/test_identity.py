@@ -139,7 +139,7 @@ def test_two_ids_are_two_alerts_and_one_id_is_one(one: str, other: str) -> None:
 
 
 def test_the_tiers_are_apart_even_where_they_hold_the_same_moment() -> None:
-    names = ({"alert_id": NOW}, {"timenow": NOW}, {"time": NOW}, {})
+    names: tuple[dict[str, str], ...] = ({"alert_id": NOW}, {"timenow": NOW}, {"time": NOW}, {})
     assert len({identify(an_alert(**fields), "paper").digest for fields in names}) == len(names)
 
 

@@ -62,9 +62,8 @@ def test_of_several_proxies_the_outermost_says_who_it_was(hops: int, forwarded: 
 
 @pytest.mark.parametrize(("socket", "peer"), [(STRANGER, STRANGER), (f"::ffff:{STRANGER}", STRANGER), ("::1", "::1")])
 def test_without_a_proxy_the_connection_s_own_address_counts_and_the_header_for_nothing(socket: str, peer: str) -> None:
-    bare = Request(
-        EnvironBuilder(headers={"X-Forwarded-For": TRADINGVIEW}, environ_base={"REMOTE_ADDR": socket}).get_environ()
-    )
+    headers = [("X-Forwarded-For", TRADINGVIEW)]
+    bare = Request(EnvironBuilder(headers=headers, environ_base={"REMOTE_ADDR": socket}).get_environ())
     assert peer_of(bare) == peer
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -128,7 +129,10 @@ def test_googles_clients_take_their_warnings_out_of_nobodys_log(first: str) -> N
     google, sink = logging.getLogger("google"), io.StringIO()
     google.setLevel(logging.NOTSET)
     google.propagate = True
-    steps = [setup_logging, lambda: log.configure("INFO", sink)]  # what each client does that is made; what we do
+    steps: list[Callable[[], object]] = [
+        setup_logging,
+        lambda: log.configure("INFO", sink),
+    ]  # what each client does that is made; what we do
     for step in steps if first == "the client" else reversed(steps):
         step()
     logging.getLogger("google.auth").warning("the metadata server does not answer")

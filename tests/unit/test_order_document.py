@@ -18,7 +18,7 @@ from tests.builders import NOW, WAYS, a_ticket, an_order, order_in
 
 TEXT = st.text(max_size=30)
 RUPEES = st.decimals(min_value=0, max_value=10**6, places=2) | st.decimals(min_value=0, max_value=10**6, places=4)
-MOMENTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]))  # type: ignore[arg-type]
+MOMENTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]))
 TICKETS = st.builds(
     Ticket,
     symbol=TEXT,

@@ -8,8 +8,8 @@ import pytest
 
 from app.adapters.private_files import make_file
 from app.adapters.sqlite import SqliteLedger
-from app.operations.doctor import settings
 from app.runtime.config import Config
+from app.runtime.config.judged import judged
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
@@ -76,7 +76,7 @@ def test_doctor_warns_of_a_folder_that_others_may_look_into(tmp_path: Path) -> N
     for mode in (0o700, 0o750, 0o755):
         folder.mkdir(exist_ok=True)
         folder.chmod(mode)
-        [check] = [check for check in settings(Config.from_env(environ)) if check.name == "files"]
+        [check] = [check for check in judged(Config.from_env(environ)) if check.name == "files"]
         found[mode] = check
 
     assert [check.mark for check in found.values()] == ["ok", "warn", "warn"]

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters import controls_document
+from app.adapters.controls_document import ControlsText
+from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.holding import Holdings
 from app.domain.order import Order, OrderStatus
 from app.domain.risk import (
-    BOOK_LAG,
     EXIT_TAG,
     GIVES_BACK,
     SYSTEM,
@@ -30,7 +31,6 @@ from app.domain.risk import (
     decide,
     doubt_reduces,
 )
-from app.domain.risk.limits import FYERS_IN_LAG
 from tests.builders import (
     NOW,
     SYMBOL,
@@ -211,7 +211,7 @@ def test_a_limit_lets_its_last_unit_through_and_not_one_more(
 
 
 def test_every_limit_has_an_edge_in_the_table() -> None:
-    assert {name for edge in EDGES for name in edge[1]} == {field.name for field in fields(Limits)}
+    assert {name for edge in EDGES for name in edge[1]} | {"venue"} == {field.name for field in fields(Limits)}
 
 
 def test_a_profit_is_no_loss() -> None:
@@ -230,6 +230,7 @@ def test_an_entry_waits_where_the_positions_do_not_say_what_is_lost_and_a_cover_
 
 def test_a_cover_passes_what_an_entry_does_not() -> None:
     limits = Limits(
+        venue=FYERS,
         lots_per_order=1,
         lots_open=1,
         orders_per_day=1,
@@ -340,7 +341,7 @@ def test_a_cover_never_exceeds_what_is_left_of_the_short(
         sent(1, covers=True, side="BUY", quantity=65 * shown, tag="tvshown"),  # counted in the book
         sent(1, covers=True, side="BUY", quantity=650, symbol=OTHER),
         sent(1, quantity=650),  # an entry
-        sent(BOOK_LAG.total_seconds(), covers=True, side="BUY", quantity=650),  # long in the positions
+        sent(FYERS.book_lag.total_seconds(), covers=True, side="BUY", quantity=650),  # long in the positions
     )
     controls = an_account(recent=recent)
     if asked <= short - working - hidden:
@@ -355,7 +356,7 @@ def test_a_cover_without_a_short_is_put_off_because_the_position_is_gone() -> No
 
 def test_entries_that_the_book_does_not_show_yet_count_as_open() -> None:
     shown = holdings(book=(a_book_row(tag="tvshown"),), lots_open=1)
-    recent = (sent(1, lots=2), sent(1, lots=1, tag="tvshown"), sent(BOOK_LAG.total_seconds(), lots=9))
+    recent = (sent(1, lots=2), sent(1, lots=1, tag="tvshown"), sent(FYERS.book_lag.total_seconds(), lots=9))
     allowed(entry(), an_account(recent=recent), no_limits(lots_open=4), shown)
     assert denied(entry(), an_account(recent=recent), no_limits(lots_open=3), shown) is Reason.MAX_LOTS_OPEN
 
@@ -439,7 +440,7 @@ def test_a_new_day_starts_the_counters_and_keeps_state_and_rates() -> None:
         day="2026-11-19", orders=200, premium=PREMIUM, recent=(sent(5),), state=TradingState.REDUCING, reason="why"
     )
     new = old.on("2026-11-20")
-    assert (new.day, new.orders, new.premium) == ("2026-11-20", 0, 0)
+    assert (new.day, new.orders, new.premium) == ("2026-11-20", 0, Decimal(0))
     assert (new.state, new.reason, new.recent) == (old.state, old.reason, old.recent)
     assert new.on("2026-11-20") is new
 
@@ -481,7 +482,7 @@ def test_nothing_is_given_back_to_another_day() -> None:
 def test_counters_never_go_below_zero() -> None:
     order, _ = decide(entry(), Controls(), no_limits(), holdings(), NOW)
     emptied = an_account().given_back(order.moved(OrderStatus.REJECTED, NOW))
-    assert (emptied.orders, emptied.premium) == (0, 0)
+    assert (emptied.orders, emptied.premium) == (0, Decimal(0))
 
 
 def test_an_order_that_was_never_submitted_gives_nothing_back() -> None:
@@ -491,7 +492,7 @@ def test_an_order_that_was_never_submitted_gives_nothing_back() -> None:
 
 
 def test_what_rates_and_book_no_longer_need_is_forgotten() -> None:
-    recent = (sent(BOOK_LAG.total_seconds()), sent(BOOK_LAG.total_seconds() - 1))
+    recent = (sent(FYERS.book_lag.total_seconds()), sent(FYERS.book_lag.total_seconds() - 1))
     _, controls = decide(cover(), an_account(recent=recent), no_limits(), SHORT, NOW)
     assert [one.at for one in controls.recent] == [recent[1].at, NOW]
     long = no_limits(cooldown=timedelta(minutes=10))
@@ -502,7 +503,7 @@ def test_what_rates_and_book_no_longer_need_is_forgotten() -> None:
 def test_a_storm_of_orders_does_not_make_the_document_grow_beyond_what_a_rule_can_ask_for() -> None:
     storm = an_account(recent=tuple(sent(70, tag=f"tv{number}") for number in range(500)))
     for limits, most in (
-        (no_limits(), FYERS_IN_LAG),
+        (no_limits(), FYERS.orders_in_lag),
         (no_limits(repeats=1000, orders_per_minute=300), 501),
         (no_limits(orders_per_minute=501), 501),
         (no_limits(cooldown=timedelta(seconds=1)), 501),
@@ -514,7 +515,7 @@ def test_a_storm_of_orders_does_not_make_the_document_grow_beyond_what_a_rule_ca
 
 # The stored form.
 
-MOMENTS = st.datetimes(timezones=st.just(NOW.tzinfo))  # type: ignore[arg-type]
+MOMENTS = st.datetimes(timezones=st.just(NOW.tzinfo))
 ACCOUNTS = st.builds(
     Controls,
     state=st.sampled_from(TradingState),
@@ -549,17 +550,34 @@ def test_an_account_comes_back_from_its_document_as_it_was(controls: Controls) -
 
 
 @given(ACCOUNTS)
-def test_an_account_comes_back_from_its_text_whoever_read_or_wrote_another_meanwhile(controls: Controls) -> None:
-    text = controls_document.to_text(controls)
-    assert controls_document.from_text(text) == controls
-    controls_document.to_text(an_account(orders=1))
-    assert controls_document.from_text(text) == controls
+def test_the_controls_come_back_from_their_text_whoever_read_or_wrote_others_meanwhile(controls: Controls) -> None:
+    texts, anew = ControlsText(), ControlsText()
+    text = texts.write(controls)
+    assert texts.read(text) == anew.read(text) == controls
+    texts.write(an_account(orders=1))
+    assert texts.read(text) == controls
+    assert texts.write(texts.read(text)) == text == anew.write(controls)
+
+
+def test_an_order_that_was_given_back_is_not_stored_as_it_was_remembered() -> None:
+    texts, order = ControlsText(), sent(1)
+    texts.write(an_account(recent=(order,)))
+    given_back = an_account(recent=(replace(order, quantity=0, lots=0),))
+    assert ControlsText().read(texts.write(given_back)) == given_back
+
+
+def test_however_many_orders_were_remembered_each_is_stored_as_it_is() -> None:
+    texts = ControlsText()
+    for first in range(0, 3_000, 500):
+        controls = an_account(recent=tuple(replace(sent(1), tag=f"tv{first + one}") for one in range(500)))
+        assert ControlsText().read(texts.write(controls)) == controls
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", None, 1])
-def test_a_text_that_is_no_account_document_is_halted_each_time_it_is_read(text: Any) -> None:
-    controls_document.to_text(Controls())
-    assert [controls_document.from_text(text).state for _ in range(2)] == [TradingState.HALTED] * 2
+def test_a_text_that_holds_no_controls_is_halted_each_time_it_is_read(text: Any) -> None:
+    texts = ControlsText()
+    texts.write(Controls())
+    assert [texts.read(text).state for _ in range(2)] == [TradingState.HALTED] * 2
 
 
 def test_a_document_that_names_the_fields_of_what_was_sent_is_still_read() -> None:
@@ -577,6 +595,7 @@ JSON = st.recursive(
 
 DAMAGED = JSON | st.sampled_from(["NaN", "Infinity", "-1", "2026-11-20T04:00:00", "2026-13-01", -1, "65"])
 EVERY_LIMIT = Limits(
+    venue=FYERS,
     lots_per_order=10,
     lots_open=10,
     orders_per_day=10,
@@ -710,4 +729,4 @@ def test_what_is_being_squared_off_is_not_opened_again_until_the_exit_has_been_t
     assert put_off(entry(), an_account(recent=(exit_,)), no_limits()) is Reason.POSITION_UNKNOWN
     allowed(entry(), an_account(recent=(replace(exit_, quantity=0),)), no_limits())
     allowed(entry(), an_account(recent=(replace(exit_, symbol=OTHER),)), no_limits())
-    allowed(entry(), an_account(recent=(replace(exit_, at=NOW - BOOK_LAG),)), no_limits())
+    allowed(entry(), an_account(recent=(replace(exit_, at=NOW - FYERS.book_lag),)), no_limits())

@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from app.runtime.processes import WALL_CLOCK, bare_environment, true_time
 from tests.shifted import beginning_at
 
@@ -25,22 +27,23 @@ print(json.dumps([datetime.now(UTC).timestamp(), time.time(), time.time_ns() / 1
 """
 
 
-def clocks(environ, *before):
+def clocks(environ: dict[str, str], *before: str) -> list[float]:
     done = subprocess.run(
         [*before, sys.executable, "-c", CLOCKS], env=environ, capture_output=True, cwd=ROOT, timeout=30
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    shown: list[float] = json.loads(done.stdout)
+    return shown
 
 
-def test_a_command_begins_at_the_moment_named_and_waits_as_long_as_ever():
+def test_a_command_begins_at_the_moment_named_and_waits_as_long_as_ever() -> None:
     *wall, took = clocks(dict(os.environ), sys.executable, "-m", "tests.shifted", MOMENT, "--")
     begin = datetime.fromisoformat(MOMENT).timestamp()
     assert all(begin - 1 <= clock <= begin + 20 for clock in wall), (begin, wall)
     assert 0.1 <= took < 10
 
 
-def test_a_child_with_a_bare_environment_lives_at_the_same_moment(monkeypatch):
+def test_a_child_with_a_bare_environment_lives_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in beginning_at(datetime.fromisoformat(MOMENT)).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("BROKER", "fyers")
@@ -51,14 +54,14 @@ def test_a_child_with_a_bare_environment_lives_at_the_same_moment(monkeypatch):
     assert not set(WALL_CLOCK) & set(true_time())
 
 
-def test_a_moment_without_a_zone_is_refused():
+def test_a_moment_without_a_zone_is_refused() -> None:
     command = [sys.executable, "-m", "tests.shifted", "2026-12-01T15:35", "--", "true"]
     done = subprocess.run(command, capture_output=True, cwd=ROOT, timeout=30)
     assert done.returncode == 2
     assert b"a zone is missing" in done.stderr
 
 
-def test_a_shift_within_a_shift_counts_from_the_true_time():
+def test_a_shift_within_a_shift_counts_from_the_true_time() -> None:
     *wall, _ = clocks(
         dict(os.environ),
         *(sys.executable, "-m", "tests.shifted", "2030-01-01T00:00+00:00", "--"),

@@ -1,5 +1,6 @@
 """Square off, step by step: what is ours is told by the book, and one exit at a time is on its way."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from app.adapters.fyers.venue import FYERS
 from app.adapters.sqlite import SqliteLedger
 from app.domain.book import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.order import Accepted, NotSent, OrderStatus, Outcome, Rejected, Unresolved
-from app.domain.risk import BOOK_LAG, TradingState, check
+from app.domain.risk import TradingState, check
 from app.flow.square_off import SquareOff, square_off
 from tests.builders import (
     NOW,
@@ -85,7 +87,7 @@ class Broker:
 
 
 class House:
-    """A desk of which square off sees broker, ledger, clock and notifier."""
+    """A desk of which square off sees broker, ledger, clock, notifier and limits."""
 
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.now: datetime = NOW
@@ -93,7 +95,9 @@ class House:
         self.broker = broker
         self.ledger = SqliteLedger(folder / "ledger.db")
         clock = SimpleNamespace(now=lambda: self.now, sleep=lambda seconds: None)
-        self.desk: Any = SimpleNamespace(broker=broker, ledger=self.ledger, clock=clock, notifier=self)
+        self.desk: Any = SimpleNamespace(
+            broker=broker, ledger=self.ledger, clock=clock, notifier=self, limits=no_limits()
+        )
 
     def send(self, notice: Any, deadline: Deadline) -> bool:
         self.told.append(notice.text)
@@ -204,7 +208,7 @@ def test_an_exit_with_an_unknown_outcome_is_not_repeated_until_the_book_must_sho
         run.now = NOW + timedelta(seconds=seconds)
         assert "moments ago" in run.square_off().left[PLACE]
     assert run.broker.exits == [PLACE]
-    run.now = NOW + BOOK_LAG
+    run.now = NOW + FYERS.book_lag
     run.square_off()
     assert run.broker.exits == [PLACE, PLACE]
 
@@ -250,7 +254,7 @@ def test_an_exit_keeps_a_cover_of_the_same_contract_back(house: Any) -> None:
     with pytest.raises(NotNow) as caught:
         check(cover, account, no_limits(), held, NOW + timedelta(seconds=30))
     assert caught.value.reason is Reason.POSITION_UNKNOWN
-    check(cover, account, no_limits(), held, NOW + BOOK_LAG)
+    check(cover, account, no_limits(), held, NOW + FYERS.book_lag)
 
 
 def test_an_entry_that_still_works_is_cancelled_first_and_its_fill_is_closed_with_the_rest(house: Any) -> None:
@@ -304,13 +308,13 @@ def test_the_kill_switch_does_not_keep_positions_open(house: Any) -> None:
 
 
 def a_leg(**changes: Any) -> BookRow:
-    fields = {"filled_quantity": 0, "status": OrderStatus.ACCEPTED, "protects": f"{OURS}65", "broker_order_id": "leg"}
-    return bought(65, **fields | changes)
+    row = bought(65, filled_quantity=0, status=OrderStatus.ACCEPTED, protects=f"{OURS}65", broker_order_id="leg")
+    return replace(row, **changes)
 
 
 def test_legs_are_gone_before_the_exit_is_sent(house: Any) -> None:
     run = house([sold(), a_leg()], [short()])
-    exit_position = run.broker.exit_position
+    exit_position: Callable[[str, Deadline], Outcome] = run.broker.exit_position
 
     def looked_at(position_id: str, deadline: Deadline) -> Outcome:
         assert not [row for row in run.broker.book if row.protects and row.working]
@@ -336,5 +340,5 @@ def test_an_entry_of_that_contract_that_is_on_its_way_keeps_the_exit_back(house:
     run.ledger.change_controls(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
     assert "to open 65 units" in run.square_off().left[PLACE]
     assert run.broker.exits == []
-    run.now = NOW + BOOK_LAG
+    run.now = NOW + FYERS.book_lag
     assert run.square_off().closed == [PLACE]

@@ -2,12 +2,14 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from app.adapters.symbols import artifact, find_batch, find_one
-from app.adapters.symbols.csv_master import read_options
+from app.adapters.symbols import artifact
+from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.master import Master
+from app.cli.find import find_batch, find_one
 from tests.masters import Listed, chain, csv_of, exchange_list
 
 FRIDAY = date(2026, 11, 20)
@@ -15,13 +17,13 @@ ROW = {"symbol": "NIFTY", "strikeprice": "26000", "optionType": "CE", "expiry": 
 
 
 @pytest.fixture(scope="module")
-def master():
+def master() -> Any:  # of the port it has what finding asks for
     rows = [*exchange_list(FRIDAY), *chain(Listed(underlying="ITC", lot="1600"), ["402.5", "405"])]
-    options = read_options(csv_of(rows), "master.csv")
-    return Master(artifact.encode(sorted(options.rows), {}, options.dated))
+    read = read_master(csv_of(rows), "master.csv")
+    return Master(artifact.encode(sorted(read.options), read.others, {}, read.dated))
 
 
-def test_an_answer_has_the_names_that_scripts_rely_on(master):
+def test_an_answer_has_the_names_that_scripts_rely_on(master: Any) -> None:
     assert find_one(master, ROW, FRIDAY) == {
         "symbol": "NSE:NIFTY26NOV26000CE",
         "underlying": "NIFTY",
@@ -45,16 +47,16 @@ def test_an_answer_has_the_names_that_scripts_rely_on(master):
         {"strikeprice": "OTM1", "spot": "ignored", "token": "ignored"},
     ],
 )
-def test_a_row_may_say_it_in_any_form_that_an_alert_may(master, changes):
+def test_a_row_may_say_it_in_any_form_that_an_alert_may(master: Any, changes: dict[str, Any]) -> None:
     spot = Decimal(25950) if changes.get("strikeprice") == "OTM1" else Decimal(26020)
 
     assert find_one(master, ROW | changes, FRIDAY, spot)["symbol"] == "NSE:NIFTY26NOV26000CE"
 
 
-def test_the_price_is_asked_for_by_symbol_and_only_where_the_strike_needs_it(master):
+def test_the_price_is_asked_for_by_symbol_and_only_where_the_strike_needs_it(master: Any) -> None:
     asked = []
 
-    def price(symbol):
+    def price(symbol: str) -> Decimal:
         asked.append(symbol)
         return Decimal(26010)
 
@@ -79,17 +81,17 @@ def test_the_price_is_asked_for_by_symbol_and_only_where_the_strike_needs_it(mas
         ({"strikeprice": "ATM"}, "ATM needs the price of NIFTY"),
     ],
 )
-def test_what_cannot_be_found_is_answered_with_an_error_alone(master, changes, says):
+def test_what_cannot_be_found_is_answered_with_an_error_alone(master: Any, changes: dict[str, Any], says: str) -> None:
     answer = find_one(master, ROW | changes, FRIDAY)
 
     assert list(answer) == ["error"]
     assert says in str(answer["error"])
 
 
-def test_the_day_from_which_expiries_count_may_depend_on_the_underlying(master):
+def test_the_day_from_which_expiries_count_may_depend_on_the_underlying(master: Any) -> None:
     asked = []
 
-    def after_the_first_expiry(underlying, exchange):
+    def after_the_first_expiry(underlying: str, exchange: str | None) -> date:
         asked.append((underlying, exchange))
         return date(2026, 11, 25)
 
@@ -98,7 +100,7 @@ def test_the_day_from_which_expiries_count_may_depend_on_the_underlying(master):
     assert (found["expiry"], asked) == ("2026-12-01", [("NIFTY", None)])
 
 
-def test_a_batch_answers_line_by_line_and_a_bad_line_spoils_no_other(master):
+def test_a_batch_answers_line_by_line_and_a_bad_line_spoils_no_other(master: Any) -> None:
     lines = [
         b'{"symbol": "NIFTY", "strikeprice": 26000.0, "optionType": "PE", "expiry": "NEXT_WEEKLY"}\n',
         b"\n",
@@ -117,5 +119,5 @@ def test_a_batch_answers_line_by_line_and_a_bad_line_spoils_no_other(master):
         None,
         None,
     ]
-    assert "is not JSON" in answers[1]["error"]
-    assert "stands twice" in answers[3]["error"]
+    assert "is not JSON" in str(answers[1]["error"])
+    assert "stands twice" in str(answers[3]["error"])

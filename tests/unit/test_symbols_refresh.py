@@ -1,10 +1,13 @@
 """Only a good master is taken: for every way a file can be bad, the last good one stays and the reason is said."""
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -12,36 +15,38 @@ from app.adapters.symbols import Symbols, refresh
 from app.adapters.symbols.sources import Source
 from app.domain.alert import ExpiryRule, OptionType
 from app.domain.calendar import Calendar
+from app.domain.instrument import Instrument
 from app.simulator import Exchange, Simulator
-from tests.masters import Listed, chain, csv_of, exchange_list, write
+from tests.masters import Listed, chain, csv_of, exchange_list, share, write
 
 FRIDAY = date(2026, 11, 20)
 MORNING = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)  # 08:00 IST
 WHOLE = list(exchange_list(FRIDAY))
 LAB = list(chain(Listed(), [25950, 26000, 26050]))
+FUTURE = Listed(option_type="XX", strike="-1.0")
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path: Path) -> str:
     return str(tmp_path / "cache" / "symbols")
 
 
 @pytest.fixture
-def listed(tmp_path):
+def listed(tmp_path: Path) -> Callable[..., str]:
     """Writes a master under one name, so that each refresh reads the same source."""
     return lambda rows: write(tmp_path / "NSE_FO.csv", rows)
 
 
-def refreshed(url, cache, now=MORNING, calendar=None):
+def refreshed(url: str, cache: str, now: datetime = MORNING, calendar: Calendar | None = None) -> dict[str, Any]:
     return refresh([url], cache, calendar or Calendar(), now, sleep=lambda _: None)
 
 
-def atm(cache):
+def atm(cache: str) -> Instrument:
     symbols = Symbols.open(cache)
     return symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=FRIDAY)
 
 
-def test_a_good_master_is_taken_and_resolves(listed, cache):
+def test_a_good_master_is_taken_and_resolves(listed: Callable[..., str], cache: str) -> None:
     report = refreshed(listed(WHOLE), cache)
 
     assert report["accepted"] is True
@@ -53,7 +58,9 @@ def test_a_good_master_is_taken_and_resolves(listed, cache):
     assert Symbols.open(cache).digest == report["artifact"]
 
 
-def test_the_same_master_the_next_day_is_the_same_artifact_of_a_newer_day(listed, cache):
+def test_the_same_master_the_next_day_is_the_same_artifact_of_a_newer_day(
+    listed: Callable[..., str], cache: str
+) -> None:
     first = refreshed(listed(WHOLE), cache)
     monday = refreshed(listed(WHOLE), cache, now=MORNING + timedelta(days=3))
 
@@ -62,23 +69,23 @@ def test_the_same_master_the_next_day_is_the_same_artifact_of_a_newer_day(listed
     assert Symbols.open(cache).as_of == date(2026, 11, 23)
 
 
-def changed(index, **cells):
+def changed(index: int, **cells: Any) -> list[Listed]:
     """The whole list with one row changed, by the names of tests.masters.Listed."""
     return [*WHOLE[:index], replace(WHOLE[index], **cells), *WHOLE[index + 1 :]]
 
 
-def without_column(rows, column):
+def without_column(rows: list[Listed], column: int) -> list[list[str]]:
     return [[cell for at, cell in enumerate(row.cells()) if at != column] for row in rows]
 
 
-def swapped(rows, one, other):
+def swapped(rows: list[Listed], one: int, other: int) -> Iterator[list[str]]:
     for row in rows:
         cells = row.cells()
         cells[one], cells[other] = cells[other], cells[one]
         yield cells
 
 
-def replaced(underlying, other):
+def replaced(underlying: str, other: str) -> list[Listed]:
     return [replace(row, underlying=other) if row.underlying == underlying else row for row in WHOLE]
 
 
@@ -130,7 +137,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_master_is_refused_with_its_reason_and_the_last_good_one_stays(name, listed, cache, tmp_path):
+def test_a_bad_master_is_refused_with_its_reason_and_the_last_good_one_stays(
+    name: str, listed: Callable[..., str], cache: str, tmp_path: Path
+) -> None:
     good = refreshed(listed(WHOLE), cache)
     content, reason = BAD[name]
     (tmp_path / "NSE_FO.csv").write_bytes(content)
@@ -144,7 +153,9 @@ def test_a_bad_master_is_refused_with_its_reason_and_the_last_good_one_stays(nam
     assert atm(cache).symbol == "NSE:NIFTY26NOV26000CE"
 
 
-def test_with_the_site_down_a_restart_resolves_from_the_cache(listed, cache, tmp_path):
+def test_with_the_site_down_a_restart_resolves_from_the_cache(
+    listed: Callable[..., str], cache: str, tmp_path: Path
+) -> None:
     url = listed(WHOLE)
     refreshed(url, cache)
     (tmp_path / "NSE_FO.csv").unlink()
@@ -155,33 +166,39 @@ def test_with_the_site_down_a_restart_resolves_from_the_cache(listed, cache, tmp
     assert atm(cache).lot_size == 65
 
 
-def test_without_any_master_a_bad_one_is_still_not_taken(listed, cache):
+def test_without_any_master_a_bad_one_is_still_not_taken(listed: Callable[..., str], cache: str) -> None:
     report = refreshed(listed([]), cache)
 
     assert (report["accepted"], report["kept"]) == (False, None)
     assert Symbols.open(cache).problem == "there is no symbol master yet; run a refresh"
 
 
-def test_a_small_lab_master_is_taken_for_what_it_claims(listed, cache):
+def test_a_small_lab_master_is_taken_for_what_it_claims(listed: Callable[..., str], cache: str) -> None:
     report = refreshed(listed(LAB), cache)
 
     assert (report["accepted"], report["rows"]) == (True, 6)
     assert atm(cache).symbol == "NSE:NIFTY26NOV26000CE"
 
 
-def test_a_small_file_of_fyers_own_claims_to_be_the_whole_list(listed, cache, monkeypatch):
+def test_a_small_file_of_fyers_own_claims_to_be_the_whole_list(
+    listed: Callable[..., str], cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Source, "is_fyers", True)
 
     assert refreshed(listed(LAB), cache)["reason"] == ("NSE:NIFTY lists 3 CE strikes for 2026-11-24; 10 are the least")
 
 
-def test_a_lab_may_change_its_master_at_will_by_naming_another_source(listed, cache, tmp_path):
+def test_a_lab_may_change_its_master_at_will_by_naming_another_source(
+    listed: Callable[..., str], cache: str, tmp_path: Path
+) -> None:
     refreshed(listed(WHOLE), cache)
 
     assert refreshed(write(tmp_path / "lab.csv", LAB), cache)["accepted"] is True
 
 
-def test_after_a_week_without_a_master_the_number_of_rows_blocks_nothing(listed, cache):
+def test_after_a_week_without_a_master_the_number_of_rows_blocks_nothing(
+    listed: Callable[..., str], cache: str
+) -> None:
     refreshed(listed(WHOLE), cache)
     later = MORNING + timedelta(days=10)
     grown = list(exchange_list(later.date(), stocks=40))
@@ -189,7 +206,7 @@ def test_after_a_week_without_a_master_the_number_of_rows_blocks_nothing(listed,
     assert refreshed(listed(grown), cache, now=later)["accepted"] is True
 
 
-def test_one_fifth_more_or_less_is_taken_and_a_row_beyond_it_is_not(listed, cache):
+def test_one_fifth_more_or_less_is_taken_and_a_row_beyond_it_is_not(listed: Callable[..., str], cache: str) -> None:
     rows = list(chain(Listed(), range(20000, 25000, 100)))  # a hundred
     for count, accepted in ((80, True), (63, False), (96, True), (116, False)):
         report = refreshed(
@@ -209,7 +226,9 @@ def test_one_fifth_more_or_less_is_taken_and_a_row_beyond_it_is_not(listed, cach
         (date(2026, 11, 26), date(2026, 11, 23), False),
     ],
 )
-def test_the_file_may_be_of_today_or_of_the_trading_day_before(day, dated, accepted, listed, cache):
+def test_the_file_may_be_of_today_or_of_the_trading_day_before(
+    day: date, dated: date, accepted: bool, listed: Callable[..., str], cache: str
+) -> None:
     now = datetime(day.year, day.month, day.day, 2, 30, tzinfo=UTC)
     calendar = Calendar(holidays=frozenset({date(2026, 11, 24)}))
     rows = [replace(row, updated=dated.isoformat(), expiry=date(2026, 12, 29)) for row in LAB]
@@ -218,18 +237,20 @@ def test_the_file_may_be_of_today_or_of_the_trading_day_before(day, dated, accep
 
 
 @pytest.mark.parametrize(("dated", "accepted"), [(date(2026, 11, 20), True), (date(2026, 11, 19), False)])
-def test_after_days_that_may_have_been_holidays_the_file_may_be_of_before_them(dated, accepted, listed, cache):
+def test_after_days_that_may_have_been_holidays_the_file_may_be_of_before_them(
+    dated: date, accepted: bool, listed: Callable[..., str], cache: str
+) -> None:
     calendar = Calendar(known_until=date(2026, 11, 20))
     rows = [replace(row, updated=dated.isoformat(), expiry=date(2026, 12, 29)) for row in LAB]
 
     assert refreshed(listed(rows), cache, datetime(2026, 11, 25, 2, 30, tzinfo=UTC), calendar)["accepted"] is accepted
 
 
-def test_a_master_taken_on_a_weekend_is_of_the_friday_before(listed, cache):
+def test_a_master_taken_on_a_weekend_is_of_the_friday_before(listed: Callable[..., str], cache: str) -> None:
     assert refreshed(listed(LAB), cache, now=MORNING + timedelta(days=2))["as_of"] == "2026-11-20"
 
 
-def test_more_columns_at_the_end_are_passed_over(listed, cache):
+def test_more_columns_at_the_end_are_passed_over(listed: Callable[..., str], cache: str) -> None:
     rows = [[*row.cells(), "new", ""] for row in LAB]
 
     assert refreshed(listed(rows), cache)["accepted"] is True
@@ -249,7 +270,9 @@ def test_more_columns_at_the_end_are_passed_over(listed, cache):
         "NSE:NIFTY26XYZ25150PE",
     ],
 )
-def test_a_row_that_contradicts_its_own_ticker_is_left_out_and_noted(ticker, listed, cache):
+def test_a_row_that_contradicts_its_own_ticker_is_left_out_and_noted(
+    ticker: str, listed: Callable[..., str], cache: str
+) -> None:
     wrong = replace(WHOLE[7], ticker=ticker)
 
     report = refreshed(listed([*WHOLE[:7], wrong, *WHOLE[8:]]), cache)
@@ -261,14 +284,14 @@ def test_a_row_that_contradicts_its_own_ticker_is_left_out_and_noted(ticker, lis
 
 
 @pytest.mark.parametrize("ticker", ["NSE:NIFTY26N2426000CE", "NSE:NIFTY26N2526000CE", "NSE:NIFTY26N2726000CE"])
-def test_an_expiry_that_a_holiday_moved_keeps_its_ticker(ticker, listed, cache):
+def test_an_expiry_that_a_holiday_moved_keeps_its_ticker(ticker: str, listed: Callable[..., str], cache: str) -> None:
     rows = [replace(row, ticker=ticker) if row.symbol == "NSE:NIFTY26NOV26000CE" else row for row in LAB]
 
     assert refreshed(listed(rows), cache)["notes"] == []
     assert atm(cache).symbol == ticker
 
 
-def test_old_closing_times_in_the_expiry_mean_the_same_day(listed, cache):
+def test_old_closing_times_in_the_expiry_mean_the_same_day(listed: Callable[..., str], cache: str) -> None:
     for closes in ("10:30", "15:30", "15:40", "23:59"):
         hour, minute = map(int, closes.split(":"))
         rows = [replace(row, closes=row.closes.replace(hour=hour, minute=minute)) for row in LAB]
@@ -277,7 +300,9 @@ def test_old_closing_times_in_the_expiry_mean_the_same_day(listed, cache):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_file_damaged_anywhere_is_taken_or_refused_and_never_a_crash(seed, listed, cache, tmp_path):
+def test_a_file_damaged_anywhere_is_taken_or_refused_and_never_a_crash(
+    seed: int, listed: Callable[..., str], cache: str, tmp_path: Path
+) -> None:
     random, content = Random(seed), bytearray(csv_of(LAB))  # noqa: S311
     for _ in range(random.randint(1, 5)):
         at = random.randrange(len(content))
@@ -292,7 +317,7 @@ def test_a_file_damaged_anywhere_is_taken_or_refused_and_never_a_crash(seed, lis
     assert report["accepted"] is True or report["reason"]
 
 
-def test_one_bad_file_of_two_leaves_both_as_they_were(listed, cache, tmp_path):
+def test_one_bad_file_of_two_leaves_both_as_they_were(listed: Callable[..., str], cache: str, tmp_path: Path) -> None:
     bse = [replace(row, exchange="BSE", underlying="SENSEX", lot="20") for row in LAB]
     urls = [listed(LAB), write(tmp_path / "BSE_FO.csv", bse)]
     refresh(urls, cache, Calendar(), MORNING)
@@ -304,11 +329,70 @@ def test_one_bad_file_of_two_leaves_both_as_they_were(listed, cache, tmp_path):
     assert Symbols.open(cache).expiries("SENSEX", None, FRIDAY) == (date(2026, 11, 24),)
 
 
-def test_no_source_at_all_is_told_from_an_empty_one(cache):
-    assert "SYMBOL_MASTER_URLS needs one" in refresh([], cache, Calendar(), MORNING)["reason"]
+def test_a_master_of_the_cash_segment_adds_shares_and_nothing_else(listed, cache, tmp_path):
+    index = share("NIFTY", ticker="NSE:NIFTY50-INDEX", instrument="10", lot="0")
+    small = share("TINY", ticker="NSE:TINY-SM", lot="1200")
+    bond = share("754GS2036", ticker="NSE:754GS2036-GS", instrument="6")
+    urls = [listed(WHOLE), write(tmp_path / "NSE_CM.csv", [share("SBIN"), index, small, bond, share("ITC")])]
+    alone = refresh(urls[:1], cache, Calendar(), MORNING)
+    report = refresh(urls, cache, Calendar(), MORNING)
+
+    assert (report["accepted"], report["rows"], report["notes"]) == (True, alone["rows"], [])
+    assert report["sources"] == alone["sources"] | {urls[1]: 0}
+    symbols = Symbols.open(cache)
+    assert [symbols.lookup_symbol(f"NSE:{name}-EQ").lot_size for name in ("SBIN", "ITC")] == [1, 1]
+    assert {symbols.lookup_symbol(row[9]) for row in (index, small, bond)} == {None}
+    assert atm(cache).symbol == "NSE:NIFTY26NOV26000CE"
 
 
-def test_a_cache_that_cannot_be_written_is_a_reason_and_no_crash(listed, tmp_path):
+def test_shares_alone_are_no_master_to_trade_by(cache, tmp_path):
+    url = write(tmp_path / "NSE_CM.csv", [share("SBIN")])
+
+    report = refresh([url], cache, Calendar(), MORNING)
+
+    assert report["reason"] == "no CSV master lists options; SYMBOL_MASTER_URLS needs one"
+
+
+def test_an_old_master_of_the_cash_segment_is_refused_like_any_other(listed, cache, tmp_path):
+    urls = [listed(WHOLE), write(tmp_path / "NSE_CM.csv", [share("SBIN", updated="2026-11-17")])]
+
+    assert refresh(urls, cache, Calendar(), MORNING)["reason"].startswith("the master is dated 2026-11-17")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ticker": "NSE:NIFTY26DECFUT"},
+        {"ticker": "NSE:BANKNIFTY26NOVFUT"},
+        {"ticker": "NSE:NIFTY26NOV"},
+        {"lot": "0"},
+        {"tick": "none"},
+    ],
+)
+def test_a_future_that_makes_no_sense_is_left_out_and_costs_no_option(changes, listed, cache):
+    wrong = replace(FUTURE, **changes)
+
+    report = refreshed(listed([*LAB, wrong, replace(FUTURE, underlying="FINNIFTY")]), cache)
+
+    assert report["notes"] == ["NSE_FO.csv: 1 futures or shares make no sense and are left out"]
+    assert report["rows"] == len(LAB)
+    symbols = Symbols.open(cache)
+    assert symbols.lookup_symbol("NSE:FINNIFTY26NOVFUT") is not None
+    assert symbols.lookup_symbol(wrong.symbol) is None
+
+
+def test_more_or_fewer_futures_than_yesterday_are_no_reason_to_refuse(listed, cache):
+    many = [replace(FUTURE, underlying=f"STOCK{number}") for number in range(len(LAB))]
+
+    assert refreshed(listed([*LAB, *many]), cache)["accepted"] is True
+    assert refreshed(listed(LAB), cache)["accepted"] is True
+
+
+def test_no_source_at_all_is_told_from_an_empty_one(cache: str) -> None:
+    assert "SYMBOL_MASTER_URLS needs one" in str(refresh([], cache, Calendar(), MORNING)["reason"])
+
+
+def test_a_cache_that_cannot_be_written_is_a_reason_and_no_crash(listed: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     report = refreshed(listed(LAB), str(tmp_path / "file" / "symbols"))
@@ -317,7 +401,9 @@ def test_a_cache_that_cannot_be_written_is_a_reason_and_no_crash(listed, tmp_pat
     assert "could not be" in report["reason"]
 
 
-def test_a_damaged_pointer_is_written_over_by_the_next_good_master(listed, cache, tmp_path):
+def test_a_damaged_pointer_is_written_over_by_the_next_good_master(
+    listed: Callable[..., str], cache: str, tmp_path: Path
+) -> None:
     refreshed(listed(LAB), cache)
     (tmp_path / "cache" / "symbols").write_text("{")
 
@@ -325,7 +411,7 @@ def test_a_damaged_pointer_is_written_over_by_the_next_good_master(listed, cache
     assert atm(cache).symbol == "NSE:NIFTY26NOV26000CE"
 
 
-def test_the_simulators_masters_are_taken_as_they_are(cache):
+def test_the_simulators_masters_are_taken_as_they_are(cache: str) -> None:
     exchange = Exchange(seed=7, now=lambda: MORNING, volatile=False)
     with Simulator(exchange) as simulator:
         urls = simulator.master_urls
@@ -337,5 +423,9 @@ def test_the_simulators_masters_are_taken_as_they_are(cache):
     found = symbols.resolve("NIFTY", None, ExpiryRule.MONTHLY, Decimal(26000), OptionType.PE, on=FRIDAY)
     assert (found.symbol, found.lot_size, found.freeze_quantity) == ("NSE:NIFTY26NOV26000PE", 65, 3510)
     assert found.lower_band < found.upper_band
+    future = symbols.lookup_symbol("NSE:BANKNIFTY26NOVFUT")
+    assert (future.lot_size, future.tick_size, future.freeze_quantity) == (30, Decimal("0.2"), 1440)
+    assert future.lower_band < future.upper_band
+    assert symbols.lookup_symbol("BSE:SENSEX26NOVFUT").underlying == "SENSEX"
     assert symbols.spot_symbol("M_M", None) == "NSE:M&M-EQ"
     assert symbols.resolve("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE, on=FRIDAY).lot_size == 20

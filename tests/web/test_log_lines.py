@@ -89,7 +89,8 @@ def test_a_step_that_was_not_taken_is_not_in_the_line(
 ) -> None:
     if fault is not None:
         gate.account.fault("place", fault)
-    gate.send(**({} if fault else {"qty": 66}))
+    changes: dict[str, Any] = {} if fault else {"qty": 66}
+    gate.send(**changes)
     [line] = lines.saying("alert answered")
     assert line["status"] == status
     assert has <= set(line["steps"])

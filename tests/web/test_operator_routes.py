@@ -3,8 +3,8 @@
 import functools
 import threading
 import time
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,9 +16,8 @@ from app.adapters.symbols import refresh
 from app.domain.calendar import ist_day
 from app.domain.order import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
-from app.web import operator as operator_module
 from app.web.intake import STRIKES_PER_MINUTE
-from app.web.operator import _page
+from app.web.login import page
 from tests.gateway import SECRET, Gateway, alert, gateway
 from tests.google_identity import AUDIENCE, SCHEDULER, Certificates, Key
 
@@ -74,7 +73,7 @@ def scheduled(
     """A gateway that knows its scheduler by Google's signature."""
     key, certificates = google
     reader = functools.partial(GoogleIdTokens, certs_url=certificates.url)
-    monkeypatch.setattr(operator_module, "GoogleIdTokens", reader)
+    monkeypatch.setattr("app.runtime.bootstrap.GoogleIdTokens", reader)
     with gateway(tmp_path, OIDC_AUDIENCE=AUDIENCE, OIDC_SERVICE_ACCOUNT=SCHEDULER) as gate:
         yield gate, key
 
@@ -87,7 +86,7 @@ def test_the_scheduler_s_identity_may_call_the_tasks_and_refresh_token_and_nothi
     for rule in gate.app.url_map.iter_rules():
         if rule.rule in ANYBODY:
             continue
-        method = "POST" if "POST" in rule.methods else "GET"
+        method = "POST" if "POST" in (rule.methods or ()) else "GET"
         answer = gate.operate(method, rule.rule.replace("<key>", "0" * 64), {}, token=key.token())
         if answer.status_code == 403:
             assert "needs OPERATOR_TOKEN" in answer.json["message"]
@@ -214,9 +213,7 @@ def test_two_orders_in_doubt_stop_entries_until_a_human_says_otherwise(gate: Gat
     assert gate.send().json["status"] == "ACCEPTED"
 
 
-def _later(now):  # type: ignore[no-untyped-def]
-    from datetime import timedelta
-
+def _later(now: Callable[[], datetime]) -> Callable[[], datetime]:
     return lambda: now() + timedelta(seconds=2)
 
 
@@ -272,7 +269,7 @@ def live(folder: Path, account: Simulator):  # type: ignore[no-untyped-def]
         "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
         "GCS_TOKENS_FILE": str(folder / "tokens.json"),
     }
-    return gateway(folder, account, **settings)
+    return gateway(folder, account, None, **settings)
 
 
 def test_one_tap_logs_in_here_and_on_the_other_instance(tmp_path: Path, live_account: Simulator) -> None:
@@ -301,7 +298,7 @@ def test_a_token_that_dies_is_told_once_and_healed_by_a_login(tmp_path: Path, li
         live_account.kill_token()
         assert {gate.send(body).json["reason"] for _ in range(3)} == {"NEEDS_LOGIN"}
         assert live_account.exchange.orders() == []
-        with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+        with gate.desk.ledger._reading(gate.deadline()) as db:
             [needed] = db.execute("SELECT COUNT(*) FROM outbox WHERE id LIKE 'login%'").fetchone()
         assert needed == 1
         gate.app.test_client().get(_logged_in_at_fyers(gate.operate("GET", "/auth-url").json["auth_url"]))
@@ -325,9 +322,9 @@ def test_where_there_is_no_login_the_page_says_so_and_asking_counts(gate: Gatewa
 
 
 def test_a_word_of_the_page_is_no_markup() -> None:
-    page = _page("<b>", "<script>{title}</script>", "", '"&')
-    assert "<title>&lt;b&gt;</title>" in page
-    assert page.endswith("<p>&lt;script&gt;{title}&lt;/script&gt;</p><p>&quot;&amp;</p></html>")
+    text = page("<b>", "<script>{title}</script>", "", '"&')
+    assert "<title>&lt;b&gt;</title>" in text
+    assert text.endswith("<p>&lt;script&gt;{title}&lt;/script&gt;</p><p>&quot;&amp;</p></html>")
 
 
 def test_a_forged_state_does_not_log_in(tmp_path: Path, live_account: Simulator) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.operations.checks import Check, Mark
+from app.operations.check import Check, Mark
 from app.operations.doctor import LOOKS
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import Gateway, gateway
@@ -131,7 +131,7 @@ def test_a_day_without_trading_is_told_once_on_a_holiday_and_else_not_at_all(
     tmp_path: Path, ours: Phone, moment: datetime, told: list[str]
 ) -> None:
     hours = {"MARKET_HOURS": "09:15-15:40", "EXTRA_HOLIDAYS": "2026-11-22"}
-    with gateway(tmp_path, NOTIFICATION_URL=ours.url, **hours) as gate:
+    with gateway(tmp_path, None, None, NOTIFICATION_URL=ours.url, **hours) as gate:
         at(gate, moment)
         said = [preflight(gate) for _ in range(2)][-1]
     assert said["verdict"] == "closed"
@@ -141,7 +141,7 @@ def test_a_day_without_trading_is_told_once_on_a_holiday_and_else_not_at_all(
 
 def test_a_special_session_on_a_saturday_is_a_day_of_trading(tmp_path: Path, ours: Phone) -> None:
     hours = {"MARKET_HOURS": "09:15-15:40", "EXTRA_SESSIONS": "2026-11-21 18:00-19:00"}
-    with gateway(tmp_path, NOTIFICATION_URL=ours.url, **hours) as gate:
+    with gateway(tmp_path, None, None, NOTIFICATION_URL=ours.url, **hours) as gate:
         at(gate, ist(17, 0, day=21))
         assert "(18:00 to 19:00 IST)" in preflight(gate)["text"]
 

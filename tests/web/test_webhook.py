@@ -4,11 +4,13 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.domain.alert import OptionType
 from app.operations.checks import look_at
 from app.simulator import Fault, FaultKind
 from app.web.health import REMEMBERED
@@ -36,7 +38,7 @@ def test_an_entry_becomes_one_order_with_its_levels_on_the_right_sides(gate: Gat
     assert answer(response) == (200, "ACCEPTED", None)
     contract = gate.desk.symbols.lookup_symbol(said["symbol"])
     assert contract is not None
-    assert (contract.underlying, contract.strike, contract.option_type) == ("NIFTY", 26000, "CE")
+    assert (contract.underlying, contract.strike, contract.option_type) == ("NIFTY", Decimal(26000), OptionType.CE)
     assert (said["side"], said["quantity"], said["duplicate"]) == ("SELL", contract.lot_size, False)
     assert float(said["take_profit"]) < float(said["ltp"]) < float(said["stop_loss"])
     assert float(said["limit_price"]) < float(said["ltp"])
@@ -326,8 +328,8 @@ def test_health_and_readiness_answer_without_a_secret(gate: Gateway) -> None:
     client = gate.app.test_client()
     assert client.get("/healthz").status_code == 200
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json["status"]) == (200, "ready")
-    assert set(ready.json["checks"]) == {"login", "ledger", "symbols", "broker"}
+    assert (ready.status_code, ready.get_json()["status"]) == (200, "ready")
+    assert set(ready.get_json()["checks"]) == {"login", "ledger", "symbols", "broker"}
 
 
 def test_readiness_says_which_part_fails(gate: Gateway) -> None:
@@ -336,8 +338,8 @@ def test_readiness_says_which_part_fails(gate: Gateway) -> None:
     ready = gate.app.test_client().get("/readyz")
     assert watch.seconds < 2.0
     assert ready.status_code == 503
-    assert ready.json["checks"]["broker"].startswith("failing: ")
-    assert ready.json["checks"]["ledger"] == "ok"
+    assert ready.get_json()["checks"]["broker"].startswith("failing: ")
+    assert ready.get_json()["checks"]["ledger"] == "ok"
 
 
 def test_whoever_asks_for_readiness_the_broker_is_asked_once_in_ten_seconds(gate: Gateway) -> None:
@@ -377,6 +379,6 @@ def test_while_one_caller_looks_at_the_broker_the_others_hold_no_thread(
 
 def test_other_routes_and_methods_are_answered_in_json(gate: Gateway) -> None:
     client = gate.app.test_client()
-    assert client.get("/nothing").json["message"] == "Not Found"
+    assert client.get("/nothing").get_json()["message"] == "Not Found"
     assert client.get("/webhook").status_code == 405
     assert client.get("/webhook").headers["Allow"] == "OPTIONS, POST"

@@ -35,8 +35,8 @@ class Changes:
     def put_order(self, basis: Stored | Version, order: Order) -> None:
         self.put(basis, stepped(order, self._word))
 
-    def put_controls(self, basis: Stored | Version, controls: Controls) -> None:
-        """Written even where it stays the same: only so does the commit depend on the version that was read."""
+    def put_controls(self, basis: Stored | Version, controls: str) -> None:
+        """Writes the controls, given as text, even unchanged: only so does the commit depend on the version read."""
         self.put(basis, shared(controls, self._word))
 
     def post(self, *notices: Notice | None) -> None:

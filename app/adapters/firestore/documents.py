@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.adapters import controls_document
+from app.adapters.controls_document import ControlsText
 from app.adapters.firestore.store import Stored
 from app.adapters.stored_text import read_notice, read_order, to_text
 from app.domain.errors import NotNow, Reason
@@ -22,6 +22,7 @@ from app.flow.ports import Window
 
 Fields = dict[str, Any]
 
+_CONTROLS = "account"  # the name that the controls once had; a deployed ledger has to stay readable
 _KEPT = timedelta(days=14)
 _NAMES_KEPT = timedelta(days=8)
 
@@ -67,19 +68,19 @@ def holder(pointer: Stored, order: Order, window: Window) -> str | None:
     return key if key == order.key or open_for < timedelta(seconds=window.seconds) else None
 
 
-def shared(controls: Controls, word: str) -> Fields:
-    """Never expires."""
-    return {"account": controls_document.to_text(controls), "write": word}
+def shared(controls: str, word: str) -> Fields:
+    """The document of the controls, given as text. Never expires."""
+    return {_CONTROLS: controls, "write": word}
 
 
-def controls_of(stored: Stored) -> Controls:
-    """The controls; none at all are new ones, and ones that cannot be read are HALTED."""
+def controls_of(stored: Stored, texts: ControlsText) -> Controls:
+    """The stored controls: new ones where none were stored yet, and HALTED ones where they cannot be read."""
     if not stored.exists:
         return Controls()
     try:
-        return controls_document.from_text(stored.get("account"))
+        return texts.read(stored.get(_CONTROLS))
     except KeyError:
-        return controls_document.from_document({})
+        return texts.read(None)
 
 
 def waiting(notice: Notice, word: str) -> Fields:

@@ -26,6 +26,7 @@ from datetime import datetime
 
 from google.cloud.firestore import DocumentReference, FieldFilter, Query
 
+from app.adapters.controls_document import ControlsText
 from app.adapters.firestore.changes import Changes, told_by
 from app.adapters.firestore.documents import (
     Fields,
@@ -48,14 +49,14 @@ from app.adapters.stored_text import readable
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
-from app.domain.order import Order, OrderStatus
+from app.domain.order import OPEN, Order, OrderStatus
 from app.domain.risk import Controls, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 _READ = 1.0
 _LATEST = 500
 _LOOKS = 8  # at the controls at once
-_OPEN = ("RECEIVED", "SUBMITTED", "ACCEPTED", "PARTIALLY_FILLED")
+_OPEN = [status.value for status in OPEN]
 
 
 class FirestoreLedger:
@@ -66,6 +67,7 @@ class FirestoreLedger:
         self._controls = self._store.collection("account").document("shared")
         self._lock = threading.Lock()
         self._known = Known()
+        self._texts = ControlsText()
         self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="controls")
 
     def warm(self, deadline: Deadline) -> None:
@@ -93,7 +95,7 @@ class FirestoreLedger:
         with contextlib.suppress(Again, NotNow):  # then the submit looks for itself
             [stored] = self._store.read([self._controls], part)
             if stored.exists:
-                self._known.keep_controls(controls_of(stored), Version.of(stored))
+                self._known.keep_controls(controls_of(stored, self._texts), Version.of(stored))
 
     def _claim_windowed(self, order: Order, window: Window, part: Deadline) -> Order:
         """One attempt. The window's document decides the race: it changes hands in the commit that stores the order."""
@@ -125,7 +127,7 @@ class FirestoreLedger:
             return current
         if (current.status, current.sequence) != (OrderStatus.RECEIVED, order.sequence):
             raise Overtaken(current)
-        basis = Basis(stored, controls_of(controls), controls)
+        basis = Basis(stored, controls_of(controls, self._texts), controls)
         return self._submitted(basis, decide(basis.before), word, part)
 
     def _foresee(self, order: Order, known: Basis, decide: Decide) -> Decision | None:
@@ -146,7 +148,7 @@ class FirestoreLedger:
         """Commits order and controls on the versions they were decided on."""
         (order, controls), changes = decision, Changes(self._store, word)
         changes.put_order(basis.order, order)
-        changes.put_controls(basis.controls, controls)
+        changes.put_controls(basis.controls, self._texts.write(controls))
         changes.post(*told_by(order, basis.before, controls))
         versions = changes.commit(part)
         self._known.keep_order(order, Version(basis.order.reference, versions[0]))
@@ -178,10 +180,10 @@ class FirestoreLedger:
         """One attempt, as in `_submit`."""
         [stored, controls] = self._store.read([self._store.order(order.key), self._controls], part)
         if not wrote(word, stored):
-            changes, before = Changes(self._store, word), controls_of(controls)
+            changes, before = Changes(self._store, word), controls_of(controls, self._texts)
             after = learned(before, order)
             changes.put_order(_step_before(order, stored), order)
-            changes.put_controls(controls, after)
+            changes.put_controls(controls, self._texts.write(after))
             changes.post(*told_by(order, before, after))
             changes.commit(part)
         return order
@@ -227,7 +229,7 @@ class FirestoreLedger:
         return sum(order.submitted_at is None or order.submitted_at < before for order in orders)
 
     def controls(self, deadline: Deadline) -> Controls:
-        return controls_of(self._read(self._controls, deadline))
+        return controls_of(self._read(self._controls, deadline), self._texts)
 
     def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
         part, word = deadline.within(SWITCH), new_word()
@@ -237,12 +239,12 @@ class FirestoreLedger:
     def _change_controls(self, change: Callable[[Controls], Controls], word: str, part: Deadline) -> Controls:
         """One attempt, as in `_submit`."""
         [controls] = self._store.read([self._controls], part)
-        before = controls_of(controls)
+        before = controls_of(controls, self._texts)
         if wrote(word, controls):
             return before
         after = change(before)
         changes = Changes(self._store, word)
-        changes.put_controls(controls, after)
+        changes.put_controls(controls, self._texts.write(after))
         changes.post(state_notice(before, after))
         changes.commit(part)
         return after

@@ -15,7 +15,7 @@ from itertools import count
 from typing import TypeVar
 
 import google.auth
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 from google.api_core import exceptions
 from google.api_core.retry import Retry
 from google.cloud.firestore import (
@@ -77,7 +77,8 @@ class Store:
             self._channel = FirestoreGrpcTransport.create_channel(credentials=credentials, options=_CHANNEL)
             self.client = Client(project=project, database=database, credentials=credentials)
         # The client has no public way to be given a channel; without one the back-off above cannot be set.
-        self.client._firestore_api_internal = FirestoreClient(transport=FirestoreGrpcTransport(channel=self._channel))
+        api = FirestoreClient(transport=FirestoreGrpcTransport(channel=self._channel))
+        self.client._firestore_api_internal = api  # noqa: SLF001 -- see above
 
     def collection(self, name: str) -> CollectionReference:
         return self.client.collection(name)

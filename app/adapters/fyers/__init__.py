@@ -1,6 +1,1 @@
-"""The one broker: Fyers, through fyers-apiv3, over a transport of our own."""
-
-from app.adapters.fyers.broker import FyersBroker
-from app.adapters.fyers.session import FyersLogin
-
-__all__ = ["FyersBroker", "FyersLogin"]
+"""The one broker: Fyers, through fyers-apiv3, over the gateway's own transport. Its rules load without the client."""

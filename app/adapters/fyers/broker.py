@@ -9,8 +9,8 @@ from app.adapters.fyers import rows
 from app.adapters.fyers.classify import PLACE, OrderCall, cancelling, classify, exiting, modifying
 from app.adapters.fyers.line import Ask, Line
 from app.adapters.fyers.payload import order_payload, resize_payload
-from app.adapters.fyers.read import RETRIES, Read, pause
-from app.adapters.fyers.shared import Shared
+from app.adapters.fyers.read import Read
+from app.adapters.fyers.shared import Shared, Waits
 from app.adapters.http.transport import Transport
 from app.domain.book import BookRow, Position
 from app.domain.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
@@ -45,11 +45,13 @@ class FyersBroker:
         data_url: str = DATA_URL,
         readers: Executor | None = None,
         client_id: str = "",
+        waits: Waits | None = None,
     ) -> None:
-        self._line = Line(app_id, tokens, transport, api_url, data_url, client_id)
+        waits = waits or Waits()
+        self._line = Line(app_id, tokens, transport, api_url, data_url, client_id, waits)
         self._readers = readers
-        self._shared_positions: Shared[tuple[Position, ...]] = Shared()
-        self._shared_status: Shared[dict[str, bool]] = Shared()
+        self._shared_positions: Shared[tuple[Position, ...]] = waits.share()
+        self._shared_status: Shared[dict[str, bool]] = waits.share()
 
     # -- reads
 
@@ -162,10 +164,9 @@ class FyersBroker:
 
     def _change_until_known(self, ask: Ask, call: OrderCall, deadline: Deadline) -> Outcome:
         token = self._line.tokens.token(deadline)
-        for attempt in range(1 + RETRIES):
+        for _ in self._line.tries(deadline):
             outcome = self._change(ask, call, token, deadline)
-            again = isinstance(outcome, Unresolved) or (isinstance(outcome, NotSent) and outcome.again)
-            if not again or attempt == RETRIES or not pause(attempt, None, deadline):
+            if not (isinstance(outcome, Unresolved) or (isinstance(outcome, NotSent) and outcome.again)):
                 break
         return outcome
 

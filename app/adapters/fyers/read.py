@@ -1,7 +1,5 @@
-"""One question to Fyers: asked up to three times, each within its cap and all of them within the deadline."""
+"""One read of Fyers: tried up to three times, each within its cap and all of them within the deadline."""
 
-import random
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -18,15 +16,12 @@ from app.domain.deadline import MARKET_READ, Deadline
 from app.domain.errors import NotNow, Reason
 from app.login.token import Token
 
-RETRIES = 2
-BACK_OFF = 0.1  # seconds, doubled with each try; the pause is anything up to it (full jitter)
-
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """A try that brought nothing: why, and whether and when there may be another."""
+    """A try without an answer: why, and whether and when there may be another."""
 
     reason: Reason
     why: str
@@ -35,7 +30,7 @@ class _Fault:
 
 
 class Read(Generic[Answer]):
-    """`ask` is a method of the SDK's, `parse` makes the answer of its body and the secrets that may not be in it."""
+    """`ask` calls a method of the SDK. `parse` gets the body of its answer, and the secrets that may not be shown."""
 
     def __init__(
         self,
@@ -55,7 +50,7 @@ class Read(Generic[Answer]):
         self._begun: tuple[Begun, Token] | None = None
 
     def begin(self) -> bool:
-        """Asks already, where nothing has to be waited for before that; then `answer` has to be called, and soon."""
+        """Sends the request, where that needs no wait; then `answer` has to be called, and soon."""
         try:
             token = self._line.tokens.token(self._deadline)
         except NotNow:
@@ -68,27 +63,25 @@ class Read(Generic[Answer]):
     def answer(self) -> Answer:
         """To be called once. Raises NotNow."""
         reply, token = self._first_reply()
-        renewed = False
-        attempt = 0
-        while True:
-            body = self._body(reply, token)
-            if not isinstance(body, _Fault):
-                try:
-                    return self._parse(body, self._line.secrets(token))
-                except rows.Incomplete as incomplete:
-                    raise NotNow(Reason.BROKER_DOWN, f"Fyers' answer is incomplete: {incomplete}") from None
+        renewed, wait = False, 0.0
+        tried = self._line.tries(self._deadline, lambda: wait)
+        next(tried)
+        while isinstance(body := self._body(reply, token), _Fault):
+            wait = body.retry_after or 0.0
             if body.reason is Reason.NEEDS_LOGIN:
                 if renewed or not self._line.tokens.refused(token, body.why, self._deadline):
                     raise NotNow(Reason.NEEDS_LOGIN)
                 token, renewed = self._line.tokens.token(self._deadline), True
-            elif not body.again or attempt == RETRIES or not pause(attempt, body.retry_after, self._deadline):
+            elif not body.again or next(tried, None) is None:
                 raise NotNow(body.reason, f"Fyers could not be read: {body.why}")
-            else:
-                attempt += 1
             reply = self._asked(token)
+        try:
+            return self._parse(body, self._line.secrets(token))
+        except rows.Incomplete as incomplete:
+            raise NotNow(Reason.BROKER_DOWN, f"Fyers' answer is incomplete: {incomplete}") from None
 
     def _first_reply(self) -> tuple[Reply | CallFailed, Token]:
-        """What came of the first try, and the token that it was made with."""
+        """The result of the first try, and the token that it was made with."""
         if self._begun is None:
             token = self._line.tokens.token(self._deadline)
             return self._asked(token), token
@@ -114,13 +107,3 @@ class Read(Generic[Answer]):
         if reply.status == 429:
             return _Fault(Reason.BROKER_BUSY, said, reply.retry_after is not None, reply.retry_after)
         return _Fault(Reason.BROKER_DOWN, said, reply.status >= 500, reply.retry_after)
-
-
-def pause(attempt: int, retry_after: float | None, deadline: Deadline) -> bool:
-    """Waits before another try; False, at once, where the deadline leaves no time for it."""
-    jitter = random.uniform(0, BACK_OFF * 2**attempt)  # noqa: S311 - spreads load, guards nothing
-    seconds = max(jitter, retry_after or 0.0)
-    if seconds >= deadline.left():
-        return False
-    time.sleep(seconds)
-    return True

@@ -1,45 +1,46 @@
-"""One reading for those who ask at the same time."""
+"""One read of Fyers for alerts that come together, and how the adapter waits."""
 
+import random
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from threading import Lock
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from app.domain.deadline import Deadline
+from app.domain.deadline import Deadline, Sleep
 from app.domain.errors import NotNow
+from app.flow.single_flight import SingleFlight
 
 _Answer = TypeVar("_Answer")
 
 
 class Shared(Generic[_Answer]):
-    """Who comes while a reading is on its way takes its answer; who comes after it begins another one."""
+    """A caller that comes while a read is on its way takes its answer. A caller that comes after it begins another."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._under_way: Future[_Answer] | None = None
+    def __init__(self, flight: SingleFlight[_Answer] | None = None) -> None:
+        self._flight = flight or SingleFlight(time.monotonic)
 
     def read(self, read: Callable[[], _Answer], deadline: Deadline) -> _Answer:
-        """Raises what `read` raises. A reading of somebody else's that fails or takes too long is no excuse."""
-        with self._lock:
-            joined = self._under_way
-            mine: Future[_Answer] = Future()
-            if joined is None:
-                self._under_way = mine
-        if joined is None:
-            return self._lead(mine, read)
-        try:
-            return joined.result(deadline.cap(deadline.left() / 2))
-        except (NotNow, TimeoutError):
+        """Raises what `read` raises. Where another caller's read fails, or takes half of the time, this one reads."""
+        leads = False
+
+        def lead() -> _Answer:
+            nonlocal leads
+            leads = True
             return read()
 
-    def _lead(self, mine: "Future[_Answer]", read: Callable[[], _Answer]) -> _Answer:
+        run = self._flight.run(lead)
         try:
-            answer = read()
-            mine.set_result(answer)
-        except BaseException as error:
-            mine.set_exception(error)
-            raise
-        finally:
-            with self._lock:
-                self._under_way = None
-        return answer
+            return run.result(deadline.cap(deadline.left() / 2))
+        except (NotNow, TimeoutError):
+            if leads:
+                raise
+        return read()
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How the adapter waits: in real time, or in that of a simulation."""
+
+    sleep: Sleep = time.sleep
+    uniform: Callable[[float, float], float] = random.uniform
+    share: Callable[[], Shared[Any]] = Shared

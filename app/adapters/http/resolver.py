@@ -2,11 +2,13 @@
 
 import ipaddress
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from time import monotonic
 from typing import Any
+
+from app.flow.single_flight import SingleFlight, apart
 
 KEEP_SECONDS = 60.0
 
@@ -16,17 +18,16 @@ _Place = tuple[str, int]
 
 
 class Resolver:
-    """Looks each host up once a minute, in a thread of its own that nobody has to wait for.
+    """Looks each host up once a minute, in a thread of its own; callers wait for it no longer than they may.
 
-    At most one look-up per host is under way. Where a new one fails or takes too long, the last answer is used: TLS
+    At most one look-up of a host is under way. Where a new one fails or takes too long, the last answer is used: TLS
     tells whether it still leads to the right host.
     """
 
     def __init__(self, lookup: Lookup = socket.getaddrinfo) -> None:
         self._lookup = lookup
-        self._lock = threading.Lock()
-        self._known: dict[_Place, tuple[float, list[Address]]] = {}
-        self._pending: dict[_Place, Future[list[Address]]] = {}
+        self._known: dict[_Place, list[Address]] = {}
+        self._flights: dict[_Place, SingleFlight[list[Address]]] = {}
 
     def addresses(self, host: str, port: int, seconds: float) -> list[Address]:
         """The host's addresses, within so many seconds. Raises OSError (gaierror, TimeoutError) where there are none.
@@ -36,40 +37,32 @@ class Resolver:
         if (literal := _literal(host, port)) is not None:
             return [literal]
         place = host, port
-        with self._lock:
-            looked_up, old = self._known.get(place, (0.0, []))
-            if old and monotonic() - looked_up < KEEP_SECONDS:
-                return old
-            pending = self._pending.get(place) or self._start(place)
+        old = self._known.get(place)
+        # Of two threads that come first at the same moment, both use the flight that is stored.
+        flight = self._flights.setdefault(place, SingleFlight(monotonic, apart("dns")))
         try:
-            return pending.result(seconds / 2 if old else seconds)
-        except OSError:  # the time-out of waiting is one too
+            return flight.run(partial(self._look_up, place), _is_old).result(seconds / 2 if old else seconds)
+        except OSError:  # TimeoutError, from the wait, is an OSError too
             if old:
                 return old
             raise
 
-    def _start(self, place: _Place) -> "Future[list[Address]]":
-        pending: Future[list[Address]] = Future()
-        self._pending[place] = pending
-        # A daemon: one that hangs must not hold up the end of the process.
-        threading.Thread(target=self._look_up, args=(place, pending), name="dns", daemon=True).start()
-        return pending
-
-    def _look_up(self, place: _Place, pending: "Future[list[Address]]") -> None:
+    def _look_up(self, place: _Place) -> list[Address]:
         try:
             rows = self._lookup(*place, type=socket.SOCK_STREAM)
-            found: list[Address] = [(row[0], row[4]) for row in rows]
-            if not found:
-                raise OSError("no address")
-        except Exception as problem:  # noqa: BLE001 - whatever it is belongs to whoever waits
-            with self._lock:
-                del self._pending[place]
-            pending.set_exception(problem if isinstance(problem, OSError) else OSError(type(problem).__name__))
-        else:
-            with self._lock:
-                self._known[place] = monotonic(), found
-                del self._pending[place]
-            pending.set_result(found)
+        except OSError:
+            raise
+        except Exception as problem:  # noqa: BLE001 -- callers know what an OSError means
+            raise OSError(type(problem).__name__) from None
+        found: list[Address] = [(row[0], row[4]) for row in rows]
+        if not found:
+            raise OSError("no address")
+        self._known[place] = found
+        return found
+
+
+def _is_old(lookup: "Future[list[Address]]", age: float) -> bool:
+    return lookup.done() and (age >= KEEP_SECONDS or lookup.exception() is not None)
 
 
 def _literal(host: str, port: int) -> Address | None:

@@ -65,7 +65,7 @@ class Fanout:
     def among(self, sinks: Sequence[Sink]) -> "Fanout":
         """The same to these sinks alone; the two share what they know of notices and sinks."""
         part = copy.copy(self)
-        part._sinks = tuple(sinks)
+        part._sinks = tuple(sinks)  # noqa: SLF001 -- it is of this class
         return part
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:

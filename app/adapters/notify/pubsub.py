@@ -8,7 +8,7 @@ import json
 import os
 
 import google.auth
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 from google.api_core.exceptions import (
     DeadlineExceeded,
     GoogleAPICallError,

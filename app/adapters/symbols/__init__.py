@@ -1,10 +1,9 @@
-"""The symbol master: the right contract, in microseconds, even when Fyers' file is bad.
+"""The symbol master: the right instrument, in microseconds, even where Fyers' file is bad.
 
-`refresh` fetches, checks and stores a new master; `Symbols` answers from the one that was last stored.
+`refresh` fetches, checks and stores a new master. `Symbols` answers from the last one stored.
 """
 
-from app.adapters.symbols.find import find_batch, find_one
 from app.adapters.symbols.refresh import refresh
 from app.adapters.symbols.symbols import Symbols
 
-__all__ = ["Symbols", "find_batch", "find_one", "refresh"]
+__all__ = ["Symbols", "refresh"]

@@ -1,16 +1,19 @@
-"""The form in which a master is kept: one immutable run of bytes, named by its own digest.
+"""The form in which a master is stored: one immutable run of bytes, named by its own digest.
 
     8 bytes   the format
     4 bytes   length of the header, little-endian
     header    JSON: `dated`, `rows`, `terms`, `sessions`, `instruments`, `series`, `columns`
-    columns   arrays one after the other, all sorted by exchange, underlying, expiry, type, strike
+    columns   arrays one after the other: the options', sorted by exchange, underlying, expiry, type, strike, and
+              those of futures and shares (others.py)
 
-`terms` are the different (lot size, tick size, freeze quantity), and `sessions` the hours of each in minutes since
-midnight, zeros where the master does not say them; `instruments` are the instrument type of each of the series, as
-Fyers numbers it. Artifacts of earlier versions lack `sessions` or `instruments`. `series` are [exchange,
-underlying, [[expiry, first CE, first PE, end], …]] with row numbers; `columns` says where in the rest each array begins
-and how long it is. So a lookup is two or three binary searches in an array, loading is a read and a few hundred small
-objects, and since nothing in it ever changes, any number of threads may read.
+`rows` counts the options. `terms` lists the distinct (lot size, tick size, freeze quantity) and `sessions` the trading
+hours of each in minutes since midnight IST, zeros where the master gives none. `series` is [exchange, underlying,
+[[expiry, first CE, first PE, end], …]] with row numbers, and `instruments` the broker's instrument type of each
+series. `columns` gives the offset and length of each array. Artifacts of earlier versions lack `sessions`,
+`instruments`, or the columns of futures and shares.
+
+A lookup is two or three binary searches in an array. Loading is a read and a few hundred small objects. Nothing in an
+artifact ever changes, so any number of threads may read it.
 """
 
 import hashlib
@@ -21,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 
+from app.adapters.symbols import others
 from app.adapters.symbols.json_master import NOTHING, Extra
 from app.adapters.symbols.row import Row
 
@@ -33,8 +37,8 @@ def digest_of(artifact: bytes) -> str:
     return hashlib.sha256(artifact).hexdigest()
 
 
-def encode(rows: Sequence[Row], extras: Mapping[str, Extra], dated: date) -> bytes:
-    """The artifact of these rows, which must be sorted. The same rows give the same bytes."""
+def encode(rows: Sequence[Row], rest: Sequence[Row], extras: Mapping[str, Extra], dated: date) -> bytes:
+    """The artifact of these options, which must be sorted. `rest` are futures and shares. Same rows, same bytes."""
     more = [extras.get(row.symbol, NOTHING) for row in rows]
     terms: dict[tuple[int, int, int, tuple[int, int]], int] = {}
     of_row = [
@@ -51,6 +55,7 @@ def encode(rows: Sequence[Row], extras: Mapping[str, Extra], dated: date) -> byt
     if any(extra.upper_band for extra in more):
         columns["lower"] = _integers("q", (extra.lower_band for extra in more))
         columns["upper"] = _integers("q", (extra.upper_band for extra in more))
+    columns |= others.encode(rest, extras)
     header = {
         "dated": dated.isoformat(),
         "rows": len(rows),
@@ -76,7 +81,7 @@ def _integers(code: str, values: Iterable[int]) -> bytes:
 
 
 def _beginnings(rows: Sequence[Row]) -> list[int]:
-    """Where each symbol begins in the run of symbols, and the end of the last."""
+    """Where each symbol begins in the run of symbols, and where the last one ends."""
     begin = [0]
     for row in rows:
         begin.append(begin[-1] + len(row.symbol))

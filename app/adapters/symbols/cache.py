@@ -1,7 +1,7 @@
-"""Where the accepted master is kept: a local path or `gs://bucket/object`.
+"""Where the accepted master is stored: a local path or `gs://bucket/object`.
 
-The path or object is a small pointer that names the current artifact and the one before. Artifacts stand beside it
-under names made from their digests, so they are never overwritten: whoever holds a pointer can read what it names.
+The path or object is a small pointer that names the current artifact and the one before. Artifacts are stored beside it
+under names made from their digests and are never overwritten, so every reader of a pointer can read what it names.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ OVERTAKEN = "another refresh stored its master in the meantime"
 
 
 class CacheDown(Exception):
-    """The cache does not answer, or what it holds makes no sense."""
+    """The cache does not answer, or its contents are damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One accepted master. `as_of` is the trading day it was accepted for; `sources` the option rows of each file."""
+    """One accepted master. `as_of` is the trading day it was accepted for; `sources` counts each file's options."""
 
     artifact: str
     digest: str
@@ -58,7 +58,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What the cache points to: the current master and, for the day its artifact is damaged, the one before."""
+    """What the cache points to: the current master and, in case its artifact is damaged, the one before."""
 
     current: Entry
     before: Entry | None = None
@@ -69,7 +69,7 @@ class Pointer:
 
     @classmethod
     def decode(cls, text: bytes) -> "Pointer":
-        """Raises CacheDown for a text that is no pointer."""
+        """The pointer of a text. Raises CacheDown where it is none."""
         try:
             document = json.loads(text)
             before = document["before"]
@@ -82,31 +82,31 @@ class Pointer:
         return {entry.artifact for entry in (self.current, self.before) if entry}
 
     def followed_by(self, entry: Entry) -> "Pointer":
-        """The pointer after the entry was accepted. The same artifact accepted again stays one entry."""
+        """The pointer once the entry is accepted. An artifact that is accepted again stays one entry."""
         return Pointer(entry, self.before if entry.digest == self.current.digest else self.current)
 
 
 class Cache(Protocol):
-    """Time-outs are seconds for each step of a call. Every call raises CacheDown where the store does not answer."""
+    """Time-outs are in seconds, for each step of a call. Every call raises CacheDown if the store does not answer."""
 
     @property
     def name(self) -> str:
-        """The pointer's own name, which the artifacts' begin with."""
+        """The pointer's own name. The names of artifacts begin with it."""
 
     def pointer(self, timeout: float) -> bytes | None:
-        """The pointer as it stands now; None where nothing was stored yet. One cheap read."""
+        """The present pointer; None where nothing is stored yet. One cheap read."""
 
     def artifact(self, name: str, timeout: float) -> bytes:
         """An artifact by name."""
 
     def publish(self, artifact: bytes, pointer: Pointer, over: bytes | None, timeout: float) -> None:
-        """Stores the artifact, then swaps the pointer, if it still is `over`.
+        """Stores the artifact, then swaps the pointer if it still is `over`.
 
         Raises Refused where another refresh was faster.
         """
 
     def close(self) -> None:
-        """Lets go of connections."""
+        """Closes connections."""
 
 
 def artifact_name(pointer_name: str, digest: str) -> str:
@@ -114,7 +114,7 @@ def artifact_name(pointer_name: str, digest: str) -> str:
 
 
 def verified(cache: Cache, entry: Entry, timeout: float) -> bytes:
-    """The entry's artifact. Raises CacheDown where it is missing or not what the pointer says."""
+    """The entry's artifact. Raises CacheDown where it is missing or differs from its digest."""
     artifact = cache.artifact(entry.artifact, timeout)
     if digest_of(artifact) != entry.digest:
         raise CacheDown(f"{entry.artifact} is damaged")
@@ -150,7 +150,7 @@ class LocalCache:
             lock_path = self._path.with_name(f".{self._path.name}.lock")
             make_file(lock_path)
             with lock_path.open("wb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # held for two small writes; let go with the file, or with the process
+                fcntl.flock(lock, fcntl.LOCK_EX)  # held for two small writes; freed with the file or the process
                 if self.pointer(timeout) != over:
                     raise Refused(OVERTAKEN)
                 _replace(self._path.with_name(pointer.current.artifact), artifact)
@@ -160,7 +160,7 @@ class LocalCache:
             raise CacheDown(f"{self._path.name} could not be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: nothing is held open."""
 
     def _drop_others(self, pointer: Pointer) -> None:
         for path in self._path.parent.glob(f"{self._path.name}-" + "[0-9a-f]" * 20):

@@ -1,7 +1,8 @@
 """Reads Fyers' symbol master in CSV: 21 columns without a header (API v3 documentation, Symbol Master).
 
-Every column that is used is checked for what it should hold, so a file that is truncated, reordered or no CSV at all
-is refused with the row and the words that gave it away. Only here, and only while building, pandas is imported.
+Every column that an option needs is checked, so a file that is truncated, reordered or no CSV at all is refused, and
+the message names the row and its text. The gateway does not trade futures and shares yet: a faulty row of theirs is
+left out and costs the file nothing. pandas is imported here alone, and only while a master is built.
 """
 
 import csv
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
 from app.domain.calendar import CORE, IST, Session
-from app.facts.fyers import DERIVATIVES, EXCHANGES, OPTIONS
+from app.facts.fyers import CASH, DERIVATIVES, EXCHANGES, FUTURES, OPTIONS, SHARE
 
 if TYPE_CHECKING:
     import pandas
@@ -25,10 +26,12 @@ COLUMNS = 21
 
 _INSTRUMENT, _LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER = 2, 3, 4, 6, 7, 8, 9
 _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
-_DERIVATIVES = str(DERIVATIVES)
+_CASH, _DERIVATIVES, _SHARE = str(CASH), str(DERIVATIVES), str(SHARE)
 _EXCHANGE_CODES = {str(code): exchange for code, exchange in EXCHANGES.items()}
 _OPTIONS = {str(code): code for code in OPTIONS}
-_DATE_CODE = 5  # characters between underlying and strike in a ticker: 26NOV, 26D01
+_FUTURES = {str(code): code for code in FUTURES}
+_OPTION_TYPES = ["CE", "PE"]
+_DATE_CODE = 5  # characters after the underlying in a ticker: 26NOV, 26D01
 
 _Value = TypeVar("_Value")
 
@@ -44,29 +47,43 @@ _EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
 _HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d))")
 _ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 
-# Rows whose own columns contradict each other are left out, not traded; more than this share of them means that the
-# file is scrambled.
+# A row whose own columns contradict each other is left out. More than this share of them means a scrambled file.
 _MAX_CONTRADICTIONS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """The option rows of one file. `dated` is the newest last-update in it; `set_aside` rows contradict themselves."""
+class Contents:
+    """The NSE and BSE rows of one file. `dated` is the newest last update of an option, or else of a share.
 
-    rows: list[Row]
+    `set_aside` counts the options, and `others_set_aside` the futures and shares, that contradict their own ticker or
+    make no sense; they are in neither list.
+    """
+
+    options: list[Row]
+    others: list[Row]
     dated: date
-    set_aside: int
+    set_aside: int = 0
+    others_set_aside: int = 0
 
 
-def read_options(body: bytes, name: str) -> Options:
-    """The file's NSE and BSE option rows. Raises Refused, saying where, for a file that is not as documented."""
+def read_master(body: bytes, name: str) -> Contents:
+    """What the file lists. Raises Refused, saying where, for a file that is not as documented.
+
+    A file of the cash segment lists shares. Any other file has to list options.
+    """
     _check_shape(body, name)
-    columns = _columns(body, name)
+    frame = _frame(body, name)
+    others = _Others(frame)
+    columns = _columns(_Check(name, _without_cash(frame)))
+    if columns is None:
+        if others.dated is None:
+            raise Refused(f"{name} has no option rows")
+        return Contents([], others.rows, others.dated, others_set_aside=others.set_aside)
     found = [row for row in columns.rows() if row is not None]
     set_aside = columns.count - len(found)
     if set_aside > columns.count * _MAX_CONTRADICTIONS:
         raise Refused(f"{name}: {set_aside} of {columns.count} option rows contradict their own ticker")
-    return Options(found, columns.dated, set_aside)
+    return Contents(found, others.rows, columns.dated, set_aside, others.set_aside)
 
 
 def _check_shape(body: bytes, name: str) -> None:
@@ -107,7 +124,7 @@ class _Columns:
         return len(self.tickers)
 
     def rows(self) -> Iterator[Row | None]:
-        """The rows, None in the place of one that contradicts itself."""
+        """The rows; None in place of a row that contradicts itself."""
         columns = (self.exchanges, self.underlyings, self.expiries, self.option_types, self.strikes)
         terms = (self.lots, self.ticks, self.sessions, self.instruments)
         for values in zip(*columns, self.tickers, *terms, strict=True):
@@ -116,9 +133,9 @@ class _Columns:
 
 
 def _agrees(row: Row) -> bool:
-    """True where the ticker says the same underlying, strike, type and about the same expiry as the columns.
+    """True where the ticker gives the same underlying, strike and type as the columns, and about the same expiry.
 
-    Tickers are never taken apart to find a contract, only to notice that columns have moved against each other.
+    No contract is ever found by parsing its ticker; this only detects columns that have moved against each other.
     """
     prefix = f"{row.exchange}:{row.underlying}"
     if not (row.symbol.startswith(prefix) and row.symbol.endswith(row.option_type)):
@@ -127,9 +144,17 @@ def _agrees(row: Row) -> bool:
     return units(rest[_DATE_CODE:]) == row.strike and _is_near(rest[:_DATE_CODE], row.expiry)
 
 
+def _other_agrees(row: Row) -> bool:
+    """The same of a future (NIFTY26NOVFUT) or a share (SBIN-EQ, whatever its series)."""
+    rest = row.symbol.removeprefix(f"{row.exchange}:{row.underlying}")
+    if not row.expiry:
+        return rest.startswith("-")
+    return rest[_DATE_CODE:] == "FUT" and _is_near(rest[:_DATE_CODE], row.expiry)
+
+
 @lru_cache(4096)
 def _is_near(code: str, expiry: int) -> bool:
-    """True where 26NOV or 26D01 can mean this expiry: a holiday moves an expiry by days, not by weeks."""
+    """True where 26NOV or 26D01 can name this expiry: a holiday moves an expiry by days, not by weeks."""
     match = _DATE_FORM.fullmatch(code)
     if match is None:
         return False
@@ -140,31 +165,71 @@ def _is_near(code: str, expiry: int) -> bool:
     return first - _MOVED_AT_MOST <= expiry <= last + _MOVED_AT_MOST
 
 
-def _columns(body: bytes, name: str) -> _Columns:
+def _frame(body: bytes, name: str) -> "pandas.DataFrame":
+    """The columns in use, each cell as text."""
     import pandas
 
     wanted = [_INSTRUMENT, _LOT, _TICK, _SESSION, _UPDATED, _EXPIRY, _TICKER]
     wanted += [_EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE]
     try:
-        frame = pandas.read_csv(
+        return pandas.read_csv(
             io.BytesIO(body),
             header=None,
             usecols=wanted,
-            dtype="str",  # prices stay as they are written; a float would already be another number
+            dtype="str",  # prices stay as written; a float would already be another number
             na_filter=False,  # an empty cell stays empty, a stock called NA stays a stock
             quoting=csv.QUOTE_NONE,  # Fyers quotes nothing, and a stray quote must not swallow rows
             encoding="utf-8-sig",
         )
     except ValueError as error:
         raise Refused(f"{name} is no CSV as documented: {str(error).strip().splitlines()[0]}") from error
-    check = _Check(name, frame)
+
+
+def _without_cash(frame: "pandas.DataFrame") -> "pandas.DataFrame":
+    """The frame without rows of the cash segment, unless they claim to be options."""
+    cash = (frame[_SEGMENT] == _CASH) & ~frame[_TYPE].isin(_OPTION_TYPES)
+    return frame[~cash] if cash.any() else frame
+
+
+class _Others:
+    """Futures and shares. `dated` is the newest last update of a share; None where the file lists no share.
+
+    What trades in larger lots in the cash segment (small companies) is not taken for a share.
+    """
+
+    def __init__(self, frame: "pandas.DataFrame") -> None:
+        futures = (frame[_SEGMENT] == _DERIVATIVES) & frame[_INSTRUMENT].isin(list(_FUTURES))
+        shares = (frame[_SEGMENT] == _CASH) & (frame[_INSTRUMENT] == _SHARE) & (frame[_LOT] == "1")
+        read = [_other(*cells) for cells in frame[futures | shares].itertuples(index=False, name=None)]
+        updated = (_iso_date(text) for text in frame[shares][_UPDATED].unique())
+        self.rows = [row for row in read if row is not None]
+        self.set_aside = len(read) - len(self.rows)
+        self.dated = max((day for day in updated if day is not None), default=None)
+
+
+def _other(*cells: str) -> Row | None:
+    """A future or share; None where the row contradicts its own ticker or makes no sense."""
+    instrument, lot, tick, session, _, expiry, ticker, exchange, _, underlying, _, _ = cells
+    place, lot_size, tick_size = _EXCHANGE_CODES.get(exchange), _positive_whole(lot), _positive_units(tick)
+    expires = 0 if instrument == _SHARE else _expiry(expiry)
+    if place is None or expires is None or lot_size is None or tick_size is None:
+        return None
+    if not _TICKER_FORM.fullmatch(ticker) or not _NAME.fullmatch(underlying):
+        return None
+    row = Row(place, underlying, expires, "", 0, ticker, lot_size, tick_size, _session(session), int(instrument))
+    return row if _other_agrees(row) else None
+
+
+def _columns(check: "_Check") -> _Columns | None:
+    """The columns of the option rows; None where there are none. Raises Refused for a cell that makes no sense."""
     check.each(_TICKER, "the ticker", lambda text: _TICKER_FORM.fullmatch(text) is not None)
     check.each(_STRIKE, "the strike", lambda text: _NUMBER_OR_BLANK.fullmatch(text) is not None)
-    check.each(_TYPE, "the option type", lambda text: text in ("CE", "PE", "XX", ""))
+    check.each(_TYPE, "the option type", lambda text: text in (*_OPTION_TYPES, "XX", ""))
     check.each(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
-    check.frame = frame[frame[_TYPE].isin(["CE", "PE"]) & (frame[_SEGMENT] == _DERIVATIVES)]
+    frame = check.frame
+    check.frame = frame[frame[_TYPE].isin(_OPTION_TYPES) & (frame[_SEGMENT] == _DERIVATIVES)]
     if check.frame.empty:
-        raise Refused(f"{name} has no option rows")
+        return None
     return _Columns(
         dated=max(set(check.converted(_UPDATED, "the last update", _iso_date))),
         tickers=check.frame[_TICKER].tolist(),
@@ -183,7 +248,7 @@ def _columns(body: bytes, name: str) -> _Columns:
 
 
 class _Check:
-    """Looks at each different value of a column once, and names the first row with a bad one."""
+    """Checks each distinct value of a column once, and names the first row with a bad one."""
 
     def __init__(self, name: str, frame: "pandas.DataFrame") -> None:
         self.name = name
@@ -219,11 +284,11 @@ def _positive_whole(text: str) -> int | None:
 
 
 def _session(text: str) -> tuple[int, int]:
-    """The hours in `0900-0908|0915-1540|1815-1915:`, in minutes: of the sessions that overlap the usual day, from the
-    first opening to the last close. Where none does, those of the first.
+    """The hours in `0900-0908|0915-1540|1815-1915:`, in minutes since midnight.
 
-    What follows the colon is the session of special days. (0, 0) for what is no such text: the dated table goes on
-    without it, while a refused file would stop entries.
+    They go from the first opening to the last close of the sessions that overlap the usual day; where none does, they
+    are the first session's. The session of special days follows the colon. Any other text gives (0, 0): the dated
+    table works without it, while a refused file would stop entries.
     """
     said = [session for part in text.partition(":")[0].split("|") if (session := _hours(part)) is not None]
     usual = [session for session in said if session.overlaps(CORE)] or said[:1]
@@ -249,7 +314,7 @@ def _iso_date(text: str) -> date | None:
 
 
 def _expiry(text: str) -> int | None:
-    """The IST calendar date of the epoch: its time of day has changed over the years and means nothing."""
+    """The IST calendar date of the epoch. Its time of day has changed over the years and means nothing."""
     if not _EPOCH.fullmatch(text):
         return None
     return datetime.fromtimestamp(int(text.partition(".")[0]), IST).date().toordinal()

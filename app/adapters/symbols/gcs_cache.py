@@ -1,7 +1,7 @@
-"""The cache in a bucket of Google Cloud Storage; STORAGE_EMULATOR_HOST is honoured by Google's client.
+"""The cache in a bucket of Google Cloud Storage. Google's client honours STORAGE_EMULATOR_HOST.
 
-Every write has a generation precondition and no retry of the client's own, which would report the first try's success
-as a conflict (412). What became of a write is found out by reading back.
+Every write has a generation precondition. The client's own retries are off: they would report the success of the first
+try as a conflict (412). After a failed write the object is read back to see whether the write arrived.
 """
 
 import io
@@ -22,7 +22,7 @@ _FAULTS = (GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, OSE
 
 
 class _Arriving(io.BytesIO):
-    """Takes what is downloaded, and no more of it once the time is over: the client's time-out is one for each read."""
+    """Takes a download until the time is over: the client's own time-out is for each read alone."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -69,13 +69,13 @@ class GcsCache:
             self._client.close()
 
     def _blob(self, name: str, generation: int | None = None) -> Blob:
-        """The object by name. The client is made at the first use: missing credentials are a fault like any other."""
+        """The object by name. The client is created at the first use: then missing credentials are a fault like any."""
         if self._client is None:
             self._client = Client()
         return self._client.bucket(self._bucket_name).blob(name, generation=generation)
 
     def _generation(self, timeout: float) -> int:
-        """The pointer's generation; 0, which a write takes for "must not be there", where there is none."""
+        """The pointer's generation; 0 where there is none, which a write reads as "must not exist"."""
         with _as_cache_down(self.name):
             blob = self._blob(self.name)
             try:
@@ -94,7 +94,7 @@ class GcsCache:
             return arriving.getvalue()
 
     def _write(self, name: str, content: bytes, generation: int, timeout: float) -> None:
-        """Up to three tries; after each failed one the object says whether it was ours that arrived."""
+        """Writes in up to three tries. After a failed one the object shows whether the write arrived."""
         for pause in (*_BACK_OFF, None):
             try:
                 self._blob(name).upload_from_string(
@@ -113,7 +113,7 @@ class GcsCache:
         raise CacheDown(f"{name} could not be written: {type(fault).__name__}")
 
     def _drop(self, over: bytes | None, pointer: Pointer, timeout: float) -> None:
-        """Lets go of what only the overwritten pointer named; an object that stays costs next to nothing."""
+        """Deletes what only the overwritten pointer named. An object that stays costs next to nothing."""
         if over is None:
             return
         with suppress(*_FAULTS, CacheDown):

@@ -1,7 +1,7 @@
 """Reads Fyers' JSON symbol master for the two things the CSV lacks: freeze quantity and the day's price band.
 
-The file is one object keyed by ticker, 84 MB for NSE_FO (September 2026), so it is read entry by entry as it arrives
-and nothing but those values is kept.
+The file is one object keyed by ticker, 84 MB for NSE_FO (September 2026). It is read entry by entry as it arrives, and
+only those values are kept.
 """
 
 import codecs
@@ -21,7 +21,7 @@ _WHOLE = re.compile(r"(?a:(\d{1,9})(?:\.0+)?)")
 
 
 class Extra(NamedTuple):
-    """What the JSON master adds to a row; 0 where it says nothing. Bands in ten-thousandths of a rupee."""
+    """What the JSON master adds to a row; 0 where it is silent. Bands are in ten-thousandths of a rupee."""
 
     freeze_quantity: int
     lower_band: int
@@ -45,14 +45,14 @@ def read_extras(chunks: Iterable[bytes], wanted: Collection[str], name: str) -> 
 
 @dataclass(slots=True)
 class _Window:
-    """The part of the text that is read and not yet used."""
+    """The part of the text that was read and is not used yet."""
 
     source: Iterator[str]
     text: str = ""
     at: int = 0
 
     def more(self) -> bool:
-        """Reads on; False at the end of the file. What is used already is let go."""
+        """Reads on and drops what is used. False at the end of the file."""
         chunk = next(self.source, None)
         if chunk is None:
             return False
@@ -62,7 +62,7 @@ class _Window:
         return True
 
     def skip(self, pattern: re.Pattern[str]) -> str:
-        """Goes past the pattern; the character after it, or nothing at the end of the file."""
+        """Skips the pattern. Returns the character after it, or an empty text at the end of the file."""
         while True:
             match = pattern.match(self.text, self.at)
             end = match.end() if match else self.at
@@ -71,7 +71,7 @@ class _Window:
                 return self.text[end : end + 1]
 
     def value(self) -> object:
-        """The JSON value that starts here. Numbers stay as they are written."""
+        """The JSON value that starts here. Numbers stay as written."""
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)

@@ -1,4 +1,4 @@
-"""Looks up contracts in an artifact. Immutable once made: a swap is one reference, and readers need no lock."""
+"""Looks up instruments in an artifact. A Master never changes: a swap is one reference, and readers need no lock."""
 
 import functools
 import json
@@ -7,20 +7,22 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
 
 from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
-from app.adapters.symbols.row import UNIT, rupees
+from app.adapters.symbols.others import COLUMNS as OTHER_COLUMNS
+from app.adapters.symbols.others import Others
+from app.adapters.symbols.row import UNIT, rupees, session_of
 from app.domain.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
 from app.domain.calendar import Session
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.instrument import Instrument, ListedKind
+from app.domain.instrument import Instrument, ListedKind, Option
 from app.facts.fyers import INDEX_OPTION
 
 # Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0). Where the artifact does not say what an
-# underlying is, every other one is a stock.
+# underlying is, every other underlying is a stock.
 _INDEX_SPOTS = {
     ("NSE", "NIFTY"): "NSE:NIFTY50-INDEX",
     ("NSE", "BANKNIFTY"): "NSE:NIFTYBANK-INDEX",
@@ -45,7 +47,7 @@ class _Terms:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """One underlying at one exchange. `expiries` are ordinals, ascending; `bounds` the rows of each."""
+    """The options on one underlying at one exchange. `expiries` are ordinals, ascending; `bounds` the rows of each."""
 
     exchange: str
     underlying: str
@@ -65,19 +67,22 @@ class _Series:
         return at if at < len(self.expiries) and self.expiries[at] == expiry else None
 
     def ladder(self, at: int, option_type: OptionType) -> tuple[int, int]:
-        """The rows of one expiry and type, ascending by strike."""
+        """The first and the end row of one expiry and type, ascending by strike."""
         first, puts, end = self.bounds[at]
         return (first, puts) if option_type is OptionType.CE else (puts, end)
 
     def last_of_month(self, first: int) -> list[int]:
-        """Places, from `first` on, of the expiries that are the last listed ones of their calendar month."""
+        """Places, from `first` on, of the last listed expiry of each calendar month."""
         days = [date.fromordinal(expiry) for expiry in self.expiries[first:]]
         months = [(day.year, day.month) for day in days]
         return [first + at for at, month in enumerate(months) if month not in months[at + 1 : at + 2]]
 
 
 class Master:
-    """The listed option contracts of one artifact. Raises ValueError for bytes that are none."""
+    """The listed instruments of one artifact: options, and by symbol alone futures and shares.
+
+    Raises ValueError for bytes that are no artifact.
+    """
 
     def __init__(self, artifact: bytes) -> None:
         view = memoryview(artifact)
@@ -96,14 +101,15 @@ class Master:
         self._by_symbol: Sequence[int] = integers["by_symbol"]
         self._bands = (integers["lower"], integers["upper"]) if "lower" in integers else None
         self._symbols = columns["symbols"]
+        self._others = Others(columns)
         sessions = header.get("sessions") or [(0, 0)] * len(header["terms"])
         self._terms = [
-            _Terms(lot, rupees(tick), freeze or None, _session(*minutes))
+            _Terms(lot, rupees(tick), freeze or None, session_of(*minutes))
             for (lot, tick, freeze), minutes in zip(header["terms"], sessions, strict=True)
         ]
         self.session = _widest([terms.session for terms in self._terms])
         instruments = header.get("instruments") or [0] * len(header["series"])
-        self.is_of_this_version = "sessions" in header and "instruments" in header
+        self.is_of_this_version = {"sessions", "instruments"} <= header.keys() and columns.keys() >= {*OTHER_COLUMNS}
         self._series = {
             (exchange, underlying): _Series(
                 exchange,
@@ -128,7 +134,7 @@ class Master:
         *,
         on: date,
         spot: Decimal | None = None,
-    ) -> Instrument:
+    ) -> Option:
         """The contract as ports.SymbolMaster says. Raises Denied(NO_SUCH_CONTRACT), NotNow(NO_QUOTE) without a spot."""
         series = self._find(underlying, exchange)
         at = _expiry(series, expiry, on)
@@ -143,16 +149,16 @@ class Master:
         return self._contract(series, at, row, option_type)
 
     def lookup_symbol(self, symbol: str) -> Instrument | None:
-        """The contract of a broker's symbol (`NSE:NIFTY26NOV26000CE`), or None where it is not listed."""
+        """The instrument of a broker's symbol (`NSE:NIFTY26NOV26000CE`), or None where it is not listed."""
         wanted = symbol.encode("utf-8", "replace")
         place = bisect_left(self._by_symbol, wanted, key=self._symbol)
         if place == self.rows or self._symbol(row := self._by_symbol[place]) != wanted:
-            return None
+            return self._others.lookup(wanted)
         series = self._in_order[bisect_right(self._starts, row) - 1]
         at = bisect_right(series.bounds, row, key=lambda bounds: bounds[0]) - 1
         return self._contract(series, at, row, OptionType.CE if row < series.bounds[at][1] else OptionType.PE)
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
         """A contract of the underlying that expires that day, or None. Raises Denied(NO_SUCH_CONTRACT)."""
         series = self._find(underlying, exchange)
         at = series.place_of(day.toordinal())
@@ -162,9 +168,9 @@ class Master:
         return self._contract(series, at, first, OptionType.CE if first < puts else OptionType.PE)
 
     def kinds(self, day: date, *, expiring: bool = False) -> Counter[ListedKind]:
-        """How many contracts trade at which hours: of all, or of those that expire that day.
+        """How many options trade at which hours: of all, or of those that expire that day.
 
-        Those of any other day stand together, under `date.max`.
+        Those that expire on any other day are counted together, under `date.max`.
         """
         found: Counter[ListedKind] = Counter()
         for series in self._in_order:
@@ -210,7 +216,7 @@ class Master:
     def _by_place(
         self, series: _Series, at: int, option_type: OptionType, place: Moneyness, spot: Decimal | None
     ) -> int:
-        """The row counted from at-the-money in the listed strikes of this type: out of the money is up for CE."""
+        """The row counted from at-the-money in the listed strikes of this type. Out of the money is up for CE."""
         if spot is None or not spot.is_finite() or spot <= 0:
             raise NotNow(
                 Reason.NO_QUOTE, f"strikeprice: {place} needs the price of {series.underlying}, and there is none"
@@ -233,10 +239,10 @@ class Master:
             return above - 1
         return above
 
-    def _contract(self, series: _Series, at: int, row: int, option_type: OptionType) -> Instrument:
+    def _contract(self, series: _Series, at: int, row: int, option_type: OptionType) -> Option:
         terms = self._terms[self._terms_of[row]]
         lower, upper = (column[row] for column in self._bands) if self._bands else (0, 0)
-        return Instrument(
+        return Option(
             symbol=str(self._symbol(row), "ascii"),
             underlying=series.underlying,
             expiry=date.fromordinal(series.expiries[at]),
@@ -268,24 +274,20 @@ class Master:
         return Denied(Reason.NO_SUCH_CONTRACT, f"strikeprice: {strike} is not listed for {what}; nearest: {listed}")
 
 
-def _session(opens: int, closes: int) -> Session | None:
-    return Session(time(*divmod(opens, 60)), time(*divmod(closes, 60))) if closes else None
-
-
 def _widest(sessions: Sequence[Session | None]) -> Session | None:
     said = [session for session in sessions if session is not None and session.is_plausible]
     return functools.reduce(Session.wider, said) if said else None
 
 
 def _in_units(strike: Decimal) -> int:
-    """The strike in ten-thousandths of a rupee; -1, which is no strike, for one that is finer than that."""
+    """The strike in ten-thousandths of a rupee; -1, which is no strike, for a finer one."""
     exact = strike * UNIT
     whole = int(exact)
     return whole if whole == exact else -1
 
 
 def _expiry(series: _Series, wanted: Expiry, on: date) -> int:
-    """The place of the expiry that is meant. Raises Denied(NO_SUCH_CONTRACT) naming the nearest ones."""
+    """The place of the wanted expiry. Raises Denied(NO_SUCH_CONTRACT), naming the nearest ones."""
     first = bisect_left(series.expiries, on.toordinal())
     if isinstance(wanted, ExpiryRule):
         monthly = wanted in (ExpiryRule.MONTHLY, ExpiryRule.NEXT_MONTHLY)
@@ -316,7 +318,7 @@ def _no_such_expiry(series: _Series, wanted: Expiry, first: int) -> Denied:
 def _other_spellings(series: dict[tuple[str, str], _Series]) -> dict[tuple[str, str], _Series]:
     """TradingView writes M&M as M_M and BAJAJ-AUTO as BAJAJ_AUTO. A spelling that could be two names is neither."""
     others: dict[tuple[str, str], list[_Series]] = {}
-    for exchange, underlying in series:
+    for (exchange, underlying), listed in series.items():
         if (other := spelled(underlying)) != underlying:
-            others.setdefault((exchange, other), []).append(series[exchange, underlying])
+            others.setdefault((exchange, other), []).append(listed)
     return {place: found[0] for place, found in others.items() if len(found) == 1}

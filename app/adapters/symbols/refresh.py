@@ -1,4 +1,4 @@
-"""Brings the cache up to date: fetch, read, check, build, swap. Whatever fails, the last good master stays."""
+"""Brings the cache up to date: fetch, read, check, build, swap. Where any of it fails, the last good master stays."""
 
 import time
 from collections import Counter
@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from app.adapters.symbols import artifact, rules
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, Pointer, artifact_name
-from app.adapters.symbols.csv_master import read_options
+from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.json_master import Extra, read_extras
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row
@@ -22,9 +22,13 @@ _CACHE_TIMEOUT = 10.0
 
 @dataclass(slots=True)
 class _Listed:
-    """What the CSV files list, sorted. `counts` are the option rows of each file; `notes` faults that stop nothing."""
+    """What the CSV files list. `counts` are the option rows of each file; `notes` are faults that stop nothing.
 
-    rows: list[Row] = field(default_factory=list)
+    `options` are sorted. `others` are futures and shares: no rule judges them, since nothing trades by them yet.
+    """
+
+    options: list[Row] = field(default_factory=list)
+    others: list[Row] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     dated: date = date.max
     notes: list[str] = field(default_factory=list)
@@ -41,10 +45,10 @@ def refresh(
 ) -> dict[str, object]:
     """Fetches the master that URLs or paths name and, if it is good, makes it the cache's current one.
 
-    A name that ends in `.json` is Fyers' JSON master, which adds freeze quantities and price bands where it can be
-    had. `timeout` is seconds for all downloads together. The report is fit for JSON and never an exception: `accepted`,
-    `reason` (why not), `seconds`, `kept` (as_of of the master that was there before), and where accepted `as_of`,
-    `dated`, `rows`, `sources`, `artifact` (its SHA-256), `changed` and `notes`.
+    A name that ends in `.json` is Fyers' JSON master. It adds freeze quantities and price bands; without it the master
+    is accepted all the same. `timeout` is in seconds, for all downloads together. Never raises. The report is JSON:
+    `accepted`, `reason` (why not), `seconds`, `kept` (as_of of the master before), and where accepted `as_of`,
+    `dated`, `rows` (of options), `sources`, `artifact` (its SHA-256), `changed` and `notes`.
     """
     started = time.monotonic()
     report: dict[str, object] = {"accepted": False, "reason": None, "kept": None}
@@ -66,7 +70,7 @@ def refresh(
 
 
 def _last(pointer: bytes | None) -> Pointer | None:
-    """The last good master; a damaged pointer counts as none and is written over."""
+    """The last good master. A damaged pointer counts as none and is overwritten."""
     try:
         return Pointer.decode(pointer) if pointer is not None else None
     except CacheDown:
@@ -78,10 +82,11 @@ def _fetched(sources: Sequence[Source], deadline: Deadline, sleep: Sleep) -> tup
     for source in sources:
         if not source.is_json:
             _add_csv(listed, source, deadline, sleep)
-    if not listed.rows:
-        raise Refused("no CSV master is named; SYMBOL_MASTER_URLS needs one")
-    listed.rows.sort()
-    wanted = {row.symbol for row in listed.rows}
+    if not listed.options:
+        found = "no CSV master lists options" if listed.counts else "no CSV master is named"
+        raise Refused(f"{found}; SYMBOL_MASTER_URLS needs one")
+    listed.options.sort()
+    wanted = {row.symbol for row in (*listed.options, *listed.others)}
     extras: dict[str, Extra] = {}
     for source in sources:
         if source.is_json:
@@ -90,16 +95,19 @@ def _fetched(sources: Sequence[Source], deadline: Deadline, sleep: Sleep) -> tup
 
 
 def _add_csv(listed: _Listed, source: Source, deadline: Deadline, sleep: Sleep) -> None:
-    options = read_options(fetch(source, deadline, sleep), source.name)
-    listed.rows += options.rows
-    listed.counts[source.key] += len(options.rows)
-    listed.dated = min(listed.dated, options.dated)
-    if options.set_aside:
-        listed.notes.append(f"{source.name}: {options.set_aside} rows contradict their own ticker and are left out")
+    read = read_master(fetch(source, deadline, sleep), source.name)
+    listed.options += read.options
+    listed.others += read.others
+    listed.counts[source.key] += len(read.options)
+    listed.dated = min(listed.dated, read.dated)
+    if read.set_aside:
+        listed.notes.append(f"{source.name}: {read.set_aside} rows contradict their own ticker and are left out")
+    if read.others_set_aside:
+        listed.notes.append(f"{source.name}: {read.others_set_aside} futures or shares make no sense and are left out")
 
 
 def _extras(listed: _Listed, source: Source, wanted: set[str], deadline: Deadline, sleep: Sleep) -> dict[str, Extra]:
-    """What the JSON master adds; nothing, and a note, where it cannot be had."""
+    """What the JSON master adds; nothing, and a note, where it cannot be read."""
     try:
         return retried(
             lambda: read_extras(stream(source, MAX_JSON_BYTES, deadline), wanted, source.name), source, deadline, sleep
@@ -112,10 +120,10 @@ def _extras(listed: _Listed, source: Source, wanted: set[str], deadline: Deadlin
 def _check(listed: _Listed, sources: Sequence[Source], last: Pointer | None, calendar: Calendar, now: datetime) -> None:
     today = ist_day(now)
     rules.check_dated(listed.dated, today, calendar)
-    rules.check_unique(listed.rows)
-    whole = len(listed.rows) >= rules.LARGE or any(source.is_fyers for source in sources)
+    rules.check_unique(listed.options)
+    whole = len(listed.options) >= rules.LARGE or any(source.is_fyers for source in sources)
     if whole:
-        rules.check_sentinels(listed.rows, today)
+        rules.check_sentinels(listed.options, today)
     if last is not None:
         rules.check_row_counts(listed.counts, last.current.sources, last.current.accepted_at, now)
 
@@ -129,7 +137,7 @@ def _stored(
     calendar: Calendar,
     now: datetime,
 ) -> dict[str, object]:
-    content = artifact.encode(listed.rows, extras, listed.dated)
+    content = artifact.encode(listed.options, listed.others, extras, listed.dated)
     digest = artifact.digest_of(content)
     as_of = calendar.latest_trading_day(ist_day(now))
     entry = Entry(artifact_name(store.name, digest), digest, as_of, now, listed.counts)
@@ -138,7 +146,7 @@ def _stored(
         "accepted": True,
         "as_of": as_of.isoformat(),
         "dated": listed.dated.isoformat(),
-        "rows": len(listed.rows),
+        "rows": len(listed.options),
         "sources": dict(listed.counts),
         "artifact": digest,
         "changed": last is None or last.current.digest != digest,

@@ -1,5 +1,5 @@
-"""Why a new symbol master was not taken."""
+"""The refusal of a new symbol master."""
 
 
 class Refused(Exception):
-    """The new master is not taken and the last good one stays; the text is one sentence for the owner."""
+    """The new master is refused and the last good one stays. The text is one sentence for the operator."""

@@ -1,8 +1,11 @@
-"""One option series on its way from the exchange's file into the artifact."""
+"""One instrument on its way from the exchange's file into the artifact."""
 
 import re
+from datetime import time
 from decimal import Decimal
 from typing import NamedTuple
+
+from app.domain.calendar import Session
 
 # Prices are kept as whole ten-thousandths of a rupee: exact for every tick and strike that NSE and BSE list, and
 # comparable as integers.
@@ -12,10 +15,11 @@ _PLAIN = re.compile(r"(?a:\d{1,9}(?:\.\d{1,8})?)")
 
 
 class Row(NamedTuple):
-    """Ordered as the artifact is sorted. `expiry` is a date's ordinal; prices are ten-thousandths of a rupee.
+    """Ordered as the artifact sorts options. `expiry` is a date's ordinal; prices are ten-thousandths of a rupee.
 
-    `session` is when it opens and closes, in minutes since midnight in India; zeros where the file does not say it.
-    `instrument` is 14 for an option on an index, 15 for one on a stock, 0 where the file says neither.
+    `session` is the opening and the close in minutes since midnight IST; zeros where the file does not give them.
+    `instrument` is the broker's instrument type; of an option 14 (on an index), 15 (on a stock), or 0 where the file
+    gives neither. A future has no option type and a strike of 0; a share has no expiry either: 0.
     """
 
     exchange: str
@@ -31,7 +35,7 @@ class Row(NamedTuple):
 
 
 def units(text: str) -> int | None:
-    """Rupees as they are written, in ten-thousandths; None for what is no such number. No float on the way."""
+    """Rupees as written, in ten-thousandths; None for any other text. No float is involved."""
     if _PLAIN.fullmatch(text) is None:
         return None
     exact = Decimal(text) * UNIT
@@ -39,5 +43,10 @@ def units(text: str) -> int | None:
 
 
 def rupees(amount: int) -> Decimal:
-    """Ten-thousandths back in rupees, without needless zeros: 500 is 0.05, 260000000 is 26000."""
+    """Ten-thousandths as rupees, without trailing zeros: 500 is 0.05, 260000000 is 26000."""
     return Decimal(amount) / UNIT
+
+
+def session_of(opens: int, closes: int) -> Session | None:
+    """The session of these minutes since midnight IST; None for zeros."""
+    return Session(time(*divmod(opens, 60)), time(*divmod(closes, 60))) if closes else None

@@ -1,4 +1,4 @@
-"""Which new master is good enough to trade by. Each rule raises Refused with a sentence that says what is wrong."""
+"""Whether a new master is good enough to trade by. Each rule raises Refused, saying what is wrong."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -18,7 +18,7 @@ _COMPARABLE = timedelta(days=7)
 
 
 def check_unique(rows: Sequence[Row]) -> None:
-    """No ticker twice, and no series twice under two tickers. `rows` are sorted."""
+    """Raises Refused for a ticker listed twice, or one series under two tickers. `rows` are sorted."""
     seen: set[str] = set()
     for row in rows:
         if row.symbol in seen:
@@ -30,14 +30,14 @@ def check_unique(rows: Sequence[Row]) -> None:
 
 
 def check_dated(dated: date, today: date, calendar: Calendar) -> None:
-    """The oldest of the files is of today or of the trading day before."""
+    """Raises Refused unless the oldest file is of today or of the trading day before."""
     oldest = calendar.oldest_master(today)
     if not oldest <= dated <= today:
         raise Refused(f"the master is dated {dated}; on {today} it has to be of {oldest} to {today}")
 
 
 def check_sentinels(rows: Sequence[Row], today: date) -> None:
-    """A whole exchange's list has a current expiry of its main indices, with a ladder of strikes."""
+    """Raises Refused unless each exchange lists a current expiry of its main indices, with a ladder of strikes."""
     for exchange in sorted({row.exchange for row in rows}):
         for underlying in _SENTINELS[exchange]:
             series = [row for row in rows if row.exchange == exchange and row.underlying == underlying]
@@ -59,7 +59,10 @@ def _check_ladder(name: str, series: Sequence[Row], today: date) -> None:
 def check_row_counts(
     counts: Mapping[str, int], last_counts: Mapping[str, int], last_accepted: datetime, now: datetime
 ) -> None:
-    """About as many rows as in the last good master, where that is of the same sources and not old."""
+    """Raises Refused where a file has far more or fewer rows than in the last good master.
+
+    It compares with a master of the same sources that is not old.
+    """
     if counts.keys() != last_counts.keys() or now - last_accepted > _COMPARABLE:
         return
     for source, count in counts.items():

@@ -1,4 +1,4 @@
-"""Where a symbol master comes from: files at Fyers or elsewhere, read with a bound on time and size."""
+"""The files of a symbol master, at Fyers or elsewhere, read within a limit of time and size."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from app.domain.deadline import Deadline
 from app.facts.fyers import MASTERS_HOST
 
 MAX_CSV_BYTES = 64 * 1024 * 1024  # NSE_FO.csv has about 12 MB
-MAX_JSON_BYTES = 256 * 1024 * 1024  # NSE_FO_sym_master.json has about 84 MB; it is streamed, never held
+MAX_JSON_BYTES = 256 * 1024 * 1024  # NSE_FO_sym_master.json has about 84 MB; it is streamed, never held in memory
 
 _CONNECT, _READ = 3.0, 10.0
 _BACK_OFF = (0.5, 1.5)  # seconds before the second and the third try
@@ -33,7 +33,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """The URL without what may be secret in it: user, password, query."""
+        """The URL without the parts that may be secret: user, password, query."""
         parts = urlsplit(self.url)
         place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
         return f"{parts.scheme}://{place}{parts.path}" if self.is_remote else self.url
@@ -57,16 +57,16 @@ class Source:
 
 
 class _Unavailable(Exception):
-    """This try failed and the next one may not."""
+    """This try failed; another one may succeed."""
 
 
 def fetch(source: Source, deadline: Deadline, sleep: Sleep = time.sleep) -> bytes:
-    """The whole file. Raises Refused where three tries do not get it in time, or where it is over the size cap."""
+    """The whole file. Raises Refused where three tries do not get it in time, or where it is too large."""
     return retried(lambda: b"".join(stream(source, MAX_CSV_BYTES, deadline)), source, deadline, sleep)
 
 
 def retried(call: Callable[[], _Got], source: Source, deadline: Deadline, sleep: Sleep) -> _Got:
-    """Up to three tries with back-off, inside the deadline."""
+    """Tries up to three times with back-off, within the deadline."""
     for pause in (*_BACK_OFF, None):
         try:
             return call()
@@ -78,7 +78,7 @@ def retried(call: Callable[[], _Got], source: Source, deadline: Deadline, sleep:
 
 
 def stream(source: Source, limit: int, deadline: Deadline) -> Iterator[bytes]:
-    """The file in chunks, once. Ends with _Unavailable or Refused where it cannot be read whole."""
+    """The file in chunks, from one try. Raises _Unavailable or Refused where it cannot be read whole."""
     chunks = _download(source, deadline) if source.is_remote else _read(source)
     size = 0
     for chunk in chunks:
@@ -109,7 +109,7 @@ def _download(source: Source, deadline: Deadline) -> Iterator[bytes]:
             with session.get(source.url, stream=True, timeout=timeout) as reply:
                 _check_status(source, reply.status_code)
                 _check_way(source, [each.url for each in (*reply.history, reply)])
-                # read1 gives what has come; read would wait for a whole chunk, however slowly it drips in.
+                # read1 returns what has arrived; read would wait for a whole chunk, however slowly it arrives.
                 while chunk := reply.raw.read1(_CHUNK, decode_content=True):
                     yield chunk
         except (requests.RequestException, HTTPError) as error:
@@ -117,7 +117,7 @@ def _download(source: Source, deadline: Deadline) -> Iterator[bytes]:
 
 
 def _check_way(source: Source, urls: Sequence[str]) -> None:
-    """What was asked for by https may not be sent on to where others can change it."""
+    """Raises Refused where a redirect leads from https to plain http, where others could change the file."""
     if source.url.startswith("https:") and not all(url.startswith("https:") for url in urls):
         raise Refused(f"{source.name} could not be read: its https address leads to a plain http one")
 

@@ -1,4 +1,4 @@
-"""The symbol master that requests ask: loaded from the cache, swapped whole when the cache has a newer one."""
+"""The symbol master of the running service: loaded from the cache, swapped whole when the cache has a newer one."""
 
 import threading
 from collections import Counter
@@ -13,13 +13,13 @@ from app.adapters.symbols.master import Master
 from app.domain.alert import Expiry, OptionType, Strike
 from app.domain.calendar import Session
 from app.domain.errors import NotNow, Reason
-from app.domain.instrument import Instrument, ListedKind
+from app.domain.instrument import Instrument, ListedKind, Option
 
 CHECK_EVERY = 30.0  # seconds between two looks at the pointer
 
 
 def open_cache(place: str) -> Cache:
-    """The cache at a path or `gs://bucket/object`; nothing is read yet. Raises ValueError for a place that is none."""
+    """The cache at a path or `gs://bucket/object`. Nothing is read yet. Raises ValueError for an invalid place."""
     if not place.startswith("gs://"):
         return LocalCache(Path(place))
     bucket, _, name = place.removeprefix("gs://").partition("/")
@@ -32,7 +32,7 @@ def open_cache(place: str) -> Cache:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A master in memory. `pointer` is the text that named it; empty where another one should be there by now."""
+    """A master in memory. `pointer` is the text that named it; empty where its current artifact is damaged."""
 
     pointer: bytes
     entry: Entry
@@ -40,7 +40,7 @@ class _Loaded:
 
 
 class Symbols:
-    """ports.SymbolMaster over a cache. Lookups read one reference, so they never see half of a swap."""
+    """ports.SymbolMaster over a cache. A lookup reads one reference, so it never sees half of a swap."""
 
     def __init__(self, cache: Cache) -> None:
         self.problem: str | None = None
@@ -51,24 +51,24 @@ class Symbols:
 
     @classmethod
     def open(cls, cache: str | Cache, timeout: float = 5.0) -> "Symbols":
-        """The master from the cache: a path or `gs://bucket/object`. `timeout` is seconds for each read.
+        """The master from the cache: a path or `gs://bucket/object`. `timeout` is in seconds, for each read.
 
-        A cache that is empty or does not answer gives a master that raises NotNow(SYMBOLS_MISSING) until one is there;
-        `problem` says why.
+        Where the cache is empty or does not answer, every lookup raises NotNow(SYMBOLS_MISSING) until a master is
+        loaded; `problem` says why.
         """
         symbols = cls(open_cache(cache) if isinstance(cache, str) else cache)
         symbols._look(timeout)
         return symbols
 
     def look_due(self, monotonic: float) -> bool:
-        """Whether `reload_if_changed` would look, at that time in seconds."""
+        """Whether `reload_if_changed` would read the cache at that time, in seconds."""
         return monotonic >= self._look_again_at
 
     def reload_if_changed(self, monotonic: float, timeout: float = 0.5) -> bool:
-        """Looks whether the cache has a newer master, at most every 30 s, and takes it; True where it did.
+        """Loads a newer master if the cache has one; True where it did. It looks at most every 30 s.
 
-        `monotonic` is the time in seconds; `timeout` bounds each read. One caller looks, the others go on with what
-        there is. A cache that does not answer changes nothing; `problem` says so.
+        `monotonic` is the time in seconds; `timeout` bounds each read. One caller looks while the others go on with
+        the present master. Where the cache does not answer nothing changes, and `problem` says so.
         """
         if not self.look_due(monotonic) or not self._loading.acquire(blocking=False):
             return False
@@ -79,7 +79,7 @@ class Symbols:
             self._loading.release()
 
     def reload(self, timeout: float = 5.0) -> bool:
-        """The same at once, for who knows that there is a newer one. `timeout` bounds each read, in seconds."""
+        """Does so at once, whenever it looked last. `timeout` bounds each read, in seconds."""
         with self._loading:
             return self._look(timeout)
 
@@ -115,15 +115,14 @@ class Symbols:
             raise CacheDown(f"{entry.artifact} is of another version; refresh the symbols") from error
 
     def close(self) -> None:
-        """Lets go of the cache's connections."""
+        """Closes the cache's connections."""
         self._cache.close()
 
     @property
     def as_of(self) -> date:
         """The trading day that the master was last accepted for.
 
-        The exchange's file it was made from is of that day or the trading day before. Raises
-        NotNow(SYMBOLS_MISSING).
+        Its files are of that day or of the trading day before. Raises NotNow(SYMBOLS_MISSING).
         """
         return self._there().entry.as_of
 
@@ -134,17 +133,17 @@ class Symbols:
 
     @property
     def rows(self) -> int:
-        """How many option contracts are listed. Raises NotNow(SYMBOLS_MISSING)."""
+        """How many options are listed. Raises NotNow(SYMBOLS_MISSING)."""
         return self._there().master.rows
 
     @property
     def is_of_this_version(self) -> bool:
-        """Whether the artifact has all that this version keeps. Raises NotNow(SYMBOLS_MISSING)."""
+        """Whether the artifact has everything that this version stores. Raises NotNow(SYMBOLS_MISSING)."""
         return self._there().master.is_of_this_version
 
     @property
     def session(self) -> Session | None:
-        """The widest plausible hours that the master gives any contract; None where it gives none, or is not there."""
+        """The widest plausible hours of any option; None where the master gives none or is missing."""
         return self._loaded.master.session if self._loaded is not None else None
 
     def resolve(
@@ -157,23 +156,26 @@ class Symbols:
         *,
         on: date,
         spot: Decimal | None = None,
-    ) -> Instrument:
-        """The contract; see ports.SymbolMaster. Raises NotNow(NO_QUOTE) where `spot` is needed and missing."""
+    ) -> Option:
+        """The option; see ports.SymbolMaster. Raises NotNow(NO_QUOTE) where `spot` is needed and missing."""
         return self._there().master.resolve(underlying, exchange, expiry, strike, option_type, on=on, spot=spot)
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
         return self._there().master.spot_symbol(underlying, exchange)
 
     def lookup_symbol(self, symbol: str) -> Instrument | None:
-        """The contract of a broker's symbol, or None where it is not listed. Raises NotNow(SYMBOLS_MISSING)."""
+        """The option, future or share of a broker's symbol, or None where it is not listed.
+
+        Raises NotNow(SYMBOLS_MISSING).
+        """
         return self._there().master.lookup_symbol(symbol)
 
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Instrument | None:
-        """A contract of the underlying that expires that day; see ports.SymbolMaster."""
+    def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
+        """An option on the underlying that expires that day; see ports.SymbolMaster."""
         return self._there().master.expiring(underlying, exchange, day)
 
     def kinds(self, day: date, *, expiring: bool = False) -> Counter[ListedKind]:
-        """How many contracts trade at which hours; see ports.SymbolMaster."""
+        """How many options trade at which hours; see ports.SymbolMaster."""
         return self._there().master.kinds(day, expiring=expiring)
 
     def expiries(self, underlying: str, exchange: str | None, on: date) -> Sequence[date]:

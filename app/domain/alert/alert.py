@@ -40,7 +40,7 @@ class OptionType(StrEnum):
 
 
 class Product(StrEnum):
-    """Fyers' product types for F&O; BO and CO are gone since August 2026 and are read as INTRADAY."""
+    """INTRADAY is closed by the broker before the session ends; MARGIN stays open overnight."""
 
     INTRADAY = "INTRADAY"
     MARGIN = "MARGIN"

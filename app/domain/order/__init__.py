@@ -3,12 +3,14 @@
 from app.domain.order.order import Order, OrderType, Ticket, Transition
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
 from app.domain.order.sent import EXIT_TAG, Sent
-from app.domain.order.status import FINAL, MOVES, IllegalMove, OrderStatus
+from app.domain.order.status import FINAL, IN_FLIGHT, MOVES, OPEN, IllegalMove, OrderStatus
 
 __all__ = [
     "EXIT_TAG",
     "FINAL",
+    "IN_FLIGHT",
     "MOVES",
+    "OPEN",
     "Accepted",
     "IllegalMove",
     "NotSent",

@@ -10,7 +10,7 @@ from typing import Any
 from app.domain.alert import Product, Side
 from app.domain.errors import Reason
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Rejected, Unresolved
-from app.domain.order.status import FINAL, MOVES, IllegalMove, OrderStatus
+from app.domain.order.status import IN_FLIGHT, MOVES, IllegalMove, OrderStatus
 
 
 class OrderType(StrEnum):
@@ -96,7 +96,7 @@ class Order:
     @property
     def in_flight(self) -> bool:
         """True while the broker may still change it."""
-        return self.status not in FINAL and self.status is not OrderStatus.RECEIVED
+        return self.status in IN_FLIGHT
 
     def priced(self, ticket: Ticket) -> "Order":
         """The same order with what would be sent for it; not a step of its own, nothing is stored by it."""

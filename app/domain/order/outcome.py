@@ -14,14 +14,14 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Fyers took the order and gave it an id. The exchange may still reject it."""
+    """The broker took the order and gave it an id. The exchange may still reject it."""
 
     broker_order_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Fyers or the exchange refused it, in so many words; with an id it stands in the order book as rejected."""
+    """The broker or the exchange refused the order. With an id it stands in the order book as rejected."""
 
     code: int
     message: str

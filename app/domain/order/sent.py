@@ -20,10 +20,6 @@ class Sent:
     underlying: str
     strategy: str | None
 
-    def __hash__(self) -> int:
-        """By the tag alone, which is nearly always enough: each submit looks up what each of them is stored as."""
-        return hash(self.tag)
-
     @property
     def squares_off(self) -> bool:
         """True for the exit of a whole position, which the order book never shows by its tag."""

@@ -3,7 +3,6 @@
 from app.domain.order import EXIT_TAG, Sent
 from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide
 from app.domain.risk.controls import (
-    BOOK_LAG,
     BREAKER_FAILURES,
     BREAKER_OPEN,
     GIVES_BACK,
@@ -18,7 +17,6 @@ from app.domain.risk.controls import (
 from app.domain.risk.limits import Limits
 
 __all__ = [
-    "BOOK_LAG",
     "BREAKER_FAILURES",
     "BREAKER_OPEN",
     "EXIT_TAG",

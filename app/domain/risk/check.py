@@ -15,7 +15,7 @@ from app.domain.errors import Denied, NotNow, Reason
 from app.domain.holding import Holdings
 from app.domain.money import plain
 from app.domain.order import Order, Sent, Ticket
-from app.domain.risk.controls import BOOK_LAG, MINUTE, SYSTEM, Controls, TradingState, doubt_reduces, ticket_of
+from app.domain.risk.controls import MINUTE, SYSTEM, Controls, TradingState, doubt_reduces, ticket_of
 from app.domain.risk.limits import Limits
 
 SECOND = timedelta(seconds=1)
@@ -58,7 +58,7 @@ def decide(order: Order, controls: Controls, limits: Limits, holdings: Holdings,
         if denied.reason is Reason.REPEATED_ORDER:
             controls = controls.switched(TradingState.REDUCING, denied.message, SYSTEM, now)
         return order.denied(now, denied.reason, denied.message), controls
-    keep = max(BOOK_LAG, limits.cooldown or BOOK_LAG)
+    keep = max(limits.venue.book_lag, limits.cooldown or timedelta())
     return order.submitted(now), controls.counted(order, now, keep, limits.remembered)
 
 
@@ -70,7 +70,7 @@ def check(order: Order, controls: Controls, limits: Limits, holdings: Holdings, 
     _check_state(ticket, controls)
     _check_breaker(ticket, controls, now)
     _check_rates(ticket, controls, limits, now)
-    holdings = holdings.with_sent(controls.sent_since(now - BOOK_LAG))
+    holdings = holdings.with_sent(controls.sent_since(now - limits.venue.book_lag))
     if ticket.covers:
         _check_cover(ticket, holdings)
     else:
@@ -101,7 +101,7 @@ def _check_breaker(ticket: Ticket, controls: Controls, now: datetime) -> None:
     """A cover is let through: what it risks is one more order in doubt, and waiting risks the open position."""
     if controls.open_until is not None and now < controls.open_until and not ticket.covers:
         until = ist_time(controls.open_until)
-        raise NotNow(Reason.BROKER_DOWN, f"orders did not reach Fyers; entries wait until {until}")
+        raise NotNow(Reason.BROKER_DOWN, f"orders did not reach the broker; entries wait until {until}")
 
 
 def _check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:
@@ -141,7 +141,7 @@ def _check_cover(ticket: Ticket, holdings: Holdings) -> None:
 
 
 def _check_not_leaving(ticket: Ticket, holdings: Holdings) -> None:
-    """Fyers closes whatever it finds open when the exit gets there: an entry would be closed, and its legs not."""
+    """The broker closes whatever is open when the exit gets there: an entry would be closed, and its legs not."""
     if holdings.at(ticket.symbol, ticket.product).squared_off:
         raise NotNow(Reason.POSITION_UNKNOWN, f"{ticket.symbol} is being squared off since moments ago")
 

@@ -10,7 +10,6 @@ from app.domain.errors import Reason
 from app.domain.order import Order, OrderStatus, Sent, Ticket
 
 MINUTE = timedelta(minutes=1)
-BOOK_LAG = timedelta(seconds=90)  # for so long an order of ours may be missing from the broker's book
 UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the line to the broker within a minute
 BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
@@ -78,11 +77,11 @@ class Controls:
     def given_back(self, order: Order) -> "Controls":
         """What `counted` took, for an order that definitively is not at the broker. The rates stay: it was sent."""
         recent = tuple(replace(sent, quantity=0, lots=0) if sent.tag == order.tag else sent for sent in self.recent)
-        self = replace(self, recent=recent)
+        back = replace(self, recent=recent)
         if order.ticket is None or order.submitted_at is None or str(ist_day(order.submitted_at)) != self.day:
-            return self
+            return back
         premium = self.premium if order.ticket.covers else self.premium - order.ticket.premium
-        return replace(self, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
+        return replace(back, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
 
     def failed(self, at: datetime) -> "Controls":
         """One more order that the line failed; the last one it takes opens the breaker."""

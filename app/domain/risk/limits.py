@@ -4,16 +4,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from app.facts.fyers import ORDERS_PER_SECOND
+from app.domain.venue import VenueRules
 
 EVERY_ONE = 1_000_000
-FYERS_IN_LAG = 128  # orders; an alert makes three calls at least, and Fyers takes 300 within BOOK_LAG
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Rupees, lots, counts and seconds; None means off. Counts are per IST day unless named otherwise."""
+    """Rupees, lots, counts and seconds; None means off. Counts are per IST day unless named otherwise.
 
+    `venue` are the broker's own rules, which hold besides.
+    """
+
+    venue: VenueRules
     lots_per_order: int
     lots_open: int
     orders_per_day: int
@@ -24,10 +27,6 @@ class Limits:
     daily_loss: Decimal | None
     repeats: int | None
     cooldown: timedelta | None
-
-    @property
-    def within_fyers_rate(self) -> bool:
-        return self.orders_per_second is not None and self.orders_per_second <= ORDERS_PER_SECOND
 
     def worst_loss(self, max_stop_percent: Decimal) -> Decimal | None:
         """The most, in rupees, that alerts with the right secret can lose in a day; None where no limit bounds it.
@@ -44,4 +43,4 @@ class Limits:
         """How many of the last orders any rule can ask for. A cooldown may ask for older ones, and makes them few."""
         if self.cooldown is not None:
             return EVERY_ONE
-        return max(FYERS_IN_LAG, self.orders_per_minute or 0, self.repeats or 0)
+        return max(self.venue.orders_in_lag, self.orders_per_minute or 0, self.repeats or 0)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from app.domain.book import BookRow
 from app.domain.notice import what
 from app.domain.order import Order, OrderStatus
-from app.domain.risk import BOOK_LAG
 from app.flow.reconcile.report import Run, submitted_at
 
 _S = OrderStatus
@@ -26,7 +25,7 @@ def audit(run: Run, book: Sequence[BookRow]) -> None:
         run.report.doubled.append(tag)
         run.notify(f"doubled:{tag}", f"{live[tag]} orders at Fyers have the one tag {tag}. Check them at once.")
     for order in run.not_shown(book):
-        if run.now() - submitted_at(order) < BOOK_LAG:
+        if run.now() - submitted_at(order) < run.desk.limits.venue.book_lag:
             continue  # a book may be late
         run.report.missing.append(order.key)
         text = f"{what(order)}, order {order.broker_order_id}, is not in Fyers' order book. Check it at once."

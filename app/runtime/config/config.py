@@ -33,6 +33,11 @@ class AllowlistMode(StrEnum):
     ENFORCE = "enforce"
 
 
+class LogTo(StrEnum):
+    STDOUT = "stdout"
+    CLOUD = "cloud"
+
+
 class ConfigFaults(Exception):
     """The environment cannot be used; `faults` says each thing to change."""
 
@@ -78,10 +83,12 @@ class Config:
     ages: AgeRules
     needs_timenow: bool
     limits: Limits
+    paced: bool
     tradingview_ips: frozenset[str]
     ip_allowlist: AllowlistMode
     trusted_proxies: int
     host: str
+    log_to: LogTo
     log_level: str
     project: str | None
     on_cloud_run: bool
@@ -94,6 +101,11 @@ class Config:
     def account(self) -> str:
         """The broker account as it enters the keys: the app's id without its type (-100, -200), which may change."""
         return self.fyers.app_id.rpartition("-")[0] or self.fyers.app_id if self.live else "paper"
+
+    @property
+    def cloud_log(self) -> str | None:
+        """The project whose Cloud Logging takes the log lines; None where standard output does."""
+        return self.project if self.log_to is LogTo.CLOUD else None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -120,10 +132,12 @@ class Config:
             ages=_ages(read),
             needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
+            paced=read.yes_or_no("PACE_CALLS", True),
             tradingview_ips=read.addresses("TRADINGVIEW_IPS", ",".join(SENDERS)),
             ip_allowlist=read.word("IP_ALLOWLIST", AllowlistMode, AllowlistMode.WARN),
             trusted_proxies=read.hops(1 if read.text("K_SERVICE") else 0),
             host=read.host(),
+            log_to=read.word("LOG_TO", LogTo, LogTo.STDOUT),
             log_level=read.log_level(),
             project=read.text("GOOGLE_CLOUD_PROJECT"),
             on_cloud_run=read.text("K_SERVICE") is not None,
@@ -194,8 +208,11 @@ def _ages(read: Reader) -> AgeRules:
 
 
 def _limits(read: Reader) -> Limits:
+    from app.adapters.fyers.venue import FYERS  # the server says that it lives before any adapter is imported
+
     cooldown = read.optional_whole("COOLDOWN_SECONDS", 0)
     return Limits(
+        venue=FYERS,
         lots_per_order=read.whole("WEBHOOK_MAX_QTY", 1),
         lots_open=read.whole("MAX_LOTS_OPEN", 2),
         orders_per_day=read.whole("MAX_ORDERS_PER_DAY", 20),
@@ -222,6 +239,12 @@ def _contradictions(config: Config, read: Reader) -> None:
         _check_live(config, read)
     if config.on_cloud_run and config.ledger_url.startswith("sqlite:"):
         read.fault("LEDGER_URL", "on Cloud Run the disk dies with the instance; use firestore://PROJECT/DATABASE")
+    if config.log_to is LogTo.CLOUD:
+        if config.project is None:
+            read.fault("GOOGLE_CLOUD_PROJECT", "is missing; LOG_TO=cloud sends the log lines to this project")
+        if config.on_cloud_run:
+            text = "Cloud Run itself takes standard output to Cloud Logging, and halts a sender after each answer"
+            read.fault("LOG_TO", f"{text}; use stdout")
     if config.operator_token is not None and config.operator_token in config.webhook_secrets:
         read.fault("OPERATOR_TOKEN", "must not be the webhook secret, which TradingView's servers know")
     if (config.oidc_audience is None) != (config.oidc_service_account is None):
@@ -257,8 +280,11 @@ def _check_live(config: Config, read: Reader) -> None:
         read.fault(
             "ALERT_MAX_AGE_SECONDS, EXIT_MAX_AGE_SECONDS", f"must be at most {seconds}; who is older is not meant"
         )
-    if at_fyers and not config.limits.within_fyers_rate:
-        read.fault("MAX_ORDERS_PER_SECOND", "must be 1 to 10: Fyers and the exchange allow 10 orders a second")
+    rate, most = config.limits.orders_per_second, config.limits.venue.orders_per_second
+    if at_fyers and (rate is None or rate > most):
+        read.fault("MAX_ORDERS_PER_SECOND", f"must be 1 to {most}: Fyers and the exchange allow {most} orders a second")
+    if at_fyers and not config.paced:
+        read.fault("PACE_CALLS", "no is for labs, not for Fyers' own host")
     if at_fyers and config.calendar.always:
         read.fault("MARKET_HOURS", "always is for labs, not for Fyers' own host")
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from app.domain.alert import Product
-from app.domain.alert.parse import underlying_of
+from app.domain.alert.values import underlying_of
 from app.domain.calendar import Session
 from app.domain.errors import Malformed
 from app.domain.secret import Secret
@@ -183,7 +183,6 @@ class Reader:
 
     def underlyings(self, name: str) -> frozenset[str]:
         """The exchange's names of them; an alert's spellings are taken."""
-
         try:
             return frozenset(underlying_of(part) for part in self.listed(name, ""))
         except Malformed:

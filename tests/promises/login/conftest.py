@@ -1,9 +1,15 @@
+"""Instances of the gateway that share one store of the day's token."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-from login_world import World
+
+from tests.promises.login.login_world import Instance, World
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
     world.store.answers.set()
@@ -11,10 +17,10 @@ def world(tmp_path):
 
 
 @pytest.fixture
-def one(world):
+def one(world: World) -> Instance:
     return world.instance()
 
 
 @pytest.fixture
-def other(world):
+def other(world: World) -> Instance:
     return world.instance()

@@ -66,7 +66,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     with (
         phone() as told,
         Simulator(exchange, app_id=APP_ID, secret_id=SECRET_ID, rate_limits=False) as account,
-        gateway(tmp_path, account, NOTIFICATION_URL=told.url, **live) as gate,
+        gateway(tmp_path, account, None, NOTIFICATION_URL=told.url, **live) as gate,
     ):
         yield Scene(gate, tmp_path / "tokens.json", told)
 

@@ -4,22 +4,22 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from login_world import LedgerDown
 
 from app.domain.risk import TradingState
 from app.login import LoginState
 from app.login.current import MOVES
 from app.login.token import Token
+from tests.promises.login.login_world import Instance, LedgerDown, World
 from tests.stopwatch import Stopwatch
 from tests.tokens import ist, token
 
 
-def test_a_login_is_never_forgotten_into_not_knowing_and_each_state_can_be_left():
+def test_a_login_is_never_forgotten_into_not_knowing_and_each_state_can_be_left() -> None:
     assert set(MOVES) == set(LoginState)
     assert all(LoginState.UNKNOWN not in to and state not in to and to for state, to in MOVES.items())
 
 
-def test_a_move_that_is_not_in_the_table_changes_nothing(one):
+def test_a_move_that_is_not_in_the_table_changes_nothing(one: Instance) -> None:
     one.current._move(LoginState.AUTHENTICATED, "")
 
     with pytest.raises(ValueError, match="cannot go from AUTHENTICATED to UNKNOWN"):
@@ -28,29 +28,33 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(one):
     assert one.current.state is LoginState.AUTHENTICATED
 
 
-def test_the_state_follows_what_the_store_holds(world, one):
-    assert one.current.state is LoginState.UNKNOWN
+def state_of(instance: Instance) -> LoginState:
+    return instance.current.state
+
+
+def test_the_state_follows_what_the_store_holds(world: World, one: Instance) -> None:
+    assert state_of(one) is LoginState.UNKNOWN
     world.alert(one)
-    assert one.current.state is LoginState.NEEDS_LOGIN
+    assert state_of(one) is LoginState.NEEDS_LOGIN
     world.put(token(ist(9)))
     world.clock.pass_by(3)
     world.alert(one)
-    assert one.current.state is LoginState.AUTHENTICATED
+    assert state_of(one) is LoginState.AUTHENTICATED
     world.clock.go_to(ist(9, day=21))
     world.alert(one)
-    assert one.current.state is LoginState.NEEDS_LOGIN
+    assert state_of(one) is LoginState.NEEDS_LOGIN
 
 
-def test_a_store_that_does_not_answer_says_nothing_about_the_login(world, one):
+def test_a_store_that_does_not_answer_says_nothing_about_the_login(world: World, one: Instance) -> None:
     world.store.is_down = True
 
-    assert "cannot be read" in world.alert(one)
+    assert "cannot be read" in world.put_off(one)
 
     assert one.current.state is LoginState.UNKNOWN
     assert world.phone.rang == []
 
 
-def test_a_store_that_goes_down_ends_no_login_that_can_be_alive(world, one):
+def test_a_store_that_goes_down_ends_no_login_that_can_be_alive(world: World, one: Instance) -> None:
     today = world.put(token(ist(9)))
     world.alert(one)
     world.store.is_down = True
@@ -59,20 +63,20 @@ def test_a_store_that_goes_down_ends_no_login_that_can_be_alive(world, one):
     assert world.alert(one) == today
 
 
-def test_a_token_that_has_ended_is_dead_also_while_the_store_is_down(world, one):
+def test_a_token_that_has_ended_is_dead_also_while_the_store_is_down(world: World, one: Instance) -> None:
     world.put(token(ist(9)))
     world.alert(one)
     world.store.is_down = True
     world.clock.go_to(ist(9, 16, day=21))
 
-    assert "ended at 06:00 IST on 21-Nov-2026" in world.alert(one)
+    assert "ended at 06:00 IST on 21-Nov-2026" in world.put_off(one)
     assert one.current.state is LoginState.NEEDS_LOGIN
 
 
 # --- reading
 
 
-def test_the_token_is_read_once_however_many_alerts_come(world, one):
+def test_the_token_is_read_once_however_many_alerts_come(world: World, one: Instance) -> None:
     today = world.put(token(ist(9)))
 
     assert [world.alert(one) for _ in range(50)] == [today] * 50
@@ -80,7 +84,7 @@ def test_the_token_is_read_once_however_many_alerts_come(world, one):
     assert world.store.loads == 1
 
 
-def test_a_hundred_alerts_at_once_are_one_read(world, one):
+def test_a_hundred_alerts_at_once_are_one_read(world: World, one: Instance) -> None:
     today = world.put(token(ist(9)))
     world.store.hangs = 1
 
@@ -93,22 +97,22 @@ def test_a_hundred_alerts_at_once_are_one_read(world, one):
     assert world.store.loads == 1
 
 
-def test_a_store_that_hangs_costs_an_alert_no_more_than_its_deadline(world, one):
+def test_a_store_that_hangs_costs_an_alert_no_more_than_its_deadline(world: World, one: Instance) -> None:
     world.store.hangs = 1
     watch = Stopwatch()
 
-    assert "in time" in world.alert(one, seconds=0.1)
+    assert "in time" in world.put_off(one, seconds=0.1)
 
     assert watch.seconds < 0.5
     assert one.current.state is LoginState.UNKNOWN
 
 
-def test_a_read_that_hung_is_given_up_and_another_one_made(world, one):
+def test_a_read_that_hung_is_given_up_and_another_one_made(world: World, one: Instance) -> None:
     world.store.hangs = 1
     world.alert(one, seconds=0.05)
     today = world.put(token(ist(9)))
     world.clock.pass_by(1.5)
-    assert "in time" in world.alert(one, seconds=0.05)
+    assert "in time" in world.put_off(one, seconds=0.05)
     assert world.store.loads == 1
     world.clock.pass_by(3)
 
@@ -116,14 +120,14 @@ def test_a_read_that_hung_is_given_up_and_another_one_made(world, one):
     assert world.store.loads == 2
 
 
-def test_a_slow_read_does_not_bring_an_older_token_back(world, one):
+def test_a_slow_read_does_not_bring_an_older_token_back(world: World, one: Instance) -> None:
     today = one.current.adopt(token(ist(9)))
 
     assert one.current.adopt(token(ist(8))) == today
     assert world.alert(one) == today
 
 
-def test_while_a_login_is_needed_the_store_is_read_once_a_second_at_most(world, one):
+def test_while_a_login_is_needed_the_store_is_read_once_a_second_at_most(world: World, one: Instance) -> None:
     for _ in range(100):
         world.alert(one)
         world.clock.pass_by(0.1)
@@ -131,7 +135,9 @@ def test_while_a_login_is_needed_the_store_is_read_once_a_second_at_most(world, 
     assert 2 <= world.store.loads <= 10
 
 
-def test_a_login_through_another_instance_heals_this_one_within_five_seconds(world, one, other):
+def test_a_login_through_another_instance_heals_this_one_within_five_seconds(
+    world: World, one: Instance, other: Instance
+) -> None:
     world.alert(one)
     world.fyers.gives["code"] = token(ist(9, 15))
     other.login.exchange("code", "/auth/callback", world.soon())
@@ -145,38 +151,40 @@ def test_a_login_through_another_instance_heals_this_one_within_five_seconds(wor
 # --- dead tokens
 
 
-def test_a_token_known_to_have_ended_is_never_tried_at_fyers(world, one):
+def test_a_token_known_to_have_ended_is_never_tried_at_fyers(world: World, one: Instance) -> None:
     world.put(token(ist(9, day=19)))
 
-    assert "ended at 06:00 IST on 20-Nov-2026: log in again" in world.alert(one)
+    assert "ended at 06:00 IST on 20-Nov-2026: log in again" in world.put_off(one)
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
 
     assert world.fyers.asked == []
 
 
-def test_a_token_that_ends_while_it_is_in_use_is_not_used_any_more(world, one):
+def test_a_token_that_ends_while_it_is_in_use_is_not_used_any_more(world: World, one: Instance) -> None:
     world.put(token(ist(9)))
     assert isinstance(world.alert(one), Token)
     world.clock.go_to(ist(6, day=21))
 
-    assert "ended at 06:00 IST" in world.alert(one)
+    assert "ended at 06:00 IST" in world.put_off(one)
 
 
-def test_a_token_of_another_app_is_not_used(world, one):
+def test_a_token_of_another_app_is_not_used(world: World, one: Instance) -> None:
     world.put(token(ist(9), app_id="OTHER-200"))
 
-    assert "of another app than FYERS_APP_ID" in world.alert(one)
+    assert "of another app than FYERS_APP_ID" in world.put_off(one)
 
 
-def test_nonsense_in_the_store_needs_a_login_and_no_traceback(world, one, caplog):
+def test_nonsense_in_the_store_needs_a_login_and_no_traceback(
+    world: World, one: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
     world.store.path.write_text("<html>")
 
-    assert "cannot be read: log in again" in world.alert(one)
+    assert "cannot be read: log in again" in world.put_off(one)
     assert one.current.state is LoginState.NEEDS_LOGIN
     assert "Traceback" not in caplog.text
 
 
-def test_a_refused_token_gives_way_to_the_one_that_another_instance_stored(world, one):
+def test_a_refused_token_gives_way_to_the_one_that_another_instance_stored(world: World, one: Instance) -> None:
     old = world.put(token(ist(8)))
     world.alert(one)
     today = world.put(token(ist(9)))
@@ -187,17 +195,17 @@ def test_a_refused_token_gives_way_to_the_one_that_another_instance_stored(world
     assert world.phone.rang == []
 
 
-def test_a_refused_token_without_another_ends_the_login(world, one):
+def test_a_refused_token_without_another_ends_the_login(world: World, one: Instance) -> None:
     today = world.put(token(ist(8)))
     world.alert(one)
 
     assert not one.current.refused(today, "Token is\nInvalid", world.soon())
 
     assert one.current.state is LoginState.NEEDS_LOGIN
-    assert "Fyers does not take the token (Token is Invalid): log in again" in world.alert(one)
+    assert "Fyers does not take the token (Token is Invalid): log in again" in world.put_off(one)
 
 
-def test_a_refused_token_ends_the_login_also_while_the_store_is_down(world, one):
+def test_a_refused_token_ends_the_login_also_while_the_store_is_down(world: World, one: Instance) -> None:
     today = world.put(token(ist(8)))
     world.alert(one)
     world.store.is_down = True
@@ -208,7 +216,7 @@ def test_a_refused_token_ends_the_login_also_while_the_store_is_down(world, one)
     assert len(world.phone.rang) == 1
 
 
-def test_a_late_refusal_of_yesterdays_token_does_not_end_todays_login(world, one):
+def test_a_late_refusal_of_yesterdays_token_does_not_end_todays_login(world: World, one: Instance) -> None:
     yesterday = token(ist(9, day=19))
     today = world.put(token(ist(9)))
     world.alert(one)
@@ -219,7 +227,9 @@ def test_a_late_refusal_of_yesterdays_token_does_not_end_todays_login(world, one
     assert world.store.loads == 1
 
 
-def test_a_refusal_that_was_a_mistake_is_healed_on_every_instance_by_one_validation(world, one, other):
+def test_a_refusal_that_was_a_mistake_is_healed_on_every_instance_by_one_validation(
+    world: World, one: Instance, other: Instance
+) -> None:
     today = world.put(token(ist(8)))
     for instance in (one, other):
         world.alert(instance)
@@ -228,14 +238,16 @@ def test_a_refusal_that_was_a_mistake_is_healed_on_every_instance_by_one_validat
 
     assert one.login.refresh(world.soon()) is LoginState.AUTHENTICATED
 
-    assert world.alert(one).access_token == today.access_token
-    assert world.alert(other).access_token == today.access_token
+    assert world.served(one).access_token == today.access_token
+    assert world.served(other).access_token == today.access_token
 
 
 # --- telling somebody
 
 
-def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(world, one, other):
+def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(
+    world: World, one: Instance, other: Instance
+) -> None:
     world.put(token(ist(9, day=19)))
     for _ in range(20):
         world.alert(one)
@@ -248,7 +260,7 @@ def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(wor
     assert "06:30 IST" in notice.text
 
 
-def test_the_next_day_rings_again(world, one):
+def test_the_next_day_rings_again(world: World, one: Instance) -> None:
     world.alert(one)
     world.clock.go_to(ist(5, 59, day=21))
     world.alert(one)
@@ -260,7 +272,7 @@ def test_the_next_day_rings_again(world, one):
     assert len(world.phone.rang) == 2
 
 
-def test_another_dead_token_on_the_same_day_rings_again(world, one):
+def test_another_dead_token_on_the_same_day_rings_again(world: World, one: Instance) -> None:
     world.alert(one)
     today = world.put(token(ist(9)))
     world.clock.pass_by(3)
@@ -270,7 +282,7 @@ def test_another_dead_token_on_the_same_day_rings_again(world, one):
     assert len({notice.id for notice in world.phone.rang}) == 2
 
 
-def test_the_phone_rings_without_a_ledger_too(world):
+def test_the_phone_rings_without_a_ledger_too(world: World) -> None:
     one = world.instance(ledger=LedgerDown())
     for _ in range(5):
         world.alert(one)
@@ -279,7 +291,7 @@ def test_the_phone_rings_without_a_ledger_too(world):
     assert [notice.kind for notice in world.phone.rang] == ["login-needed"]
 
 
-def test_where_nobody_could_be_told_the_next_alert_tries_again(world):
+def test_where_nobody_could_be_told_the_next_alert_tries_again(world: World) -> None:
     one = world.instance(ledger=LedgerDown())
     world.phone.works = False
     world.alert(one)
@@ -289,14 +301,14 @@ def test_where_nobody_could_be_told_the_next_alert_tries_again(world):
     assert [notice.kind for notice in world.phone.rang] == ["login-needed"]
 
 
-def test_a_phone_out_of_reach_leaves_the_notice_in_the_outbox(world, one):
+def test_a_phone_out_of_reach_leaves_the_notice_in_the_outbox(world: World, one: Instance) -> None:
     world.phone.works = False
     world.alert(one)
 
     assert [notice.kind for notice in world.ledger.outbox(world.soon())] == ["login-needed"]
 
 
-def test_an_app_that_may_place_no_orders_halts_trading_for_all(world, one):
+def test_an_app_that_may_place_no_orders_halts_trading_for_all(world: World, one: Instance) -> None:
     one.current.forbidden("Algo orders are not allowed from this app\n TESTAPP-200", world.soon())
 
     account = world.ledger.controls(world.soon())
@@ -307,7 +319,7 @@ def test_an_app_that_may_place_no_orders_halts_trading_for_all(world, one):
     assert [notice.kind for notice in world.ledger.outbox(world.soon())] == ["trading-state"]
 
 
-def test_a_halt_by_a_human_keeps_his_words(world, one):
+def test_a_halt_by_a_human_keeps_his_words(world: World, one: Instance) -> None:
     now = world.clock.now()
     world.ledger.change_controls(lambda it: it.switched(TradingState.HALTED, "holiday", "owner", now), world.soon())
 
@@ -316,7 +328,7 @@ def test_a_halt_by_a_human_keeps_his_words(world, one):
     assert world.ledger.controls(world.soon()).reason == "holiday"
 
 
-def test_a_halt_that_the_ledger_does_not_take_is_told_directly(world):
+def test_a_halt_that_the_ledger_does_not_take_is_told_directly(world: World) -> None:
     one = world.instance(ledger=LedgerDown())
 
     one.current.forbidden("not allowed from this app", world.soon())
@@ -325,7 +337,7 @@ def test_a_halt_that_the_ledger_does_not_take_is_told_directly(world):
     assert "could not be halted" in notice.text
 
 
-def test_the_status_tells_nobody_and_never_raises(world, one):
+def test_the_status_tells_nobody_and_never_raises(world: World, one: Instance) -> None:
     missing = one.current.status(world.soon())
     assert missing.problem is not None
     assert world.phone.rang == []
@@ -339,7 +351,7 @@ def test_the_status_tells_nobody_and_never_raises(world, one):
     assert world.instance().current.status(world.soon()).problem == ("the token store cannot be read; nothing was sent")
 
 
-def test_the_status_says_early_that_a_login_will_not_last_the_session(world, one):
+def test_the_status_says_early_that_a_login_will_not_last_the_session(world: World, one: Instance) -> None:
     world.clock.go_to(ist(6, 20))
     world.put(token(ist(6, 10)))
 

@@ -1,33 +1,38 @@
 """Logging in: one tap on a link that works once, and only a token that Fyers takes is kept."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from login_world import PIN, LedgerDown, state_of
 
+from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
+from app.login.login import LoginResult
 from app.login.ports import LoginRefused
+from app.login.token import Token
+from tests.promises.login.login_world import PIN, Instance, LedgerDown, World, state_of
 from tests.tokens import APP_ID, ist, token
 
 PAGE = "/auth/callback"
 
 
-def log_in(world, instance, code="code", **fields):
+def log_in(world: World, instance: Instance, code: str = "code", **fields: Any) -> LoginResult:
     world.fyers.gives.setdefault(code, token(world.clock.now(), **fields))
     return instance.login.complete(code, state_of(instance.begin(world)), PAGE, world.soon())
 
 
-def test_a_login_stores_a_token_that_fyers_takes(world, one, other):
+def test_a_login_stores_a_token_that_fyers_takes(world: World, one: Instance, other: Instance) -> None:
     result = log_in(world, one)
 
     assert (result.state, result.account, result.warnings) == (LoginState.AUTHENTICATED, "XY***4", ())
     assert result.ends_at == ist(6, day=21)
     assert world.fyers.asked == ["exchange", "profile"]
-    assert world.alert(other).last_validated_at == world.clock.now()
+    assert world.served(other).last_validated_at == world.clock.now()
 
 
-def test_a_login_begun_at_one_instance_may_end_at_another(world, one, other):
+def test_a_login_begun_at_one_instance_may_end_at_another(world: World, one: Instance, other: Instance) -> None:
     world.fyers.gives["code"] = token(ist(9, 15))
 
     result = other.login.complete("code", state_of(one.begin(world)), PAGE, world.soon())
@@ -35,7 +40,7 @@ def test_a_login_begun_at_one_instance_may_end_at_another(world, one, other):
     assert result.state is LoginState.AUTHENTICATED
 
 
-def test_a_login_before_half_past_six_says_that_it_will_not_last(world, one):
+def test_a_login_before_half_past_six_says_that_it_will_not_last(world: World, one: Instance) -> None:
     world.clock.go_to(ist(6, 10))
 
     result = log_in(world, one)
@@ -44,7 +49,7 @@ def test_a_login_before_half_past_six_says_that_it_will_not_last(world, one):
     assert "log in again after 06:30" in result.warnings[0]
 
 
-def test_a_token_that_fyers_does_not_take_is_not_stored(world, one):
+def test_a_token_that_fyers_does_not_take_is_not_stored(world: World, one: Instance) -> None:
     world.fyers.gives["code"] = bad = token(ist(9))
     world.fyers.dead.add(bad.access_token)
 
@@ -55,10 +60,13 @@ def test_a_token_that_fyers_does_not_take_is_not_stored(world, one):
     assert one.current.state is LoginState.UNKNOWN
 
 
-def test_a_token_of_which_fyers_does_not_say_whose_it_is_is_not_taken_and_the_former_one_stays(world, one):
+def test_a_token_of_which_fyers_does_not_say_whose_it_is_is_not_taken_and_the_former_one_stays(
+    world: World, one: Instance
+) -> None:
     today = world.put(token(ist(9)))
-    for profile in (lambda *_: None, lambda *_: (_ for _ in ()).throw(NotNow(Reason.BROKER_DOWN))):
-        world.fyers.profile = profile
+    profiles: list[Any] = [lambda *_: None, lambda *_: (_ for _ in ()).throw(NotNow(Reason.BROKER_DOWN))]
+    for profile in profiles:
+        world.fyers.profile = profile  # type: ignore[method-assign]
         with pytest.raises(NotNow, match="did not say whose login this is, so it was not taken: log in again"):
             log_in(world, one)
 
@@ -66,19 +74,21 @@ def test_a_token_of_which_fyers_does_not_say_whose_it_is_is_not_taken_and_the_fo
     assert world.alert(one) == today
 
 
-def test_a_profile_that_does_not_come_is_asked_for_once_more_since_the_auth_code_is_used_up(world, one):
-    answers = [NotNow(Reason.BROKER_DOWN), "XY01234"]
+def test_a_profile_that_does_not_come_is_asked_for_once_more_since_the_auth_code_is_used_up(
+    world: World, one: Instance
+) -> None:
+    answers: list[NotNow | str] = [NotNow(Reason.BROKER_DOWN), "XY01234"]
 
-    def profile(*_):
+    def profile(token: Token, deadline: Deadline) -> str:
         if isinstance(answer := answers.pop(0), NotNow):
             raise answer
         return answer
 
-    world.fyers.profile = profile
+    world.fyers.profile = profile  # type: ignore[method-assign]
     assert log_in(world, one).state is LoginState.AUTHENTICATED
 
 
-def test_a_token_of_another_app_or_dead_on_arrival_is_not_stored(world, one):
+def test_a_token_of_another_app_or_dead_on_arrival_is_not_stored(world: World, one: Instance) -> None:
     world.fyers.gives |= {"a": token(ist(9), app_id="OTHER-200"), "b": token(ist(9, day=19))}
 
     for code, why in (("a", "another app"), ("b", "ended at 06:00")):
@@ -88,7 +98,7 @@ def test_a_token_of_another_app_or_dead_on_arrival_is_not_stored(world, one):
     assert world.store.file.load(world.soon()) is None
 
 
-def test_an_older_login_that_ends_later_does_not_undo_a_newer_one(world, one, other):
+def test_an_older_login_that_ends_later_does_not_undo_a_newer_one(world: World, one: Instance, other: Instance) -> None:
     world.fyers.gives["old"] = token(ist(9, 10))
     newer = log_in(world, other, "new")
 
@@ -96,25 +106,25 @@ def test_an_older_login_that_ends_later_does_not_undo_a_newer_one(world, one, ot
 
     assert "newer token stays" in result.warnings[0]
     assert result.ends_at == newer.ends_at
-    assert world.alert(one).issued_at == ist(9, 16)
+    assert world.served(one).issued_at == ist(9, 16)
 
 
 @pytest.mark.parametrize("code", [None, "", "x" * 9000, "kü", "a\nb"])
-def test_what_is_no_auth_code_never_reaches_fyers(world, one, code):
+def test_what_is_no_auth_code_never_reaches_fyers(world: World, one: Instance, code: str | None) -> None:
     with pytest.raises(LoginRefused, match="auth_code"):
         one.login.exchange(code, PAGE, world.soon())
 
     assert world.fyers.asked == []
 
 
-def test_a_refused_auth_code_is_refused_in_fyers_words(world, one):
+def test_a_refused_auth_code_is_refused_in_fyers_words(world: World, one: Instance) -> None:
     with pytest.raises(LoginRefused, match="invalid auth code"):
         one.login.complete("wrong", state_of(one.begin(world)), PAGE, world.soon())
 
 
-def test_a_login_that_cannot_be_stored_is_not_called_one(world, one):
+def test_a_login_that_cannot_be_stored_is_not_called_one(world: World, one: Instance) -> None:
     world.fyers.gives["code"] = token(ist(9))
-    world.store.save = lambda *_: (_ for _ in ()).throw(NotNow(Reason.NEEDS_LOGIN, "it cannot be written"))
+    world.store.save = lambda *_: (_ for _ in ()).throw(NotNow(Reason.NEEDS_LOGIN, "it cannot be written"))  # type: ignore[method-assign]
 
     with pytest.raises(NotNow, match="cannot be written"):
         log_in(world, one)
@@ -124,7 +134,7 @@ def test_a_login_that_cannot_be_stored_is_not_called_one(world, one):
 # --- the state of a link
 
 
-def refused_link(world, instance, state):
+def refused_link(world: World, instance: Instance, state: str | None) -> str:
     world.fyers.gives["code"] = token(ist(9))
     with pytest.raises(LoginRefused) as refusal:
         instance.login.complete("code", state, PAGE, world.soon())
@@ -132,7 +142,7 @@ def refused_link(world, instance, state):
     return refusal.value.message
 
 
-def test_a_link_works_once_on_whatever_instance(world, one, other):
+def test_a_link_works_once_on_whatever_instance(world: World, one: Instance, other: Instance) -> None:
     state = state_of(one.begin(world))
     world.fyers.gives["code"] = token(ist(9))
     one.login.complete("code", state, PAGE, world.soon())
@@ -142,7 +152,7 @@ def test_a_link_works_once_on_whatever_instance(world, one, other):
     assert "still open" in refused_link(world, other, state)
 
 
-def test_a_link_that_led_to_no_login_works_no_second_time(world, one, other):
+def test_a_link_that_led_to_no_login_works_no_second_time(world: World, one: Instance, other: Instance) -> None:
     state = state_of(one.begin(world))
     with pytest.raises(LoginRefused, match="invalid auth code"):
         one.login.complete("wrong", state, PAGE, world.soon())
@@ -152,7 +162,7 @@ def test_a_link_that_led_to_no_login_works_no_second_time(world, one, other):
     assert "used before" in refused_link(world, other, state)
 
 
-def test_a_link_expires_after_ten_minutes_and_one_for_the_phone_after_twenty(world, one):
+def test_a_link_expires_after_ten_minutes_and_one_for_the_phone_after_twenty(world: World, one: Instance) -> None:
     shown = state_of(one.begin(world))
     one.login.refresh(world.soon())
     sent = state_of(world.phone.of("login-link")[0].text)
@@ -179,7 +189,7 @@ def test_a_link_expires_after_ten_minutes_and_one_for_the_phone_after_twenty(wor
         lambda state: "9" * 100_000,
     ],
 )
-def test_a_state_that_is_not_ours_is_refused(world, one, forge):
+def test_a_state_that_is_not_ours_is_refused(world: World, one: Instance, forge: Callable[..., Any]) -> None:
     state = state_of(one.begin(world))
     forged = forge(state)
     assert forged != state
@@ -187,7 +197,7 @@ def test_a_state_that_is_not_ours_is_refused(world, one, forge):
     assert "does not come from a link of this service that is still open" in refused_link(world, one, forged)
 
 
-def test_without_a_ledger_no_link_is_used_up_and_none_is_taken(world, one):
+def test_without_a_ledger_no_link_is_used_up_and_none_is_taken(world: World, one: Instance) -> None:
     state = state_of(one.begin(world))
     with pytest.raises(NotNow):
         world.instance(ledger=LedgerDown()).login.complete("code", state, PAGE, world.soon())
@@ -199,7 +209,7 @@ def test_without_a_ledger_no_link_is_used_up_and_none_is_taken(world, one):
 # --- what the scheduler asks for
 
 
-def test_a_login_that_is_alive_is_left_alone_each_time(world, one):
+def test_a_login_that_is_alive_is_left_alone_each_time(world: World, one: Instance) -> None:
     world.put(token(ist(9)))
 
     assert [one.login.refresh(world.soon()) for _ in range(3)] == [LoginState.AUTHENTICATED] * 3
@@ -208,7 +218,7 @@ def test_a_login_that_is_alive_is_left_alone_each_time(world, one):
     assert set(world.fyers.asked) == {"profile"}
 
 
-def test_a_missing_login_sends_a_link_that_completes_it(world, one, other):
+def test_a_missing_login_sends_a_link_that_completes_it(world: World, one: Instance, other: Instance) -> None:
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
     (notice,) = world.phone.rang
     world.fyers.gives["code"] = token(ist(9))
@@ -218,7 +228,9 @@ def test_a_missing_login_sends_a_link_that_completes_it(world, one, other):
     assert one.login.refresh(world.soon()) is LoginState.AUTHENTICATED
 
 
-def test_the_link_is_sent_until_it_is_done_but_once_in_a_quarter_of_an_hour(world, one, other):
+def test_the_link_is_sent_until_it_is_done_but_once_in_a_quarter_of_an_hour(
+    world: World, one: Instance, other: Instance
+) -> None:
     for minute in range(16, 61):
         world.clock.go_to(ist(9) + timedelta(minutes=minute))
         assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
@@ -227,7 +239,7 @@ def test_the_link_is_sent_until_it_is_done_but_once_in_a_quarter_of_an_hour(worl
     assert [notice.id[-5:] for notice in world.phone.rang] == ["09:15", "09:30", "09:45", "10:00"]
 
 
-def test_a_token_that_fyers_refuses_is_found_out_before_an_alert_needs_it(world, one):
+def test_a_token_that_fyers_refuses_is_found_out_before_an_alert_needs_it(world: World, one: Instance) -> None:
     world.fyers.dead.add(world.put(token(ist(9))).access_token)
 
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
@@ -236,7 +248,7 @@ def test_a_token_that_fyers_refuses_is_found_out_before_an_alert_needs_it(world,
     assert isinstance(world.alert(one), str)
 
 
-def test_where_the_store_or_fyers_does_not_answer_the_state_is_not_told(world, one):
+def test_where_the_store_or_fyers_does_not_answer_the_state_is_not_told(world: World, one: Instance) -> None:
     world.put(token(ist(9)))
     world.fyers.is_down = True
     assert one.login.refresh(world.soon()) is LoginState.UNKNOWN
@@ -246,26 +258,26 @@ def test_where_the_store_or_fyers_does_not_answer_the_state_is_not_told(world, o
     assert world.phone.rang == []
 
 
-def test_nonsense_in_the_store_sends_the_link(world, one):
+def test_nonsense_in_the_store_sends_the_link(world: World, one: Instance) -> None:
     world.store.path.write_text("{}")
 
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
     assert len(world.phone.of("login-link")) == 1
 
 
-def test_a_refresh_token_is_used_where_fyers_still_takes_it(world):
+def test_a_refresh_token_is_used_where_fyers_still_takes_it(world: World) -> None:
     one = world.instance(pin=PIN)
     world.put(token(ist(9, day=19), refresh_token="CANARY-REFRESH"))
     world.fyers.takes_refresh_tokens = True
 
     assert one.login.refresh(world.soon()) is LoginState.AUTHENTICATED
 
-    renewed = world.alert(world.instance())
+    renewed = world.served(world.instance())
     assert (renewed.issued_at, renewed.refresh_token, renewed.app_id) == (ist(9, 16), "CANARY-REFRESH", APP_ID)
     assert world.fyers.asked == ["refresh", "profile"]
 
 
-def test_a_refresh_token_that_fyers_refuses_ends_in_the_link(world):
+def test_a_refresh_token_that_fyers_refuses_ends_in_the_link(world: World) -> None:
     one = world.instance(pin=PIN)
     world.put(token(ist(9, day=19), refresh_token="CANARY-REFRESH"))
 
@@ -273,7 +285,7 @@ def test_a_refresh_token_that_fyers_refuses_ends_in_the_link(world):
     assert len(world.phone.of("login-link")) == 1
 
 
-def test_a_renewed_token_that_only_looks_valid_is_never_stored(world, monkeypatch):
+def test_a_renewed_token_that_only_looks_valid_is_never_stored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = world.instance(pin=PIN)
     old = world.put(token(ist(9, day=19), refresh_token="CANARY-REFRESH"))
     world.fyers.takes_refresh_tokens = True
@@ -283,7 +295,7 @@ def test_a_renewed_token_that_only_looks_valid_is_never_stored(world, monkeypatc
     assert world.store.file.load(world.soon()) == old
 
 
-def test_without_a_pin_a_refresh_token_is_not_tried(world, one):
+def test_without_a_pin_a_refresh_token_is_not_tried(world: World, one: Instance) -> None:
     world.put(token(ist(9, day=19), refresh_token="CANARY-REFRESH"))
 
     one.login.refresh(world.soon())
@@ -294,11 +306,11 @@ def test_without_a_pin_a_refresh_token_is_not_tried(world, one):
 # --- secrets
 
 
-def test_no_secret_shows_in_logs_notices_errors_or_reprs(world, caplog):
+def test_no_secret_shows_in_logs_notices_errors_or_reprs(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     one = world.instance(pin=PIN)
     today = world.put(token(ist(9), refresh_token="CANARY-REFRESH"))
-    shown = [world.alert(one)]
+    shown: list[object] = [world.alert(one)]
     one.current.refused(today, f"Token {today.access_token} is invalid", world.soon())
     shown.append(world.alert(one))
     world.fyers.dead.add(today.access_token)

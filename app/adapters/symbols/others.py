@@ -1,0 +1,122 @@
+"""The futures and shares of an artifact: two columns beside those of the options, searched by symbol.
+
+    others          a record for each row, ascending by symbol
+    other_symbols   the symbols, one after the other
+
+A symbol begins with the exchange and the underlying, so the record keeps only how long the underlying's name is. The
+records are read where they lie: loading costs nothing, whatever their number.
+"""
+
+import struct
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from app.adapters.symbols.json_master import NOTHING, Extra
+from app.adapters.symbols.row import Row, rupees, session_of
+from app.domain.instrument import Future, Instrument, Share
+from app.facts.fyers import INDEX_FUTURE
+
+RECORDS, SYMBOLS = COLUMNS = "others", "other_symbols"
+
+_FORM = struct.Struct("<IHBBIIHHIqqq")
+
+
+class _Record(NamedTuple):
+    """`begin` and `length` locate the symbol. Integers in the units of Row and Extra; 0 where nothing is known."""
+
+    begin: int
+    length: int
+    underlying: int
+    instrument: int
+    expiry: int
+    lot_size: int
+    opens: int
+    closes: int
+    freeze_quantity: int
+    tick_size: int
+    lower: int
+    upper: int
+
+
+def encode(rows: Sequence[Row], extras: Mapping[str, Extra]) -> dict[str, bytes]:
+    """Both columns. The rows may come in any order."""
+    rows = sorted(rows, key=lambda row: row.symbol)
+    records, begin = [], 0
+    for row in rows:
+        records.append(_record(row, extras.get(row.symbol, NOTHING), begin))
+        begin += len(row.symbol)
+    return {
+        RECORDS: b"".join(_FORM.pack(*record) for record in records),
+        SYMBOLS: "".join(row.symbol for row in rows).encode("ascii"),
+    }
+
+
+def _record(row: Row, extra: Extra, begin: int) -> _Record:
+    return _Record(
+        begin=begin,
+        length=len(row.symbol),
+        underlying=len(row.underlying),
+        instrument=row.instrument,
+        expiry=row.expiry,
+        lot_size=row.lot_size,
+        opens=row.session[0],
+        closes=row.session[1],
+        freeze_quantity=extra.freeze_quantity,
+        tick_size=row.tick_size,
+        lower=extra.lower_band,
+        upper=extra.upper_band,
+    )
+
+
+class Others:
+    """Futures and shares by the broker's symbol. `columns` are those of the artifact; earlier artifacts have none."""
+
+    def __init__(self, columns: Mapping[str, memoryview]) -> None:
+        self._records = columns.get(RECORDS, memoryview(b""))
+        self._symbols = columns.get(SYMBOLS, memoryview(b""))
+
+    def lookup(self, symbol: bytes) -> Instrument | None:
+        count = len(self._records) // _FORM.size
+        place = bisect_left(range(count), symbol, key=lambda at: self._symbol(self._record(at)))
+        if place == count:
+            return None
+        record = self._record(place)
+        return _instrument(record, symbol.decode("ascii")) if self._symbol(record) == symbol else None
+
+    def _record(self, at: int) -> _Record:
+        return _Record(*_FORM.unpack_from(self._records, at * _FORM.size))
+
+    def _symbol(self, record: _Record) -> bytes:
+        return bytes(self._symbols[record.begin : record.begin + record.length])
+
+
+def _instrument(record: _Record, symbol: str) -> Future | Share:
+    start = symbol.index(":") + 1
+    underlying = symbol[start : start + record.underlying]
+    tick_size, session = rupees(record.tick_size), session_of(record.opens, record.closes)
+    freeze_quantity = record.freeze_quantity or None
+    lower, upper = (rupees(price) if record.upper else None for price in (record.lower, record.upper))
+    if not record.expiry:
+        return Share(
+            symbol=symbol,
+            underlying=underlying,
+            tick_size=tick_size,
+            freeze_quantity=freeze_quantity,
+            lower_band=lower,
+            upper_band=upper,
+            session=session,
+        )
+    return Future(
+        symbol=symbol,
+        underlying=underlying,
+        expiry=date.fromordinal(record.expiry),
+        lot_size=record.lot_size,
+        tick_size=tick_size,
+        freeze_quantity=freeze_quantity,
+        lower_band=lower,
+        upper_band=upper,
+        on_index=record.instrument == INDEX_FUTURE,
+        session=session,
+    )

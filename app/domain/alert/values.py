@@ -1,0 +1,208 @@
+"""From the text of one field to its value. Every fault names the field and says what to change."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from app.domain.alert.alert import (
+    INDICES,
+    Expiry,
+    ExpiryRule,
+    Level,
+    LevelKind,
+    Moneyness,
+    OptionType,
+    Product,
+    Side,
+    Strike,
+)
+from app.domain.errors import Malformed
+
+MAX_TEXT = 128  # characters
+MAX_CONTEXT = 1024
+
+_NUMBERS = ("strikeprice", "qty", "lots", "sl", "tp")
+_Word = TypeVar("_Word", OptionType, Side)
+
+_PLAIN = r"(?:0|[1-9]\d{0,8})(?:\.\d{1,8})?"
+_DECIMAL = re.compile(rf"(?a:{_PLAIN})")
+_SYMBOL = re.compile(r"(?a:(?:([A-Z]{2,6}?)(_DLY?)?:)?([A-Z0-9][A-Z0-9&_-]{0,29}?)(?:[1-9]!)?)")
+_MONEYNESS = re.compile(r"(?a:(ITM|OTM)([1-9]|1\d|20))")
+_LEVEL = re.compile(rf"(?a:({_PLAIN}) ?(%|PTS?)?)")
+_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
+_MOMENT = re.compile(r"(?a:(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|[+-]\d{2}:\d{2}))")
+_INTERVAL = re.compile(r"(?a:([1-9]\d{0,3})?([SDWM]?))")
+_BARS = {
+    "S": timedelta(seconds=1),
+    "": timedelta(minutes=1),
+    "D": timedelta(days=1),
+    "W": timedelta(days=7),
+    "M": timedelta(days=31),
+}
+_EPOCH_MS = re.compile(r"(?a:\d{13})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_EXCHANGES = {"NSE": "NSE", "NFO": "NSE", "BSE": "BSE", "BFO": "BSE"}
+
+
+def underlying_of(symbol: str) -> str:
+    """The exchange's name of what an alert's `symbol` means: NIFTY of NIFTY50 or NIFTY1!. Raises Malformed."""
+    return symbol_of(symbol)[2]
+
+
+def required(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        raise Malformed(name, "is missing; every alert needs it")
+    return filled(name, value)
+
+
+def filled(name: str, value: object) -> str:
+    """The value as a text, which may not be empty."""
+    text = _plain_text(name, value, MAX_TEXT)
+    if not text:
+        raise Malformed(name, "is empty; give it a value")
+    return text
+
+
+def _plain_text(name: str, value: object, limit: int) -> str:
+    if not isinstance(value, str):
+        kind = {bool: "true or false", list: "a list", dict: "an object"}.get(type(value), "no text")
+        raise Malformed(name, f"is {kind}; send a text or a number")
+    text = value.strip()
+    if len(text) > limit:
+        raise Malformed(name, f"is {len(text)} characters long; {limit} are allowed")
+    if name in _NUMBERS and text != value:
+        raise Malformed(name, "has blanks around its value; send it without them")
+    return text
+
+
+def optional_text(fields: Mapping[str, object], name: str, limit: int) -> str | None:
+    """Context: an empty text is what a placeholder without a value renders to, so it counts as absent."""
+    return _plain_text(name, fields[name], limit) or None if name in fields else None
+
+
+def symbol_of(text: str) -> tuple[str | None, bool, str]:
+    """Exchange (where it tells anything), whether the chart's data is delayed, underlying."""
+    match = _SYMBOL.fullmatch(_upper(text))
+    if match is None:
+        raise Malformed("symbol", "is no underlying; send NIFTY, NSE:BANKNIFTY, BANKNIFTY1!, SENSEX or a stock's name")
+    prefix, delayed, name = match.groups()
+    if prefix is not None and prefix not in _EXCHANGES:
+        raise Malformed("symbol", f"the exchange {prefix} is not served; options of NSE and BSE are")
+    if name in INDICES:
+        return None, bool(delayed), INDICES[name]
+    exchange = _EXCHANGES[prefix] if prefix else None
+    return (exchange if exchange == "BSE" else None), bool(delayed), name
+
+
+def _decimal(name: str, text: str, example: str) -> Decimal:
+    if _DECIMAL.fullmatch(text) is None:
+        raise Malformed(name, f"{_shown(text)} is not a plain number; send one such as {example}")
+    return Decimal(text)
+
+
+def strike(text: str) -> Strike:
+    upper = _upper(text)
+    if upper == "ATM":
+        return Moneyness(0)
+    if match := _MONEYNESS.fullmatch(upper):
+        return Moneyness(int(match[2]) * (1 if match[1] == "OTM" else -1))
+    if upper.startswith(("ITM", "OTM", "ATM")):
+        raise Malformed("strikeprice", f"{_shown(text)} is no strike; send ATM, ITM1 to ITM20 or OTM1 to OTM20")
+    strike = _decimal("strikeprice", text, "48400, or ATM, ITM1, OTM2")
+    if strike <= 0:
+        raise Malformed("strikeprice", "must be above zero")
+    return strike
+
+
+def expiry(text: str) -> Expiry:
+    try:
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else ExpiryRule(_upper(text).replace("-", "_"))
+    except ValueError:
+        raise Malformed(
+            "expiry",
+            f"{_shown(text)} is no expiry; send WEEKLY, MONTHLY, NEXT_WEEKLY, NEXT_MONTHLY or a date as 2026-11-24",
+        ) from None
+
+
+def one_of(fields: Mapping[str, object], name: str, words: type[_Word]) -> _Word:
+    text = required(fields, name)
+    try:
+        return words(_upper(text))
+    except ValueError:
+        raise Malformed(name, f"{_shown(text)} is unknown; send {' or '.join(words)}") from None
+
+
+def product(fields: Mapping[str, object]) -> Product:
+    if "productType" not in fields:
+        return Product.INTRADAY
+    text = _upper(required(fields, "productType"))
+    if text in ("BO", "CO"):  # no longer taken; each entry has legs of its own
+        return Product.INTRADAY
+    try:
+        return Product(text)
+    except ValueError:
+        raise Malformed("productType", f"{_shown(text)} is unknown; send INTRADAY or MARGIN") from None
+
+
+def whole(fields: Mapping[str, object], name: str) -> int | None:
+    if name not in fields:
+        return None
+    number = _decimal(name, required(fields, name), "65")
+    if number != number.to_integral_value() or number <= 0:
+        raise Malformed(name, f"{_shown(str(number))} must be a whole number above zero")
+    return int(number)
+
+
+def level(fields: Mapping[str, object], name: str) -> Level | None:
+    if name not in fields:
+        return None
+    text = required(fields, name)
+    match = _LEVEL.fullmatch(_upper(text))
+    if match is None:
+        raise Malformed(
+            name, f'{_shown(text)} is no level; send a premium (172.5), per cent ("15%") or points ("10pt")'
+        )
+    value = Decimal(match[1])
+    if value <= 0:
+        raise Malformed(name, "must be above zero")
+    kinds: dict[str, LevelKind] = {"%": LevelKind.PERCENT, "": LevelKind.PRICE}
+    return Level(kinds.get(match[2] or "", LevelKind.POINTS), value)
+
+
+def moment(fields: Mapping[str, object], name: str) -> datetime | None:
+    """TradingView renders `yyyy-MM-ddTHH:mm:ssZ`; Pine's own `timenow` is milliseconds since 1970. Both in UTC."""
+    if name not in fields:
+        return None
+    text = required(fields, name)
+    try:
+        if _EPOCH_MS.fullmatch(text):
+            return _EPOCH + timedelta(milliseconds=int(text))
+        if _MOMENT.fullmatch(_upper(text)):
+            return datetime.fromisoformat(_upper(text)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # a 31st of February and the like: the same answer
+    raise Malformed(name, f"{_shown(text)} is no time; send {{{{{name}}}}} or 2026-11-20T04:00:00Z")
+
+
+def bar(fields: Mapping[str, object]) -> timedelta:
+    """How long a bar of the chart is, by TradingView's `{{interval}}`: "15" (minutes), "30S", "1D", "W", "3M".
+
+    A day where it does not say; a month's bar lasts 31 days at the most.
+    """
+    match = _INTERVAL.fullmatch(_upper(optional_text(fields, "interval", MAX_CONTEXT) or "D"))
+    return int(match[1] or 1) * _BARS[match[2]] if match else _BARS["D"]
+
+
+def _upper(text: str) -> str:
+    """Upper case for plain letters only: Python's own makes SELL of "ſell" and NIFTY of "nıfty"."""
+    return text.upper() if text.isascii() else text
+
+
+def _shown(text: str) -> str:
+    """A value of the sender's as it may stand in an answer or a log: short and printable."""
+    shown = "".join(mark if mark.isprintable() else "?" for mark in text[:40])
+    return f'"{shown}{"…" if len(text) > 40 else ""}"'

@@ -1,0 +1,69 @@
+"""One run of the same work for all callers that ask for it at the same time.
+
+A run has no time-out of its own. Each caller waits for the Future that it gets, by its own deadline.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Generic, TypeVar
+
+_Result = TypeVar("_Result")
+Start = Callable[[Callable[[], None]], None]
+
+
+def here(work: Callable[[], None]) -> None:
+    """Starts a run in the caller's own thread: it has ended when the caller gets its Future."""
+    work()
+
+
+def apart(name: str) -> Start:
+    """Starts each run in a thread of that name. A daemon: a run that hangs must not hold up the end of the process."""
+    return lambda work: threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def once_done(run: "Future[_Result]", age: float) -> bool:  # noqa: ARG001
+    return run.done()
+
+
+class SingleFlight(Generic[_Result]):
+    """Safe for many threads. `monotonic` gives seconds."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        start: Start = here,
+        future: "Callable[[], Future[_Result]]" = Future,
+    ) -> None:
+        self._monotonic = monotonic
+        self._start = start
+        self._future = future
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self.last: Future[_Result] | None = None
+
+    def run(
+        self,
+        work: Callable[[], _Result],
+        again: "Callable[[Future[_Result], float], bool]" = once_done,
+    ) -> "Future[_Result]":
+        """The last run, or a new one where there is none or `again` asks for one.
+
+        `again` gets the last run and the seconds since it began. It is called under the lock.
+        """
+        with self._lock:
+            now = self._monotonic()
+            if self.last is not None and not again(self.last, now - self._began):
+                return self.last
+            run, self._began = self._future(), now
+            self.last = run
+        self._start(partial(_finish, run, work))
+        return run
+
+
+def _finish(run: "Future[_Result]", work: Callable[[], _Result]) -> None:
+    try:
+        run.set_result(work())
+    except BaseException as problem:  # noqa: BLE001 -- it is raised where the run is waited for
+        run.set_exception(problem)

@@ -1,0 +1,179 @@
+"""The parts of a gateway, each by itself: the server takes all of them, a command those that it works with.
+
+Each client is imported where a setting asks for it. What has to be closed at the end is added to the resources.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from app.adapters.clock import SystemClock
+from app.adapters.notify import Fanout, Sink
+from app.domain.deadline import Deadline
+from app.domain.errors import NotNow
+from app.flow.ports import Clock, Ledger, Notifier
+from app.login.ports import TokenSource
+from app.login.token import Token
+from app.runtime.config import Config
+
+if TYPE_CHECKING:
+    from app.adapters.http import Transport
+    from app.adapters.notify.pubsub import PubSubNotifier
+    from app.adapters.tokens import FileTokens, GcsTokens
+    from app.login import Login
+
+log = logging.getLogger("gateway.bootstrap")
+
+WARM_UP = 8.0  # seconds
+ADDRESS = 5.0  # seconds for a page that says one address
+
+
+def open_notifiers(
+    config: Config, ledger: Ledger, monotonic: Callable[[], float], resources: ExitStack
+) -> tuple[Fanout, Fanout | None]:
+    """To every sink that is configured; and to the addresses alone, for what comes back from the topic.
+
+    The addresses come first: what the topic brings back at once is known to be there.
+    """
+    sinks: list[Sink] = []
+    if config.notification_urls:
+        from app.adapters.http import Transport
+        from app.adapters.notify.http import HttpNotifier
+
+        transport = Transport(connections=4)
+        resources.callback(transport.close)
+        sinks += [HttpNotifier(url, transport) for url in config.notification_urls]
+    addresses = tuple(sinks)
+    if config.notification_topic is not None:
+        from app.adapters.notify.on_demand import OnDemand
+
+        topic = OnDemand(f"pubsub:{config.notification_topic}", partial(_open_topic, config.notification_topic))
+        resources.callback(topic.close)
+        sinks.append(topic)
+    everywhere = Fanout(sinks, monotonic, ledger.taken)
+    return everywhere, everywhere.among(addresses) if addresses else None
+
+
+def _open_topic(topic: str) -> "PubSubNotifier":
+    from app.adapters.notify.pubsub import PubSubNotifier
+
+    return PubSubNotifier(topic)
+
+
+def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = None) -> Ledger:
+    """The ledger that LEDGER_URL names; closed with the resources. One far away is connected by `beside`, or now."""
+    if is_far(config.ledger_url):
+        return _open_firestore(config.ledger_url, resources, beside)
+    from app.adapters.sqlite import SqliteLedger
+
+    # sqlite:///relative/path and sqlite:////absolute/path, as everywhere else
+    ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))))
+    resources.callback(ledger.close)
+    return ledger
+
+
+def is_far(ledger_url: str) -> bool:
+    return ledger_url.startswith("firestore:")
+
+
+def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> Ledger:
+    """firestore://PROJECT/DATABASE, connected during the start: no alert's slice of time is long enough for that."""
+    from app.adapters.firestore import FirestoreLedger
+
+    project, _, database = url.removeprefix("firestore://").partition("/")
+    ledger = FirestoreLedger(project, database or "(default)")
+    resources.callback(ledger.close)
+
+    def warm() -> None:
+        try:
+            ledger.warm(Deadline(SystemClock().monotonic, WARM_UP))
+        except NotNow:
+            log.error("Firestore does not answer yet; alerts are answered 503 until it does")
+
+    if beside is None:
+        warm()
+    else:
+        beside.submit(warm)
+    return ledger
+
+
+def open_login(
+    config: Config, ledger: Ledger, notifier: Notifier, clock: Clock, transport: "Transport", resources: ExitStack
+) -> tuple[TokenSource, "Login"]:
+    """Today's token, and how somebody logs in for it."""
+    from app.adapters.fyers.session import FyersLogin
+    from app.login import AccountHolder, CurrentToken, Login, LoginLinks
+
+    fyers = config.fyers
+    if fyers.secret_id is None or fyers.redirect_uri is None or fyers.api_url is None or fyers.client_id is None:
+        raise ValueError("a live configuration has all of these")
+    secret_id = fyers.secret_id.reveal()
+    broker = FyersLogin(fyers.app_id, secret_id, fyers.redirect_uri, transport, fyers.api_url, fyers.client_id)
+    holder = AccountHolder(broker, fyers.client_id, fyers.secret_id)
+    store = open_token_store(config, resources, holder.knows)
+    links = LoginLinks(store, broker.auth_url, ledger, clock)
+    current = CurrentToken(store, ledger, notifier, clock, links, holder, fyers.app_id)
+    return current, Login(broker, store, current, links, clock, holder, fyers.app_id, fyers.pin)
+
+
+def open_token_store(config: Config, resources: ExitStack, knows: Callable[[Token], bool]) -> "FileTokens | GcsTokens":
+    """Where the day's token and the key of the login links are kept; `knows` tells the owner's tokens from others."""
+    from app.adapters.tokens import FileTokens, GcsTokens
+
+    if config.tokens_bucket is None:
+        return FileTokens(Path(config.tokens_file), knows)
+    store = GcsTokens(config.tokens_bucket, config.tokens_file, knows)
+    resources.callback(store.close)
+    return store
+
+
+def with_simulator(config: Config, resources: ExitStack) -> Config:
+    """Paper trading without an address brings its own simulator along, on a free loopback port."""
+    if config.live or config.fyers.api_url is not None:
+        return config
+    from app.simulator import Simulator
+
+    simulator = resources.enter_context(Simulator(accept_any_token=True))
+    fyers = replace(config.fyers, api_url=simulator.api_url, data_url=simulator.data_url)
+    urls = config.symbol_master_urls or tuple(simulator.master_urls)
+    return replace(config, fyers=fyers, symbol_master_urls=urls)
+
+
+def open_login_alone(config: Config, resources: ExitStack) -> "Login":
+    """The login of a live configuration, for a command: with a ledger, notifiers and connections of its own."""
+    from app.adapters.http import Transport
+
+    ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
+    resources.callback(transport.close)
+    notifier, _ = open_notifiers(config, ledger, clock.monotonic, resources)
+    return open_login(config, ledger, notifier, clock, transport, resources)[1]
+
+
+def caller_address(url: str, deadline: Deadline) -> str:
+    """The text at a URL that answers with the caller's own address. Raises ConnectionError, which says why."""
+    from app.adapters.http import CallFailed, Transport
+
+    transport = Transport(connections=1)
+    try:
+        total = deadline.cap(ADDRESS)
+        reply = transport.call("GET", url, headers={}, connect=total, total=total, most=1024)
+        return reply.body.decode("ascii", "replace")
+    except CallFailed as failed:
+        raise ConnectionError(failed.why) from None
+    finally:
+        transport.close()
+
+
+def make_secret_file(path: Path) -> None:
+    """Writes a new secret into a file that only its owner may read. Raises OSError."""
+    from app.adapters.private_files import make_file
+
+    make_file(path)
+    path.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")

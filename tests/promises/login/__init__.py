@@ -1,0 +1,1 @@
+"""The daily login, kept by instances that share a store."""

@@ -1,0 +1,1 @@
+"""The simulated account behaves as the broker does."""
