@@ -71,7 +71,7 @@ class Run:
         return order.status is OrderStatus.SUBMITTED and not self.settled(order)
 
     def not_shown(self, book: Iterable[BookRow]) -> list[Order]:
-        """Orders of today that the broker gave an id and that this reading does not have: then it is not a valid one."""
+        """Orders of today that the broker gave an id and this reading does not have: then it is not a valid one."""
         ids = {row.broker_order_id for row in book}
         return [
             order
