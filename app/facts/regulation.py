@@ -34,7 +34,7 @@ FACTS = (
         "app/runtime/config/config.py LIMIT",
         _RETAIL_ALGO,
     ),
-    Fact("Rule: SL-M on options", "banned; SL-L stands in", "app/domain/legs.py", _SL_M),
+    Fact("Rule: SL-M on options", "banned; SL-L stands in", "app/domain/protection.py", _SL_M),
     Fact("India's time", "UTC+5:30 without daylight saving", "app/domain/calendar.py IST", _INDIA),
     Fact(
         "Weekly expiries",

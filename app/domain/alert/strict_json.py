@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from app.domain.errors import Malformed
+from app.domain.json_decoder import strict_decoder
 
 MAX_DEPTH = 16
 BODY = "body"
@@ -128,22 +129,7 @@ def poison_in(value: object, depth: int = 1) -> str | None:
             return None
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) == len(pairs):
-        return document
-    document.clear()
-    for name, value in pairs:
-        document[name] = _TWICE if name in document else value
-    return document
-
-
-_DECODER = json.JSONDecoder(
-    parse_int=Number,
-    parse_float=Number,
-    parse_constant=_NO_NUMBERS.__getitem__,
-    object_pairs_hook=_object,
-)
+_DECODER = strict_decoder(whole=Number, fraction=Number, no_number=_NO_NUMBERS.__getitem__, twice=lambda _: _TWICE)
 
 
 def _encodes(text: str) -> bool:

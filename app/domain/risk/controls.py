@@ -7,14 +7,13 @@ from enum import StrEnum
 
 from app.domain.calendar import ist_day
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus, Ticket
+from app.domain.order import Order, OrderStatus, Sent, Ticket
 
 MINUTE = timedelta(minutes=1)
 UNRESOLVED_AT_ONCE = 2
 BREAKER_FAILURES = 3  # of the connection to the broker within a minute
 BREAKER_OPEN = timedelta(seconds=30)  # longer than an alert lives, so no alert goes by reads from before
 SYSTEM = "gateway"
-EXIT_TAG = "exit:"
 
 
 class TradingState(StrEnum):
@@ -23,26 +22,6 @@ class TradingState(StrEnum):
     ACTIVE = "ACTIVE"
     REDUCING = "REDUCING"
     HALTED = "HALTED"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One submitted order as the rate limits remember it; `quantity` is 0 once it is known not to be at the broker."""
-
-    at: datetime
-    tag: str
-    symbol: str
-    quantity: int
-    lots: int
-    side: str
-    covers: bool
-    underlying: str
-    strategy: str | None
-
-    @property
-    def squares_off(self) -> bool:
-        """True for the exit of a whole position, which the order book never shows by its tag."""
-        return self.tag.startswith(EXIT_TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +69,10 @@ class Controls:
         recent = (*[one for one in self.recent if one.at > since], sent)[-most:]
         premium = self.premium if ticket.covers else self.premium + ticket.premium
         return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
+
+    def sent_since(self, since: datetime) -> tuple[Sent, ...]:
+        """What was sent after that moment, less what is known not to be at the broker."""
+        return tuple(sent for sent in self.recent if sent.at > since and sent.quantity)
 
     def given_back(self, order: Order) -> "Controls":
         """Takes back what `counted` added, for an order that is certainly not at the broker. The rates keep it."""
