@@ -1,4 +1,4 @@
-"""The WSGI entry: the only place where the server reads the environment."""
+"""The WSGI entry: puts runtime and web together. The server reads the environment here alone."""
 
 import os
 from typing import Any

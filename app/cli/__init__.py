@@ -1,4 +1,4 @@
-"""The command line. Exit 0 when fine, 1 when something fails, 2 on bad usage."""
+"""The command line. Exit code 0 is success, 1 a failure, 2 bad usage."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from app.runtime.config import ConfigFaults
 
 Command = Callable[[argparse.Namespace], int]
 
-# Which module has which commands. Only that of the one that is asked for is loaded: `serve` is in a hurry.
+# The commands of each module. Only the module of the given command is loaded, so that `serve` starts fast.
 MODULES = {
     "serve": ("serve", "simulate"),
     "send": ("send",),
@@ -27,7 +27,7 @@ MODULES = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one command. What a user can mend is one line on standard error, never a stack trace."""
+    """Runs one command. An error that the user can correct is one line on standard error, not a stack trace."""
     settle()
     args = read(argv)
     run: Command = args.run
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def read(argv: Sequence[str]) -> argparse.Namespace:
-    """The command with its arguments. Raises SystemExit(2) for what is none."""
+    """The command with its arguments. Raises SystemExit(2) for anything else."""
     parser = argparse.ArgumentParser(prog="python -m app", description="A TradingView alert becomes one Fyers order.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in _modules(argv):
@@ -56,6 +56,6 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _modules(argv: Sequence[str]) -> list[str]:
-    """Where the command is none, all of them, so that the usage shows every command."""
+    """The module of the command; all of them for an unknown one, so that the usage shows every command."""
     asked = argv[0] if argv else ""
     return [name for name, commands in MODULES.items() if asked in commands] or list(MODULES)

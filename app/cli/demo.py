@@ -1,7 +1,7 @@
-"""`make demo`: the main job, whole, on loopback.
+"""`make demo`: the gateway's whole job on loopback.
 
 Starts a simulated Fyers account and the gateway as it runs in production (gunicorn, HTTP, fyers-apiv3), sends the
-alerts that TradingView would, and holds every answer and the resulting order book against what they should be.
+alerts that TradingView would, and compares every answer and the resulting order book with the expected ones.
 """
 
 import json
@@ -26,7 +26,7 @@ from app.simulator import FixtureContract, FixtureExchange, Simulator
 SECRET = "demo-secret-of-no-value"
 START_WITHIN = 30.0  # seconds
 TIMEOUT = 3.0  # TradingView's
-LATER = 1.2  # seconds between the orders: Fyers takes ten calls a second, and the gateway stays below
+LATER = 1.2  # seconds between the orders: Fyers takes ten calls a second, and the gateway stays below that
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _steps() -> list[Step]:
         Step("the same alert delivered again", entry, 200, "ACCEPTED", duplicate=True),
         Step("a cover: BUY it back", cover, 200, "ACCEPTED", after=LATER),
         Step("a cover with no short left", late, 422, "DENIED", "NO_SHORT_TO_COVER", after=LATER),
-        Step("a field that makes no sense", _alert(contract, action="HOLD"), 400, "ERROR", "MALFORMED"),
+        Step("an unknown action", _alert(contract, action="HOLD"), 400, "ERROR", "MALFORMED"),
         Step(
             "a wrong secret", _alert(contract, token="wrong-secret-0000", action="SELL"), 401, "ERROR", "UNAUTHORIZED"
         ),
@@ -78,14 +78,14 @@ def _steps() -> list[Step]:
 
 
 def _alert(contract: FixtureContract, **fields: str) -> bytes:
-    """What TradingView posts once its placeholders are filled in."""
+    """The body that TradingView posts, with its placeholders filled in."""
     fired = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     alert = {"token": SECRET, "timenow": fired} | contract.fields()
     return json.dumps(alert | fields).encode()
 
 
 def _deliver(url: str, step: Step) -> str | None:
-    """Posts one alert, shows the answer, and says what is wrong with it."""
+    """Posts one alert and shows the answer. Returns what is wrong with it, or None."""
     time.sleep(step.after)
     began = time.monotonic()
     answer = requests.post(f"{url}/webhook", data=step.body, timeout=TIMEOUT)
@@ -127,16 +127,16 @@ def _order_book(account: Simulator) -> list[dict[str, str]]:
 
 
 def _check_book(book: list[dict[str, str]]) -> list[str]:
-    ours = [(row["side"], row["status"], row["filled"]) for row in book if not row["leg of"]]
+    sent = [(row["side"], row["status"], row["filled"]) for row in book if not row["leg of"]]
     wanted = [("SELL", "filled", "65 of 65"), ("BUY", "filled", "65 of 65")]
     left = [row["order"] for row in book if row["leg of"] and row["status"] != "cancelled"]
-    wrong = [] if ours == wanted else [f"the order book should hold {wanted} and holds {ours}"]
+    wrong = [] if sent == wanted else [f"the order book should hold {wanted} and holds {sent}"]
     return wrong + [f"the leg {order} outlived its position" for order in left]
 
 
 @contextmanager
 def _gateway(account: Simulator, folder: Path) -> Iterator[str]:
-    """The gateway as its own process, with nothing in its environment but what is said here."""
+    """The gateway in a process of its own, with only these settings in its environment."""
     port = free_port()
     settings = {
         **bare_environment(),
@@ -174,7 +174,7 @@ def _ready(url: str, gateway: "subprocess.Popen[bytes]") -> str:
         except (requests.ConnectionError, requests.Timeout):
             pass  # it is still starting
         time.sleep(0.05)
-    raise TimeoutError("the gateway did not become ready; its log stands above")
+    raise TimeoutError("the gateway did not become ready; see its log above")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`doctor`: is everything as it has to be before orders go out, and what to do where it is not."""
+"""`doctor`: checks everything that orders need, and says what to change."""
 
 import argparse
 import json
@@ -25,12 +25,12 @@ _SIGN = {Mark.OK: "ok", Mark.WARN: "warn", Mark.FAIL: "FAIL"}
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("doctor", help="look at everything that has to be right before orders go out")
+    command = commands.add_parser("doctor", help="check everything that orders need")
     command.add_argument("--json", action="store_true", help="one JSON document on standard output")
     command.add_argument("--notify", action="store_true", help="send a test notice to every sink")
-    command.add_argument("--egress", metavar="URL", help="ask this address, which answers with the caller's own")
-    command.add_argument("--registered", metavar="ADDRESS", help="the one at Fyers, to compare it with")
-    command.add_argument("--truth-table", action="store_true", help="what comes of an alert under every switch")
+    command.add_argument("--egress", metavar="URL", help="a page that answers with the caller's own address")
+    command.add_argument("--registered", metavar="ADDRESS", help="the address registered at Fyers, to compare with")
+    command.add_argument("--truth-table", action="store_true", help="show an alert's outcome under every switch")
     command.set_defaults(run=_doctor)
 
 
@@ -54,9 +54,9 @@ def _checks(args: argparse.Namespace) -> Sequence[Check]:
     except ConfigFaults as faults:
         return [Check("settings", Mark.FAIL, fault, ".env.example explains each setting") for fault in faults.faults]
     except AlertError as problem:
-        return [Check("start", Mark.FAIL, problem.message, "the gateway cannot start like this")]
-    except Exception as problem:  # noqa: BLE001 -- whatever keeps the gateway from starting is what is asked for
-        return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start like this")]
+        return [Check("start", Mark.FAIL, problem.message, "the gateway cannot start")]
+    except Exception as problem:  # noqa: BLE001 -- doctor reports whatever stops the start
+        return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start")]
     with office.resources:
         deadline = Deadline(time.monotonic, _PATIENCE)
         checks = [*examine(office, deadline), egress(config.live, args.egress, args.registered, deadline)]
@@ -65,11 +65,11 @@ def _checks(args: argparse.Namespace) -> Sequence[Check]:
 
 
 def egress(live: bool, url: str | None, registered: str | None, deadline: Deadline) -> Check:
-    """Fyers takes orders from the registered address only (SEBI's rules since April 2026)."""
+    """The caller's own address. Fyers takes orders from the registered one only (SEBI's rules since April 2026)."""
     how = "`doctor --egress https://api.ipify.org` shows it; it has to be the one registered at myapi.fyers.in"
     if url is None:
         mark = Mark.WARN if live else Mark.OK
-        return Check("egress address", mark, "not looked at", how if live else "")
+        return Check("egress address", mark, "not checked", how if live else "")
     try:
         answer = caller_address(url, deadline)
     except ConnectionError as failed:
@@ -81,8 +81,8 @@ def _compared(address: str, registered: str | None) -> Check:
     if registered is None:
         return Check("egress address", Mark.OK, address, "it has to be the one registered at myapi.fyers.in")
     if address == registered:
-        return Check("egress address", Mark.OK, f"{address}, as it is registered")
-    advice = "Fyers refuses orders from any other: mend the way out, or register this one (once a week)"
+        return Check("egress address", Mark.OK, f"{address}, as registered")
+    advice = "Fyers refuses orders from any other: correct the route, or register this address (once a week)"
     return Check("egress address", Mark.FAIL, f"{address}, and {registered} is registered", advice)
 
 
@@ -93,7 +93,7 @@ def _test_notice(office: BackOffice, has_sinks: bool, deadline: Deadline) -> Che
     lacking = office.lacking(notice, deadline)
     if not has_sinks:
         advice = "set NOTIFICATION_URL or NOTIFICATION_TOPIC"
-        return Check("test notice", Mark.WARN, "there is nobody to tell; the log has it", advice)
+        return Check("test notice", Mark.WARN, "no sink is configured; the log has the notice", advice)
     if not lacking:
         return Check("test notice", Mark.OK, "every sink took it", "look at your phone")
     found = "; ".join(f"{sink}: {why}" for sink, why in lacking.items())

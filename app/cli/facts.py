@@ -1,4 +1,4 @@
-"""`facts`: what the code relies on and cannot know by itself, with where it was read and when to read it again."""
+"""`facts`: the outside facts that the code relies on, each with its source and review date."""
 
 import argparse
 import json
@@ -13,11 +13,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command = commands.add_parser(
         "facts",
         help="the outside facts that the code relies on, with source and review date",
-        description="The outside facts that the code relies on. Exit code 0, whether facts are due for review or not: "
-        "that is a reminder, and no failure.",
+        description="The outside facts that the code relies on. The exit code is 0 even if facts are due for review: "
+        "that is a reminder, not a failure.",
     )
-    command.add_argument("--due", action="store_true", help="only those whose review date has come, the oldest first")
-    command.add_argument("--on", type=date.fromisoformat, metavar="DATE", help="due by this day; today (IST)")
+    command.add_argument("--due", action="store_true", help="only the facts due for review, the longest due first")
+    command.add_argument("--on", type=date.fromisoformat, metavar="DATE", help="due by this day; default: today (IST)")
     command.add_argument("--json", action="store_true", help="one JSON document on standard output")
     command.set_defaults(run=_facts)
 

@@ -1,4 +1,4 @@
-"""Questions to the master in the webhook's own words, for the command line."""
+"""Look-ups in the symbol master by the webhook's fields."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
@@ -9,22 +9,22 @@ from app.domain.alert.strict_json import decode
 from app.domain.errors import AlertError
 from app.flow.ports import SymbolMaster
 
-# The underlying's price in rupees, or where to ask for it by symbol (NSE:NIFTY50-INDEX) once a strike needs it.
+# The underlying's price in rupees, or a function of its symbol (NSE:NIFTY50-INDEX), called if a strike needs it.
 Spot = Decimal | Callable[[str], Decimal | None] | None
-# The day from which expiries count, or who says it of an underlying at an exchange.
+# The day from which expiries count, or a function of underlying and exchange that returns it.
 From = date | Callable[[str, str | None], date]
 
 _NAMES = ("symbol", "strikeprice", "optionType", "expiry")
 
 
 def find_one(master: SymbolMaster, row: Mapping[str, object], on: From, spot: Spot = None) -> dict[str, object]:
-    """The contract that a row with the webhook's names asks for, counting expiries from `on`.
+    """The contract that a row of the webhook's fields asks for, counting expiries from `on`.
 
-    Prices are texts in rupees, as in the webhook's answer. What cannot be found gives `error` alone, one sentence.
+    Prices are strings in rupees, as in the webhook's answer. If there is no contract, the only field is `error`.
     """
     fields = {name: str(value) if isinstance(value, int | float | Decimal) else value for name, value in row.items()}
     try:
-        # The side makes no difference to the contract; an alert has to have one.
+        # An alert needs a side; it makes no difference to the contract.
         asked = parse({name: fields[name] for name in _NAMES if name in fields} | {"action": "SELL"})
         price = _price(master, asked, spot) if isinstance(asked.strike, Moneyness) else None
         day = on(asked.underlying, asked.exchange) if callable(on) else on
@@ -51,7 +51,7 @@ def _price(master: SymbolMaster, asked: Alert, spot: Spot) -> Decimal | None:
 def find_batch(
     master: SymbolMaster, lines: Iterable[bytes], on: From, spot: Spot = None
 ) -> Iterator[dict[str, object]]:
-    """One answer for each line, in order; a line is one JSON object as in `find_one`, empty lines are passed over."""
+    """One answer for each line, in order. A line is one JSON object as in `find_one`; empty lines are skipped."""
     for line in lines:
         if line.strip():
             yield _find_line(master, line, on, spot)

@@ -1,4 +1,4 @@
-"""`orders` and `trading-state`: what the ledger says, and the switch."""
+"""`orders` and `trading-state`: read the ledger, change the trading state."""
 
 import argparse
 import json
@@ -24,16 +24,16 @@ _PATIENCE = 10.0  # seconds
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     orders = commands.add_parser("orders", help="list the orders of the ledger")
     orders.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    orders.add_argument("--day", type=date.fromisoformat, metavar="YYYY-MM-DD", help="of one IST day")
-    orders.add_argument("--in-flight", action="store_true", help="only those that may still change")
+    orders.add_argument("--day", type=date.fromisoformat, metavar="YYYY-MM-DD", help="orders of one IST day")
+    orders.add_argument("--in-flight", action="store_true", help="only orders that may still change")
     orders.set_defaults(run=_orders)
     verbs = orders.add_subparsers(dest="verb", metavar="resolve")
-    resolve = verbs.add_parser("resolve", help="a human's word about an order in doubt")
+    resolve = verbs.add_parser("resolve", help="decide an order in doubt by hand")
     resolve.add_argument("key", help="the order's key, or its first 8 digits or more")
-    resolve.add_argument("--not-placed", action="store_true", required=True, help="you looked: it is not at Fyers")
+    resolve.add_argument("--not-placed", action="store_true", required=True, help="you checked: it is not at Fyers")
     resolve.add_argument("--reason", required=True)
     resolve.set_defaults(run=_resolve)
-    reasons = commands.add_parser("reasons", help="the codes an answer's reason can be, as a table for the README")
+    reasons = commands.add_parser("reasons", help="the reason codes of an answer, as a table for the README")
     reasons.set_defaults(run=_reasons)
     state = commands.add_parser("trading-state", help="set the trading state: active, reducing (covers only) or halted")
     state.add_argument("state", choices=[state.lower() for state in TradingState])
@@ -62,7 +62,7 @@ def _resolve(args: argparse.Namespace) -> int:
         if order.status is not OrderStatus.SUBMITTED:
             return _refused(f"the order is {order.status}; only an order in doubt can be resolved")
         if now - (order.submitted_at or now) < SETTLE:
-            return _refused("the request that sent the order may still be at it; try again in a few seconds")
+            return _refused("the request that sent the order may still be running; try again in a few seconds")
         try:
             ledger.record(order.moved(OrderStatus.NOT_PLACED, now, message=args.reason), _deadline())
         except Overtaken as overtaken:
@@ -106,7 +106,7 @@ def _trading_state(args: argparse.Namespace) -> int:
         ledger = open_ledger(configured(), resources)
         now = datetime.now(UTC)
         account = ledger.change_controls(
-            lambda account: account.switched(state, args.reason, "command line", now), _deadline()
+            lambda controls: controls.switched(state, args.reason, "command line", now), _deadline()
         )
     print(f"trading is {account.state}: {account.reason}")
     return 0

@@ -1,4 +1,4 @@
-"""`reconcile`: the scheduler's task, by hand."""
+"""`reconcile`: the scheduler's task, run by hand."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ _ANOTHER_ACCOUNT = (
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("reconcile", help="bring the ledger up to Fyers' order book")
+    command = commands.add_parser("reconcile", help="update the ledger from Fyers' order book")
     command.add_argument("--after-close", action="store_true", help="the order book is final: the session is over")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_reconcile)
@@ -38,7 +38,7 @@ def _reconcile(args: argparse.Namespace) -> int:
 
 
 def in_words(report: Report) -> str:
-    """What a human wants to know of a run, a line each."""
+    """The report in words, one line for each finding."""
     lines = [f"{report.looked_at} orders looked at"]
     lines += [f"{count} moved from {move}" for move, count in report.moved.items()]
     if report.book is not None:
@@ -48,7 +48,7 @@ def in_words(report: Report) -> str:
     found = {
         "too old to be sent": report.lapsed,
         "in doubt": report.in_doubt,
-        "at Fyers with our tag and unknown to the ledger": len(report.strangers),
+        "at Fyers with the gateway's tag and unknown to the ledger": len(report.strangers),
         "in the ledger and not in the order book": len(report.missing),
         "twice at Fyers": len(report.doubled),
         "open without a stop-loss": len(report.naked),

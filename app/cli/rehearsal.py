@@ -1,6 +1,6 @@
-"""The production flow on a stage: a simulated account at a moment of choice, a ledger and a master that vanish.
+"""The production flow in a rehearsal: a simulated account at a chosen moment, a temporary ledger and master.
 
-Nothing outside is touched: no notice leaves, no login is used, every address is on loopback.
+Nothing outside is touched: no notice is sent, no login is used, every address is on loopback.
 """
 
 import itertools
@@ -25,13 +25,13 @@ from app.runtime.config import Config
 from app.runtime.config.config import BrokerKind, FyersApp
 from app.simulator import Exchange, Simulator
 
-_PATIENCE = 10.0  # seconds for one alert: nobody waits for the answer
-_STRIKES = 100  # listed on each side: options of a while ago are still among them
+_PATIENCE = 10.0  # seconds for one alert: no sender waits for the answer
+_STRIKES = 100  # listed on each side, so that options of past weeks are still among them
 _fired = itertools.count(1)
 
 
 class Then:
-    """A clock that stands where it is put and runs on from there."""
+    """A clock that can be set and runs on from there."""
 
     def __init__(self, at: datetime) -> None:
         self.put(at)
@@ -59,7 +59,7 @@ class Stage:
     exchange: Exchange
 
     def alert(self, asked: Mapping[str, str], fired_at: datetime | None = None) -> Receipt | AlertError:
-        """What comes of an alert with these fields; each one is an alert of its own."""
+        """The outcome of an alert with these fields. Each call is a separate alert."""
         fields: dict[str, object] = {**asked, "alert_id": f"rehearsed {next(_fired)}"}
         if fired_at is not None:
             fields["timenow"] = fired_at.isoformat()
@@ -69,7 +69,7 @@ class Stage:
             return error
 
     def ensure_short(self, symbol: str, quantity: int, product: str) -> None:
-        """Opens what is missing of a short, past the gateway."""
+        """Completes a short position at the account, without the gateway."""
         rows = [row for row in self.exchange.positions() if row.instrument.symbol == symbol and row.product == product]
         missing = quantity + sum(row.net for row in rows)
         if missing > 0:
@@ -80,14 +80,14 @@ class Stage:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Where a rehearsal keeps its files, while it lasts; rehearsals of one day may share one, and so its master."""
+    """A folder for a rehearsal's files, deleted at the end. Rehearsals of one day may share it, with its master."""
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as name:
         yield Path(name)
 
 
 @contextmanager
 def simulated(config: Config, clock: Then) -> Iterator[Simulator]:
-    """An account at that moment. The holidays are those of the exchange, as its expiries follow them."""
+    """An account at that moment. Live settings get the exchange's holidays, which its expiries follow."""
     holidays = config.calendar.holidays if config.live else frozenset()
     exchange = Exchange(
         now=clock.now, capital=Decimal(10**9), volatile=False, holidays=holidays, strikes_each_side=_STRIKES
@@ -98,7 +98,7 @@ def simulated(config: Config, clock: Then) -> Iterator[Simulator]:
 
 @contextmanager
 def on_paper(config: Config, at: datetime, place: Path) -> Iterator[Stage]:
-    """The rules of these settings, on paper, at that moment; its ledger is empty and its account has no position."""
+    """These settings in paper trading at that moment, with an empty ledger and an account without positions."""
     clock = Then(at)
     with simulated(config, clock) as account:
         fyers = FyersApp("PAPER-200", None, None, None, None, account.api_url, account.data_url)
@@ -109,7 +109,7 @@ def on_paper(config: Config, at: datetime, place: Path) -> Iterator[Stage]:
 
 @contextmanager
 def staged(config: Config, account: Simulator, clock: Then, place: Path) -> Iterator[Stage]:
-    """A desk of these settings that keeps nothing and tells nobody."""
+    """A desk with these settings that stores nothing and sends no notice."""
     alone = replace(
         config,
         ledger_url=f"sqlite:///{place / f'ledger-{next(_fired)}.db'}",
@@ -126,7 +126,7 @@ def staged(config: Config, account: Simulator, clock: Then, place: Path) -> Iter
 
 
 def outcome(result: Receipt | AlertError) -> str:
-    """One word or two: `sent`, or what became of it instead and why."""
+    """`sent`, or what happened instead, with the reason."""
     if isinstance(result, NotNow):
         return f"put off {result.reason}"
     if isinstance(result, AlertError):
@@ -142,7 +142,7 @@ def outcome_of(order: Order) -> str:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """What happens on a stage is no news for anybody's log."""
+    """Keeps a rehearsal out of the log."""
     gateway = logging.getLogger("gateway")
     level = gateway.level
     gateway.setLevel(logging.CRITICAL + 1)

@@ -1,7 +1,7 @@
-"""`replay`: what would come of an alert of the past under the settings and the program of today?
+"""`replay`: the outcome of a past alert under today's settings and program.
 
-It runs on paper, at the order's own moment, with the option at the price it had then. Orders stand each for itself: the
-trading state and the day's counters of then are not brought back.
+It runs in paper trading at the order's own moment, with the option at its price of that time. Each order is replayed
+alone: the trading state and the day's counters of that time are not restored.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from app.runtime.config import Config
 from app.runtime.openings import open_ledger
 
 _PATIENCE = 10.0  # seconds
-TOUCH = Decimal("0.005")  # of the last price: the touch of then is not known, so this much of a limit proves nothing
+TOUCH = Decimal("0.005")  # of the last price: bid and ask were not stored, so a limit may differ by this much
 SHOWN = ("symbol", "side", "product", "quantity", "limit_price", "stop_loss", "take_profit")
 
 
@@ -38,7 +38,7 @@ class Difference:
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("replay", help="run an alert of the past on paper, by the settings of today")
+    command = commands.add_parser("replay", help="run a past alert in paper trading, with today's settings")
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("key", nargs="?", help="the order's key, or its first 8 digits or more")
     which.add_argument("--day", metavar="YYYY-MM-DD", help="all orders of one IST day instead")
@@ -62,11 +62,11 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def replay(order: Order, config: Config, place: Path) -> list[Difference]:
-    """What differs between then and now; `place` is a folder for what the rehearsal writes."""
+    """The differences between then and now. `place` is a folder for the rehearsal's files."""
     before = _said(outcome_of(order), order.message)
     with on_paper(config, order.received_at, place) as stage:
         if order.ticket is not None and stage.exchange.instrument(order.ticket.symbol) is None:
-            unlisted = f"cannot be told: the simulated account does not list {order.ticket.symbol}"
+            unlisted = f"unknown: the simulated account does not list {order.ticket.symbol}"
             return [Difference("outcome", before, unlisted)]
         _set(stage, order)
         result = stage.alert(order.asked, fired_at=order.alert_at)
@@ -78,7 +78,7 @@ def replay(order: Order, config: Config, place: Path) -> list[Difference]:
 
 
 def _set(stage: Stage, order: Order) -> None:
-    """The scene of then: the option at its price, the underlying where its contract comes out, the short to cover."""
+    """Restores the option's price, an underlying that resolves to its contract, and the short to cover."""
     ticket = order.ticket
     listed = stage.exchange.instrument(ticket.symbol) if ticket else None
     if ticket is None or listed is None:

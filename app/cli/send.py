@@ -19,7 +19,7 @@ SAMPLE = {
     "symbol": "NIFTY",
     "strikeprice": "ATM",
     "optionType": "CE",
-    "expiry": "NEXT_WEEKLY",  # an option about to expire has no premium left, and no room for a stop-loss and a target
+    "expiry": "NEXT_WEEKLY",  # an option near its expiry has no premium for a stop-loss and a target
     "action": "SELL",
     "timenow": "{{timenow}}",
 }
@@ -44,7 +44,7 @@ def _send(args: argparse.Namespace) -> int:
 
 
 def rendered(message: bytes, now: datetime | None = None) -> bytes:
-    """The message with the two placeholders filled in that an alert outside a chart can have."""
+    """The message with {{timenow}} and {{time}} filled in."""
     moment = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
     return message.replace(b"{{timenow}}", moment).replace(b"{{time}}", moment)
 
@@ -56,7 +56,7 @@ def _message(path: Path | None) -> bytes:
 
 
 def _with_token(message: bytes) -> bytes:
-    """A message without a token gets the one of the settings; everything else goes out byte for byte."""
+    """Adds the settings' token to a message without one. Any other message is sent unchanged, byte for byte."""
     try:
         document = json.loads(message)
     except ValueError:
@@ -68,7 +68,7 @@ def _with_token(message: bytes) -> bytes:
 
 
 def _deliver(url: str, body: bytes) -> int | None:
-    """One alert with its resends; the last answer's status, None where there was no answer in time."""
+    """Posts one alert with its resends. Returns the last status, None without an answer in time."""
     status: int | None = None
     for delivery in range(1 + RESENDS):
         if delivery:
@@ -101,7 +101,7 @@ def _post(url: str, body: bytes, delivery: int) -> int | None:
 
 
 def _content_type(body: bytes) -> str:
-    """TradingView says application/json where the rendered body is JSON, and text/plain where it is not."""
+    """As TradingView does: application/json for a body that is JSON, text/plain for any other."""
     try:
         json.loads(body)
     except ValueError:

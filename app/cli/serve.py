@@ -18,19 +18,19 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _serve(args: argparse.Namespace) -> int:
-    """Becomes gunicorn in this very process: what is loaded by now need not be loaded again."""
+    """Runs gunicorn in this process, so that nothing is loaded twice."""
     environ = environment()
     environ["HOST"] = args.host or environ.get("HOST") or ""
-    config = Config.from_env(environ)  # every fault is named here, before a worker starts
+    config = Config.from_env(environ)  # names every fault before a worker starts
     environ["PORT"] = str(args.port or environ.get("PORT") or 8080)
     kind = "LIVE orders at Fyers" if config.live else "paper trading"
     environ["HOST"] = config.host
     print(f"{kind}; alerts go to {own_address(environ)}/webhook", file=sys.stderr, flush=True)
-    os.environ.update(environ)  # where gunicorn and the app will look
+    os.environ.update(environ)  # gunicorn and the app read it from there
     sys.argv = ["gunicorn", "-c", "python:app.runtime.server", "main:app"]
     from gunicorn.app.wsgiapp import run
 
-    run()  # until it is told to stop, and then it ends the process
+    run()  # until it is told to stop; then it ends the process
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The environment as the commands see it."""
+"""The settings of a command, from the environment."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ LAB_SECRET = Path("data/webhook-secret")
 
 
 def environment() -> dict[str, str]:
-    """The process's environment; in paper mode a webhook secret is made where none is set, and kept for `send`."""
+    """The process's environment. Paper trading without a webhook secret gets one, stored for `send`."""
     environ = dict(os.environ)
     if _needs_lab_secret(environ):
         if not LAB_SECRET.exists():
@@ -29,14 +29,14 @@ def configured() -> Config:
 
 
 def own_address(environ: Mapping[str, str]) -> str:
-    """Where the gateway is met from this machine; one that listens on every address is met on loopback."""
+    """The gateway's address from this machine: loopback for a gateway that listens on every address."""
     host = environ.get("HOST") or DEFAULT_HOST
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{environ.get('PORT') or 8080}"
 
 
 def webhook_secret(environ: Mapping[str, str]) -> str | None:
-    """The secret that a test alert carries; None where the settings know none."""
+    """The secret for a test alert; None if the settings have none."""
     if _needs_lab_secret(environ) and not LAB_SECRET.exists():
         return None
     path = environ.get("WEBHOOK_SECRET_TOKEN_FILE") or (LAB_SECRET if _needs_lab_secret(environ) else None)

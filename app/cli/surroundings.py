@@ -1,4 +1,4 @@
-"""What a command does about the shell that it was started from, before anything else."""
+"""Adapts the process to the shell that started it, before anything else runs."""
 
 import io
 import os
@@ -6,12 +6,11 @@ import sys
 
 
 def settle() -> None:
-    """Takes the shell's proxies out of the environment, and lets a terminal show what it can of a text.
+    """Removes the shell's proxies from the environment, and lets output be shown in any encoding.
 
-    No proxy may carry what the gateway sends: Fyers takes orders from the one registered address, notices have secrets
-    in their addresses, and on loopback a proxy would be asked for this very machine. Each of the libraries reads these
-    variables by itself (requests, urllib, gRPC), so no library is to find them. What an output's encoding does not have
-    (PYTHONIOENCODING=ascii) becomes a question mark there; it stopped the command before.
+    Nothing may go through a proxy: Fyers takes orders from the one registered address, notification addresses contain
+    secrets, and a proxy cannot reach this machine's loopback. requests, urllib and gRPC each read these variables, so
+    they are removed. A character that the output's encoding lacks (PYTHONIOENCODING=ascii) becomes a question mark.
     """
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]

@@ -20,15 +20,15 @@ from app.runtime.symbols import renew, stored_symbols
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    symbols = commands.add_parser("symbols", help="refresh the symbol master, or look a contract up in it")
+    symbols = commands.add_parser("symbols", help="refresh the symbol master, or find a contract in it")
     verbs = symbols.add_subparsers(dest="verb", required=True, metavar="refresh|find")
-    renew = verbs.add_parser("refresh", help="fetch the master and, if it is good, use it from now on")
+    renew = verbs.add_parser("refresh", help="fetch the master and, if it is good, store it")
     renew.add_argument("--json", action="store_true")
     renew.set_defaults(run=_refresh)
-    find = verbs.add_parser("find", help="which contract would this be?")
+    find = verbs.add_parser("find", help="show the contract of an alert's fields")
     find.add_argument("terms", nargs="*", metavar="UNDERLYING STRIKE TYPE EXPIRY")
-    find.add_argument("--batch", type=Path, metavar="FILE", help="a JSON object a line, with the webhook's names")
-    find.add_argument("--on", type=date.fromisoformat, metavar="DATE", help="count expiries from this day; today")
+    find.add_argument("--batch", type=Path, metavar="FILE", help="one JSON object a line, with the webhook's fields")
+    find.add_argument("--on", type=date.fromisoformat, metavar="DATE", help="count expiries from here; default: today")
     find.add_argument("--spot", type=Decimal, metavar="PRICE", help="the underlying's price, for ATM, ITMn and OTMn")
     find.add_argument("--json", action="store_true")
     find.set_defaults(run=_find)
@@ -64,7 +64,7 @@ def _find(args: argparse.Namespace) -> int:
 
 
 def _expiry_floor(master: SymbolMaster, calendar: Calendar, underlying: str, exchange: str | None) -> date:
-    """As for an entry now."""
+    """The day from which expiries count for an entry now."""
     return expiry_floor(master, calendar, underlying, exchange, datetime.now(UTC), entering=True)
 
 
@@ -78,7 +78,7 @@ def _master(config: Config) -> SymbolMaster:
 
 
 def _renewed(config: Config) -> dict[str, object]:
-    """The report of a refresh; paper trading without an address fetches from a simulator of its own."""
+    """The report of a refresh. Paper trading without an address fetches from a simulator of its own."""
     with ExitStack() as resources:
         return renew(with_simulator(config, resources), datetime.now(UTC))
 

@@ -19,12 +19,12 @@ _PATIENCE = 20.0  # seconds
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     token = commands.add_parser("token", help="the daily Fyers login")
     verbs = token.add_subparsers(dest="verb", required=True, metavar="url|login|show")
-    url = verbs.add_parser("url", help="where to log in")
+    url = verbs.add_parser("url", help="show the link to log in with")
     url.set_defaults(run=_url)
-    login = verbs.add_parser("login", help="exchange what the login ended on for the day's token")
-    login.add_argument("auth_code", nargs="?", help="the auth_code, or the whole address; asked for where left out")
+    login = verbs.add_parser("login", help="exchange the login's auth_code for the day's token")
+    login.add_argument("auth_code", nargs="?", help="the auth_code, or the whole address; asked for if missing")
     login.set_defaults(run=_login)
-    show = verbs.add_parser("show", help="when the stored token ends, and its fingerprint; never the token")
+    show = verbs.add_parser("show", help="show when the stored token ends, and its fingerprint; never the token")
     show.set_defaults(run=_show)
 
 

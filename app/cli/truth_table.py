@@ -1,4 +1,4 @@
-"""What comes of an alert under every setting of every switch: found out by running the flow, not written down.
+"""The outcome of an alert under every combination of switches, found by running the flow.
 
 The switches are BROKER and LIVE_TRADING, the day's login, the calendar, the trading state and what the alert asks for.
 """
@@ -30,7 +30,7 @@ Row = dict[str, str]
 
 
 def truth_table() -> list[Row]:
-    """One row a combination, under the names BROKER, LIVE_TRADING, login, market, trading state, alert, outcome."""
+    """One row a combination, with the columns BROKER, LIVE_TRADING, login, market, trading state, alert, outcome."""
     with folder() as place:
         return list(_rows(place))
 
@@ -73,7 +73,7 @@ def _alerts(stage: Stage) -> Iterator[Row]:
 
 
 def _outcome(stage: Stage, state: TradingState, action: str) -> str:
-    """Runs one alert; a cover has a short to cover. Whether an order arrived is seen at the account."""
+    """Runs one alert; a cover gets a short to cover. The account shows whether an order arrived."""
     deadline, now = Deadline(stage.clock.monotonic, 5.0), stage.clock.now()
     stage.desk.ledger.change_controls(lambda account: account.switched(state, "a row", "the table", now), deadline)
     if action == "BUY":
@@ -89,7 +89,7 @@ def _outcome(stage: Stage, state: TradingState, action: str) -> str:
 
 
 def _log_in(config: Config, account: Simulator, wanted: bool) -> None:
-    """What a login leaves behind: the day's token in the store."""
+    """Stores the day's token, as a login does, or removes it."""
     store = Path(config.tokens_file)
     store.unlink(missing_ok=True)
     if wanted:
@@ -99,12 +99,12 @@ def _log_in(config: Config, account: Simulator, wanted: bool) -> None:
 
 
 def _environment(place: Path) -> dict[str, str]:
-    """What every combination needs; the addresses that are not known yet are on loopback as well."""
+    """The settings of every combination. Addresses that are replaced later are on loopback too."""
     return {
-        "WEBHOOK_SECRET_TOKEN": "no-secret-of-anybody",
+        "WEBHOOK_SECRET_TOKEN": "opens-nothing-at-all",
         "FYERS_APP_ID": "REHEARSAL-200",
         "FYERS_CLIENT_ID": "F12345",  # the simulated account's
-        "FYERS_SECRET_ID": "no-secret-of-anybody",
+        "FYERS_SECRET_ID": "opens-nothing-at-all",
         "FYERS_REDIRECT_URI": "http://127.0.0.1/auth/callback",
         "FYERS_API_URL": "http://127.0.0.1:9/api/v3",
         "FYERS_DATA_URL": "http://127.0.0.1:9/data",

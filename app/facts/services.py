@@ -1,4 +1,4 @@
-"""The services around the gateway: Google Cloud, and what brings a notice to a phone."""
+"""The services around the gateway: Google Cloud, and those that deliver a notice to a phone."""
 
 from datetime import date
 
@@ -10,7 +10,7 @@ GOOGLE_ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"
 
 _SEEN, _REVIEW = date(2026, 11, 20), date(2027, 5, 31)
 _RUN = Source("Cloud Run's container contract, not read again", _SEEN, Confidence.LOW, date(2027, 1, 31))
-_HEADERS = Source("headers that several others published", _SEEN, Confidence.MEDIUM, _REVIEW)
+_HEADERS = Source("headers that several third parties published", _SEEN, Confidence.MEDIUM, _REVIEW)
 _AUTH = Source(
     "the package google-auth 2.62.2; developers.google.com/identity/openid-connect/openid-connect",
     _SEEN,
@@ -19,7 +19,7 @@ _AUTH = Source(
 )
 _SCHEDULER = Source("Cloud Scheduler, HTTP targets", _SEEN, Confidence.HIGH, _REVIEW)
 _PUBSUB = Source("Pub/Sub push, not read again", _SEEN, Confidence.LOW, date(2027, 1, 31))
-_STORAGE = Source("Cloud Storage's quotas, as others quote them", _SEEN, Confidence.MEDIUM, _REVIEW)
+_STORAGE = Source("Cloud Storage's quotas, as third parties quote them", _SEEN, Confidence.MEDIUM, _REVIEW)
 _TTL = Source("Firestore's page on time to live", _SEEN, Confidence.HIGH, _REVIEW)
 _TELEGRAM = Source("core.telegram.org/bots/api#sendmessage", _SEEN, Confidence.MEDIUM, _REVIEW)
 _SLACK = Source("docs.slack.dev, incoming webhooks", _SEEN, Confidence.MEDIUM, _REVIEW)

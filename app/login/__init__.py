@@ -1,4 +1,4 @@
-"""The daily login: one tap by the owner, noticed early when it is missing, and never a trade with a dead token."""
+"""The daily login: one tap by the owner, an early notice if it is missing, and no order with a dead token."""
 
 from app.login.current import CurrentToken, LoginState, LoginStatus
 from app.login.holder import AccountHolder, OtherAccount

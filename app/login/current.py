@@ -1,14 +1,14 @@
-"""The token that the broker adapter uses now, and what happens where there is none.
+"""The token that the broker adapter uses now, and the steps to take if there is none.
 
     UNKNOWN        nothing is known yet: the store was not read, or did not answer
     AUTHENTICATED  there is a token that can be alive
     NEEDS_LOGIN    there is none: no login today, it has ended, Fyers refused it, or it belongs to another app or
                    another account
 
-A token that is known to have ended is never tried at Fyers. One that Fyers refuses is looked up in the store once more,
-since another instance may have today's; if that one is no other, somebody is told, once a day for each dead token,
-however many alerts and instances meet it. While a login is needed the store is read again once a second at most, so a
-login through any instance heals all of them. A store that does not answer ends no login that can be alive.
+A token that is known to have ended is never tried at Fyers. After a refusal by Fyers the store is read again, since
+another instance may have stored today's token. If it has no other, the owner is notified: once a day for each dead
+token, however many alerts and instances meet it. While a login is needed the store is read at most once a second, so
+one login reaches all instances. A store that does not answer ends no login that can be alive.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ from app.login.token import Token
 
 log = logging.getLogger("gateway.login")
 
-TELLING = 1.0  # seconds that a notice may cost
-MAKING_A_LINK = 0.5  # seconds of an alert that is put off anyway
-_LOGIN_DAY_BEGINS = timedelta(hours=6)  # IST: tokens end then, so it is then that the next login is missing
+TELLING = 1.0  # seconds that a notice may take
+MAKING_A_LINK = 0.5  # seconds of an alert that cannot be traded anyway
+_LOGIN_DAY_BEGINS = timedelta(hours=6)  # after midnight IST: tokens end then, and the next login is due
 _REMEMBERED = 8
 
 
@@ -54,7 +54,7 @@ MOVES: dict[LoginState, frozenset[LoginState]] = {
 
 @dataclass(frozen=True, slots=True)
 class LoginStatus:
-    """What can be said without asking Fyers. `problem` is None where all is well, else one sentence."""
+    """What is known without asking Fyers. `problem` is one sentence, None if there is none."""
 
     state: LoginState
     problem: str | None = None
@@ -85,7 +85,7 @@ class CurrentToken:
         self._lock = threading.Lock()  # guards what follows; no call is made under it
         self._state = LoginState.UNKNOWN
         self._token: Token | None = None
-        self._judged: tuple[str, Token | str] | None = None  # the last one asked about: proved, or whose it is
+        self._judged: tuple[str, Token | str] | None = None  # the last token asked about: proved, or its other account
         self._refused: dict[str, tuple[datetime, str]] = {}
         self._told: dict[str, str] = {}  # the last notice of each kind
 
@@ -94,14 +94,14 @@ class CurrentToken:
         return self._state
 
     def token(self, deadline: Deadline) -> Token:
-        """Costs nothing while the token can be alive. Raises NotNow, and tells somebody, where there is none."""
+        """Makes no call while the token can be alive. Raises NotNow, and notifies the owner, if there is none."""
         token = self._token
         if token is not None and self.problem_of(token) is None:
             return token
         return self.look(deadline)
 
     def look(self, deadline: Deadline, *, fresh: bool = False, tell: bool = True) -> Token:
-        """Reads the store and goes by it. Raises NotNow; the state stays where the store does not answer."""
+        """Uses the stored token. Raises NotNow; the state stays if the store does not answer."""
         try:
             stored = self.stored(deadline, fresh)
         except TokenUnreadable as unreadable:
@@ -119,20 +119,20 @@ class CurrentToken:
         return self.adopt(stored)
 
     def stored(self, deadline: Deadline, fresh: bool = True) -> Token | None:
-        """What the store holds, dead or alive; one that can be alive is the owner's. Raises NotNow."""
+        """The stored token, dead or alive; one that can be alive is the owner's. Raises NotNow."""
         return self._reading.latest(deadline, fresh)
 
     @property
     def alive(self) -> Token | None:
-        """The one in use, where it can be alive."""
+        """The token in use, if it can be alive."""
         token = self._token
         return None if self.problem_of(token) is not None else token
 
     def _owned(self, token: Token, deadline: Deadline) -> Token:
-        """The stored token, if it is the owner's. Raises ForeignToken, and NotNow where Fyers does not say whose it is.
+        """The stored token, if it is the owner's. Raises ForeignToken, and NotNow if Fyers names no account.
 
-        Everyone who may write to the store can put any token there. One that no login here has sealed is asked about
-        before its first use, once; in one thread at a time (app/login/reading.py).
+        Anyone with write access to the store can put any token there. Fyers is asked once about a token that no login
+        here has sealed, before its first use; in one thread at a time (app/login/reading.py).
         """
         if self.problem_of(token) is not None or self._holder.knows(token):
             return token
@@ -151,7 +151,7 @@ class CurrentToken:
         return judged
 
     def adopt(self, token: Token) -> Token:
-        """Takes a token that can be alive into use, unless the one in use is newer. Returns the one in use."""
+        """Uses a token that can be alive, unless the one in use is newer. Returns the one in use."""
         with self._lock:
             current = self._token
             if current is not None and token.is_older_than(current) and self.problem_of(current) is None:
@@ -162,7 +162,7 @@ class CurrentToken:
             return token
 
     def refuse(self, token: Token, message: str) -> None:
-        """Remembers that Fyers does not take this token."""
+        """Remembers that Fyers refuses this token."""
         words = _in_short(message.replace(token.access_token, "…"))
         with self._lock:
             self._refused[token.access_token] = (self._clock.now(), words)
@@ -172,7 +172,7 @@ class CurrentToken:
     def refused(self, token: Token, message: str, deadline: Deadline) -> bool:
         current = self._token
         if current is not None and current.access_token != token.access_token and self.problem_of(current) is None:
-            return True  # an answer to a request of before the login
+            return True  # the answer to a request from before the login
         self.refuse(token, message)
         try:
             return self.look(deadline, fresh=True).access_token != token.access_token
@@ -195,7 +195,7 @@ class CurrentToken:
             self._notifier.send(Notice(f"forbidden:{ist_day(now)}", "forbidden", Severity.CRITICAL, text), deadline)
 
     def status(self, deadline: Deadline, needed_until: datetime | None = None) -> LoginStatus:
-        """For `/readyz` and preflight: tells nobody, and never raises. `needed_until`: the end of the session."""
+        """For `/readyz` and preflight: sends no notice and never raises. `needed_until`: the end of the session."""
         try:
             token = self._token
             if token is None or self.problem_of(token) is not None:
@@ -207,9 +207,9 @@ class CurrentToken:
         return LoginStatus(self._state, problem, token.ends_at, token.last_validated_at)
 
     def problem_of(self, token: Token | None) -> str | None:
-        """Why this token is not to be used; None where it can be alive."""
+        """Why this token must not be used; None if it can be alive."""
         if token is None:
-            return "nobody has logged in at Fyers; nothing was sent"
+            return "there is no login at Fyers; nothing was sent"
         if token.app_id is not None and token.app_id != self._app_id:
             return "the stored Fyers token is of another app than FYERS_APP_ID: log in again; nothing was sent"
         if not token.can_be_alive(self._clock.now()):
@@ -218,10 +218,10 @@ class CurrentToken:
         validated = token.last_validated_at
         if refused is None or (validated is not None and validated > refused[0]):
             return None
-        return f"Fyers does not take the token ({refused[1]}): log in again; nothing was sent"
+        return f"Fyers refuses the token ({refused[1]}): log in again; nothing was sent"
 
     def tell(self, notice: Notice, deadline: Deadline) -> None:
-        """Once, through the ledger, so that all instances together tell it once; directly where the ledger is down."""
+        """Publishes a notice through the ledger, once for all instances; directly if the ledger is down."""
         with self._lock:
             if self._told.get(notice.kind) == notice.id:
                 return
@@ -232,30 +232,31 @@ class CurrentToken:
                 deliver(notice, self._ledger, self._notifier, within)
         except NotNow:
             if not self._notifier.send(notice, within):
-                log.critical("nobody could be told", extra={"notice": notice.id})  # its text may hold a login link
+                log.critical("the owner could not be notified", extra={"notice": notice.id})  # the text may have a link
                 self._told.pop(notice.kind, None)
 
     def tell_refused(self, account: str, page: str, deadline: Deadline) -> None:
-        """A login that is not the owner's: told once an hour for each account, however often it is tried."""
+        """For a login of another account: one notice an hour for each account, however often it is tried."""
         text = (
             f"A login of the Fyers account {account} came through {page} and was refused, since it is not "
-            "FYERS_CLIENT_ID. The former login stays in force. If you did not do this, a login link, the operator's "
-            "token or the token store is in other hands: check who can read notices and store, change OPERATOR_TOKEN."
+            "FYERS_CLIENT_ID. The former login stays in force. If you did not do this, another person has a "
+            "login link, the operator's token or the token store: check who can read notices and store, and change "
+            "OPERATOR_TOKEN."
         )
         which = hashlib.sha256(f"{account} {page}".encode()).hexdigest()[:8]
         notice_id = f"refused-login:{hour_of(self._clock.now())}:{which}"
         self.tell(Notice(notice_id, "login-refused", Severity.CRITICAL, text, {"page": page}), deadline)
 
     def way_in(self, deadline: Deadline) -> str:
-        """Where the owner logs in, for a notice; where no link can be made, why not."""
+        """A login link for a notice; if none can be made, the reason."""
         try:
             link = self._links.new(PHONE_LINK_LASTS, deadline.within(MAKING_A_LINK))
         except NotNow as problem:
-            return f"ask for a link (GET /auth-url); there is none here, since {problem.message}."
+            return f"ask for a link (GET /auth-url); this notice has none, since {problem.message}."
         return f"{link} The link works once, for {PHONE_LINK_LASTS.seconds // 60} minutes."
 
     def _without(self, stored: Token | None, problem: str, deadline: Deadline, tell: bool) -> Token:
-        """There is no token that can be alive. Returns the one of a login that came in between; else raises."""
+        """Raises NotNow: no token can be alive. If a login was completed meanwhile, returns its token."""
         with self._lock:
             current = self._token
             if current is not None and self.problem_of(current) is None:
@@ -270,7 +271,7 @@ class CurrentToken:
         day = ist_day(self._clock.now() - _LOGIN_DAY_BEGINS)
         which = "none" if stored is None else hashlib.sha256(stored.access_token.encode()).hexdigest()[:8]
         notice_id, kind = f"login:needed:{day}:{which}", "login-needed"
-        if self._told.get(kind) != notice_id:  # a link costs a look into the store, and most alerts tell nothing new
+        if self._told.get(kind) != notice_id:  # a link costs a read of the store, and most alerts publish nothing new
             text = f"Alerts are not traded: {problem}. Log in (after 06:30 IST): {self.way_in(deadline)}"
             self.tell(Notice(notice_id, kind, Severity.CRITICAL, text), deadline)
 
@@ -284,10 +285,10 @@ class CurrentToken:
 
 
 def _in_short(message: str) -> str:
-    """Fyers' words on one line of bounded length."""
+    """Fyers' message on one line of bounded length."""
     return " ".join(message.split())[:200]
 
 
 def said(moment: datetime | None) -> str:
-    """A time as people in India say it."""
+    """A time in IST for a sentence: "at 06:00 IST on 21-Nov-2026"."""
     return "when Fyers says so" if moment is None else f"{moment.astimezone(IST):at %H:%M IST on %d-%b-%Y}"

@@ -1,10 +1,9 @@
-"""Whose tokens are taken: those of one account, FYERS_CLIENT_ID.
+"""Only tokens of one account are used: FYERS_CLIENT_ID.
 
-Fyers logs anyone in who has an account and knows the app's id, so a good token is not yet the owner's. Whose it is,
-`/profile` says. What a token's JWT says is the broker's word as well, but the gateway cannot verify its signature: it
-can refuse a token and never admit one. A token that was proved bears a seal, a MAC under the app's secret, so that
-another instance takes it without asking again; a token that came into the store in any other way has none, and is
-asked about before it is used.
+Fyers logs in anyone who has an account and knows the app's id, so a valid token need not be the owner's. `/profile`
+names its account. The token's JWT names one too, but the gateway cannot verify the signature, so the JWT can refuse a
+token and never admit one. A proved token has a seal, a MAC under the app's secret: other instances use it without
+asking Fyers again. A token that was put into the store in any other way has no seal, and Fyers is asked before its use.
 """
 
 import hmac
@@ -19,7 +18,7 @@ from app.login.token import Token
 
 
 class OtherAccount(LoginRefused):
-    """Fyers says that a token is not the owner's. `account` is whose it is, masked."""
+    """Fyers says that a token is not the owner's. `account` is its account, masked."""
 
     def __init__(self, account: str) -> None:
         self.account = account
@@ -38,10 +37,10 @@ class AccountHolder:
         return masked_account(self._client_id)
 
     def proved(self, token: Token, deadline: Deadline) -> Token:
-        """The token with its seal, once Fyers has said that it is the owner's.
+        """The token with its seal, after Fyers has named the owner's account.
 
-        Raises OtherAccount, LoginRefused where Fyers calls the token dead, and NotNow where it does not say whose it
-        is: then it may not be used.
+        Raises OtherAccount, LoginRefused if Fyers says that the token is dead, and NotNow if Fyers names no account:
+        then the token may not be used.
         """
         self._compare(token.claimed_account)
         account = self._broker.profile(token, deadline)
@@ -51,7 +50,7 @@ class AccountHolder:
         return replace(token, seal=self._seal(token.access_token))
 
     def knows(self, token: Token) -> bool:
-        """Whether it was proved before, here or on another instance. Makes no call."""
+        """Whether it was proved before, by any instance. Makes no call."""
         return token.seal is not None and hmac.compare_digest(token.seal, self._seal(token.access_token))
 
     def _compare(self, account: str | None) -> None:
@@ -63,6 +62,6 @@ class AccountHolder:
 
 
 def seal_of(access_token: str, client_id: str, secret: Secret) -> str:
-    """The seal of a token that was proved to be that account's; 64 hex digits."""
+    """The seal of a token that was proved to be that account's: 64 hex digits."""
     text = f"token of an account, 1, {client_id}, {access_token}"
     return hmac.digest(secret.reveal().encode(), text.encode(), "sha256").hex()

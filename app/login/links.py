@@ -1,7 +1,7 @@
-"""Login links: Fyers' login page with a state that only the gateway can make, that ends, and that works once.
+"""Login links: Fyers' login page with a state that only the gateway can make, that expires, and that works once.
 
-The state comes back with the auth code, through the owner's browser. It is `nonce.expiry.mac`. The key is random and
-kept beside the token, for all instances. Each login replaces it, which makes every link issued before it void.
+Fyers returns the state with the auth code, through the owner's browser. It is `nonce.expiry.mac`. The key is random and
+stored beside the token, for all instances. Each login replaces it, which ends every link issued before.
 """
 
 import hmac
@@ -17,16 +17,16 @@ from app.flow.ports import Clock, Ledger
 from app.login.ports import LinkKeys, LoginRefused
 
 LINK_LASTS = timedelta(minutes=10)
-PHONE_LINK_LASTS = timedelta(minutes=20)  # one is sent each quarter of an hour, and the last sent has to work
+PHONE_LINK_LASTS = timedelta(minutes=20)  # one is sent every 15 minutes, and the last one must still work
 
 _STATE = re.compile(r"([0-9a-f]{32})\.([0-9]{10})\.([0-9a-f]{64})", re.ASCII)
 _AGAIN = "ask for a new one (GET /auth-url, or POST /refresh-token)"
 _READ = 2.0  # seconds
-_AGAIN_AFTER = 0.2  # so long a reading of the key stands, a failed one too
+_AGAIN_AFTER = 0.2  # seconds that a read of the key is reused, a failed one too
 
 
 class LinkRefused(LoginRefused):
-    """A state that the gateway did not issue, or that is over, used, or void."""
+    """The state of a link that the gateway did not issue, or that has expired, was used, or was ended."""
 
 
 def _nonce() -> str:
@@ -42,7 +42,7 @@ class LoginLinks:
         clock: Clock,
         nonce: Callable[[], str] = _nonce,
     ) -> None:
-        """`nonce` gives 32 hex digits, each time others."""
+        """`nonce` returns 32 hex digits, different each time."""
         self._keys = keys
         self._auth_url = auth_url
         self._ledger = ledger
@@ -52,12 +52,12 @@ class LoginLinks:
         self._known: tuple[str | None, float] | None = None  # the key, None after a failure, and when it was read
 
     def new(self, lasts: timedelta, deadline: Deadline) -> str:
-        """A link for one login. Raises NotNow where the key cannot be had."""
+        """A link for one login. Raises NotNow if the key cannot be read."""
         signed = f"{self._nonce()}.{int((self._clock.now() + lasts).timestamp())}"
         return self._auth_url(f"{signed}.{_mac(self._read(deadline), signed)}")
 
     def use(self, state: str, deadline: Deadline) -> None:
-        """Uses up the state of a link. Raises LinkRefused, and NotNow where key or ledger cannot be had."""
+        """Uses up the state of a link. Raises LinkRefused, and NotNow if key or ledger cannot be read."""
         parts = _STATE.fullmatch(state)
         if parts is None or not self._is_signed(parts, self._lately_read(deadline)):
             raise LinkRefused(f"this login does not come from a link of this service that is still open; {_AGAIN}")
@@ -69,13 +69,13 @@ class LoginLinks:
             raise LinkRefused(f"this login link was used before; {_AGAIN}")
 
     def end_all(self, deadline: Deadline) -> None:
-        """No link issued until now works any more, on whatever instance. Raises NotNow."""
+        """Ends every link issued until now, on all instances. Raises NotNow."""
         self._known = self._keys.new_link_key(deadline), self._clock.monotonic()
 
     def _lately_read(self, deadline: Deadline) -> str:
-        """The key as of a moment ago. Raises NotNow.
+        """The key as it was read a moment ago. Raises NotNow.
 
-        Anyone may send a state, so a wrong one costs the store no call of its own, and no more than one thread waits.
+        Anyone may send a state, so wrong ones share one read of the store, and at most one thread waits for it.
         """
         known = self._known
         if known is not None and self._clock.monotonic() - known[1] < _AGAIN_AFTER:
@@ -90,7 +90,7 @@ class LoginLinks:
             self._reading.release()
 
     def _read(self, deadline: Deadline) -> str:
-        """The key as the store has it now. Raises NotNow."""
+        """The stored key. Raises NotNow."""
         try:
             key = self._keys.link_key(deadline.within(_READ))
         except NotNow:

@@ -1,7 +1,7 @@
-"""What a person and the scheduler do about the login: start it, complete it, bring its state up to date.
+"""The login's steps for the owner and the scheduler: start it, complete it, update its state.
 
-SEBI's rules ended Fyers' refresh tokens in April 2026: somebody logs in once a trading day, after 06:30 IST. A refresh
-token is still used where there is one, the PIN is set and Fyers takes it; whatever comes of it has to pass `/profile`.
+SEBI's rules ended Fyers' refresh tokens in April 2026: the owner logs in once a trading day, after 06:30 IST. A refresh
+token is still used if there is one, the PIN is set and Fyers accepts it. The new token has to pass `/profile` too.
 """
 
 import hashlib
@@ -24,15 +24,15 @@ from app.login.token import Token
 log = logging.getLogger("gateway.login")
 
 CALL = 5.0  # seconds for one call to Fyers; a login has 15 in all
-STORE = 4.0  # of these, kept back for storing the token
-_VALIDATED_ANEW = timedelta(minutes=10)  # a validation is worth a write to the store no more often
+STORE = 4.0  # of these, kept for storing the token
+_VALIDATED_ANEW = timedelta(minutes=10)  # a new validation is stored no more often
 _LONGEST_CODE = 8192
-_RENEWAL, _STORE = "the refresh token", "the token store"  # in the place of a page
+_RENEWAL, _STORE = "the refresh token", "the token store"  # in notices, in place of a page
 
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
-    """`account` is whose token it is, masked; `warnings` are for a person."""
+    """`account` is the token's account, masked. `warnings` are sentences for the owner."""
 
     state: LoginState
     account: str
@@ -62,27 +62,25 @@ class Login:
         self._pin = pin
 
     def begin(self, deadline: Deadline) -> str:
-        """The Fyers login page, for a person who opens it now. Raises NotNow where no link can be made."""
+        """The Fyers login page, for the owner to open now. Raises NotNow if no link can be made."""
         return self._links.new(LINK_LASTS, deadline)
 
     def status(self, deadline: Deadline, needed_until: datetime | None = None) -> LoginStatus:
-        """What can be said without asking Fyers; tells nobody, never raises."""
+        """The state without asking Fyers. Sends no notice and never raises."""
         return self._current.status(deadline, needed_until)
 
     def complete(self, auth_code: str | None, state: str | None, page: str, deadline: Deadline) -> LoginResult:
-        """The end of a login by link. Raises LoginRefused, and NotNow where it cannot be told or stored."""
+        """Completes a login by link. Raises LoginRefused, and NotNow if it cannot be checked or stored."""
         self._links.use(state or "", deadline)
         return self.exchange(auth_code, page, deadline)
 
     def exchange(self, auth_code: str | None, page: str, deadline: Deadline) -> LoginResult:
-        """The same for an auth code that the operator brings; `page` names where, for the notice.
+        """Completes a login by an auth code that the operator sends; `page` names the route for the notice.
 
-        The token is stored only once Fyers has said that it is the owner's; until then the former one stays.
+        The token is stored only after Fyers has named the owner's account; until then the former token stays.
         """
         if not auth_code or len(auth_code) > _LONGEST_CODE or not auth_code.isascii() or not auth_code.isprintable():
-            raise LoginRefused(
-                "there is no auth_code; Fyers hands it over in the parameter of that name, not in `code`"
-            )
+            raise LoginRefused("there is no auth_code; Fyers returns it in the parameter of that name, not in `code`")
         token = self._checked(self._broker.exchange(auth_code, deadline.within(CALL, tail=STORE)))
         try:
             token = self._proved(token, deadline)
@@ -92,16 +90,16 @@ class Login:
         kept = self._kept(token, page, deadline)
         warnings: list[str] = []
         if kept.access_token != token.access_token:
-            warnings.append("somebody logged in after this login began; that newer token stays in use")
+            warnings.append("a later login was completed meanwhile; its newer token stays in use")
         if kept.ends_on_its_day:
-            warnings.append(f"got before 06:30 IST, this token ends {said(kept.ends_at)}: log in again after 06:30")
+            warnings.append(f"issued before 06:30 IST, this token ends {said(kept.ends_at)}: log in again after 06:30")
         log.warning("logged in at Fyers", extra={"ends_at": str(kept.ends_at), "warnings": warnings})
         return LoginResult(self._current.state, self._holder.name, kept.ends_at, tuple(warnings))
 
     def refresh(self, deadline: Deadline) -> LoginState:
-        """Brings the state up to date, and sends the login link to the phone where a login is needed.
+        """Updates the state, and sends the login link to the owner's phone if a login is needed.
 
-        UNKNOWN where the store or Fyers does not answer: then nothing is changed and nobody is told.
+        UNKNOWN if the store or Fyers does not answer: then nothing changes and no notice is sent.
         """
         try:
             token = self._stored(deadline)
@@ -122,12 +120,12 @@ class Login:
             return None
 
     def _put_back(self, deadline: Deadline) -> Token | None:
-        """The owner's token, which this process still has, in the place of another account's."""
+        """Stores the owner's token, which this process still has, in place of another account's."""
         token = self._current.alive
         return None if token is None else self._store.save(token, deadline)
 
     def _is_alive(self, token: Token, deadline: Deadline) -> bool:
-        """Asks Fyers, also about a token that it refused before. Raises NotNow where Fyers does not answer."""
+        """Asks Fyers, also about a token that it refused before. Raises NotNow if Fyers does not answer."""
         now = self._clock.now()
         if not token.can_be_alive(now) or token.app_id not in (None, self._app_id):
             return False
@@ -147,11 +145,11 @@ class Login:
         return True
 
     def _note_validation(self, token: Token, deadline: Deadline) -> None:
-        """Other instances that saw the token refused go by this and use it again."""
+        """Stores the validation: other instances that saw the token refused then use it again."""
         try:
             self._store.save(token, deadline)
         except NotNow:
-            log.warning("the token is good, but that could not be noted in the store")
+            log.warning("the token is valid, but its validation could not be stored")
 
     def _is_renewed(self, token: Token, deadline: Deadline) -> bool:
         if self._pin is None or token.refresh_token is None:
@@ -164,14 +162,14 @@ class Login:
             self._current.tell_refused(other.account, _RENEWAL, deadline)
             return False
         except (LoginRefused, NotNow) as problem:
-            log.warning("the refresh token is of no use", extra={"why": problem.message})
+            log.warning("the refresh token gave no new token", extra={"why": problem.message})
             return False
         return True
 
     def _send_link(self, deadline: Deadline) -> LoginState:
         try:
             self._current.look(deadline, tell=False)
-            return LoginState.AUTHENTICATED  # a login came in between
+            return LoginState.AUTHENTICATED  # a login was completed meanwhile
         except NotNow:
             pass  # as expected
         local = self._clock.now().astimezone(IST)
@@ -182,7 +180,7 @@ class Login:
         return LoginState.NEEDS_LOGIN
 
     def _checked(self, token: Token) -> Token:
-        """The token as it may be stored. Raises LoginRefused where it is of another app, or dead."""
+        """The token with its times and app. Raises LoginRefused if it belongs to another app or is dead."""
         now = self._clock.now()
         token = token.dated()
         token = replace(token, issued_at=token.issued_at or now, app_id=token.app_id or self._app_id)
@@ -195,7 +193,7 @@ class Login:
         return token
 
     def _proved(self, token: Token, deadline: Deadline) -> Token:
-        """As `_validated`; asked twice, since the auth code is used up and would have to be got anew."""
+        """As `_validated`, with a second try: the auth code is used up, so a failure costs the owner another login."""
         try:
             return self._validated(token, deadline.within(CALL, tail=STORE))
         except NotNow as problem:
@@ -203,16 +201,16 @@ class Login:
         try:
             return self._validated(token, deadline.within(CALL, tail=STORE))
         except NotNow:
-            text = "Fyers did not say whose login this is, so it was not taken: log in again"
+            text = "Fyers did not say whose login this is, so it was refused: log in again"
             raise NotNow(Reason.BROKER_DOWN, text) from None
 
     def _validated(self, token: Token, deadline: Deadline) -> Token:
         return replace(self._holder.proved(token, deadline), last_validated_at=self._clock.now())
 
     def _kept(self, token: Token, page: str, deadline: Deadline) -> Token:
-        """Stores and uses a proved token, and says so. Every link that is still open ends first, whatever comes next.
+        """Stores and uses a proved token, and sends a notice. Every open link is ended first, even if a step fails.
 
-        Returns what the store holds then.
+        Returns the stored token.
         """
         self._links.end_all(deadline)
         kept = self._current.adopt(self._store.save(token, deadline))

@@ -11,14 +11,14 @@ from app.login.ports import TokenStore
 from app.login.token import Token
 
 READ = 2.0  # seconds
-AGAIN_AFTER = 1.0  # seconds that an answer stands, a failure too. Then a login elsewhere heals this instance.
+AGAIN_AFTER = 1.0  # seconds that an answer is reused, a failure too; the next read finds a login at another instance
 
 
 class SharedReading:
     """Each read runs in a thread of its own, by a deadline of its own; each caller waits by its own deadline.
 
-    So a store that hangs costs no caller more than its own time, and many alerts at once are one request. `owned` says
-    in the same thread whether the stored token may be used: it returns the token, or raises.
+    A store that hangs costs no caller more than that, and many alerts at once make one request. `owned` decides in the
+    same thread whether the stored token may be used: it returns the token, or raises.
     """
 
     def __init__(self, store: TokenStore, owned: Callable[[Token, Deadline], Token], clock: Clock) -> None:
@@ -28,7 +28,7 @@ class SharedReading:
         self._flight: SingleFlight[Token | None] = SingleFlight(clock.monotonic, apart("token-read"))
 
     def latest(self, deadline: Deadline, fresh: bool = False) -> Token | None:
-        """The stored token; `fresh` takes no answer that was there before. Raises NotNow, as `owned` does."""
+        """The stored token; `fresh` ignores a finished read. Raises NotNow, as `owned` does."""
 
         def again(read: "Future[Token | None]", age: float) -> bool:
             """A read that should have ended long ago is given up."""

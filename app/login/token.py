@@ -1,8 +1,8 @@
-"""One day's access to Fyers, and how long it can be alive.
+"""A Fyers access token, and how long it can be alive.
 
 Fyers ends all tokens daily at 06:30 IST, and the `exp` of its JWTs is 06:00 IST of the next morning
-(app/facts/fyers.py). So a token is taken for dead at its own `exp`, and never later than the first 06:30 IST after it
-was issued. The JWT is only read here, never verified: whether a token is good, Fyers alone can say.
+(app/facts/fyers.py). So a token counts as dead at its own `exp`, and at the latest at the first 06:30 IST after its
+issue. The JWT is read here but never verified: only Fyers can say whether a token is good.
 """
 
 import base64
@@ -15,16 +15,16 @@ from typing import Any
 from app.domain.calendar import IST, utc_iso
 from app.facts.fyers import ALL_TOKENS_END, TOKEN_EXPIRES
 
-_YEARS = range(2000, 2100)  # no token is of another: such a time says nothing, and cannot always be reckoned with
-_LONGEST = 8192  # characters of an access token; those of Fyers have about 900
+_YEARS = range(2000, 2100)  # a time outside them is no token's, and date arithmetic on it may overflow
+_LONGEST = 8192  # characters of an access token; Fyers' have about 900
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Times are UTC with their zone. Never shown: its repr has no secret.
+    """Times are UTC with their zone. The repr has no secret.
 
-    `last_validated_at` is when Fyers last answered a request made with it; `seal` says that Fyers named the owner's
-    account as its holder (app/login/holder.py).
+    `last_validated_at` is when Fyers last confirmed the token; `seal` records that Fyers named the owner's account as
+    its holder (app/login/holder.py).
     """
 
     access_token: str
@@ -40,7 +40,7 @@ class Token:
 
     @property
     def ends_at(self) -> datetime | None:
-        """When it is dead at the latest; None where neither its issue nor its expiry is known."""
+        """When it is dead at the latest; None if neither its issue nor its expiry is known."""
         if self.issued_at is None:
             return self.expires_at
         expires = self.expires_at or _coming(TOKEN_EXPIRES, self.issued_at)
@@ -48,7 +48,7 @@ class Token:
 
     @property
     def ends_on_its_day(self) -> bool:
-        """True for a token got before 06:30 IST: it is dead before the market opens."""
+        """True for a token issued before 06:30 IST: it is dead before the market opens."""
         if self.issued_at is None or self.ends_at is None:
             return False
         return self.ends_at <= datetime.combine(self.issued_at.astimezone(IST), ALL_TOKENS_END, IST)
@@ -57,26 +57,26 @@ class Token:
         return self.ends_at is None or now < self.ends_at
 
     def is_older_than(self, other: "Token") -> bool:
-        """By the time of issue; one whose issue is unknown is older than any that knows it."""
+        """By the time of issue. A token without one is older than any that has one."""
         if other.issued_at is None:
             return False
         return self.issued_at is None or self.issued_at < other.issued_at
 
     @property
     def claimed_account(self) -> str | None:
-        """Whose it is by its JWT, which is not verified; None where it does not say."""
+        """The account that its unverified JWT names; None if it names none."""
         account = _jwt_claims(self.access_token).get("fy_id")
         return account if isinstance(account, str) and account else None
 
     def dated(self) -> "Token":
-        """With what its JWT says of its times: Fyers' clock goes before ours, the earlier end before the later."""
+        """With the times of its JWT: Fyers' time of issue replaces the gateway's, and the earlier expiry counts."""
         claims = _jwt_claims(self.access_token)
         issued, expires = _from_seconds(claims.get("iat")), _from_seconds(claims.get("exp"))
         ends = [at for at in (self.expires_at, expires) if at is not None]
         return replace(self, issued_at=issued or self.issued_at, expires_at=min(ends, default=None))
 
     def document(self) -> dict[str, str | None]:
-        """The token object as it is stored. This has the secrets."""
+        """The token object as it is stored, with its secrets."""
         seal = {} if self.seal is None else {"seal": self.seal}
         return {
             "access_token": self.access_token,
@@ -90,7 +90,7 @@ class Token:
 
 
 def parse(text: bytes) -> Token:
-    """The stored token object. Raises ValueError, whose words say what to change and have no secret in them."""
+    """The stored token object. Raises ValueError; its text says what to change and has no secret."""
     try:
         stored = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError):
@@ -112,7 +112,7 @@ def parse(text: bytes) -> Token:
 
 
 def _secret(stored: Mapping[str, Any], name: str) -> str | None:
-    """A word that can stand in an HTTP header; empty counts as absent."""
+    """A value that fits into an HTTP header; empty counts as absent."""
     word = stored.get(name)
     if word is None or word == "":
         return None
@@ -137,7 +137,7 @@ def _moment(stored: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _jwt_claims(access_token: str) -> Mapping[str, Any]:
-    """What the JWT states; nothing where this is no JWT."""
+    """The claims of the JWT; empty if this is no JWT."""
     payload = access_token.split(".")[1] if access_token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -161,7 +161,7 @@ def _from_seconds(claim: object) -> datetime | None:
 
 
 def _coming(at: time, after: datetime) -> datetime:
-    """The first such time of an IST day after the moment."""
+    """The first such IST time of day after the moment."""
     local = after.astimezone(IST)
     today = datetime.combine(local.date(), at, IST)
     return today if local < today else today + timedelta(days=1)

@@ -1,1 +1,1 @@
-"""What an operator does beside trading: is all well, is all configured, who may ask."""
+"""The operator's side of the gateway: checks, preflight, the register of facts, and who may call."""

@@ -1,6 +1,6 @@
-"""What has to be right before orders can go out, each thing looked at by itself: for doctor, preflight and /readyz.
+"""The checks of doctor, preflight and /readyz: each looks at one thing that orders need.
 
-A look trades nothing and tells nobody. What cannot be looked at in time has failed.
+A check sends no order and no notice. One that does not finish in time has failed.
 """
 
 import logging
@@ -23,27 +23,27 @@ from app.operations.check import Check, Mark
 log = logging.getLogger("gateway.checks")
 _Result = TypeVar("_Result")
 
-SKEW_MATTERS = 2.0  # seconds between our clock and the broker's
+SKEW_MATTERS = 2.0  # seconds between this machine's clock and the broker's
 SKEW_STOPS = 10.0
 HOLIDAYS_NEEDED = timedelta(days=45)
-_LONGER_LIST = "take a later version; EXTRA_HOLIDAYS closes one day, EXTRA_SESSIONS gives one its hours"
-_NAMED = 3  # of the facts that are due; `facts --due` has them all
-SLOW = 300.0  # milliseconds; the slices of an alert's time are little more (app/domain/deadline.py)
+_LONGER_LIST = "install a later version; EXTRA_HOLIDAYS closes one day, EXTRA_SESSIONS gives one its hours"
+_NAMED = 3  # facts that a finding names; `facts --due` has them all
+SLOW = 300.0  # milliseconds; an alert's deadline leaves little more for each call (app/domain/deadline.py)
 
 
 Look = Callable[[BackOffice, Deadline], Check]
 
 _MEND = {
     "login": "log in: POST /refresh-token sends the link to the phone, `token url` shows it",
-    "ledger": "look whether the database of LEDGER_URL is up and may be written",
-    "symbols": "run `symbols refresh` and see what it says",
-    "broker": "look whether Fyers is up, and whether this machine's address is the registered one",
-    "clock": "look whether Fyers can be reached",
+    "ledger": "check that the database of LEDGER_URL is up and writable",
+    "symbols": "run `symbols refresh` and read its report",
+    "broker": "check that Fyers is up, and that this machine's address is the registered one",
+    "clock": "check that Fyers can be reached",
 }
 
 
 def look_at(looks: Mapping[str, Look], office: BackOffice, deadline: Deadline) -> list[Check]:
-    """All of them side by side, and none waited for beyond the deadline."""
+    """Runs the checks side by side. None is waited for beyond the deadline."""
     begun: dict[str, Future[Check]] = {
         name: office.desk.readers.submit(look, office, deadline) for name, look in looks.items()
     }
@@ -58,9 +58,9 @@ def _finished(name: str, answer: "Future[Check]", deadline: Deadline) -> Check:
     except TimeoutError:
         found = "no answer in time"
     except Exception:
-        log.exception("a check failed for a reason that nobody foresaw", extra={"check": name})
-        found = "a fault of ours; the log has it"
-    return Check(name, Mark.FAIL, found, _MEND.get(name, "look into the log, and whether the ledger is up"))
+        log.exception("a check failed unexpectedly", extra={"check": name})
+        found = "a fault in the gateway; see its log"
+    return Check(name, Mark.FAIL, found, _MEND.get(name, "read the log, and check that the ledger is up"))
 
 
 def login(office: BackOffice, deadline: Deadline) -> Check:
@@ -73,7 +73,7 @@ def login(office: BackOffice, deadline: Deadline) -> Check:
 
 
 def ledger(office: BackOffice, deadline: Deadline) -> Check:
-    """Anybody may ask /readyz, so what this writes is bounded by how long its answer is remembered."""
+    """Anyone may call /readyz. It reuses its answer for ten seconds, which bounds what this writes."""
     office.desk.ledger.controls(deadline)
     office.desk.ledger.try_out(deadline)
     return Check("ledger", Mark.OK, "it can be read and written")
@@ -108,7 +108,7 @@ def symbols(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001 --
 
 
 def broker(office: BackOffice, deadline: Deadline) -> Check:
-    """Reads the positions. Without a login Fyers is not asked: that would ring the phone."""
+    """Reads the positions. Without a login Fyers is not called, since that would notify the operator."""
     if login(office, deadline).mark is Mark.FAIL:
         return Check("broker", Mark.FAIL, "not asked, since there is no login", _MEND["login"])
     took, _ = _timed(office.desk.clock, lambda: office.desk.broker.positions(deadline))
@@ -120,11 +120,11 @@ def broker(office: BackOffice, deadline: Deadline) -> Check:
 def clock(office: BackOffice, deadline: Deadline) -> Check:
     before = office.desk.clock.now()
     theirs = office.server_time(deadline)
-    ours = before + (office.desk.clock.now() - before) / 2
+    here = before + (office.desk.clock.now() - before) / 2
     if theirs is None:
         mark = Mark.OK if office.login is None else Mark.WARN
-        return Check("clock", mark, "the broker does not say what time it is", "compare this machine's clock by hand")
-    skew = (ours - theirs).total_seconds()
+        return Check("clock", mark, "the broker's answers carry no time", "compare this machine's clock by hand")
+    skew = (here - theirs).total_seconds()
     found = f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the broker's"
     advice = "set this machine's clock (chrony or systemd-timesyncd): alerts are judged by their age"
     if abs(skew) > SKEW_STOPS:
@@ -155,9 +155,9 @@ def doubts(office: BackOffice, deadline: Deadline) -> Check:
 def outbox(office: BackOffice, deadline: Deadline) -> Check:
     waiting = len(office.desk.ledger.outbox(deadline))
     if waiting:
-        found = f"{waiting} notices wait to be told"
+        found = f"{waiting} notices wait in the outbox"
         return Check("outbox", Mark.WARN, found, "reconcile sends them each minute; the log says which sink fails")
-    return Check("outbox", Mark.OK, "nothing waits to be told")
+    return Check("outbox", Mark.OK, "no notice waits")
 
 
 def holidays(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
@@ -165,12 +165,12 @@ def holidays(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
     today = ist_day(desk.clock.now())
     until = desk.calendar.known_until
     if desk.calendar.is_assumed(today):
-        found = f"known until {until} only: today may be one, so entries need Fyers' word that the market is open"
+        found = f"known until {until} only: today may be one, so entries need Fyers' market status"
         return Check("holidays", Mark.WARN, found, _LONGER_LIST)
     if until - today >= HOLIDAYS_NEEDED:
         return Check("holidays", Mark.OK, f"known until {until}")
     found = f"known until {until} only: each weekday after it that no setting names is assumed to be a trading day"
-    return Check("holidays", Mark.WARN, f"{found}, on which entries need Fyers' word", _LONGER_LIST)
+    return Check("holidays", Mark.WARN, f"{found}, on which entries need Fyers' market status", _LONGER_LIST)
 
 
 def facts(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
@@ -182,11 +182,11 @@ def facts(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001 -- t
     names = ", ".join(dict.fromkeys(fact.name for fact in late[:_NAMED]))
     more = ", …" if len(late) > _NAMED else ""
     found = f"{len(late)} of {len(REGISTER)} outside facts are due for review: {names}{more}"
-    return Check("facts", Mark.WARN, found, "`facts --due` shows each with its source; take a later version")
+    return Check("facts", Mark.WARN, found, "`facts --due` shows each with its source; install a later version")
 
 
 def hours(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
-    """Whether all that say when the exchange trades today say the same."""
+    """Whether the dated table and the symbol master agree on today's hours."""
     desk = office.desk
     calendar, today = desk.calendar, ist_day(desk.clock.now())
     if calendar.always:
@@ -211,7 +211,7 @@ def hours(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
 
 
 def square_off(at: time | None, office: BackOffice, deadline: Deadline) -> Check:
-    """Whether what expires today still trades at SQUARE_OFF_AT; names the open positions that do not."""
+    """Whether all contracts still trade at SQUARE_OFF_AT; names the open positions that do not."""
     desk = office.desk
     if at is None:
         return Check("square-off", Mark.OK, "SQUARE_OFF_AT is not set")
@@ -232,7 +232,7 @@ def square_off(at: time | None, office: BackOffice, deadline: Deadline) -> Check
 
 
 def _left_open(at: time, office: BackOffice, deadline: Deadline) -> list[str]:
-    """The open positions that have stopped trading by that time; none where the broker does not say."""
+    """The open positions that have stopped trading by that time; none if the broker does not answer."""
     desk = office.desk
     if login(office, deadline).mark is Mark.FAIL:
         return []
@@ -258,7 +258,7 @@ def _session_ends(calendar: Calendar, now: datetime) -> datetime | None:
 
 
 def _timed(clock: Clock, call: Callable[[], _Result]) -> tuple[float, _Result]:
-    """Milliseconds, and what came of it."""
+    """The milliseconds of the call, and its result."""
     began = clock.monotonic()
     result = call()
     return (clock.monotonic() - began) * 1000, result

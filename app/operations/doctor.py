@@ -1,4 +1,4 @@
-"""Everything that is looked at before a day's trading: the settings, and each part that they name."""
+"""All checks of doctor and preflight: the settings, and each part that they name."""
 
 from functools import partial
 
@@ -24,6 +24,6 @@ LOOKS: dict[str, Look] = {
 
 
 def examine(office: BackOffice, deadline: Deadline) -> list[Check]:
-    """One check a row, the settings first. Writes one name into the ledger and changes nothing else."""
+    """The results, the settings first. Writes one name into the ledger and changes nothing else."""
     looks = LOOKS | {"square-off": partial(checks.square_off, office.square_off_at)}
     return [*office.judge_settings(), *look_at(looks, office, deadline)]

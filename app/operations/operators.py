@@ -1,16 +1,16 @@
-"""Who may call the operator's and the scheduler's routes, and how he proves it.
+"""Who may call the operator's and the scheduler's routes, and by which proof.
 
     NotAnOperator
     ├── NobodyIsOperator    neither OPERATOR_TOKEN nor the OIDC pair is configured: these routes are closed
-    ├── NoCredentials       the Authorization header is missing, or what it holds proves nothing
-    ├── OtherIdentity       a good Google token of somebody else
-    ├── TasksOnly           the scheduler, at a route that is the operator's
-    └── CannotVerify        Google's certificates cannot be had: refused for now
+    ├── NoCredentials       the Authorization header is missing or proves nothing
+    ├── OtherIdentity       a valid Google token of another identity
+    ├── TasksOnly           the scheduler, at a route for the operator alone
+    └── CannotVerify        Google's certificates cannot be fetched: refused for now
 
-Two proofs are taken: the bearer token of OPERATOR_TOKEN, which opens every route, and an OIDC token that Google signed
-for our audience and our service account, the scheduler's, which opens the tasks alone: it cannot read orders or throw
-the switch. The webhook secret proves nothing here: TradingView's servers know it. A refusal says no more than its
-class; the log says more.
+There are two proofs. OPERATOR_TOKEN as a bearer token opens every route. An OIDC token that Google signed for
+OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT, the scheduler's, opens the tasks alone: it cannot read orders or change the
+trading state. The webhook secret proves nothing here: TradingView's servers know it. A refusal's answer says no more
+than its class; the log has the rest.
 """
 
 import hashlib
@@ -58,20 +58,20 @@ class IdTokens(Protocol):
     def claims(self, token: str, audience: str, deadline: Deadline) -> Mapping[str, Any]:
         """The claims of a token that Google signed for this audience and that is valid now.
 
-        Raises NoCredentials for any other token, and CannotVerify where Google's certificates cannot be had.
+        Raises NoCredentials for any other token, and CannotVerify if Google's certificates cannot be fetched.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who called, for the log; `tasks_only` for the scheduler."""
+    """The caller's name for the log; the scheduler is `tasks_only`."""
 
     name: str
     tasks_only: bool = False
 
 
 class OperatorAuth:
-    """Raises ValueError for settings that would leave a gap."""
+    """Checks callers. Raises ValueError for settings that would let others in."""
 
     def __init__(
         self,
@@ -92,10 +92,10 @@ class OperatorAuth:
         self._webhook_secrets = [_digest(secret.reveal()) for secret in webhook_secrets]
 
     def check(self, authorization: str | None, deadline: Deadline, task: bool = False) -> Operator:
-        """Who sent this Authorization header; `task` where the scheduler may come in as well. Raises NotAnOperator."""
+        """The caller with this Authorization header; `task` admits the scheduler too. Raises NotAnOperator."""
         caller = self._caller(authorization, deadline)
         if caller.tasks_only and not task:
-            log.warning("the scheduler's identity was refused at a route of the operator's")
+            log.warning("the scheduler's identity was refused at a route for the operator alone")
             raise TasksOnly
         return caller
 
@@ -105,7 +105,7 @@ class OperatorAuth:
         bearer = _bearer(authorization)
         digest = _digest(bearer)
         if any([hmac.compare_digest(digest, secret) for secret in self._webhook_secrets]):  # noqa: C419 (all of them)
-            log.warning("the webhook secret was sent as an operator's token; it is never taken for one")
+            log.warning("the webhook secret was sent as an operator's token, and was refused")
             raise NoCredentials
         if self._token is not None and hmac.compare_digest(digest, self._token):
             return Operator("operator")
@@ -114,7 +114,7 @@ class OperatorAuth:
         return self._identified(self._id_tokens.claims(bearer, self._audience, deadline), self._audience)
 
     def _identified(self, claims: Mapping[str, Any], audience: str) -> Operator:
-        """All of it is checked here once more: who verifies the signature need not be trusted for the rest."""
+        """Checks each claim here too, so that the adapter is trusted with the signature alone."""
         if claims.get("iss") not in GOOGLE_ISSUERS or claims.get("aud") != audience:
             raise NoCredentials
         email = claims.get("email")
@@ -132,5 +132,5 @@ def _bearer(authorization: str | None) -> str:
 
 
 def _digest(text: str) -> bytes:
-    """Of one length whatever the text; and bytes, since comparing text raises where it is not ASCII."""
+    """Bytes of one length for any text. Comparing strings would raise on text that is not ASCII."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,6 +1,6 @@
-"""Before the session: one message that says whether the gateway is ready to trade today, and why not.
+"""Before the session: one notice that says whether the gateway is ready to trade today, and why not.
 
-The same verdict is told once a day, whoever asks again; another verdict is told each time it changes.
+The same verdict is published once a day, however often preflight runs. Each change of the verdict is published.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """`text` is what the phone is told; a day without trading is told only where it is a holiday."""
+    """`text` is the notice. A closed day has a notice only if it is a holiday on a weekday."""
 
     verdict: Verdict
     text: str
@@ -48,7 +48,7 @@ class Preflight:
 
 
 class PreflightTask:
-    """One for the process: it remembers which verdict it told last, so that a change back is news as well."""
+    """One for the process: it remembers the last verdict, so that a change back is published as well."""
 
     def __init__(self, office: BackOffice) -> None:
         self._office = office
@@ -67,7 +67,7 @@ class PreflightTask:
         return preflight
 
     def _tell_of_hours(self, deadline: Deadline) -> None:
-        """Once a day, whichever task is first: this one, or the one that brought the symbol master."""
+        """Once a day, by the first task to see a difference: this one or the symbol refresh."""
         desk = self._desk
         with suppress(NotNow):
             notice = notice_of_differences(desk.symbols, desk.calendar, ist_day(desk.clock.now()))
@@ -85,7 +85,7 @@ class PreflightTask:
         return Notice(notice_id, "preflight", severity, preflight.text, {"verdict": str(preflight.verdict)})
 
     def _change(self, day: str, digest: str) -> str:
-        """Sets the id of a changed verdict apart from the same one of this morning."""
+        """A suffix for the notice's id, so that a changed verdict is not taken for an earlier one."""
         with self._lock:
             last, self._last = self._last, (day, digest)
             if last[0] != day:
@@ -123,7 +123,7 @@ def _text(checks: Sequence[Check], failing: Sequence[Check], desk: Desk) -> str:
 
 
 def _digest(preflight: Preflight) -> str:
-    """What makes two verdicts the same: which checks fail, not how many milliseconds the others took."""
+    """Two verdicts are the same if the same checks fail. The milliseconds in their findings do not count."""
     failing = sorted(check.name for check in preflight.checks if check.mark is Mark.FAIL)
     what = "\n".join([preflight.verdict, *failing])
     return f"{preflight.verdict.replace(' ', '-')}:{hashlib.sha256(what.encode()).hexdigest()[:8]}"

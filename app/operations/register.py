@@ -1,6 +1,6 @@
-"""Every outside fact that the code relies on, in one list; `python -m app facts` shows it, doctor warns of what is due.
+"""Every outside fact that the code relies on. `python -m app facts` lists them; doctor warns of those due for review.
 
-A fact is due from its review date on. That is a reminder and nothing else: no test and no order depends on it.
+A fact is due from its review date on. That is a reminder only: no test and no order depends on it.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from app.facts.source import Source
 
 
 class Row(Protocol):
-    """A row of a dated table: a dataclass that carries its own source."""
+    """A row of a dated table: a dataclass with a source of its own."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
@@ -24,7 +24,7 @@ class Row(Protocol):
 
 
 def dated(name: str, place: str, rows: Iterable[Row]) -> tuple[Fact, ...]:
-    """The rows of a table as facts, each with what its fields say."""
+    """The rows of a table as facts; a fact's value lists the row's fields."""
     return tuple(Fact(name, _said(row), place, row.source) for row in rows)
 
 
@@ -56,7 +56,7 @@ REGISTER: tuple[Fact, ...] = (
 
 
 def due(on: date) -> tuple[Fact, ...]:
-    """The facts to read again by that day, the longest due first."""
+    """The facts to review by that day, the longest due first."""
     return tuple(
         sorted((fact for fact in REGISTER if fact.source.review_by <= on), key=lambda fact: fact.source.review_by)
     )

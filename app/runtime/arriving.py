@@ -1,8 +1,8 @@
 """One HTTP/1.1 request as its bytes come: its head as it was sent, its body as llhttp (httptools) reads it.
 
 gunicorn's own parser reads the head once the request is whole, so a thread that works on a request never waits for its
-sender, and no byte of a body is read twice. All that is not body has one bound: the head, and around chunks their
-sizes, their extensions and their trailers.
+sender, and no byte of a body is read twice. Everything but the body has one common limit: the head, and the sizes,
+extensions and trailers of chunks.
 """
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -10,15 +10,15 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 MOST_AROUND_BODY = 32 * 1024  # bytes; Google's front end takes a head of 64 KiB, TradingView sends some 300 bytes
 
 _END = b"\r\n\r\n"
-# RFC 9110 section 6.5.1: fields that say how a message is to be read, and so may not come behind it.
+# RFC 9110 section 6.5.1: fields that say how to read a message may not follow it.
 _NO_TRAILERS = (b"host", b"content-length", b"transfer-encoding", b"trailer", b"authorization", b"te")
 
 
 class Arriving:
-    """`whole`: head and body are here, or more of the body than the app takes. `broken`: it is no HTTP/1.1.
+    """`whole`: head and body have arrived, or more body than the app takes. `broken`: this is not HTTP/1.1.
 
-    `most_body`: bytes of body that the app takes; what comes beyond them need not arrive. `behind`: what was sent
-    behind the request. `last`: no further request can be read from its connection, since where one begins is not known.
+    `most_body`: bytes of body that the app takes; bytes beyond them need not arrive. `behind`: what was sent after the
+    request. `last`: no further request can be read from the connection, since it is unknown where one would begin.
     """
 
     def __init__(self, most_body: int) -> None:
@@ -39,12 +39,12 @@ class Arriving:
 
     @property
     def names_no_version(self) -> bool:
-        """HTTP/0.9, whose request is one line: llhttp would wait for its head for ever."""
+        """Whether this is HTTP/0.9, whose request is one line. llhttp would wait for more for ever."""
         line, end, _ = self.head.lstrip(b"\r\n").partition(b"\r\n")
         return bool(end) and b" HTTP/" not in line
 
     def take(self, data: bytes) -> None:
-        """More bytes have come for a request that is neither whole nor broken."""
+        """Adds bytes to a request that is neither whole nor broken."""
         self._taken += len(data)
         try:
             if self._heard.in_head:
@@ -57,7 +57,7 @@ class Arriving:
             self.broken, self.whole = True, False
 
     def _take_head(self, data: bytes) -> bytes:
-        """What of it stands behind the head."""
+        """Returns the bytes after the head."""
         known = len(self.head)
         self.head += data
         found = self.head.find(_END, max(0, known - len(_END) + 1))
@@ -67,11 +67,11 @@ class Arriving:
         try:
             self._parser.feed_data(self.head[known:])
         except HttpParserUpgrade:
-            # No other protocol is spoken here, and the request counts as it is. llhttp leaves a body of it alone.
+            # No other protocol is spoken here, and the request counts as it is. llhttp does not read its body.
             self.broken = self._heard.chunked or self._heard.length > 0
         self.continues = self._heard.continues
         if self._heard.in_head is (found >= 0):
-            self.broken = True  # more than one empty line before it, which gunicorn does not take either
+            self.broken = True  # more than one empty line before the head, which gunicorn refuses as well
         return data
 
     def _take_body(self, data: bytes) -> None:
@@ -85,7 +85,7 @@ class Arriving:
         self.last = wanted > len(data)
 
     def _take_chunks(self, data: bytes) -> None:
-        """llhttp does not say where they end. Where their end is not the last byte here, something stands behind it."""
+        """llhttp does not say where chunks end. If that is not at the last byte here, other bytes follow."""
         for part, left in ((data[:-1], data[-1:]), (data[-1:], b"")):
             try:
                 self._parser.feed_data(part)
@@ -99,11 +99,11 @@ class Arriving:
 
 
 class _Enough(Exception):
-    """llhttp need read no further."""
+    """Stops llhttp: enough has been read."""
 
 
 class _Heard:
-    """What llhttp says of a request. It knows neither the parser nor the request, and so all three go with the last."""
+    """llhttp's callbacks. It refers to neither parser nor request, so no cycle keeps the three in memory."""
 
     def __init__(self, most_body: int) -> None:
         self.body = bytearray()
@@ -111,14 +111,14 @@ class _Heard:
         self.length = 0  # as the head says it
         self.chunked = False
         self.continues = False
-        self.ended = False  # of a body in chunks: its last byte has come
+        self.ended = False  # the last byte of a body in chunks has arrived
         self._most_body = most_body
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if not self.in_head:
             if name in _NO_TRAILERS:
-                raise HttpParserError("a trailer that may be none")
+                raise HttpParserError("a field that may not be a trailer")
         elif name == b"content-length":
             self.length = int(value)
         elif name == b"transfer-encoding":

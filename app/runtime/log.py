@@ -1,8 +1,8 @@
 """One JSON object a line, on standard output or straight to Cloud Logging, in the fields that Cloud Logging reads.
 
-`severity`, `message`, `time`, `httpRequest` and what begins with `logging.googleapis.com/` are its special fields (the
-trace ties a line to Cloud Run's own line of the request); everything given as `extra` stands beside them. A Secret
-shows as "Secret(…)" and nothing here ever sees a body.
+`severity`, `message`, `time`, `httpRequest` and the fields that begin with `logging.googleapis.com/` are special there.
+The trace links a line to Cloud Run's own line of the request. The fields of `extra` stand beside them. A Secret is
+written as "Secret(…)", and no body is ever passed to the log.
 """
 
 import contextvars
@@ -51,12 +51,12 @@ class Console(logging.StreamHandler[TextIO]):
 
 
 def configure(level: str, stream: TextIO | None = None, cloud_project: str | None = None) -> None:
-    """Writes all lines to standard output or to `stream`; libraries are heard from WARNING on.
+    """Writes all lines to standard output or to `stream`. Libraries log from WARNING on.
 
-    With a project its Cloud Logging gets them instead, and standard error those from ERROR on as well: they are there
-    whatever becomes of the process or of the API. To be called after a fork; `close` ends it.
+    With a project its Cloud Logging gets them instead. Standard error then has the lines from ERROR on as well, so that
+    these survive a failure of the process or of the API. Call it after a fork; `close` ends it.
     """
-    # What logging would find out for each line, and nothing here shows.
+    # The lines show none of these, so logging need not look them up.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     sinks = [Console(stream or sys.stdout)] if cloud_project is None else _cloud_sinks(cloud_project)
     for sink in sinks:
@@ -65,18 +65,18 @@ def configure(level: str, stream: TextIO | None = None, cloud_project: str | Non
     root.handlers[:] = sinks
     root.setLevel(logging.WARNING)
     logging.getLogger("gateway").setLevel(level)
-    # requests and urllib3 name full addresses; a notification address may hold a token in its path.
+    # requests and urllib3 log full addresses; a notification address may have a token in its path.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    # Google's clients keep their loggers from the root's handlers, unless these have a level.
+    # Google's clients detach their loggers from the root's handlers, unless these have a level already.
     google = logging.getLogger("google")
     google.setLevel(logging.WARNING)
     google.propagate = True
 
 
 def close() -> None:
-    """Sends to Cloud Logging what waits, within a few seconds. To be called before the process ends.
+    """Sends the waiting lines to Cloud Logging, within a few seconds. Call it before the process ends.
 
-    Not left to atexit: from Python 3.12 on no thread can be started there, and gRPC starts some.
+    atexit would be too late: from Python 3.12 on no thread can be started there, and gRPC starts some.
     """
     for sink in logging.getLogger().handlers:
         if sink.name == _CLOUD:
@@ -84,7 +84,7 @@ def close() -> None:
 
 
 def relay_to_workers() -> None:
-    """Has the workers that are forked from now on send gunicorn's own lines to Cloud Logging; called in its arbiter."""
+    """Makes the workers forked from now on send gunicorn's lines to Cloud Logging; gunicorn's arbiter calls it."""
     from app.adapters.cloud_logging import Relay
 
     gunicorn = logging.getLogger(_GUNICORN)
@@ -95,8 +95,8 @@ def relay_to_workers() -> None:
 
 
 def _cloud_sinks(project: str) -> list[logging.Handler]:
-    # Loaded here, before the set-up has a thread: requests and Google's libraries import in circles, and where two
-    # threads load them at once, one finds half a module and fails.
+    # Loaded here, before the set-up starts a thread: requests and Google's libraries import in circles. If two threads
+    # load them at once, one finds half a module and fails.
     from app.adapters.cloud_logging import CloudLog, Relay
     from app.adapters.cloud_logging.api import LogApi
 
@@ -109,7 +109,7 @@ def _cloud_sinks(project: str) -> list[logging.Handler]:
 
 
 def _stack(exc_info: Any) -> str:
-    """Where it went wrong, without what the exceptions say: a library's text may quote a header or an address."""
+    """The trace without the texts of foreign exceptions: a library's text may quote a header or an address."""
     kind, error, trail = exc_info
     frames = "".join(traceback.format_tb(trail))
     said = f": {error}" if kind.__module__.startswith("app.") else ""

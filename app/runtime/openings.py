@@ -1,6 +1,6 @@
-"""The parts of a gateway, each by itself: the server takes all of them, a command those that it works with.
+"""Opens the parts of a gateway one by one: the server opens all of them, a command those that it needs.
 
-Each client is imported where a setting asks for it. What has to be closed at the end is added to the resources.
+Each client is imported only if a setting asks for it. Whatever has to be closed at the end is added to the resources.
 """
 
 import logging
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.bootstrap")
 
 WARM_UP = 8.0  # seconds
-ADDRESS = 5.0  # seconds for a page that says one address
+ADDRESS = 5.0  # seconds for the caller's address
 
 
 def open_notifiers(
     config: Config, ledger: Ledger, monotonic: Callable[[], float], resources: ExitStack
 ) -> tuple[Fanout, Fanout | None]:
-    """To every sink that is configured; and to the addresses alone, for what comes back from the topic.
+    """The notifier of every configured sink, and that of the addresses alone, for notices from the topic.
 
-    The addresses come first: what the topic brings back at once is known to be there.
+    The addresses come first: a notice that the topic returns at once is then known to have reached them.
     """
     sinks: list[Sink] = []
     if config.notification_urls:
@@ -68,12 +68,12 @@ def _open_topic(topic: str) -> "PubSubNotifier":
 
 
 def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = None) -> Ledger:
-    """The ledger that LEDGER_URL names; closed with the resources. One far away is connected by `beside`, or now."""
+    """The ledger that LEDGER_URL names. One over the network is connected by `beside`, or else now."""
     if is_far(config.ledger_url):
         return _open_firestore(config.ledger_url, resources, beside)
     from app.adapters.sqlite import SqliteLedger
 
-    # sqlite:///relative/path and sqlite:////absolute/path, as everywhere else
+    # sqlite:///relative/path and sqlite:////absolute/path, as is usual
     ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))))
     resources.callback(ledger.close)
     return ledger
@@ -84,7 +84,7 @@ def is_far(ledger_url: str) -> bool:
 
 
 def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> Ledger:
-    """firestore://PROJECT/DATABASE, connected during the start: no alert's slice of time is long enough for that."""
+    """firestore://PROJECT/DATABASE. It is connected during the start: an alert's time is too short for that."""
     from app.adapters.firestore import FirestoreLedger
 
     project, _, database = url.removeprefix("firestore://").partition("/")
@@ -107,7 +107,7 @@ def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> 
 def open_login(
     config: Config, ledger: Ledger, notifier: Notifier, clock: Clock, transport: "Transport", resources: ExitStack
 ) -> tuple[TokenSource, "Login"]:
-    """Today's token, and how somebody logs in for it."""
+    """The source of today's token, and the login for it."""
     from app.adapters.fyers.session import FyersLogin
     from app.login import AccountHolder, CurrentToken, Login, LoginLinks
 
@@ -124,7 +124,7 @@ def open_login(
 
 
 def open_token_store(config: Config, resources: ExitStack, knows: Callable[[Token], bool]) -> "FileTokens | GcsTokens":
-    """Where the day's token and the key of the login links are kept; `knows` tells the owner's tokens from others."""
+    """The store of the day's token and of the login links' key; `knows` tells the owner's tokens from others."""
     from app.adapters.tokens import FileTokens, GcsTokens
 
     if config.tokens_bucket is None:
@@ -135,7 +135,7 @@ def open_token_store(config: Config, resources: ExitStack, knows: Callable[[Toke
 
 
 def with_simulator(config: Config, resources: ExitStack) -> Config:
-    """Paper trading without an address brings its own simulator along, on a free loopback port."""
+    """The settings; paper trading without an address gets a simulator of its own, on a free loopback port."""
     if config.live or config.fyers.api_url is not None:
         return config
     from app.simulator import Simulator
@@ -147,7 +147,7 @@ def with_simulator(config: Config, resources: ExitStack) -> Config:
 
 
 def open_login_alone(config: Config, resources: ExitStack) -> "Login":
-    """The login of a live configuration, for a command: with a ledger, notifiers and connections of its own."""
+    """The login of a live configuration, for a command: with its own ledger, notifiers and connections."""
     from app.adapters.http import Transport
 
     ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
@@ -157,7 +157,7 @@ def open_login_alone(config: Config, resources: ExitStack) -> "Login":
 
 
 def caller_address(url: str, deadline: Deadline) -> str:
-    """The text at a URL that answers with the caller's own address. Raises ConnectionError, which says why."""
+    """The answer of a URL that returns the caller's own address. Raises ConnectionError, which says why."""
     from app.adapters.http import CallFailed, Transport
 
     transport = Transport(connections=1)

@@ -1,8 +1,8 @@
 """The production settings of gunicorn, in one place (`gunicorn -c python:app.runtime.server main:app`).
 
 One worker with threads: an alert waits for the network most of its time, and one process shares connections, caches and
-the lock on submits. gunicorn itself reads $WEB_CONCURRENCY. On SIGTERM Cloud Run gives ten seconds, and gunicorn's
-default of thirty would be cut off.
+the lock on submits. gunicorn itself reads $WEB_CONCURRENCY. After SIGTERM Cloud Run allows ten seconds, less than
+gunicorn's default of thirty.
 """
 
 import os
@@ -16,21 +16,21 @@ from gunicorn import glogging
 
 from app.runtime import log
 
-# Of the descriptors that the process may have, these are for everything but senders: the broker's, the ledger's and
-# Google's connections, sixteen connections that are being closed, files. In use under load: 40 to 60.
+# File descriptors kept for everything but senders: the connections to the broker, the ledger and Google, sixteen
+# connections that are being closed, and files. In use under load: 40 to 60.
 KEPT_DESCRIPTORS = 128
-# Each may hold 112 KiB until its request is answered: 64 KiB of body, 32 KiB around it and one read of 16 KiB. Together
-# that is less than half of 512 MiB.
+# Each connection may hold 112 KiB until its request is answered: 64 KiB of body, 32 KiB around it and one read of
+# 16 KiB. In total that is less than half of 512 MiB.
 MOST_CONNECTIONS = 2000
 
 
 def address(host: str, port: str) -> str:
-    """As gunicorn wants it: an IPv6 address in brackets."""
+    """HOST:PORT for gunicorn, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def connections(descriptors: int) -> int:
-    """How many senders may be connected at once; `descriptors` is the process's limit, -1 for none."""
+    """How many senders may be connected at once. `descriptors` is the process's limit; -1 is no limit."""
     spare = MOST_CONNECTIONS if descriptors < 0 else descriptors - KEPT_DESCRIPTORS
     return max(2 * threads, min(spare, MOST_CONNECTIONS))
 
@@ -41,18 +41,18 @@ threads = 16
 worker_connections = connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 timeout = 30
 graceful_timeout = 8
-keepalive = 75  # longer than the front end keeps its connections, so that it never meets a closed one
+keepalive = 75  # seconds; longer than Google's front end keeps its connections, so that it never uses a closed one
 max_requests = 0
-# No sender's word on scheme and path is taken: nothing here depends on them, and a contradiction would refuse an alert.
+# A sender's headers about scheme and path are ignored. Nothing needs them, and a contradiction would refuse an alert.
 forwarded_allow_ips = ""
 accesslog = None
 errorlog = "-"
-loglevel = "error"  # its warnings repeat lines that are no HTTP, and with them whatever secret stood there
+loglevel = "error"  # a warning quotes a line that is not HTTP, and with it any secret in the line
 control_socket_disable = True
 
 
 class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's own lines (a worker that hung, a start that failed), on standard error in the form of all others."""
+    """gunicorn's own lines (a worker that hung, a start that failed), as JSON lines on standard error."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -66,7 +66,7 @@ logger_class = Log
 
 
 def when_ready(arbiter: Any) -> None:
-    """Ctrl-C and SIGQUIT stop it as SIGTERM does: gunicorn takes them for "at once", and cuts off what is under way."""
+    """Makes Ctrl-C and SIGQUIT stop it as SIGTERM does. gunicorn would cut off the requests under way."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, partial(_stop, arbiter))
 

@@ -1,8 +1,8 @@
-"""What is served while the gateway is being set up: the process lives, and every other request waits.
+"""Serves while the gateway is being set up: health checks are answered at once, other requests wait.
 
-The set-up loads Flask, the SDK and Google's clients, and connects to Firestore and the bucket. That takes a third of a
-second, and much longer if one of them does not answer. An alert that arrives meanwhile has its usual time: it is taken
-up when the set-up is done, or answered 503 if that is too late, so that TradingView sends it again.
+Setting up loads Flask, the SDK and Google's clients and connects to Firestore and to the bucket. That takes a third of
+a second, and much longer if one of them does not answer. An alert that arrives meanwhile has its time like any other:
+it runs as soon as the gateway is ready. If that is too late it is answered 503, so that TradingView sends it again.
 """
 
 import gc
@@ -20,14 +20,14 @@ from app.runtime.log import close as close_log
 
 log = logging.getLogger("gateway.starting")
 
-PATIENCE = 2.0  # seconds from a request's arrival; what would begin later could only be answered 503 as well
-LAST_WORDS = 0.5  # seconds before the process ends: requests that wait are answered 503, so that they are sent again
+PATIENCE = 2.0  # seconds from a request's arrival; an alert that began later could only be answered 503
+LAST_WORDS = 0.5  # seconds for the waiting requests to be answered 503, before the process ends
 ALIVE = ("/health", "/healthz")
 RETRY_AFTER = "5"
 _NO_ORDER: dict[str, None] = dict.fromkeys(
     ("key", "tag", "broker_order_id", "symbol", "side", "quantity", "ltp", "limit_price", "stop_loss", "take_profit")
 )
-_COULD_NOT_START = 3  # the worker's exit code that stops gunicorn, instead of having the next one try the same
+_COULD_NOT_START = 3  # the worker's exit code that stops gunicorn; after any other it starts a new worker
 
 Request = dict[str, Any]
 App = Callable[[Request, Any], Iterable[bytes]]
@@ -39,7 +39,7 @@ def give_up() -> None:
 
 
 class Starting:
-    """The WSGI app. `make` sets the real one up, in a thread of its own, from now on; it never owns an alert."""
+    """The WSGI app. `make` sets up the real one, in a thread that starts now and never handles an alert."""
 
     def __init__(self, make: Callable[[], Any], give_up: Callable[[], None] = give_up) -> None:
         self._make = make
@@ -47,7 +47,7 @@ class Starting:
         self._app: Any = None
         self._closing = False
         self._decided = threading.Event()
-        gc.disable()  # nothing of what is loaded is garbage, and looking for some takes a tenth of the start
+        gc.disable()  # the modules being loaded are no garbage, and collecting takes a tenth of the start
         threading.Thread(target=self._set_up, name="set-up", daemon=True).start()
 
     def __call__(self, request: Request, start_response: Any) -> Iterable[bytes]:
@@ -60,13 +60,13 @@ class Starting:
         return answer
 
     def stop_claiming(self) -> None:
-        """From now on alerts are answered 503: the process is told to end."""
+        """Answers alerts 503 from now on: the process has been told to end."""
         self._closing = True
         if self._app is not None:
             self._app.extensions["gateway"].closing = True
 
     def _is_there_in_time(self, request: Request) -> bool:
-        """Waits. The alert's own time counts from its arrival, and goes on meanwhile."""
+        """Waits for the real app. The request's time goes on from its arrival."""
         arrived = request.get("gateway.arrived") or time.monotonic()
         request["gateway.arrived"] = arrived
         self._decided.wait(max(0.0, arrived + PATIENCE - time.monotonic()))
@@ -78,20 +78,20 @@ class Starting:
             if self._closing:
                 self.stop_claiming()
         except BaseException as problem:
-            # The gateway's own errors say what to mend and hold no secret; of any other only the trace is shown.
+            # The gateway's own errors say what to change and have no secret; of any other only the trace is shown.
             why = problem.message if isinstance(problem, AlertError) else None
             log.critical("the gateway cannot be set up, so it ends", exc_info=why is None, extra={"why": why})
             self._decided.set()
             time.sleep(LAST_WORDS)
             self._give_up()
         finally:
-            gc.freeze()  # what is loaded now stays for good; the collector need not walk it while an alert waits
+            gc.freeze()  # what is loaded now stays; the collector need not walk it while an alert waits
             gc.enable()
             self._decided.set()
 
 
 def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
-    """503 in the form of every other error, without what would have to be loaded to make it."""
+    """503 in the form of every other error, made without Flask."""
     reason, request_id = Reason.STARTING, secrets.token_hex(8)
     said = {"http": 503, "reason": reason, "field": None, "why": MEANING[reason], "request_id": request_id}
     log.warning("alert refused" if request["PATH_INFO"] == "/webhook" else "a request was refused", extra=said)
@@ -100,7 +100,7 @@ def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
 
 
 def no_order(reason: Reason, request_id: str, message: str | None = None) -> dict[str, Any]:
-    """The document of every error that comes before an order."""
+    """The body of an error that comes before there is an order."""
     said = {"reason": reason, "message": message or MEANING[reason], "request_id": request_id}
     return {"status": "ERROR", **_NO_ORDER, "duplicate": False, **said}
 

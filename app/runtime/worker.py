@@ -1,12 +1,12 @@
-"""gunicorn's threaded worker, with three things more: requests arrive whole, none is lost at the end, all waits end.
+"""gunicorn's threaded worker with three changes: requests arrive whole, none is lost at the end, every wait is bounded.
 
-gunicorn gives a connection to a thread as soon as it says something, and the thread reads. Sixteen senders that send a
-byte now and then would have all threads. Here the thread that accepts connections receives head and body, and a request
-takes a place in the pool when all of it is here.
+gunicorn gives a connection to a thread at its first byte, and the thread reads. Sixteen senders that send a byte now
+and then would occupy all threads. Here the thread that accepts connections receives head and body, and a request gets a
+thread of the pool when all of it has arrived.
 
-Told to stop, gunicorn's own takes no new connection: one that comes all the same stands in the socket's queue, hears
-nothing, and is cut off in the end. TradingView never sends such an alert again. This one goes on taking them while it
-finishes others, and the app answers 503, after which TradingView does.
+When told to stop, gunicorn's worker accepts no new connection. A later one stays in the socket's queue, gets no answer,
+and is cut off at the end; TradingView does not send such an alert again. This worker accepts connections while it
+finishes other requests. The app answers them 503, and TradingView sends them again.
 """
 
 import errno
@@ -35,21 +35,21 @@ from app.runtime.starting import RETRY_AFTER, no_order
 log = logging.getLogger("gateway.server")
 
 # Seconds.
-REQUEST_ARRIVES = 2.0  # from a connection's begin to its first byte, and from there to the end of the request
+REQUEST_ARRIVES = 2.0  # from the connection to its first byte, and from there to the end of the request
 ANSWER_LEAVES = 2.0
 LINGER = 0.5
 PAUSE = 0.01
 
-MOST_AHEAD = 16  # requests in a row that may be sent before the answer to the one before; then the connection ends
-AT_ONCE = 16 * 1024  # bytes; as many may stand behind a request, and are kept until it is answered
-MOST_BODY = 64 * 1024 + 1  # bytes; by the one beyond MAX_BODY_BYTES the app sees that a body is over
+MOST_AHEAD = 16  # requests in a row that may be sent before the previous answer; then the connection ends
+AT_ONCE = 16 * 1024  # bytes of one read; as many may follow a request, and are kept until it is answered
+MOST_BODY = 64 * 1024 + 1  # bytes; the one above MAX_BODY_BYTES shows the app that a body is too large
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_HTTP = "the request is not valid HTTP/1.1, so it was not read; send one POST with a Content-Length and a JSON body"
 TOO_SLOW = f"the request did not arrive whole within {REQUEST_ARRIVES:.0f} s, so nothing was sent; send it again"
 
 
 class Inbound:
-    """A connection's socket as gunicorn sees it: it reads what has arrived, and what it writes leaves in time."""
+    """A connection's socket for gunicorn: reads return what has arrived, and writes are bounded in time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -64,7 +64,7 @@ class Inbound:
         self.sock.setblocking(False)
 
     def arrived(self) -> bytes | None:
-        """What has come by now; None is nothing yet, no bytes are the end."""
+        """The bytes that have arrived; None if there are none yet, empty at the end of the connection."""
         try:
             return self.sock.recv(AT_ONCE)
         except (BlockingIOError, InterruptedError):
@@ -73,7 +73,7 @@ class Inbound:
             return b""
 
     def take(self, said: bytes) -> bool:
-        """True where the request is whole, or never will be."""
+        """Whether the request is whole, or never will be."""
         request = self.request
         if said:
             self.began = self.began or time.monotonic()
@@ -84,11 +84,11 @@ class Inbound:
         return request.whole or request.broken or not said
 
     def say(self, words: bytes) -> None:
-        """A few words, where they can leave at once."""
+        """Sends a few bytes if they can leave at once."""
         try:
             self.sock.send(words)
         except OSError:
-            pass  # whoever does not listen is not waited for
+            pass  # a sender that does not read is not waited for
 
     # -- for gunicorn
 
@@ -98,7 +98,7 @@ class Inbound:
         return part
 
     def send(self, words: bytes) -> int:
-        """gunicorn's "100 Continue", for a body that is here already."""
+        """Drops gunicorn's "100 Continue": the body has arrived already."""
         return len(words)
 
     def sendall(self, words: bytes) -> None:
@@ -115,7 +115,7 @@ class Inbound:
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """Its connections wait in `pending_conns` for a request, oldest first, or in `keepalived_conns` for another one."""
+    """Connections wait in `pending_conns` for a request, oldest first, or in `keepalived_conns` for the next one."""
 
     wsgi: Any
 
@@ -131,7 +131,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self._here = threading.local()
         self.wsgi = self._serve
 
-    # -- a request arrives, in the thread that accepts
+    # -- a request arrives: in the thread that accepts connections
 
     def accept(self, listener: Any) -> None:
         try:
@@ -142,7 +142,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             self._no_descriptor = True
 
     def enqueue_req(self, conn: Any) -> None:
-        """A request begins: on a new connection, on a kept one that says something, or sent ahead of an answer."""
+        """A request begins: on a new connection, on a kept one, or sent ahead of the previous answer."""
         if not isinstance(conn.sock, Inbound):
             conn.sock = Inbound(conn.sock)
             conn.close = partial(self._close, conn.sock.sock)
@@ -165,7 +165,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
             self._decide(conn)
-        elif silent:  # from its first byte on it has its time
+        elif silent:  # its time runs from the first byte
             self.pending_conns.remove(conn)
             self._wait_for(conn)
 
@@ -174,7 +174,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self.pending_conns.append(conn)
 
     def _decide(self, conn: Any) -> None:
-        """Its request is whole and gets a thread, or never will be."""
+        """Gives a whole request a thread, and ends the connection of a broken one."""
         if conn.sock.request.whole:
             super().enqueue_req(conn)
         elif conn.sock.began is None:
@@ -189,7 +189,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         conn.close(graceful=bool(answer))
 
     def murder_pending(self) -> None:
-        """Those that have been waited for long enough. Who sent a part is asked to send again: TradingView does."""
+        """Ends connections whose time is up. A sender of a part is answered 503: TradingView sends again."""
         now = time.monotonic()
         while self.pending_conns and self.pending_conns[0].timeout <= now:
             conn = self.pending_conns.popleft()
@@ -208,7 +208,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self._make_room()
 
     def _make_room(self) -> None:
-        """Where no more connections can be had, the one that has waited longest goes; a kept one only if it must."""
+        """At the limit of connections, ends the one that has waited longest; a kept one only if there is no other."""
         if not self._no_descriptor and self.nr_conns < self.worker_connections:
             return
         for waiting in (self.pending_conns, self.keepalived_conns):
@@ -218,40 +218,40 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
                 self._leave(conn)
                 break
         else:
-            time.sleep(PAUSE if self._no_descriptor else 0.0)  # the one to come would be refused again, and again
+            time.sleep(PAUSE if self._no_descriptor else 0.0)  # the next accept would fail at once
         self._no_descriptor = False
 
-    # -- and is answered, in a thread of the pool
+    # -- and is answered: in a thread of the pool
 
     def handle(self, conn: Any) -> Any:
         self._here.conn = conn
         kept = super().handle(conn)
         self._here.conn = None
         if kept:
-            conn.parser.unreader.unread(conn.sock.request.behind)  # where gunicorn looks for a request sent ahead
+            conn.parser.unreader.unread(conn.sock.request.behind)  # gunicorn looks there for a request sent ahead
         return kept
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """`gateway.arrived` (monotonic seconds) is when the request came; a thread may have taken it up much later.
+        """Calls the app. `gateway.arrived` is the request's arrival in monotonic seconds; the call may come much later.
 
-        The body is the one that arrived: gunicorn has read the head alone, and finds nothing behind it to drain.
+        The body is passed as it arrived. gunicorn has read only the head, and finds nothing after it to drain.
         """
         inbound, parser = self._here.conn.sock, self._here.conn.parser
         environ["gateway.arrived"] = inbound.began
         environ["wsgi.input"] = io.BytesIO(inbound.request.body)
-        inbound.request.body.clear()  # a kept connection holds none of it
+        inbound.request.body.clear()  # a kept connection does not hold it
         if inbound.request.last or inbound.ahead >= MOST_AHEAD:
             parser.mesg.force_close()
         parser.mesg = None
         return self._app(environ, start_response)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's
-        """What llhttp took and gunicorn's stricter parser does not. gunicorn's own answer repeats what was sent."""
-        ours = (errors.ConfigurationProblem, errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
-        if isinstance(exc, errors.ParseException) and not isinstance(exc, ours):
+        """For requests that gunicorn's stricter parser refuses. gunicorn's own answer would quote them."""
+        own_faults = (errors.ConfigurationProblem, errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+        if isinstance(exc, errors.ParseException) and not isinstance(exc, own_faults):
             answer = _refusal(400, Reason.MALFORMED, NO_HTTP)
         else:
-            log.error("a request failed in an unforeseen way", exc_info=exc)
+            log.error("a request failed unexpectedly", exc_info=exc)
             answer = _refusal(500, Reason.INTERNAL)
         try:
             client.sendall(answer)
@@ -265,10 +265,10 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self._stop_claiming()
         super().handle_exit(sig, frame)
 
-    handle_quit = handle_exit  # SIGQUIT and SIGINT; gunicorn's own cuts off what is under way
+    handle_quit = handle_exit  # SIGQUIT and SIGINT; gunicorn's handler cuts off the requests under way
 
     def is_parent_alive(self) -> bool:
-        """Without gunicorn's arbiter a worker ends, as after SIGTERM."""
+        """Ends the worker, as after SIGTERM, if gunicorn's arbiter has gone."""
         if not super().is_parent_alive():
             self._stop_claiming()
             self.alive = False
@@ -277,10 +277,10 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled or not self.alive)
         if not self.alive:
-            self.wait_for_and_dispatch_events(0)  # who stands in the queue by now is taken and answered
+            self.wait_for_and_dispatch_events(0)  # the connections in the queue are accepted and answered
 
     def _close(self, sock: socket.socket, graceful: bool = False) -> None:
-        """gunicorn lingers on a connection that it closes, up to two seconds, in the thread that takes all others."""
+        """Closes in a thread of its own. gunicorn lingers up to two seconds, in the thread that accepts all others."""
         if graceful and self._lingering.acquire(blocking=False):
             self._closers.submit(self._linger, sock)
         else:
@@ -294,13 +294,13 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             self._lingering.release()
 
     def _stop_claiming(self) -> None:
-        app = getattr(self, "_app", None)  # there is none yet where the signal comes during the start
+        app = getattr(self, "_app", None)  # a signal during the start comes before there is one
         if app is not None:
             app.stop_claiming()
 
 
 def _refusal(status: int, reason: Reason, message: str | None = None) -> bytes:
-    """A whole answer in the form of every other error; it ends the connection."""
+    """The bytes of an answer in the form of every other error. It ends the connection."""
     request_id = secrets.token_hex(8)
     said = no_order(reason, request_id, message)
     log.warning("a request was refused", extra={"http": status, "reason": reason, "why": said["message"]})

@@ -1,4 +1,4 @@
-"""The HTTP face: `create_app(office, config)`."""
+"""HTTP: the webhook, the operator's routes and the health checks. `create_app(office, config)` makes the Flask app."""
 
 from app.web.app import create_app
 

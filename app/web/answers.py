@@ -1,7 +1,7 @@
-"""What the sender is answered: two tables, which together are the whole mapping to HTTP.
+"""The answers to the sender. Two tables are the whole mapping to HTTP.
 
 TradingView sends again only on 500-599 except 504, five seconds apart and at most three more times; never on a time-out
-(its support page 43000735201). So 503 asks for another delivery, and is said only while nothing was sent.
+(its support page 43000735201). So 503 asks for another delivery. It is sent only while no order has left.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ HTTP_OF_STATUS: dict[OrderStatus, int] = {
     OrderStatus.ACCEPTED: 200,
     OrderStatus.PARTIALLY_FILLED: 200,
     OrderStatus.FILLED: 200,
-    OrderStatus.CANCELLED: 200,  # it was accepted; what came of it later is not the sender's fault
+    OrderStatus.CANCELLED: 200,  # it was accepted; its later fate is not the sender's fault
     OrderStatus.EXPIRED: 200,
     OrderStatus.DENIED: 422,
     OrderStatus.REJECTED: 422,
@@ -75,7 +75,7 @@ def http_of(error: AlertError) -> int:
 
 
 def shown(order: Order) -> dict[str, Any]:
-    """An order under the names of the webhook's answer; `request_id` is that of the alert that made it."""
+    """An order in the fields of the webhook's answer. `request_id` is that of the alert that made the order."""
     ticket = order.ticket
     prices = ("ltp", "limit_price", "stop_loss", "take_profit")
     priced = {name: _price(getattr(ticket, name, None)) for name in prices}
@@ -96,7 +96,7 @@ def shown(order: Order) -> dict[str, Any]:
 
 
 def detailed(order: Order) -> dict[str, Any]:
-    """The same with its times, what was asked for and its transitions."""
+    """`shown`, with the order's times, the alert's fields and the transitions."""
     document = to_document(order)
     more = (
         "received_at",
@@ -111,12 +111,12 @@ def detailed(order: Order) -> dict[str, Any]:
 
 
 def has_legs(order: Order) -> bool:
-    """Whether it may have protective legs: an entry that Fyers knows."""
+    """Whether the order may have protective legs: it is an entry that the broker knows."""
     return order.ticket is not None and not order.ticket.covers and order.broker_order_id is not None
 
 
 def shown_leg(row: BookRow) -> dict[str, Any]:
-    """One protective leg. `price`: a stop-loss' trigger, a take-profit's limit; `status` None: one we do not know."""
+    """One protective leg. `price` is a stop-loss's trigger or a take-profit's limit; `status` None is unknown."""
     kind, price = ("take_profit", row.limit_price) if row.stop_price is None else ("stop_loss", row.stop_price)
     return {
         "broker_order_id": row.broker_order_id,

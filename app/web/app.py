@@ -1,4 +1,4 @@
-"""The Flask app: request ids, routes, and JSON for everything that goes wrong."""
+"""The Flask app: its routes, request ids, and a JSON answer to every error."""
 
 import re
 import secrets
@@ -20,11 +20,11 @@ from app.web.orders import order_routes
 from app.web.tasks import task_routes
 from app.web.webhook import Webhook
 
-# On every answer. The page after the login is all that a browser ever shows of this; it has a style and nothing else.
+# On every answer. A browser shows one page of this app, the one after the login. It has a style and no script.
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",  # the address of that page holds the auth code
+    "Referrer-Policy": "no-referrer",  # the address of that page contains the auth code
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,7 +35,7 @@ _TRACE = re.compile(r"[0-9a-f]{32}")
 
 def create_app(office: BackOffice, config: Config) -> Flask:
     app = Flask("gateway", static_folder=None)
-    # One byte more than is taken: a body that does not say its length is cut there without a word, and seen to be over.
+    # One byte above the limit: werkzeug cuts a body without a Content-Length here, and the extra byte shows it.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the documentation
     if config.trusted_proxies:
@@ -60,8 +60,8 @@ def _add_webhook(app: Flask, webhook: Webhook) -> None:
 
 
 def _add_health(app: Flask, health: Health) -> None:
-    # Google's front end keeps paths that end in "z" to itself on *.run.app; from outside, the other names work.
-    # Until the gateway is set up, app/runtime/starting.py answers /started.
+    # On *.run.app Google's front end does not forward paths that end in "z"; from outside, use the other names.
+    # During the start app/runtime/starting.py holds a request to /started until this app is ready.
     @app.get("/health")
     @app.get("/healthz")
     @app.get("/started")
@@ -76,7 +76,7 @@ def _add_health(app: Flask, health: Health) -> None:
 
 
 def _name_requests(app: Flask, project: str | None) -> None:
-    """Each request has an id, which its log lines and its answer name."""
+    """Each request gets an id, which stands in its log lines and in its answer."""
 
     @app.before_request
     def identify() -> None:
@@ -105,6 +105,6 @@ def _refused(error: HTTPException) -> Response:
 
 
 def _trace(project: str | None) -> str | None:
-    """Cloud Logging's name of the trace that Cloud Run started for this request."""
+    """The trace that Cloud Run started for this request, as Cloud Logging writes it."""
     found = _TRACE.match(request.headers.get("X-Cloud-Trace-Context", ""))
     return f"projects/{project}/traces/{found.group()}" if found and project else None

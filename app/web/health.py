@@ -1,4 +1,4 @@
-"""GET /readyz: can this instance trade now? Bounded to two seconds, the deep checks remembered for ten."""
+"""GET /readyz: can this instance trade now? An answer takes two seconds at most and is reused for ten."""
 
 from threading import Lock
 from typing import Any
@@ -9,8 +9,8 @@ from app.operations.back_office import BackOffice
 from app.operations.check import Check, Mark
 from app.operations.checks import Look, look_at
 
-REMEMBERED = 10.0
-BOUND = 1.8
+REMEMBERED = 10.0  # seconds
+BOUND = 1.8  # seconds
 
 LOOKS: dict[str, Look] = {
     "login": checks.login,
@@ -28,16 +28,19 @@ class Health:
         self._known: tuple[float, list[Check]] | None = None
 
     def check(self) -> tuple[bool, dict[str, Any]]:
-        """One caller at a time looks; meanwhile the others hold no thread and are answered with what is known."""
+        """Whether the instance is ready, and the body of the answer. One caller at a time runs the checks.
+
+        The others get the last result at once and hold no thread.
+        """
         if self._is_due() and self._lock.acquire(blocking=False):
             try:
-                if self._is_due():  # no other caller has looked since
+                if self._is_due():  # no other caller has run them since
                     found = look_at(LOOKS, self._office, Deadline(self._clock.monotonic, BOUND))
                     self._known = (self._clock.monotonic(), found)
             finally:
                 self._lock.release()
         if self._known is None:
-            return False, {"status": "not ready", "checks": {}}  # the first look is still under way
+            return False, {"status": "not ready", "checks": {}}  # the first run is under way
         found = self._known[1]
         ready = all(check.mark is not Mark.FAIL for check in found)
         said = {check.name: f"failing: {check.found}" if check.mark is Mark.FAIL else "ok" for check in found}

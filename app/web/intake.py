@@ -1,4 +1,4 @@
-"""Who is asking: the sender's address, and how often strangers may be wrong."""
+"""The sender's address, and the limit on requests with wrong credentials."""
 
 import re
 from collections import deque
@@ -12,25 +12,25 @@ from flask import Request
 
 STRIKES_PER_MINUTE = 30
 ADDRESSES_REMEMBERED = 1024
-LONGEST_ADDRESS = 64  # characters, with the zone that an IPv6 address may name
+LONGEST_ADDRESS = 64  # characters, with the zone that an IPv6 address may have
 UNKNOWN = "unknown"
 _WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[^]]+)](:[0-9]{1,5})?")  # as some proxies write it
 
-_Strike = tuple[float, bool]  # when, and whether it counts for all addresses together as well
+_Strike = tuple[float, bool]  # its time, and whether it counts towards the total of all addresses as well
 
 
 def peer_of(request: Request) -> str:
-    """The address that the request came from, behind the proxies that are trusted (see `Proxied`)."""
+    """The address that sent the request, as the trusted proxies report it (see `Proxied`)."""
     text = request.remote_addr or ""
     return _address(text) if len(text) <= LONGEST_ADDRESS else UNKNOWN
 
 
 class Proxied:
-    """A WSGI app behind `hops` proxies, each of which appends the address that spoke to it to X-Forwarded-For.
+    """A WSGI app behind `hops` proxies. Each appends the address of its own client to X-Forwarded-For.
 
-    REMOTE_ADDR becomes the entry that the outermost of them wrote: the `hops`-th from the right. What stands further
-    left is the sender's own word. With fewer entries the request took another way, and the socket's own address stays.
-    The header is split at every comma: whoever reads quotes in it lets a sender hide commas from the count.
+    REMOTE_ADDR becomes the entry of the outermost proxy: the `hops`-th from the right. Entries further left are
+    written by the sender. With fewer entries the request came another way, and the socket's address stays.
+    The header is split at every comma: a parser that honours quotes would let a sender hide commas from the count.
     """
 
     def __init__(self, app: WSGIApplication, hops: int) -> None:
@@ -51,15 +51,15 @@ def _address(text: str) -> str:
     try:
         address = ip_address((named["v4"] or named["v6"]) if named else text)
     except ValueError:
-        return UNKNOWN  # no address, so nobody knows what it is; it is not repeated
+        return UNKNOWN  # it may hold anything, so it is not repeated
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None  # as a socket on :: shows IPv4
     return str(mapped or address)
 
 
 class Strikes:
-    """Counts requests without the right secret, per address and altogether, in a sliding minute.
+    """Counts requests with wrong credentials in a sliding minute, for each address and in total.
 
-    Kept in this instance's memory: it only spares work; what trades is limited in the ledger.
+    The counts are in this instance's memory: they only save work. What trades is limited in the ledger.
     """
 
     def __init__(self, monotonic: Callable[[], float], per_minute: int = STRIKES_PER_MINUTE) -> None:
@@ -70,28 +70,28 @@ class Strikes:
         self._lock = Lock()
 
     def over(self, peer: str) -> bool:
-        """Whether the next one would be one too many."""
+        """Whether the next strike of this address would exceed the limit."""
         now = self._monotonic()
         with self._lock:
             mine = self._by_peer.get(peer)
             return _full(self._all, now) or (mine is not None and _full(mine, now))
 
     def add(self, peer: str) -> bool:
-        """Notes one more; True where it was one too many."""
+        """Counts a strike; True if it exceeded the limit."""
         now = self._monotonic()
         with self._lock:
             if peer not in self._by_peer and len(self._by_peer) >= ADDRESSES_REMEMBERED:
                 del self._by_peer[next(iter(self._by_peer))]
             mine = self._by_peer.setdefault(peer, deque(maxlen=self._per_minute))
             slow, over = _full(mine, now), _full(self._all, now)
-            strike = (now, not slow)  # one address that is slowed down already uses up nothing that the others share
+            strike = (now, not slow)  # an address over its own limit takes no share of the total
             mine.append(strike)
             if not slow:
                 self._all.append(strike)
             return slow or over
 
     def take_back(self, peer: str) -> None:
-        """One of the address's was none."""
+        """Removes the address's last strike, which was counted wrongly."""
         with self._lock:
             mine = self._by_peer.get(peer)
             if mine and mine.pop()[1] and self._all:
@@ -99,5 +99,5 @@ class Strikes:
 
 
 def _full(strikes: deque[_Strike], now: float) -> bool:
-    """True where the oldest of the last so many is less than a minute ago."""
+    """Whether as many strikes as allowed are less than a minute old."""
     return len(strikes) == strikes.maxlen and now - strikes[0][0] < 60.0

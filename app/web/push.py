@@ -1,7 +1,7 @@
-"""The envelope in which a Pub/Sub push subscription brings a message.
+"""The envelope of a message from a Pub/Sub push subscription.
 
 `{"message": {"data": base64, "attributes": {…}, "messageId": "…"}, "subscription": "…"}`
-(https://cloud.google.com/pubsub/docs/push#receive_push). A notification sink can read only what is inside.
+(https://cloud.google.com/pubsub/docs/push#receive_push). Notification addresses expect the notice inside it.
 """
 
 import base64
@@ -14,7 +14,7 @@ _WANTED = "must be a push subscription's message whose data is a notice of this 
 
 
 def notice_of_push(body: bytes) -> Notice:
-    """Raises Malformed for anything but a notice in its envelope."""
+    """The notice in the envelope. Raises Malformed for anything else."""
     try:
         data = base64.b64decode(json.loads(body)["message"]["data"], validate=True)
         return Notice.from_document(json.loads(data))

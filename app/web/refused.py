@@ -1,7 +1,7 @@
-"""What the operator is told of a body that was refused, and what may be said of it.
+"""The operator's notices of refused bodies, and the text that may be repeated from one.
 
-All of it is told once the answer has left: how long an answer takes says nothing about the secret. On Cloud Run the
-processor stops soon after an answer, so this is short, and what is lost of it stands in the log: "alert refused".
+They are sent after the answer, so that an answer's time says nothing about the secret. On Cloud Run the processor stops
+soon after an answer, so they take little time. The log has what is lost of them: "alert refused".
 """
 
 import hashlib
@@ -27,19 +27,19 @@ class Refused:
         self._untold = 0
 
     def fit_to_show(self, malformed: Malformed) -> Malformed:
-        """A message names fields and quotes values, and the secret, or a part of it, may stand in either."""
+        """The error to answer with. A message that contains a part of the secret is replaced."""
         if self._secrets.part_in(malformed.message):
-            return Malformed("body", "has a fault that is not repeated here, because part of the secret stands there")
+            return Malformed("body", "has a fault that is not repeated here, because it contains part of the secret")
         return malformed
 
     def tell_of_alert(self, body: bytes, malformed: Malformed) -> None:
-        """An alert with the right secret makes no sense: told once an hour for the same text."""
+        """For a malformed alert with the right secret: one notice an hour for the same text."""
         notice_id = f"refused:{hashlib.sha256(body).hexdigest()[:32]}:{hour_of(self._desk.clock.now())}"
         text = f"An alert was refused, because it cannot be read: {malformed.message}. No order was sent."
         self._post(Notice(notice_id, "refused", Severity.WARNING, text, {"field": malformed.field}))
 
     def tell_of_unreadable(self, malformed: Malformed, peer: str, right: bool) -> None:
-        """A body is not JSON: told at most once a minute, since anybody can have TradingView send some."""
+        """For a body that is not JSON: at most one notice a minute, since anyone can make TradingView send some."""
         with self._lock:
             now = self._desk.clock.monotonic()
             if now < self._quiet_until:
@@ -54,7 +54,7 @@ class Refused:
         self._post(Notice(notice_id, "refused", Severity.WARNING, text, {"field": malformed.field}))
 
     def tell_of_stranger(self, peer: str) -> None:
-        """The right secret, from an address that is not on the list: told once an hour for each."""
+        """For the right secret from an address that is not on the list: one notice an hour for each address."""
         text = f"An alert with the right secret came from {peer}, which is not in TRADINGVIEW_IPS, and was refused."
         notice_id = f"address:{peer}:{hour_of(self._desk.clock.now())}"
         self._post(Notice(notice_id, "address", Severity.CRITICAL, text, {"peer": peer}))

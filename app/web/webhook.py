@@ -24,7 +24,7 @@ from app.web.refused import Refused
 
 log = logging.getLogger("gateway.webhook")
 
-Later = list[Callable[[], None]]  # what is done once the answer has left
+Later = list[Callable[[], None]]  # calls to make after the answer has left
 
 
 class Webhook:
@@ -50,8 +50,8 @@ class Webhook:
             response = answer_error(error, request_id)
             _log_error(error, _served(request, response, steps, started))
         except Exception:
-            # Whatever was sent was recorded by the flow itself, which raises nothing afterwards: here nothing was.
-            log.exception("an alert failed for a reason that nobody foresaw")
+            # Nothing was sent: once an order has left, the flow records its outcome and raises nothing.
+            log.exception("an alert failed unexpectedly")
             problem = NotNow(Reason.INTERNAL)
             response = answer_error(problem, request_id)
             _log_error(problem, _served(request, response, steps, started))
@@ -60,9 +60,9 @@ class Webhook:
         return response
 
     def _waited(self, request: Request) -> float:
-        """Seconds that the request has waited for a thread (app/runtime/server.py): the sender counts them.
+        """Seconds that the request has waited for a thread (app/runtime/server.py). The sender counts them.
 
-        Time to write the alert down is left in any case: where its sender is gone, it lapses, and that rings.
+        Time for the claim is left in any case. If the sender has gone, the alert lapses, which notifies the operator.
         """
         arrived: float | None = request.environ.get("gateway.arrived")
         waited = 0.0 if arrived is None else self._desk.clock.monotonic() - arrived
@@ -77,19 +77,19 @@ class Webhook:
         self._warn_of_stranger(peer)
         if alert.unknown:
             named = [name for name in alert.unknown if not self._secrets.hint_in(name)]
-            log.info("fields that the gateway does not know were ignored", extra={"fields": named})
+            log.info("unknown fields were ignored", extra={"fields": named})
         if self.closing:
             raise NotNow(Reason.SHUTTING_DOWN)
         desk, now = self._desk, self._desk.clock.monotonic()
         if desk.symbols.look_due(now):
-            desk.readers.submit(desk.symbols.reload_if_changed, now)  # for the next alert, not for this
+            desk.readers.submit(desk.symbols.reload_if_changed, now)  # for the next alert
         return execute(alert, self._desk, deadline, request_id)
 
     def _authentic_alert(self, body: bytes, idempotency_key: str | None, peer: str, later: Later) -> Alert:
         """The alert, if its secret is right.
 
-        Up to the answer nothing depends on the secret but whether it is right: not the way through here, not a word
-        of the message. What a body that cannot be read holds is looked at when its answer has left.
+        Up to the answer only this one fact about the secret matters; no branch and no message depends on its text.
+        A body that cannot be read is searched for the secret after its answer has left.
         """
         if self._strikes.over(peer) and not self._holds_secret(body):
             self._strikes.add(peer)
@@ -123,10 +123,10 @@ class Webhook:
             self._refused.tell_of_unreadable(problem, peer, right)
 
     def _check_address(self, peer: str, body: bytes, later: Later) -> None:
-        """TradingView does not promise its addresses: the owner is told where one with his secret is turned away."""
+        """TradingView does not promise its addresses, so a refused one that has the secret notifies the operator."""
         if self._config.ip_allowlist is not AllowlistMode.ENFORCE or peer in self._config.tradingview_ips:
             return
-        log.warning("an address that is not on the list was turned away", extra={"peer": peer})
+        log.warning("an address that is not on the list was refused", extra={"peer": peer})
         later.append(partial(self._look_into_stranger, body, peer))
         raise AddressNotAllowed
 
@@ -135,7 +135,7 @@ class Webhook:
             self._refused.tell_of_stranger(peer)
 
     def _holds_secret(self, body: bytes) -> bool:
-        """As its token, read without decoding: one is judged, however many there are."""
+        """Whether the body's token is right. It is found without decoding; of several tokens one is checked."""
         try:
             self._secrets.authenticate(token_in(body))
         except Unauthorized:
@@ -148,7 +148,7 @@ class Webhook:
 
 
 def _body(request: Request) -> bytes:
-    """The whole body. It waits for nothing: all of it is here before a thread takes it (app/runtime/worker.py)."""
+    """The whole body. This never waits: a thread takes a request once all of it is here (app/runtime/worker.py)."""
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
@@ -161,9 +161,9 @@ def _body(request: Request) -> bytes:
 
 
 def _served(request: Request, response: Response, steps: Steps, started: float) -> dict[str, Any]:
-    """What was answered and what it took: milliseconds, in all and step by step, and how often the broker was asked.
+    """The answer's status, its milliseconds in total and by step, and the number of calls to the broker.
 
-    `httpRequest` is Cloud Logging's own; of what a sender says of himself, nothing is in it.
+    `httpRequest` is a field of Cloud Logging. Nothing in it is the sender's own word.
     """
     took = round((time.perf_counter() - started) * 1000, 2)
     seen = {"requestMethod": request.method, "requestUrl": request.path, "status": response.status_code}
@@ -177,14 +177,14 @@ def _served(request: Request, response: Response, steps: Steps, started: float) 
 
 
 def _afterwards(work: Callable[[], None]) -> None:
-    """The answer has left: whatever goes wrong now, its sender has it, and its line is in the log."""
+    """Runs after the answer has left. A failure changes neither the answer nor its log line."""
     try:
         work()
     except Exception:
-        log.exception("the operator could not be told of a refused body")
+        log.exception("the operator could not be notified of a refused body")
 
 
-# Alerts and metrics are made of these two lines (deploy/): their messages and the names of their fields stay.
+# Alert policies and metrics in deploy/ read these two lines: their messages and the names of their fields stay.
 
 
 def _log_receipt(receipt: Receipt, served: dict[str, Any]) -> None:
@@ -208,5 +208,5 @@ def _log_receipt(receipt: Receipt, served: dict[str, Any]) -> None:
 
 def _log_error(error: AlertError, served: dict[str, Any]) -> None:
     said = {"reason": error.reason, "field": getattr(error, "field", None)}
-    why = error.message if isinstance(error, NotNow) else None  # the others may quote what was sent
+    why = error.message if isinstance(error, NotNow) else None  # other messages may quote the body
     log.warning("alert refused", extra={**said, "why": why, **served})

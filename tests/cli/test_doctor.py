@@ -76,7 +76,7 @@ def test_all_is_well_with_a_gateway_on_paper(gate: Gateway, capsys: pytest.Captu
     assert {one["result"] for one in said["checks"]} <= {"ok", "warn"}
     text = main_text(gate, capsys)
     assert text.startswith("ok    settings        paper trading")
-    assert "\nwarn  notifications   the log alone is told\n                      → set NOTIFICATION_URL" in text
+    assert "\nwarn  notifications   notices go to the log alone\n                      → set NOTIFICATION_URL" in text
 
 
 def main_text(gate: Gateway, capsys: pytest.CaptureFixture[str]) -> str:
@@ -166,9 +166,9 @@ def test_a_ledger_that_does_not_answer_or_forgets_fails(gate: Gateway, monkeypat
     assert looked_at(gate, "ledger")[0] == "fail"
 
 
-def test_a_fault_of_ours_in_one_check_fails_that_one_alone(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_inside_one_check_fails_that_one_alone(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate.desk.ledger.__class__, "outbox", lambda *_: 1 / 0)
-    assert looked_at(gate, "outbox") == ("fail", "a fault of ours; the log has it")
+    assert looked_at(gate, "outbox") == ("fail", "a fault in the gateway; see its log")
     assert looked_at(gate, "ledger")[0] == "ok"
 
 
@@ -182,7 +182,7 @@ def test_notices_that_wait_and_orders_in_doubt_are_counted(gate: Gateway) -> Non
     gate.operate("POST", "/trading-state", {"state": "REDUCING", "reason": "a notice that waits for reconcile"})
     gate.desk.clock.now = lambda: sent_at + timedelta(seconds=2)  # type: ignore[method-assign]
     assert looked_at(gate, "orders") == ("warn", "1 with an unknown outcome")
-    assert looked_at(gate, "outbox") == ("warn", "1 notices wait to be told")
+    assert looked_at(gate, "outbox") == ("warn", "1 notices wait in the outbox")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_clock_that_differs_from_the_brokers_warns_after_two_seconds_and_fails
 def test_a_date_that_makes_no_sense_is_no_time(gate: Gateway) -> None:
     gate.account.fault("*", Fault(FaultKind.ANSWER, headers={"Date": "yesterday"}))
     [check] = checks.look_at({"clock": checks.clock}, gate.office, gate.deadline())
-    assert check.found == "the broker does not say what time it is"
+    assert check.found == "the broker's answers carry no time"
 
 
 @pytest.mark.parametrize(
@@ -331,9 +331,9 @@ def test_hours_that_override_the_table_are_named(
         (ist(6, 10), None, "09:15-15:40", "fail"),
         (ist(6, 40), ist(15, 30), "09:15-15:40", "fail"),
     ],
-    ids=["nobody logged in", "good for the session", "ends before the session begins", "ends during the session"],
+    ids=["no login", "good for the session", "ends before the session begins", "ends during the session"],
 )
-def test_a_login_is_looked_at_without_ringing_anybody(
+def test_a_login_is_looked_at_without_a_notice(
     tmp_path: Path, issued: datetime | None, ends: datetime | None, hours: str, mark: str
 ) -> None:
     at = (issued or ist(9)) + timedelta(minutes=10)
@@ -381,17 +381,17 @@ def test_a_test_notice_reaches_every_sink_and_names_the_one_that_fails(
 def test_without_a_sink_no_phone_is_said_to_be_reached(gate: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = run(gate, capsys, "--notify")
     assert (code, said["checks"][-1]["result"]) == (0, "warn")
-    assert said["checks"][-1]["found"] == "there is nobody to tell; the log has it"
+    assert said["checks"][-1]["found"] == "no sink is configured; the log has the notice"
 
 
-def test_the_egress_address_is_asked_for_where_somebody_says_whom(
+def test_the_egress_address_is_asked_for_where_a_service_to_ask_is_named(
     gate: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ("--egress", f"{gate.account.api_url}/orders")  # for which the doctor has no other use
     gate.account.fault("orders", Fault(FaultKind.ANSWER, times=3, body="203.0.113.7\r\n"))
     for more, code, mark, found in (
         ((), 0, "ok", "203.0.113.7"),
-        (("--registered", "203.0.113.7"), 0, "ok", "203.0.113.7, as it is registered"),
+        (("--registered", "203.0.113.7"), 0, "ok", "203.0.113.7, as registered"),
         (("--registered", "203.0.113.8"), 1, "fail", "203.0.113.7, and 203.0.113.8 is registered"),
     ):
         ended, said = run(gate, capsys, *asked, *more)
@@ -402,7 +402,7 @@ def test_the_egress_address_is_asked_for_where_somebody_says_whom(
         assert (said["checks"][-1]["result"], said["checks"][-1]["found"][:9]) == ("warn", "not known")
 
 
-def test_where_money_is_at_stake_an_address_that_nobody_looked_at_warns(gate: Gateway) -> None:
+def test_where_money_is_at_stake_an_address_that_was_not_looked_at_warns(gate: Gateway) -> None:
     for changes, mark in (({}, Mark.OK), (LIVE, Mark.WARN)):
         check = egress(Config.from_env(gate.settings | changes).live, None, None, gate.deadline())
         assert (check.mark, bool(check.advice)) == (mark, mark is Mark.WARN)

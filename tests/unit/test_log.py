@@ -136,7 +136,7 @@ def test_libraries_are_heard_from_warnings_on_and_urllib3_from_errors_on(stream:
 
 
 @pytest.mark.parametrize("first", ["the client", "the log"])
-def test_the_warnings_of_googles_clients_stay_in_the_log(first: str) -> None:
+def test_googles_clients_do_not_take_their_warnings_out_of_the_log(first: str) -> None:
     google, sink = logging.getLogger("google"), io.StringIO()
     google.setLevel(logging.NOTSET)
     google.propagate = True

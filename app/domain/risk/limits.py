@@ -1,4 +1,4 @@
-"""What the operator allows: rupees, lots and counts."""
+"""What the operator allows: rupees, lots, counts and seconds."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,9 +11,9 @@ EVERY_ONE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Rupees, lots, counts and seconds; None means off. Counts are per IST day unless named otherwise.
+    """None means that a limit is off. Counts are per IST day unless the name says otherwise.
 
-    `venue` are the broker's own rules, which hold besides.
+    `venue` holds the broker's own rules.
     """
 
     venue: VenueRules
@@ -31,8 +31,8 @@ class Limits:
     def worst_loss(self, max_stop_percent: Decimal) -> Decimal | None:
         """The most, in rupees, that alerts with the right secret can lose in a day; None where no limit bounds it.
 
-        Entries stop at `daily_loss`. Whatever is open then, at most `lots_open` lots of at most `premium_per_order`
-        each, may still run to its stop-loss. Charges, and what a stop fills beyond its trigger, come on top.
+        Entries stop at `daily_loss`. What is open then, at most `lots_open` lots of at most `premium_per_order` each,
+        may still run to its stop-loss. Charges, and fills beyond a stop's trigger, come on top.
         """
         if self.daily_loss is None or self.premium_per_order is None:
             return None
@@ -40,7 +40,7 @@ class Limits:
 
     @property
     def remembered(self) -> int:
-        """How many of the last orders any rule can ask for. A cooldown may ask for older ones, and makes them few."""
+        """How many of the last orders any rule can need. A cooldown needs older ones, and keeps their number small."""
         if self.cooldown is not None:
             return EVERY_ONE
         return max(self.venue.orders_in_lag, self.orders_per_minute or 0, self.repeats or 0)

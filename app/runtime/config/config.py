@@ -1,4 +1,4 @@
-"""The environment, read once: `Config.from_env` names every fault at once and its defaults are harmless."""
+"""The environment, read once. `Config.from_env` names all faults together, and its defaults trade no real money."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class LogTo(StrEnum):
 
 
 class ConfigFaults(Exception):
-    """The environment cannot be used; `faults` says each thing to change."""
+    """The environment cannot be used. `faults` lists each setting to change."""
 
     def __init__(self, faults: list[str]) -> None:
         self.faults = faults
@@ -48,9 +48,9 @@ class ConfigFaults(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FyersApp:
-    """`api_url` and `data_url` are None in paper mode without an address: then the simulator is started with us.
+    """`api_url` and `data_url` are None in paper mode without an address: then the gateway starts a simulator.
 
-    `client_id` is the account that may log in; a live configuration has one.
+    `client_id` is the only account that may log in; a live configuration has one.
     """
 
     app_id: str
@@ -99,17 +99,17 @@ class Config:
 
     @property
     def account(self) -> str:
-        """The broker account as it enters the keys: the app's id without its type (-100, -200), which may change."""
+        """The account's name within keys: the app's id without its type (-100, -200), which may change."""
         return self.fyers.app_id.rpartition("-")[0] or self.fyers.app_id if self.live else "paper"
 
     @property
     def cloud_log(self) -> str | None:
-        """The project whose Cloud Logging takes the log lines; None where standard output does."""
+        """The project whose Cloud Logging takes the log lines; None for standard output."""
         return self.project if self.log_to is LogTo.CLOUD else None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
-        """Raises ConfigFaults with all of them."""
+        """Raises ConfigFaults, with every fault."""
         read = Reader(environ)
         live = read.word("BROKER", BrokerKind, BrokerKind.PAPER) is BrokerKind.FYERS
         config = cls(
@@ -178,7 +178,7 @@ def _tickets(read: Reader) -> TicketRules:
         max_stop_percent=read.decimal("MAX_STOP_PERCENT", "100"),
     )
     if prices.slippage_bps > 2000:
-        read.fault("SLIPPAGE_BPS", "must be at most 2000 (20%); a limit further off protects from nothing")
+        read.fault("SLIPPAGE_BPS", "must be at most 2000 (20%); a limit further away protects from nothing")
     if prices.take_profit_percent >= 100 or prices.stop_loss_percent >= 100:
         read.fault("STOP_LOSS_PERCENT, TAKE_PROFIT_PERCENT", "must be below 100")
     elif 0 < prices.max_stop_percent < prices.stop_loss_percent:
@@ -227,12 +227,12 @@ def _limits(read: Reader) -> Limits:
 
 
 def _contradictions(config: Config, read: Reader) -> None:
-    """Settings that are each right and together are not."""
+    """Faults of settings that contradict each other."""
     promised = read.yes_or_no("LIVE_TRADING")
     if config.live and not promised:
         read.fault("LIVE_TRADING", "BROKER=fyers trades real money and needs LIVE_TRADING=yes as well")
     if not config.live and promised:
-        read.fault("LIVE_TRADING", "is yes, but BROKER is paper; set BROKER=fyers or take LIVE_TRADING away")
+        read.fault("LIVE_TRADING", "is yes, but BROKER is paper; set BROKER=fyers or remove LIVE_TRADING")
     if not config.live:
         _check_paper(config, read)
     else:
@@ -277,9 +277,7 @@ def _check_live(config: Config, read: Reader) -> None:
         read.fault("DEDUPE_WINDOW_SECONDS", f"must be at least {seconds}: TradingView resends for 15 s and more")
     if at_fyers and max(config.ages.entry, config.ages.exit) > LONGEST_AGE:
         seconds = int(LONGEST_AGE.total_seconds())
-        read.fault(
-            "ALERT_MAX_AGE_SECONDS, EXIT_MAX_AGE_SECONDS", f"must be at most {seconds}; who is older is not meant"
-        )
+        read.fault("ALERT_MAX_AGE_SECONDS, EXIT_MAX_AGE_SECONDS", f"must be at most {seconds}; an older alert is stale")
     rate, most = config.limits.orders_per_second, config.limits.venue.orders_per_second
     if at_fyers and (rate is None or rate > most):
         read.fault("MAX_ORDERS_PER_SECOND", f"must be 1 to {most}: Fyers and the exchange allow {most} orders a second")
@@ -294,7 +292,7 @@ def _is_fyers(host: str | None) -> bool:
 
 
 def _check_addresses(config: Config, read: Reader) -> None:
-    """Where real money is at stake nothing goes out in the clear. FYERS_API_URL and FYERS_DATA_URL never may."""
+    """Real trading sends nothing in clear text. FYERS_API_URL and FYERS_DATA_URL may not in any mode."""
     outside = {
         "FYERS_REDIRECT_URI": [config.fyers.redirect_uri or ""],
         "SYMBOL_MASTER_URLS": config.symbol_master_urls,

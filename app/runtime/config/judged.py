@@ -32,12 +32,12 @@ def _limits(config: Config) -> str:
 def _worst_loss(config: Config) -> str:
     worst = config.limits.worst_loss(config.tickets.prices.max_stop_percent)
     if worst is None:
-        return "what a stolen secret can lose has no bound"
-    return f"a stolen secret can lose ₹{plain(worst)} a day, charges and gaps beyond a stop aside"
+        return "a stolen secret can lose any amount"
+    return f"a stolen secret can lose ₹{plain(worst)} a day, before charges and gaps beyond a stop"
 
 
 def _app_id(config: Config) -> Check:
-    """Apps with other endings may read and not trade (Fyers' announcement of April 2026)."""
+    """An app with another ending may read but not trade (Fyers' announcement of April 2026)."""
     if not config.live:
         return Check("app id", Mark.OK, "paper trading needs none")
     if config.fyers.app_id.endswith(ALGO_APP_ENDING):
@@ -56,28 +56,27 @@ def _sinks(config: Config) -> Check:
         sinks.append(f"{len(config.notification_urls)} address{'es' if len(config.notification_urls) > 1 else ''}")
     if sinks:
         return Check("notifications", Mark.OK, " and ".join(sinks), "`doctor --notify` sends a test")
-    return Check(
-        "notifications", Mark.WARN, "the log alone is told", "set NOTIFICATION_URL or NOTIFICATION_TOPIC: your phone"
-    )
+    advice = "set NOTIFICATION_URL or NOTIFICATION_TOPIC: your phone"
+    return Check("notifications", Mark.WARN, "notices go to the log alone", advice)
 
 
 def _operators(config: Config) -> Check:
     ways = ["OPERATOR_TOKEN"] if config.operator_token else []
-    ways += [f"for the tasks Google's tokens of {config.oidc_service_account}"] if config.oidc_service_account else []
+    ways += [f"Google's tokens of {config.oidc_service_account} for the tasks"] if config.oidc_service_account else []
     if config.operator_token:
         return Check("operators", Mark.OK, " and ".join(ways))
     if ways:
-        advice = "set OPERATOR_TOKEN: no other identity may halt trading, see the orders or ask for a login link"
+        advice = "set OPERATOR_TOKEN: no other identity may halt trading, read the orders or get a login link"
         return Check("operators", Mark.WARN, " and ".join(ways), advice)
-    advice = "set OPERATOR_TOKEN, and for a scheduler of Google's OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT"
-    return Check("operators", Mark.WARN, "nobody may call the operator's routes", advice)
+    advice = "set OPERATOR_TOKEN, and OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT for Cloud Scheduler"
+    return Check("operators", Mark.WARN, "the operator's routes are closed", advice)
 
 
 def _guards(config: Config) -> Check:
-    """What is allowed and better not left so where money is at stake."""
+    """Settings that are allowed, and should not stay so in real trading."""
     loose = []
     if len(config.webhook_secrets) > 1:
-        loose.append("two webhook secrets are taken (end the rotation)")
+        loose.append("two webhook secrets are accepted (end the rotation)")
     if config.live and config.ip_allowlist is AllowlistMode.OFF:
         loose.append("IP_ALLOWLIST is off (warn costs nothing)")
     if config.live and config.limits.daily_loss is None:
@@ -85,7 +84,7 @@ def _guards(config: Config) -> Check:
     if config.live and config.limits.premium_per_order is None:
         loose.append("MAX_PREMIUM_PER_ORDER is off")
     if config.live and not config.needs_timenow:
-        loose.append("REQUIRE_TIMENOW is off (an alert of any age is taken for a new one)")
+        loose.append("REQUIRE_TIMENOW is off (an alert of any age counts as new)")
     if config.live and config.calendar.always:
         loose.append("MARKET_HOURS=always")
     if loose:
@@ -94,13 +93,13 @@ def _guards(config: Config) -> Check:
 
 
 def _files(config: Config) -> Check:
-    """Whether others on this machine may look into the folders of ledger, token and symbols."""
+    """Whether other users of this machine may open the folders of ledger, token and symbols."""
     kept = [config.symbol_cache] if not config.symbol_cache.startswith("gs://") else []
     kept += [config.tokens_file] if config.live and config.tokens_bucket is None else []
     kept += [unquote(config.ledger_url.removeprefix("sqlite:///"))] if config.ledger_url.startswith("sqlite:") else []
     folders = sorted({Path(place).parent for place in kept})
     loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & 0o077]
     if loose:
-        advice = f"chmod 700 {' '.join(loose)}; if a folder holds other files as well, give the gateway one of its own"
-        return Check("files", Mark.WARN, f"others may look into {', '.join(loose)}", advice)
-    return Check("files", Mark.OK, "ledger, token and symbols are the gateway's alone")
+        advice = f"chmod 700 {' '.join(loose)}; if a folder has other files as well, give the gateway its own"
+        return Check("files", Mark.WARN, f"other users may open {', '.join(loose)}", advice)
+    return Check("files", Mark.OK, "only the gateway's user may open ledger, token and symbols")

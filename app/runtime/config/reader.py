@@ -1,4 +1,4 @@
-"""One setting after the other, with everything that is wrong about each of them."""
+"""Reads settings one by one and collects every fault."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 class Reader:
-    """Reads one value after the other and remembers what is wrong with each."""
+    """Reads single settings. `faults` lists what is wrong with each, in the order of reading."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -72,7 +72,7 @@ class Reader:
         if not secrets:
             self.fault("WEBHOOK_SECRET_TOKEN", "is missing; make one of at least 16 characters and put it in the alert")
         elif len(secrets) > 2:
-            self.fault("WEBHOOK_SECRET_TOKEN", "holds more than two secrets; two are for the time of a rotation")
+            self.fault("WEBHOOK_SECRET_TOKEN", "has more than two secrets; two are for the time of a rotation")
         elif any(len(secret.reveal()) < MIN_SECRET for secret in secrets):
             self.fault("WEBHOOK_SECRET_TOKEN", f"each secret must have at least {MIN_SECRET} characters")
         return secrets
@@ -89,7 +89,7 @@ class Reader:
         urls = [part.strip() for part in joined.reveal().split(",") if part.strip()] if joined else []
         if any(split(url).scheme not in ("http", "https") or not split(url).hostname for url in urls):
             self.fault("NOTIFICATION_URL", "must be http or https addresses, separated by commas")
-        return tuple(Secret(url) for url in urls)  # ntfy topics and Telegram addresses are secrets themselves
+        return tuple(Secret(url) for url in urls)  # ntfy topics and Telegram addresses are secrets
 
     def topic(self, name: str) -> str | None:
         text = self.text(name)
@@ -98,7 +98,7 @@ class Reader:
         return text
 
     def url(self, name: str, ending: str) -> str | None:
-        """An address at Fyers' place: https, or plain http on loopback only."""
+        """An address of the broker's API: https, or plain http on loopback only."""
         text = self.text(name)
         if text is None:
             return None
@@ -118,7 +118,7 @@ class Reader:
         return text
 
     def market_hours(self) -> Session | None:
-        """Hours that override the dated table; None where none are given, and for `always`."""
+        """Hours that override the dated table; None if there are none, and for `always`."""
         text = self.text("MARKET_HOURS")
         if text is None or text == "always":
             return None
@@ -129,7 +129,7 @@ class Reader:
             return None
 
     def time_of_day(self, name: str) -> time | None:
-        """A minute of the day in India."""
+        """A time of day in IST, in whole minutes."""
         return self.convert(name, None, _minute, "a time IST such as 15:20")
 
     def holidays(self) -> frozenset[date]:
@@ -152,14 +152,14 @@ class Reader:
         return self.convert("EXTRA_SESSIONS", {}, convert, wanted)
 
     def whole(self, name: str, default: int) -> int:
-        """A count that must be there: at least 1."""
+        """A limit that cannot be switched off: at least 1."""
         value = self.convert(name, default, _whole, "a whole number, at least 1")
         if value < 1:
             self.fault(name, "must be at least 1; this limit cannot be switched off")
         return value
 
     def optional_whole(self, name: str, default: int) -> int | None:
-        """A count where 0 or nothing means off."""
+        """A limit; 0 or an empty value switches it off."""
         if name in self._environ and self.text(name) is None:
             return None
         return self.convert(name, default, _whole, "a whole number; 0 or empty switches it off") or None
@@ -182,7 +182,7 @@ class Reader:
         return self.convert(name, default, lambda text: ("no", "yes").index(text.lower()) == 1, "yes or no")
 
     def underlyings(self, name: str) -> frozenset[str]:
-        """The exchange's names of them; an alert's spellings are taken."""
+        """Underlyings by the exchange's names; the spellings of an alert are accepted."""
         try:
             return frozenset(underlying_of(part) for part in self.listed(name, ""))
         except Malformed:
@@ -202,7 +202,7 @@ class Reader:
         return self.convert(name, convert(default), convert, "addresses separated by commas")
 
     def hops(self, default: int) -> int:
-        """TRUSTED_PROXIES: how many proxies stand before the gateway. Each adds one entry to X-Forwarded-For."""
+        """TRUSTED_PROXIES: the number of proxies before the gateway. Each adds one entry to X-Forwarded-For."""
         return self.convert("TRUSTED_PROXIES", default, _whole, "a whole number; 0 where senders connect directly")
 
     def host(self) -> str:
@@ -222,7 +222,7 @@ class Reader:
 
 
 def split(url: str) -> SplitResult:
-    """The parts of an address; empty ones for what is none, where urlsplit raises and may quote it."""
+    """The parts of an address; empty for text that is none: urlsplit would raise an error that quotes it."""
     try:
         parts = urlsplit(url)
         return parts if parts.port != 0 else urlsplit("")
@@ -231,7 +231,7 @@ def split(url: str) -> SplitResult:
 
 
 def is_safe(url: str) -> bool:
-    """Whether what goes there is safe on its way: by https, on this machine, or no address but a path."""
+    """Whether requests to it are safe in transit: by https, to this machine, or a path instead of an address."""
     parts = split(url)
     return parts.scheme != "http" or is_loopback(parts.hostname)
 
@@ -255,7 +255,7 @@ def _session(text: str) -> Session:
 
 def _minute(text: str) -> time:
     if re.fullmatch(r"\d\d:\d\d", text, re.ASCII) is None:
-        raise ValueError(text)  # seconds mean nothing here, and a zone would not be India's
+        raise ValueError(text)  # seconds are meaningless here, and the zone is always IST
     return time.fromisoformat(text)
 
 

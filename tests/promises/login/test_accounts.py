@@ -350,7 +350,7 @@ def test_a_missing_login_is_told_without_a_link_where_none_can_be_made(world: Wo
     world.alert(one)
 
     (notice,) = world.phone.of("login-needed")
-    assert "ask for a link (GET /auth-url); there is none here" in notice.text
+    assert "ask for a link (GET /auth-url); this notice has none" in notice.text
 
 
 def test_made_up_states_cost_the_store_no_reading_each_and_hold_one_thread_at_most(world: World, one: Instance) -> None:
