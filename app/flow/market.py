@@ -126,7 +126,7 @@ class MarketReads:
 
 @dataclass(frozen=True, slots=True)
 class _Meant:
-    """What the alert asks for; for what may be a cover also today's contract, where its rule has rolled past it.
+    """What the alert asks for; for what may be a cover also today's contract, where the alert's expiry is past it.
 
     `in_doubt`: table or symbol master says that today's contract still trades, so the alert may mean either.
     """

@@ -12,7 +12,7 @@ from app.flow.desk import Desk
 
 
 def trim(legs: Trim, desk: Desk, deadline: Deadline) -> int:
-    """Cancels and shrinks legs; one that cannot be shrunk is cancelled. Returns how many the broker changed.
+    """Cancels and shrinks legs; returns how many the broker changed. One that cannot be shrunk is cancelled.
 
     Raises NotNow without a token, or without an order book.
     """

@@ -23,10 +23,6 @@ def apart(name: str) -> Start:
     return lambda work: threading.Thread(target=work, name=name, daemon=True).start()
 
 
-def once_done(run: "Future[_Result]", age: float) -> bool:  # noqa: ARG001
-    return run.done()
-
-
 class SingleFlight(Generic[_Result]):
     """Safe for many threads. `monotonic` gives seconds."""
 
@@ -46,11 +42,11 @@ class SingleFlight(Generic[_Result]):
     def run(
         self,
         work: Callable[[], _Result],
-        again: "Callable[[Future[_Result], float], bool]" = once_done,
+        again: "Callable[[Future[_Result], float], bool]" = lambda run, _age: run.done(),
     ) -> "Future[_Result]":
         """The last run, or a new one where there is none or `again` asks for one.
 
-        `again` gets the last run and the seconds since it began. It is called under the lock.
+        `again` gets the last run and the seconds since it began, under the lock.
         """
         with self._lock:
             now = self._monotonic()

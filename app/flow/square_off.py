@@ -165,7 +165,7 @@ def _exit_as_sent(holding: Holding, now: datetime) -> Sent:
 def _noted(exit_: Sent, holdings: Holdings, since: datetime, controls: Controls) -> Controls:
     """The controls with the exit. Raises NotNow where an order of that contract is on its way.
 
-    Beside another exit this one would close too much; of an entry it would leave the legs.
+    Beside another exit this one would close too much. Beside an entry it would leave the entry's legs.
     """
     for sent in holdings.with_sent(controls.sent_since(since)).unseen:
         if sent.symbol == exit_.symbol:

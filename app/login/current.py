@@ -56,12 +56,11 @@ MOVES: dict[LoginState, frozenset[LoginState]] = {
 
 @dataclass(frozen=True, slots=True)
 class LoginStatus:
-    """What is known without asking Fyers. `problem` is one sentence, None if there is none."""
+    """What is known without asking Fyers. `problem` is one sentence."""
 
     state: LoginState
     problem: str | None = None
     ends_at: datetime | None = None
-    last_validated_at: datetime | None = None
 
 
 class CurrentToken:
@@ -216,7 +215,7 @@ class CurrentToken:
             return LoginStatus(self._state, none.message)
         short = needed_until is not None and token.ends_at is not None and token.ends_at < needed_until
         problem = f"the login ends {said(token.ends_at)}: log in again after 06:30 IST" if short else None
-        return LoginStatus(self._state, problem, token.ends_at, token.last_validated_at)
+        return LoginStatus(self._state, problem, token.ends_at)
 
     def problem_of(self, token: Token | None) -> str | None:
         """Why this token must not be used; None if it can be alive."""

@@ -31,26 +31,17 @@ class LinkRefused(LoginRefused):
 
 
 class LoginLinks:
-    def __init__(
-        self,
-        keys: LinkKeys,
-        auth_url: Callable[[str], str],
-        ledger: Ledger,
-        clock: Clock,
-        nonce: Callable[[], str] = lambda: secrets.token_hex(16),
-    ) -> None:
-        """`nonce` returns 32 hex digits, different each time."""
+    def __init__(self, keys: LinkKeys, auth_url: Callable[[str], str], ledger: Ledger, clock: Clock) -> None:
         self._keys = keys
         self._auth_url = auth_url
         self._ledger = ledger
         self._clock = clock
-        self._nonce = nonce
         self._reading = threading.Lock()
         self._known: tuple[str | None, float] = None, -math.inf  # the key, None after a failure, and when it was read
 
     def new(self, lasts: timedelta, deadline: Deadline) -> str:
         """A link for one login. Raises NotNow if the key cannot be read."""
-        signed = f"{self._nonce()}.{int((self._clock.now() + lasts).timestamp())}"
+        signed = f"{secrets.token_hex(16)}.{int((self._clock.now() + lasts).timestamp())}"
         return self._auth_url(f"{signed}.{_mac(self._read(deadline), signed)}")
 
     def use(self, state: str, deadline: Deadline) -> None:

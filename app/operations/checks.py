@@ -165,13 +165,13 @@ def holidays(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
     desk = office.desk
     today = ist_day(desk.clock.now())
     until = desk.calendar.known_until
-    if desk.calendar.is_assumed(today):
-        found = f"known until {until} only: today may be one, so entries need Fyers' market status"
-        return Check("holidays", Mark.WARN, found, _LONGER_LIST)
     if until - today >= HOLIDAYS_NEEDED:
         return Check("holidays", Mark.OK, f"known until {until}")
-    found = f"known until {until} only: each weekday after it that no setting names is assumed to be a trading day"
-    return Check("holidays", Mark.WARN, f"{found}, on which entries need Fyers' market status", _LONGER_LIST)
+    doubt = "each weekday after it that no setting names is assumed to be a trading day, on which"
+    if desk.calendar.is_assumed(today):
+        doubt = "today may be one, so"
+    found = f"known until {until} only: {doubt} entries need Fyers' market status"
+    return Check("holidays", Mark.WARN, found, _LONGER_LIST)
 
 
 def facts(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
@@ -216,11 +216,12 @@ def square_off(at: time | None, office: BackOffice, deadline: Deadline) -> Check
     desk = office.desk
     if at is None:
         return Check("square-off", Mark.OK, "SQUARE_OFF_AT is not set")
+    today = ist_day(desk.clock.now())
     try:
-        late = stopped_by(at, desk.symbols, desk.calendar, ist_day(desk.clock.now()))
+        late = stopped_by(at, desk.symbols, desk.calendar, today)
     except NotNow as problem:
         return Check("square-off", Mark.WARN, f"not known: {problem.message}", _MEND["symbols"])
-    session = desk.calendar.session_on(ist_day(desk.clock.now()))
+    session = desk.calendar.session_on(today)
     if session is not None and at <= session.opens:
         found = f"SQUARE_OFF_AT {at:%H:%M} is too early: today's session is {session}"
         return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT within the session, or close by hand")

@@ -25,10 +25,7 @@ _NEVER_PLACED = frozenset({_S.DENIED, _S.LAPSED, _S.NOT_PLACED})
 
 
 def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:
-    """The order as a row of the book shows it; None where nothing changed.
-
-    A row of unknown status still proves that the order is there.
-    """
+    """The order as a row shows it; None where nothing changed. A row of unknown status still proves presence."""
     status = row.status or (_S.ACCEPTED if order.status is _S.SUBMITTED else order.status)
     found = order.status is _S.SUBMITTED and status in _STANDS
     same = (status, row.filled_quantity) == (order.status, order.filled_quantity)
