@@ -14,14 +14,7 @@ from typing import TypeVar
 
 from google.api_core import exceptions
 from google.api_core.retry import Retry
-from google.cloud.firestore import (
-    Client,
-    CollectionReference,
-    DocumentReference,
-    DocumentSnapshot,
-    Query,
-    WriteBatch,
-)
+from google.cloud.firestore import Client, CollectionReference, DocumentReference, DocumentSnapshot, Query, WriteBatch
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
