@@ -17,9 +17,8 @@ import pytest
 
 from app.adapters.http import Transport
 from app.adapters.notify import Fanout, NotTaken
-from app.adapters.notify.http import HttpNotifier
+from app.adapters.notify.http import HttpNotifier, shaped
 from app.adapters.notify.pubsub import PubSubNotifier
-from app.adapters.notify.shapes import shaped
 from app.adapters.sqlite import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.notice import Notice, Severity
