@@ -62,12 +62,8 @@ class FyersBroker:
 
     def positions(self, deadline: Deadline) -> tuple[Position, ...]:
         """Alerts that come together share one read: a basket would use up the rate of calls for the same answer."""
-        return self._shared_positions.read(lambda: self._read_positions(deadline), deadline)
-
-    def _read_positions(self, deadline: Deadline) -> tuple[Position, ...]:
-        return Read(
-            self._line, lambda model: model.positions(), lambda body, _: rows.positions(body), deadline
-        ).answer()
+        reading = Read(self._line, lambda model: model.positions(), lambda body, _: rows.positions(body), deadline)
+        return self._shared_positions.read(reading.answer, deadline)
 
     def quotes_and_positions(
         self, symbols: Sequence[str], deadline: Deadline
@@ -87,17 +83,14 @@ class FyersBroker:
 
     def market_status(self, deadline: Deadline) -> dict[str, bool]:
         """Alerts that come together share one read here as well."""
-        return self._shared_status.read(lambda: self._read_status(deadline), deadline)
-
-    def _read_status(self, deadline: Deadline) -> dict[str, bool]:
-        return Read(
+        reading = Read(
             self._line, lambda model: model.market_status(), lambda body, _: rows.market_status(body), deadline
-        ).answer()
+        )
+        return self._shared_status.read(reading.answer, deadline)
 
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
-        return Read(
-            self._line, lambda model: model.orderbook(), rows.order_book, deadline, BOOK_READ, MOST_BOOK_BYTES
-        ).answer()
+        book = Read(self._line, lambda model: model.orderbook(), rows.order_book, deadline, BOOK_READ, MOST_BOOK_BYTES)
+        return book.answer()
 
     def _quotes(self, symbols: Sequence[str], deadline: Deadline) -> Read[dict[str, Quote]]:
         names = {"symbols": ",".join(symbols)}

@@ -87,8 +87,7 @@ class Response:
 
     def end(self) -> None:
         """The connection ended. Raises CutShort, unless that is how this reply ends."""
-        framed = self._in_head or "content-length" in self.headers or "transfer-encoding" in self.headers
-        if framed:
+        if self._in_head or "content-length" in self.headers or "transfer-encoding" in self.headers:
             raise CutShort
         self.complete = True
 
