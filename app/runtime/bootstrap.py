@@ -24,7 +24,7 @@ from app.runtime.openings import WARM_UP, is_far, open_ledger, open_login, open_
 from app.runtime.symbols import open_symbols, refresh_symbols, warn_of_late_square_off
 
 if TYPE_CHECKING:
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
     from app.login import Login
 
 FIRST_CALLS = 2  # an alert asks the broker for quote and positions side by side
@@ -111,7 +111,7 @@ def _desk(
 def _transport(config: Config, resources: ExitStack) -> "Transport":
     """The broker's connections, paced below its rates unless PACE_CALLS says otherwise."""
     from app.adapters.fyers.pace import FOR_ORDERS, Pace, PacedTransport
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
 
     transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.paced else Transport()
     resources.callback(transport.close)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from app.adapters.clock import SystemClock
-from app.adapters.notify import Fanout, Sink
+from app.adapters.notify.fanout import Fanout
+from app.adapters.notify.sink import Sink
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
 from app.flow.ports import Clock, Ledger, Notifier
@@ -24,7 +25,7 @@ from app.login.token import Token
 from app.runtime.config import Config
 
 if TYPE_CHECKING:
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
     from app.adapters.notify.pubsub import PubSubNotifier
     from app.adapters.tokens import FileTokens, GcsTokens
     from app.login import Login
@@ -44,7 +45,7 @@ def open_notifiers(
     """
     sinks: list[Sink] = []
     if config.notification_urls:
-        from app.adapters.http import Transport
+        from app.adapters.http.transport import Transport
         from app.adapters.notify.http import HttpNotifier
 
         transport = Transport(connections=4)
@@ -71,7 +72,7 @@ def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = 
     """The ledger that LEDGER_URL names. One over the network is connected by `beside`, or else now."""
     if is_far(config.ledger_url):
         return _open_firestore(config.ledger_url, resources, beside)
-    from app.adapters.sqlite import SqliteLedger
+    from app.adapters.sqlite.ledger import SqliteLedger
 
     # sqlite:///relative/path and sqlite:////absolute/path, as is usual
     ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))))
@@ -85,7 +86,7 @@ def is_far(ledger_url: str) -> bool:
 
 def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> Ledger:
     """firestore://PROJECT/DATABASE. It is connected during the start: an alert's time is too short for that."""
-    from app.adapters.firestore import FirestoreLedger
+    from app.adapters.firestore.ledger import FirestoreLedger
 
     project, _, database = url.removeprefix("firestore://").partition("/")
     ledger = FirestoreLedger(project, database or "(default)")
@@ -148,7 +149,7 @@ def with_simulator(config: Config, resources: ExitStack) -> Config:
 
 def open_login_alone(config: Config, resources: ExitStack) -> "Login":
     """The login of a live configuration, for a command: with its own ledger, notifiers and connections."""
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
 
     ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
     resources.callback(transport.close)
@@ -158,7 +159,7 @@ def open_login_alone(config: Config, resources: ExitStack) -> "Login":
 
 def caller_address(url: str, deadline: Deadline) -> str:
     """The answer of a URL that returns the caller's own address. Raises ConnectionError, which says why."""
-    from app.adapters.http import CallFailed, Transport
+    from app.adapters.http.transport import CallFailed, Transport
 
     transport = Transport(connections=1)
     try:

@@ -172,14 +172,14 @@ class Transport:
         return request(method, target, host, {**self._headers, **headers}, body)
 
 
+@dataclass(slots=True)
 class Begun:
     """A request that was sent. It keeps its connection until the reply is read."""
 
-    def __init__(self, pool: Pool, link: Connection, call: Call, most: int) -> None:
-        self._pool = pool
-        self._link = link
-        self._call = call
-        self._most = most
+    _pool: Pool
+    _link: Connection
+    _call: Call
+    _most: int
 
     def reply(self) -> Reply:
         """To be called once. Raises CallFailed and nothing else."""

@@ -45,7 +45,7 @@ class SqliteLedger(LedgerFile):
         deadline = deadline.within(CLAIM)
         if window is None and self._quickly(_INSERT, _row(order), deadline):
             return order
-        with self._writing(deadline) as db:
+        with self.writing(deadline) as db:
             known = self._windowed(db, window, order.received_at) if window else _stored(db, order.key)
             if known is not None:
                 return known
@@ -56,7 +56,7 @@ class SqliteLedger(LedgerFile):
             return order
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
-        with self._writing(deadline.within(SUBMIT)) as db:
+        with self.writing(deadline.within(SUBMIT)) as db:
             stored = db.execute(_BEFORE_SUBMIT, (order.key,)).fetchone()
             if stored is None or stored[:2] != (OrderStatus.RECEIVED, order.sequence):
                 raise Overtaken(_expected(db, order.key))
@@ -71,7 +71,7 @@ class SqliteLedger(LedgerFile):
         alone = order.status is OrderStatus.ACCEPTED and notice_of(order) is None and not teaches(order)
         if alone and self._quickly(_UPDATE, _changed(order), deadline):
             return order
-        with self._writing(deadline) as db:
+        with self.writing(deadline) as db:
             _update(db, order)
             if teaches(order):
                 before = self._stored_controls(db)
@@ -79,24 +79,24 @@ class SqliteLedger(LedgerFile):
             return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             return _post(db, notice)
 
     def once(self, name: str, deadline: Deadline) -> bool:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             return db.execute("INSERT OR IGNORE INTO names VALUES (?)", (name,)).rowcount == 1
 
     def try_out(self, deadline: Deadline, whole: bool = False) -> None:
         """Two commits. One that is rolled back writes nothing to the disk, and so would not find a full one."""
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             db.execute("INSERT OR REPLACE INTO names VALUES (?)", (_TRIED_OUT,))
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             db.execute("DELETE FROM names WHERE name = ?", (_TRIED_OUT,))
         if whole:
             self.look_through(deadline)
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             return _stored(db, key)
 
     def orders(self, deadline: Deadline, day: str | None = None, in_flight: bool = False) -> list[Order]:
@@ -108,40 +108,40 @@ class SqliteLedger(LedgerFile):
             where.append(f"status IN {IS_OPEN}")
         most = _LATEST if day is None and not in_flight else -1  # reconcile needs all that is in flight
         query = f"SELECT document FROM orders WHERE {' AND '.join(where)} ORDER BY received_at DESC LIMIT {most}"  # noqa: S608 -- fixed words only
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             return readable((row[0] for row in db.execute(query, values)), read_order)
 
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             # The second condition adds nothing. Without it SQLite would not see that the index has all these rows.
             query = f"SELECT submitted_at FROM orders WHERE status = 'SUBMITTED' AND status IN {IS_OPEN}"  # noqa: S608 -- fixed words only
             return sum(datetime.fromisoformat(row[0]) < before for row in db.execute(query))
 
     def controls(self, deadline: Deadline) -> Controls:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             return self._stored_controls(db)
 
     def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
-        with self._writing(deadline.within(SWITCH)) as db:
+        with self.writing(deadline.within(SWITCH)) as db:
             before = self._stored_controls(db)
             controls = change(before)
             self._write_controls(db, before, controls)
             return controls
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             rows = db.execute("SELECT document FROM outbox WHERE delivered = 0 ORDER BY number LIMIT 100")
             return readable((row[0] for row in rows), read_notice)
 
     def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             row = db.execute("SELECT document FROM outbox WHERE id = ? AND delivered = 0", (notice_id,)).fetchone()
             if row is None:
                 return
             db.execute(_TO_THE_END, (also_taken(row[0], by), notice_id))
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             db.execute("UPDATE outbox SET delivered = 1 WHERE id = ?", (notice_id,))
 
     def _windowed(self, db: sqlite3.Connection, window: Window, now: datetime) -> Order | None:
