@@ -223,8 +223,8 @@ def _open_one(meant: _Meant, alert: Alert, holdings: Holdings) -> Instrument:
 def _quote_of(symbol: str, quotes: Mapping[str, Quote], desk: Desk) -> Quote:
     quote = quotes.get(symbol)
     if quote is None:
-        raise NotNow(Reason.NO_QUOTE, f"Fyers has no quote for {symbol}")
+        raise NotNow(Reason.NO_QUOTE, f"the broker has no quote for {symbol}")
     today = ist_day(desk.clock.now())
     if quote.day is not None and quote.day < today:
-        raise NotNow(Reason.NO_QUOTE, f"Fyers' quote for {symbol} is of {quote.day}, and today is {today}")
+        raise NotNow(Reason.NO_QUOTE, f"the broker's quote for {symbol} is of {quote.day}, and today is {today}")
     return quote

@@ -105,7 +105,7 @@ class _Run:
             case Accepted():
                 self.report.closed.append(place)
             case Rejected():
-                self.report.left[place] = f"Fyers refused: {outcome.message}"
+                self.report.left[place] = f"the broker refused: {outcome.message}"
             case NotSent():
                 self.report.left[place] = f"it could not be sent: {outcome.why}"
             case _:

@@ -8,17 +8,13 @@ Nothing is cached and no clock is read here.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from app.domain.calendar import ist_day, ist_time
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.holding import Holdings
-from app.domain.money import plain
 from app.domain.order import Order, Sent, Ticket
-from app.domain.risk.controls import MINUTE, SYSTEM, Controls, TradingState, doubt_reduces, ticket_of
-from app.domain.risk.limits import Limits
-
-SECOND = timedelta(seconds=1)
+from app.domain.risk.controls import SYSTEM, Controls, TradingState, doubt_reduces, ticket_of
+from app.domain.risk.limits import Limits, check_entry, check_rates
 
 
 class NeedsBook(Exception):
@@ -69,7 +65,7 @@ def check(order: Order, controls: Controls, limits: Limits, holdings: Holdings, 
         controls = replace(controls, recent=tuple(sent for sent in controls.recent if sent.tag != order.tag))
     _check_state(ticket, controls)
     _check_breaker(ticket, controls, now)
-    _check_rates(ticket, controls, limits, now)
+    check_rates(ticket, controls, limits, now)
     holdings = holdings.with_sent(controls.sent_since(now - limits.venue.book_lag))
     if ticket.covers:
         _check_cover(ticket, holdings)
@@ -79,7 +75,7 @@ def check(order: Order, controls: Controls, limits: Limits, holdings: Holdings, 
         lots_open = holdings.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
         if holdings.book is None and lots_open + _may_rest(controls, limits, unseen) + ticket.lots > limits.lots_open:
             raise NeedsBook
-        _check_entry(ticket, order.strategy, controls, limits, lots_open, holdings, now)
+        check_entry(ticket, order.strategy, controls, limits, lots_open, holdings, now)
 
 
 def _may_rest(controls: Controls, limits: Limits, unseen: Sequence[Sent]) -> int:
@@ -102,25 +98,6 @@ def _check_breaker(ticket: Ticket, controls: Controls, now: datetime) -> None:
     if controls.open_until is not None and now < controls.open_until and not ticket.covers:
         until = ist_time(controls.open_until)
         raise NotNow(Reason.BROKER_DOWN, f"orders did not reach the broker; entries wait until {until}")
-
-
-def _check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:
-    """The broker counts covers too. A cover over the rate has to wait, and is never denied."""
-    refuse = NotNow if ticket.covers else Denied
-    if limits.orders_per_second is not None:
-        per_second = sum(now - sent.at < SECOND for sent in controls.recent)
-        if per_second >= limits.orders_per_second:
-            raise refuse(
-                Reason.MAX_ORDERS_PER_SECOND,
-                f"{per_second} orders in the last second; MAX_ORDERS_PER_SECOND allows {limits.orders_per_second}",
-            )
-    if limits.orders_per_minute is not None:
-        per_minute = sum(now - sent.at < MINUTE for sent in controls.recent)
-        if per_minute >= limits.orders_per_minute:
-            raise refuse(
-                Reason.MAX_ORDERS_PER_MINUTE,
-                f"{per_minute} orders in the last minute; MAX_ORDERS_PER_MINUTE allows {limits.orders_per_minute}",
-            )
 
 
 def _check_cover(ticket: Ticket, holdings: Holdings) -> None:
@@ -150,73 +127,3 @@ def _check_not_leaving(ticket: Ticket, holdings: Holdings) -> None:
     """The broker closes whatever is open when the exit gets there: an entry would be closed, and its legs not."""
     if holdings.at(ticket.symbol, ticket.product).squared_off:
         raise NotNow(Reason.POSITION_UNKNOWN, f"{ticket.symbol} is being squared off since moments ago")
-
-
-def _check_entry(
-    ticket: Ticket,
-    strategy: str | None,
-    controls: Controls,
-    limits: Limits,
-    lots_open: int,
-    holdings: Holdings,
-    now: datetime,
-) -> None:
-    if controls.orders >= limits.orders_per_day:
-        raise Denied(
-            Reason.MAX_ORDERS_PER_DAY,
-            f"{controls.orders} orders today; MAX_ORDERS_PER_DAY allows {limits.orders_per_day}",
-        )
-    if ticket.lots > limits.lots_per_order:
-        raise Denied(
-            Reason.MAX_LOTS_PER_ORDER, f"{ticket.lots} lots; WEBHOOK_MAX_QTY allows {limits.lots_per_order} per order"
-        )
-    if lots_open + ticket.lots > limits.lots_open:
-        raise Denied(
-            Reason.MAX_LOTS_OPEN,
-            f"{lots_open} lots open and {ticket.lots} more; MAX_LOTS_OPEN allows {limits.lots_open}",
-        )
-    _check_loss(limits, holdings)
-    _check_premium(ticket, controls, limits)
-    _check_repeats(ticket, strategy, controls, limits, now)
-
-
-def _check_loss(limits: Limits, holdings: Holdings) -> None:
-    """An open loss counts. An open profit does not: until it is realised it makes no room for more losses."""
-    if limits.daily_loss is None:
-        return
-    realised, unrealised = holdings.realised, holdings.unrealised
-    if unrealised is None:
-        raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not show the day's loss, and MAX_DAILY_LOSS needs it")
-    lost = -realised - min(unrealised, Decimal(0))
-    if lost >= limits.daily_loss:
-        shown = f"₹{plain(lost)} lost today (realised ₹{plain(realised)}, open ₹{plain(unrealised)})"
-        raise Denied(Reason.MAX_DAILY_LOSS, f"{shown}; MAX_DAILY_LOSS stops entries at ₹{plain(limits.daily_loss)}")
-
-
-def _check_premium(ticket: Ticket, controls: Controls, limits: Limits) -> None:
-    # Of one order at the last price where that is higher: the distance of its stop-loss goes by that price.
-    dearest = max(ticket.premium, ticket.ltp * ticket.quantity)
-    if limits.premium_per_order is not None and dearest > limits.premium_per_order:
-        asked, allowed = plain(dearest), plain(limits.premium_per_order)
-        raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; MAX_PREMIUM_PER_ORDER allows ₹{allowed}")
-    if limits.premium_per_day is not None and controls.premium + ticket.premium > limits.premium_per_day:
-        total, allowed = plain(controls.premium + ticket.premium), plain(limits.premium_per_day)
-        raise Denied(Reason.MAX_PREMIUM_PER_DAY, f"a premium of ₹{total} today; MAX_PREMIUM_PER_DAY allows ₹{allowed}")
-
-
-def _check_repeats(ticket: Ticket, strategy: str | None, controls: Controls, limits: Limits, now: datetime) -> None:
-    entries = [sent for sent in controls.recent if not sent.covers]
-    if limits.repeats is not None:
-        same = [sent for sent in entries if (sent.symbol, sent.side) == (ticket.symbol, ticket.side)]
-        repeats = sum(now - sent.at < MINUTE for sent in same)
-        if repeats >= limits.repeats:
-            sent = f"{ticket.side} {ticket.symbol} went out {repeats} times in a minute"
-            raise Denied(Reason.REPEATED_ORDER, f"{sent}; entries stop until the operator looks")
-    if limits.cooldown is not None:
-        young = [sent for sent in entries if now - sent.at < limits.cooldown]
-        if any(one.underlying == ticket.underlying or (strategy and one.strategy == strategy) for one in young):
-            seconds = int(limits.cooldown.total_seconds())
-            raise Denied(
-                Reason.COOLING_DOWN,
-                f"an entry of this underlying or strategy is younger than COOLDOWN_SECONDS, {seconds} s",
-            )

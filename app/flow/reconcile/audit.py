@@ -23,12 +23,12 @@ def audit(run: Run, book: Sequence[BookRow]) -> None:
     live = Counter(row.tag for row in own if row.status is not _S.REJECTED)
     for tag in (tag for tag, count in live.items() if count > 1):
         run.report.doubled.append(tag)
-        run.notify(f"doubled:{tag}", f"{live[tag]} orders at Fyers have the one tag {tag}. Check them at once.")
+        run.notify(f"doubled:{tag}", f"{live[tag]} orders at the broker have the one tag {tag}. Check them at once.")
     for order in run.not_shown(book):
         if run.now() - submitted_at(order) < run.desk.limits.venue.book_lag:
             continue  # a book may be late
         run.report.missing.append(order.key)
-        text = f"{what(order)}, order {order.broker_order_id}, is not in Fyers' order book. Check it at once."
+        text = f"{what(order)}, order {order.broker_order_id}, is not in the broker's order book. Check it at once."
         run.notify(f"missing:{order.key}", text, order)
 
 
