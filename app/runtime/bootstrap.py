@@ -43,7 +43,7 @@ def bootstrap(config: Config, clock: Clock | None = None) -> BackOffice:
 def _office(config: Config, clock: Clock, resources: ExitStack, beside: Executor) -> BackOffice:
     from app.adapters.fyers.server_clock import server_time
 
-    ledger = open_ledger(config, resources, beside)
+    ledger = open_ledger(config, resources, beside, clock.sleep)
     notifier, relay = open_notifiers(config, ledger, clock.monotonic, resources)
     transport = _transport(config, resources)
     tokens: TokenSource = PaperToken()

@@ -149,5 +149,4 @@ class Changes:
         self._batch.set(self._store.named("names", "try out"), named(self._word))
 
     def commit(self, part: Deadline) -> list[datetime]:
-        """As `Store.commit`."""
         return self._store.commit(self._batch, part)

@@ -22,6 +22,7 @@ outbox.waiting_since; deploy/firestore.indexes.json switches off all others and 
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -32,9 +33,9 @@ from app.adapters.controls_document import ControlsText
 from app.adapters.firestore import documents
 from app.adapters.firestore.documents import Changes, Fields, controls_of, expected, new_word, order_of, wrote
 from app.adapters.firestore.known import Basis, Known, Version
-from app.adapters.firestore.store import Again, Store, Stored, retried
+from app.adapters.firestore.store import Again, Store, Stored
 from app.adapters.stored_text import readable
-from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
+from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline, Sleep
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import OPEN, Order, OrderStatus
@@ -50,8 +51,8 @@ _OPEN = [status.value for status in OPEN]
 class FirestoreLedger:
     """Implements `ports.Ledger`. To be made after a fork, never before: gRPC does not survive one."""
 
-    def __init__(self, project: str, database: str = "(default)") -> None:
-        self._store = Store(project, database)
+    def __init__(self, project: str, database: str = "(default)", sleep: Sleep = time.sleep) -> None:
+        self._store = Store(project, database, sleep)
         self._controls = self._store.collection("account").document("shared")
         self._lock = threading.Lock()
         self._known = Known()
@@ -60,7 +61,7 @@ class FirestoreLedger:
 
     def warm(self, deadline: Deadline) -> None:
         """Connects and signs in before the first alert: no other call has the time for that. Raises NotNow."""
-        retried(lambda: self._store.read([self._controls], deadline), deadline)
+        self._store.retried(lambda: self._store.read([self._controls], deadline), deadline)
 
     def close(self) -> None:
         self._looks.shutdown(cancel_futures=True)  # each of them ends by its deadline
@@ -70,7 +71,7 @@ class FirestoreLedger:
         part = deadline.within(CLAIM)
         self._looks.submit(self._look_at_controls, part)  # for the submit to come
         if window is not None:
-            return retried(lambda: self._claim_windowed(order, window, part), part)
+            return self._store.retried(lambda: self._claim_windowed(order, window, part), part)
         stored = self._create(self._store.order(order.key), documents.received(order, new_word()), part)
         if isinstance(stored, Version):
             self._known.keep_order(order, stored)
@@ -103,7 +104,7 @@ class FirestoreLedger:
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
         part, word = deadline.within(SUBMIT), new_word()
         with self._alone(part):
-            return retried(lambda: self._submit(order, decide, word, part), part)
+            return self._store.retried(lambda: self._submit(order, decide, word, part), part)
 
     def _submit(self, order: Order, decide: Decide, word: str, part: Deadline) -> Order:
         """One attempt: on what is known, or on what it reads first. So the next attempt finds what this one wrote."""
@@ -146,9 +147,9 @@ class FirestoreLedger:
     def record(self, order: Order, deadline: Deadline) -> Order:
         part, word = deadline.within(RECORD), new_word()
         if not teaches(order):
-            return retried(lambda: self._record(order, word, part), part)
+            return self._store.retried(lambda: self._record(order, word, part), part)
         with self._alone(part):
-            return retried(lambda: self._record_with_controls(order, word, part), part)
+            return self._store.retried(lambda: self._record_with_controls(order, word, part), part)
 
     def _record(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
@@ -187,7 +188,7 @@ class FirestoreLedger:
         """One document, written over each time."""
         part, changes = deadline.within(RECORD), Changes(self._store, new_word())
         changes.try_out()
-        retried(lambda: changes.commit(part), part)
+        self._store.retried(lambda: changes.commit(part), part)
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
         stored = self._read(self._store.order(key), deadline)
@@ -218,7 +219,7 @@ class FirestoreLedger:
     def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
         part, word = deadline.within(SWITCH), new_word()
         with self._alone(part):
-            return retried(lambda: self._change_controls(change, word, part), part)
+            return self._store.retried(lambda: self._change_controls(change, word, part), part)
 
     def _change_controls(self, change: Callable[[Controls], Controls], word: str, part: Deadline) -> Controls:
         """One attempt, as in `_submit`."""
@@ -247,13 +248,13 @@ class FirestoreLedger:
                 changes.put(stored, fields)
                 changes.commit(part)
 
-        retried(attempt, part)
+        self._store.retried(attempt, part)
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
         part = deadline.within(RECORD)
         changes = Changes(self._store, new_word())
         changes.take_out(notice_id)
-        retried(lambda: changes.commit(part), part)
+        self._store.retried(lambda: changes.commit(part), part)
 
     def _is_new(self, reference: DocumentReference, fields: Fields, deadline: Deadline) -> bool:
         stored = self._create(reference, fields, deadline.within(RECORD))
@@ -274,15 +275,15 @@ class FirestoreLedger:
                 return stored
             return Version(reference, version)
 
-        return retried(attempt, part)
+        return self._store.retried(attempt, part)
 
     def _read(self, reference: DocumentReference, deadline: Deadline) -> Stored:
         part = deadline.within(_READ)
-        return retried(lambda: self._store.read([reference], part), part)[0]
+        return self._store.retried(lambda: self._store.read([reference], part), part)[0]
 
     def _find(self, query: Query, deadline: Deadline) -> list[Stored]:
         part = deadline.within(_READ)
-        return retried(lambda: self._store.find(query, part), part)
+        return self._store.retried(lambda: self._store.find(query, part), part)
 
     @contextlib.contextmanager
     def _alone(self, part: Deadline) -> Iterator[None]:

@@ -39,7 +39,6 @@ class FyersLogin:
         return f"{self.api_url}{Config.auth}?{urlsplit(made).query}"
 
     def exchange(self, auth_code: str, deadline: Deadline) -> Token:
-        """The day's token for the auth code of the login page."""
         fields = {"grant_type": "authorization_code", "code": auth_code}
         return self._token(self._post(Config.generate_access_token, fields, (auth_code,), deadline))
 

@@ -60,8 +60,7 @@ class Reply:
 class Transport:
     """One set of connections for all calls and threads. Make it in the process that uses it, after any fork.
 
-    It is no session of `requests`, which takes many times as long for a call; cookies, redirects and proxies have no
-    place here. The headers are those of such a session, as the broker's SDK sends them.
+    A session of `requests` takes many times as long for a call. Its headers are sent, as the broker's SDK does.
     """
 
     def __init__(
@@ -113,10 +112,7 @@ class Transport:
         total: float,
         most: int = MOST_BYTES,
     ) -> "Begun | None":
-        """Sends a GET at once, for its reply to be read later, all within so many seconds.
-
-        None, without a wait, where there is no open connection for it.
-        """
+        """Sends a GET whose reply is read later, within `total` seconds. None, at once, where no connection is open."""
         pool = self._pool(url)
         if total <= 0 or (link := pool.take_fresh()) is None:
             return None
