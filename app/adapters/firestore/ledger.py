@@ -10,7 +10,7 @@ The controls stand under the name that they once had: a deployed ledger has to s
 
 Each document also has `write`, a random word of the call that wrote it last. After a lost reply it tells the gateway's
 own commit from another's, and it makes every write a change, so the update time always moves. `expire_at` is for
-Firestore's TTL policy alone, which deletes up to a day late.
+Firestore's TTL policy alone, which deletes up to a day late: nothing here goes by it.
 
 A change is one batch under the versions (update times) of what it was made from. No transactions: they hold locks and
 cost a round trip more. The loser of a race reads again and decides again. Versions that this instance knows already

@@ -60,7 +60,8 @@ class Reply:
 class Transport:
     """One set of connections for all calls and threads. Make it in the process that uses it, after any fork.
 
-    A session of `requests` takes many times as long for a call. Its headers are sent, as the broker's SDK does.
+    It is no session of `requests`, which takes many times as long for a call. The headers are those of one, as the
+    broker's SDK sends them.
     """
 
     def __init__(
