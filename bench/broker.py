@@ -81,7 +81,7 @@ class Replayed:
     def _send(self, link: socket.socket, reply: bytes) -> None:
         try:
             link.sendall(reply)
-        except OSError:  # who has hung up meanwhile is noticed when the socket is read
+        except OSError:  # a client that hung up meanwhile is noticed when its socket is read
             return
 
     def _reply(self, request: bytes) -> bytes:

@@ -44,7 +44,7 @@ def table(sections: Iterable[Section], machine: dict[str, Any]) -> str:
     lines = [f"Measured on {', '.join(f'{name} {value}' for name, value in machine.items())}.", ""]
     for section in sections:
         lines += [f"### {section.title}", "", section.how, ""]
-        lines += ["| | ours | floor | ratio | held to | |", "|---|---:|---:|---:|---|---|"]
+        lines += ["| | gateway | floor | ratio | held to | |", "|---|---:|---:|---:|---|---|"]
         lines += [_row(figure) for figure in section.figures]
         lines.append("")
     return "\n".join(lines)

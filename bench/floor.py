@@ -1,7 +1,7 @@
 """The floor: the least that a service can do which makes the same calls to the same broker with the same client.
 
 A bare WSGI app under the gateway's own gunicorn settings. For one POST it asks for quote and positions side by side and
-places one order, through a pool of urllib3; with CLIENT=ours through the gateway's own transport, to show what that
+places one order, through a pool of urllib3; with CLIENT=gateway through the gateway's own transport, to show what that
 alone is worth. It checks nothing, knows nothing and writes nothing down.
 """
 
@@ -36,7 +36,7 @@ class Urllib3:
         return self._pools.request("GET", url, fields=params, headers=HEADERS, timeout=TIMES).json()
 
 
-class Ours:
+class GatewayClient:
     """The gateway's transport, which asks for both before it waits for either."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Ours:
 
 
 class Floor:
-    def __init__(self, api_url: str, data_url: str, order: dict[str, Any], client: Urllib3 | Ours) -> None:
+    def __init__(self, api_url: str, data_url: str, order: dict[str, Any], client: Urllib3 | GatewayClient) -> None:
         self._positions, self._place = f"{api_url}/positions", f"{api_url}/orders/sync"
         self._quotes, self._order = f"{data_url}/quotes", order
         self._client = client
@@ -85,5 +85,5 @@ class Floor:
 
 def application() -> Floor:
     """For `gunicorn bench.floor:application()`."""
-    client = Ours() if os.environ.get("CLIENT") == "ours" else Urllib3()
+    client = GatewayClient() if os.environ.get("CLIENT") == "gateway" else Urllib3()
     return Floor(os.environ["FYERS_API_URL"], os.environ["FYERS_DATA_URL"], json.loads(os.environ["ORDER"]), client)

@@ -166,7 +166,7 @@ def wait_for_answer(server: Process, port: int, path: str) -> None:
 
 
 def wait_for_port(server: Process, port: int) -> None:
-    """Until it takes connections, which gunicorn does before there is anybody to answer."""
+    """Until it takes connections, which gunicorn does before it has a worker to answer."""
     ends = time.monotonic() + START_WITHIN
     while time.monotonic() < ends and server.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), ASK_AGAIN):

@@ -15,7 +15,7 @@ from unittest import mock
 from uuid import uuid4
 
 from app.domain.deadline import Deadline
-from app.domain.exposure import Exposure
+from app.domain.holding import Holdings
 from app.domain.order import Accepted
 from app.domain.risk import decide
 from app.flow.ports import Ledger
@@ -86,7 +86,7 @@ def _measured(name: str, ledger: Ledger, rounds: int) -> list[Figure]:
         key = hashlib.sha256(str(number).encode()).hexdigest()
         order = replace(an_order(a_ticket()), key=key, tag=f"tv{key[:18]}")
         now = NOW + number * BETWEEN
-        check = partial(decide, order, limits=no_limits(), exposure=Exposure(), now=now)
+        check = partial(decide, order, limits=no_limits(), holdings=Holdings(), now=now)
         timed("claim", partial(ledger.claim, order, None))
         timed("claim again", partial(ledger.claim, order, None))
         submitted = timed("submit", partial(ledger.submit, order, check))

@@ -29,7 +29,7 @@ class NotMeasured(Exception):
 
 
 def twice(port: int) -> None:
-    """One alert and the same again, of which somebody is told."""
+    """One alert and the same again, for which a notice goes out."""
     link, body = Link(port), alert()
     try:
         link.post(body)

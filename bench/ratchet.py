@@ -3,7 +3,7 @@
     python -m bench.ratchet [--write]
 
 Processor time and memory, not the clock on the wall: those say nearly the same on a machine that does other things
-beside. `--write` lowers the recorded ratios to what was measured now and never raises one; that takes a human, in the
+beside. `--write` lowers the recorded ratios to what was measured now and never raises one; that is done by hand, in the
 file, with a reason.
 """
 

@@ -89,7 +89,7 @@ def _against(latency: float, sizes: Sizes) -> list[Figure]:
         account = stack.enter_context(lab.broker(latency))
         floor = stack.enter_context(lab.served(lab.FLOOR, lab.floor_settings(account), folder / "floor.log"))
         ours = stack.enter_context(lab.served(lab.GATEWAY, lab.settings_of(account, folder), folder / "ours.log"))
-        own = {**lab.floor_settings(account), "CLIENT": "ours"}
+        own = {**lab.floor_settings(account), "CLIENT": "gateway"}
         same_client = stack.enter_context(lab.served(lab.FLOOR, own, folder / "own.log"))
         for server in (floor, ours, same_client):
             load.send(server.port, WARM_UP, 8, may_refuse=True)
@@ -106,7 +106,7 @@ def _beside(latency: float, turns: tuple[list[Side], list[float]]) -> list[Figur
     """The same beside a floor that makes its calls through the gateway's own transport."""
     (floor, ours), broker = turns
     own = percentile(broker, 0.5)
-    name = f"{latency * 1000:.0f} ms broker, one by one, the floor with our client: added, p50"
+    name = f"{latency * 1000:.0f} ms broker, one by one, the floor with the gateway's client: added, p50"
     return [Figure(name, "ms", ours.at(0.5) - own, floor.at(0.5) - own)]
 
 

@@ -89,7 +89,7 @@ def run(part: str, folder: str) -> dict[str, float]:
 def report(rows: int, figures: dict[str, float]) -> int:
     missed = [name for name, most in TARGETS.items() if figures[name] > most]
     print(f"Symbol master, {rows:,} option rows, Python {sys.version.split()[0]}\n")
-    print(f"{'':34}{'ours':>10}{'target':>10}{'pandas':>12}")
+    print(f"{'':34}{'gateway':>10}{'target':>10}{'pandas':>12}")
     for label, name, plain in TABLE:
         most = f"<= {TARGETS[name]:g}" if name in TARGETS else ""
         beside = f"{figures[plain]:,.1f}" if plain else ""

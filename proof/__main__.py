@@ -67,5 +67,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    logging.getLogger().addHandler(logging.NullHandler())  # what breaks on purpose has nothing to say to a human
+    logging.getLogger().addHandler(logging.NullHandler())  # what breaks on purpose has nothing to say to an operator
     sys.exit(main())

@@ -106,12 +106,12 @@ class Scales:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._app: Any = gateway.new_app()
-        self.weigh(b"{}")  # what is done once is done
+        self.weigh(b"{}")  # the first request pays for what is done once
 
     def weigh(self, body: bytes) -> tuple[float, int]:
         """From the first byte read to the last one written and what follows it; and the answer's status.
 
-        No body is refused for those before it: the minute in which they count is over.
+        The clock is moved past the minute in which refused bodies count: none is refused for the ones before it.
         """
         self._gateway.clock.move(61.0)
         said: list[str] = []

@@ -57,11 +57,11 @@ _SETTINGS = {
 }
 CONTRACT = FixtureContract.of()
 _numbers = itertools.count()
-_building = threading.Lock()  # routes are compiled, and the compiler of Python 3.11 minds being used by two at once
+_building = threading.Lock()  # routes are compiled, and the compiler of Python 3.11 is not safe for two threads
 
 
 class MovableClock(SystemClock):
-    """The real time and `ahead` of it: what would come minutes later, or after a process stood still, comes now."""
+    """The real time plus `ahead`: a proof moves it instead of waiting minutes, or instead of pausing a process."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -87,13 +87,13 @@ class Phone:
     """A notifier that remembers; it can be out of reach."""
 
     def __init__(self, clock: MovableClock) -> None:
-        self.rang: list[Notification] = []
+        self.received: list[Notification] = []
         self.works = True
         self._clock = clock
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:  # noqa: ARG002 -- a list needs no time
         if self.works:
-            self.rang.append(Notification(self._clock.now(), notice.id, notice.kind, notice.text))
+            self.received.append(Notification(self._clock.now(), notice.id, notice.kind, notice.text))
         return self.works
 
 
@@ -158,7 +158,7 @@ class Gateway:
             posts=[replace(post, at=self.clock.seen(post.at)) for post in posts_of(self.account.log)],
             broker_orders=ours,
             orders=self.desk.ledger.orders(self.deadline()),
-            notifications=self.phone.rang,
+            notifications=self.phone.received,
             reconciled=reconciled,
             secrets=(SECRET,),
             slack=0.05,

@@ -87,7 +87,7 @@ class Stage:
 
 
 def violations() -> list[str]:
-    """What the attacker reached that he should not; nothing where all is well."""
+    """What the attacker reached and should not have; nothing where all is well."""
     found: list[str] = []
     for attempt in (_by_link, _by_auth_code, _by_the_store, _by_a_kept_link, _by_a_token_from_the_future):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as resources:
@@ -114,7 +114,7 @@ def _by_auth_code(stage: Stage) -> Iterator[str]:
     except LoginRefused:
         pass  # as it should be
     if stage.traded_as(tokens) is not None:
-        yield "orders would go to the attacker's account after his auth code"
+        yield "orders would go to the attacker's account after the attacker's auth code"
 
 
 def _by_the_store(stage: Stage) -> Iterator[str]:

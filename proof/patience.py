@@ -1,9 +1,9 @@
-"""What a busy machine did is not what the product did: who judges a time looks first whether the machine kept its own.
+"""Tells the delays of a busy machine from the product's own.
 
-While cases are played a thread does nothing but wake up every few milliseconds. What it comes late, the machine took:
-from this process, and so from the gateways beside it too. A problem that may be one of time counts at once where the
-machine took next to nothing; else the case is played again by itself, as soon as all others are over. Any other problem
-counts the first time.
+While cases are played, a thread does nothing but wake up every few milliseconds. The time by which it wakes late was
+taken by the machine: from this process, and so from the gateways beside it. A problem that may be one of time counts at
+once where the machine took next to nothing; else the case is played again by itself, once all others are over. Any
+other problem counts the first time.
 """
 
 import threading

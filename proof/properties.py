@@ -70,7 +70,7 @@ def _hunted(
     ]
     environ = {**os.environ, "EXAMPLES": str(times)}
     try:
-        ended = subprocess.run(  # noqa: S603 - ours
+        ended = subprocess.run(  # noqa: S603 -- the proof's own command
             command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=_PATIENCE
         )
     except subprocess.TimeoutExpired:

@@ -30,9 +30,9 @@ def loose() -> str | None:
     with tempfile.TemporaryDirectory() as folder, a_gateway(Path(folder)) as gateway, captured_log():
         app = gateway.new_app()
         status, answer = _ask(app, _BROKEN)
-        told = len(gateway.phone.rang)
+        told = len(gateway.phone.received)
         answer.close()
-        if status != 400 or told or len(gateway.phone.rang) != 1:
+        if status != 400 or told or len(gateway.phone.received) != 1:
             return f"a broken body was answered {status}; {told} notices went before the answer"
         for wrong in (b"{", b'{"token": "guess-number-0000"}'):
             if (found := _uncounted(gateway, app, wrong)) is not None:

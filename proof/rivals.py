@@ -1,4 +1,4 @@
-"""A rival inside every step: while one delivery stands before or after a port call, somebody else runs to the end.
+"""A rival inside every step: while one delivery stands before or after a port call, another request runs to the end.
 
 A race is not hoped for with threads; each one is made. Real flow, real adapter, real HTTP, SQLite.
 """
@@ -83,7 +83,7 @@ class SteppingPort:
 
 @dataclass(frozen=True, slots=True)
 class Rivalry:
-    """Who comes in between, and what must be true afterwards of the two answers and of the broker's orders."""
+    """What the rival does, and what must be true afterwards of the two answers and of the broker's orders."""
 
     name: str
     rival: Callable[["Scene"], object]
@@ -259,6 +259,6 @@ def run(rivalries: Sequence[Rivalry] = RIVALRIES) -> Result:
 
 
 def steps_of(rivalry: Rivalry, folder: Path) -> list[Step]:
-    """Every step that the delivery has when nobody comes in between."""
+    """Every step that the delivery has without a rival."""
     _, scene = play(rivalry, None, folder)
     return scene.steps.seen

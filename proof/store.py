@@ -151,9 +151,9 @@ def _aftermath(cell: Cell, gateway: Gateway) -> Iterable[str]:
 
 
 def _may_stay_unsent(cell: Cell) -> bool:
-    """Never sent rather than twice, and it rings: `check` sees to that.
+    """The order is never sent, rather than sent twice, and has a notice: `check` sees to that.
 
-    A submit whose answer is lost is in the store, and nobody may send it any more. So is one whose proof of not having
+    A submit whose answer is lost is in the store, and may not be sent any more. So is one whose proof of not having
     been sent could not be written down. And no order goes out while the store stays down.
     """
     method, fate = cell.call[0], cell.fate

@@ -1,16 +1,17 @@
-"""Alerts, contracts, quotes, orders and accounts as the tests need them: sensible whole, any part said by name."""
+"""Alerts, contracts, quotes, orders and accounts for the tests: each is valid as it is, any field can be given."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from app.adapters.fyers.venue import FYERS
-from app.domain.alert import Alert, OptionType, Product, Side, parse
+from app.domain.alert import TAG, Alert, OptionType, Product, Side, parse
 from app.domain.alert.strict_json import decode
 from app.domain.book import BookRow, Position
+from app.domain.holding import Holdings, hold
 from app.domain.instrument import Option
 from app.domain.order import Order, OrderStatus, OrderType, Ticket
 from app.domain.pricing import PriceRules
@@ -23,7 +24,7 @@ SYMBOL = "NSE:NIFTY26NOV26000CE"
 
 
 def alert_fields(**changes: Any) -> dict[str, Any]:
-    """The smallest alert there is; a change to None takes the field out, `...` leaves a JSON null."""
+    """The smallest alert there is; a change to None removes the field, `...` makes it a JSON null."""
     fields: dict[str, Any] = {
         "token": SECRET,
         "symbol": "NIFTY",
@@ -177,11 +178,11 @@ def sent(seconds_ago: float, **changes: Any) -> Sent:
 
 
 def a_position(net_quantity: int = -65, product: str = "INTRADAY", symbol: str = SYMBOL, **changes: Any) -> Position:
-    return Position(symbol, product, net_quantity, **changes)
+    return Position(f"{symbol}-{product}", symbol, product, net_quantity, **changes)
 
 
 def a_book_row(**changes: Any) -> BookRow:
-    """An accepted SELL of one lot that nobody has filled yet."""
+    """An accepted SELL of one lot, not filled yet; the gateway's `own` by its tag, as the broker's adapter tells it."""
     row = BookRow(
         broker_order_id="26112000000001",
         tag="tvyyyyyyyyyyyyyyyyyy",
@@ -194,6 +195,19 @@ def a_book_row(**changes: Any) -> BookRow:
         average_price=None,
         limit_price=Decimal("161.75"),
         message="",
-        parent_id=None,
+        own=True,
+        protects=None,
     )
-    return replace(row, **changes)
+    row = replace(row, **changes)
+    own = row.protects is None and TAG.fullmatch(row.tag) is not None
+    return replace(row, **{"own": own} | changes)
+
+
+def holdings(
+    positions: Iterable[Position] = (),
+    book: Iterable[BookRow] | None = (),
+    covers: Collection[str] = (),
+    **changes: Any,
+) -> Holdings:
+    """What is held by one reading of positions and book; `covers` are the tags of the gateway's covers."""
+    return replace(hold(positions, book, covers), **changes)

@@ -1,4 +1,4 @@
-"""What every test gets: an end, and the log as it was before. At the end of a run: which stand-in each service had."""
+"""Every test has a time limit and starts with the log as it was. The end of a run names each service's stand-in."""
 
 import faulthandler
 import logging

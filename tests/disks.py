@@ -22,7 +22,7 @@ class _Sets(ctypes.Structure):
 
 @contextmanager
 def no_room_beyond(size: int) -> Iterator[None]:
-    """No file of this process grows beyond so many bytes: the system refuses the write, as that of a full disk does."""
+    """No file of this process grows beyond so many bytes: the system refuses the write, as a full disk would."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -33,7 +33,7 @@ def no_room_beyond(size: int) -> Iterator[None]:
 
 @contextmanager
 def read_only(path: Path) -> Iterator[None]:
-    """The file is read-only, for root in this thread as well, whose right to write it all the same is given up."""
+    """The file is read-only, for root as well: this thread gives up root's right to write it."""
     mode = path.stat().st_mode
     path.chmod(0o444)
     try:

@@ -111,7 +111,7 @@ def _cloud_cli() -> Path:
 
 
 def _not_installed(service: str, component: str) -> NoReturn:
-    """On a developer's machine its tests are left out; under CI that would be a proof left out."""
+    """On a developer's machine its tests are skipped; under CI its absence is a failure."""
     BACKENDS[service] = "not installed"
     why = f"the {service} emulator is not installed: it needs Java and `gcloud components install {component}`"
     if os.environ.get("CI"):

@@ -45,7 +45,7 @@ class Standing(SystemClock):
 
 
 class Answer(TestResponse):
-    """What a route answered. Its JSON is indexed without being asked first whether there is any."""
+    """What a route answered. `json` fails where the answer has none."""
 
     @property
     def json(self) -> Any:

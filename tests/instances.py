@@ -87,7 +87,7 @@ def insist(gate: Gateway, body: bytes, tries: int = 8) -> Any:
 
 
 def sold(gate: Gateway, **fields: Any) -> Any:
-    """The answer to an entry that the broker took: a test that begins with one needs it, however busy the machine."""
+    """The answer to an entry that the broker took; on a busy machine it is sent again until it is taken."""
     answer = insist(gate, alert(**fields)).json
     assert answer["status"] == "ACCEPTED", answer
     return answer

@@ -2,8 +2,9 @@
 
     python -m tests.shifted "2026-12-01T15:35+05:30" -- python -m app.cli.demo
 
-The clock of the kernel stays true, and with it what depends on that: times of files, and services that are not ours
-(the emulators). A process that is given an environment of its own needs `app.runtime.processes.bare_environment` in it.
+The clock of the kernel stays true, and with it what depends on that: times of files, and services from outside
+the project (the emulators). A process that is given an environment of its own needs
+`app.runtime.processes.bare_environment` in it.
 """
 
 import argparse

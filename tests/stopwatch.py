@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Stopwatch:
-    """Runs from its making on. As a context manager it fails where the body took longer than `most` seconds."""
+    """Runs from its construction on. As a context manager it fails where the body took longer than `most` seconds."""
 
     def __init__(self, most: float = float("inf")) -> None:
         self._most = most

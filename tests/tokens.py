@@ -21,7 +21,7 @@ def ist(hour: int, minute: int = 0, day: int = 20, second: int = 0) -> datetime:
 
 
 def jwt(issued: datetime, expires: datetime | None = None, account: str = CLIENT_ID) -> str:
-    """An access token; each is another. Without an expiry it has the one that was observed: 06:00 IST next morning."""
+    """A new access token. Without an expiry it has the one that was observed: 06:00 IST next morning."""
     issued = issued.astimezone(UTC)
     if expires is None:
         local = issued.astimezone(IST)

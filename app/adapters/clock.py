@@ -1,4 +1,4 @@
-"""The real time."""
+"""The time of this machine."""
 
 import time
 from datetime import UTC, datetime

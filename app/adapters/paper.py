@@ -7,11 +7,11 @@ from app.login.token import Token
 
 log = logging.getLogger("gateway.paper")
 
-ANYBODY = "paper"  # the token that a simulator takes from anybody
+ANYBODY = "paper"  # an access token; a simulator that accepts any token takes it
 
 
 class PaperToken:
-    """A `ports.TokenSource` that nobody has to log in for."""
+    """A `ports.TokenSource` without a login."""
 
     def __init__(self, access_token: str = ANYBODY) -> None:
         self._token = Token(access_token)

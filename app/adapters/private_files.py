@@ -11,7 +11,7 @@ _OTHERS = 0o077
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder that is missing. One that is there is left as it is, since it may hold more; `doctor` warns of it.
+    """Makes a missing folder. An existing one keeps its mode, since it may hold other files; `doctor` warns of it.
 
     Raises OSError.
     """
@@ -19,9 +19,9 @@ def make_folder(path: Path) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Makes a file that is missing, empty, and closes one that is there to others. Raises OSError.
+    """Makes a missing file, empty, and closes an existing one to other users. Raises OSError.
 
-    One that is there is not opened: closing it again would take SQLite's locks on it away from the whole process.
+    An existing file is not opened: closing it again would drop the locks that SQLite holds on it in this process.
     """
     make_folder(path.parent)
     with contextlib.suppress(FileExistsError):
@@ -29,12 +29,36 @@ def make_file(path: Path) -> None:
     close_to_others(path)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Readers see the whole file or the one before it, after a power cut too. Raises OSError.
+
+    The caller makes sure that only one writer at a time replaces the file.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def close_to_others(path: Path) -> None:
-    """Takes away what others may do with a file; nothing where there is none."""
+    """Takes the rights of other users on a file away. Does nothing where there is no file."""
     try:
         mode = path.stat().st_mode & 0o777
         if mode & _OTHERS:
-            path.chmod(mode & ~_OTHERS)  # one that is read-only stays so: that is for its owner to say
+            path.chmod(mode & ~_OTHERS)  # a read-only file stays read-only: its owner decides that
             log.warning("other users could open %s; its mode is %o now", path, mode & ~_OTHERS)
     except FileNotFoundError:
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Readers(ThreadPoolExecutor):
-    """Each read runs in its request's context: its log lines have the request id, its calls count for the request."""
+    """Each read runs in the context of its request: log lines carry the request id, and calls count for the request."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         return super().submit(contextvars.copy_context().run, fn, *args, **kwargs)

@@ -1,6 +1,6 @@
-"""What a ledger stores, as text, and read again.
+"""Orders and notices as the text that a ledger stores.
 
-One row that makes no sense (a later version's, a damaged one) stops no other.
+A row that cannot be read (damaged, or of a later version) does not keep others from being read.
 """
 
 import json
@@ -24,12 +24,12 @@ to_text = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def read_order(text: str) -> Order:
-    """One order. Raises NotNow: nobody may act on an order that cannot be read."""
+    """One order. Raises NotNow where it cannot be read: such an order may not be acted on."""
     try:
         return from_document(json.loads(text))
     except _SENSELESS as problem:
         log.critical("an order in the ledger cannot be read", extra={"problem": type(problem).__name__})
-        raise NotNow(Reason.LEDGER_DOWN, "this order's record cannot be read; a human has to look at it") from None
+        raise NotNow(Reason.LEDGER_DOWN, "this order's record cannot be read; an operator has to look at it") from None
 
 
 def read_notice(text: str) -> Notice:
@@ -37,7 +37,7 @@ def read_notice(text: str) -> Notice:
 
 
 def readable(rows: Iterable[_Row], read: Callable[[_Row], _Kind]) -> list[_Kind]:
-    """Those that can be read, in their order; the others are left out and said so."""
+    """The rows that can be read, in their order. The others are left out, and logged."""
     found = []
     for row in rows:
         try:

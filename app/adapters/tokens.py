@@ -1,6 +1,6 @@
-"""Where the day's token and the key of login links are kept: two local files, or two objects in a bucket of Google's.
+"""Where the day's token and the key of login links are kept: two local files, or two objects in a Google bucket.
 
-Both keep the newer of two logins whoever writes last, and both are written wholly or not at all.
+Both stores keep the newer of two logins, whichever is written last. Each object is written wholly or not at all.
 """
 
 import contextlib
@@ -12,24 +12,23 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
-from app.adapters.private_files import make_folder
-from app.domain.deadline import Deadline
+from app.adapters.private_files import make_folder, replace_file
+from app.domain.deadline import Deadline, Sleep, tries
 from app.domain.errors import NotNow, Reason
 from app.login.ports import TokenUnreadable
 from app.login.token import Token, parse
 
 log = logging.getLogger("gateway.tokens")
-_KEY = ".links"  # what the key's name has more than the token's
+_KEY = ".links"  # added to the token's name, it gives the key's
 _LARGEST = 65536  # bytes; the object of a real token has about 2,000
-_LOCK_PAUSE = 0.01
-_CONNECT = 1.0
-_TRIES = 5
+_LOCK_PAUSE = 0.01  # seconds
 _IS_KEY = re.compile(rb"[0-9a-f]{64}")
-_PAUSE = 0.3  # seconds before the second try, doubled each time: Google allows one write a second per object
+_PAUSES = (0.3, 0.6, 1.2, 2.4)  # seconds
 
 Knows = Callable[[Token], bool]
 _Done = TypeVar("_Done")
@@ -45,9 +44,10 @@ class FileTokens:
     `knows` tells the owner's tokens from others; those do not count as a newer login.
     """
 
-    def __init__(self, path: Path, knows: Knows = _anyone) -> None:
+    def __init__(self, path: Path, knows: Knows = _anyone, sleep: Sleep = time.sleep) -> None:
         self._path = path
         self._knows = knows
+        self._sleep = sleep
         self._key = path.with_name(f"{path.name}{_KEY}")
         self._lock = path.with_name(f"{path.name}.lock")
 
@@ -64,50 +64,34 @@ class FileTokens:
             newer = _newer(self._read(self._path), token, self._knows)
             if newer is not None:
                 return newer
-            self._replace(self._path, _written(token))
+            replace_file(self._path, _written(token))
         return token
 
     def link_key(self, deadline: Deadline) -> str:
         with self._writing(deadline):
             key = _key_in(self._read(self._key))
             if key is None:
-                self._replace(self._key, (key := _new_key()).encode())
+                replace_file(self._key, (key := _new_key()).encode())
         return key
 
     def new_link_key(self, deadline: Deadline) -> str:
         with self._writing(deadline):
-            self._replace(self._key, (key := _new_key()).encode())
+            replace_file(self._key, (key := _new_key()).encode())
         return key
 
     def _read(self, path: Path) -> bytes | None:
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_mode & 0o077:
-                    log.warning("others could read %s, which is a secret; its mode is 600 now", path)
+                    log.warning("other users could read %s, which is a secret; its mode is 600 now", path)
                     os.fchmod(file.fileno(), 0o600)
                 return file.read(_LARGEST)
         except FileNotFoundError:
             return None
 
-    def _replace(self, path: Path, text: bytes) -> None:
-        """A reader sees the old object or the new one, after a power cut too."""
-        new = path.with_name(f"{path.name}.new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(new).replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
     @contextlib.contextmanager
     def _writing(self, deadline: Deadline) -> Iterator[None]:
-        """Alone among all processes. Raises NotNow for whatever the disk refuses."""
+        """One process at a time. Raises NotNow where the disk refuses."""
         try:
             make_folder(self._path.parent)
             with self._locked(deadline):
@@ -117,126 +101,92 @@ class FileTokens:
 
     @contextlib.contextmanager
     def _locked(self, deadline: Deadline) -> Iterator[None]:
-        """The lock has a file of its own, since the token's is replaced; it ends with its process."""
+        """The lock has a file of its own, since the token's file is replaced. It ends with its process."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            while True:
-                try:
+            for _ in tries(deadline, repeat(_LOCK_PAUSE), self._sleep):
+                with contextlib.suppress(BlockingIOError):
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except BlockingIOError:
-                    if deadline.left() <= _LOCK_PAUSE:
-                        raise _down(f"{self._lock}: somebody else holds it", "written") from None
-                    time.sleep(_LOCK_PAUSE)
+            else:
+                raise _down(f"{self._lock}: another process holds it", "written")
             yield
         finally:
             os.close(lock)
 
 
 class GcsTokens:
-    """Implements `ports.TokenStore` and `ports.LinkKeys` in two objects, shared by all instances.
+    """Implements `ports.TokenStore` and `ports.LinkKeys` in two objects of a bucket, shared by all instances.
 
-    Each write is preconditioned on the generation that was read. The client's own retry is off: after a lost reply it
-    would report our own write as somebody else's (412). Instead the object is read again and compared.
-    STORAGE_EMULATOR_HOST is honoured, without credentials. Make it before serving: the SDK takes 0.2 s to load.
+    Make it before serving: its client takes 0.2 s to load. Raises DefaultCredentialsError where there are none.
     `knows` tells the owner's tokens from others; those do not count as a newer login.
     """
 
-    def __init__(self, bucket: str, object_name: str, knows: Knows = _anyone) -> None:
-        from google.api_core.exceptions import GoogleAPIError, NotFound
-        from google.auth.exceptions import GoogleAuthError
-        from google.cloud.storage import Client  # type: ignore[import-untyped]
-        from google.cloud.storage.exceptions import DataCorruption, InvalidResponse  # type: ignore[import-untyped]
-        from urllib3.exceptions import HTTPError
+    def __init__(self, bucket: str, object_name: str, knows: Knows = _anyone, sleep: Sleep = time.sleep) -> None:
+        from app.adapters.gcs import Bucket, GcsFailed
 
-        self._client = Client(project=None)
-        self._bucket = self._client.bucket(bucket)
+        self._bucket = Bucket(bucket, sleep)
         self._name = object_name
         self._knows = knows
+        self._sleep = sleep
         self._place = f"gs://{bucket}/{object_name}"
-        self._missing = NotFound
-        # OSError has those of `requests` and of the sockets below it.
-        self._failures = (GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, HTTPError, OSError)
+        self._failed = GcsFailed
+        _ = self._bucket.client
 
     def close(self) -> None:
-        self._client.close()
+        self._bucket.close()
 
     def load(self, deadline: Deadline) -> Token | None:
-        """Read twice at most: the first failure may be that of a kept connection that Google has closed."""
-        for _ in range(2):
-            try:
-                text, _generation = self._read(self._name, deadline)
-            except self._failures as error:
-                log.warning("reading %s failed: %s", self._place, _brief(error))
-                continue
-            return None if text is None else _parsed(text)
-        raise _down(self._place, "read")
+        """Two tries: the first failure may be that of a kept connection that Google has closed."""
+        text = self._tried(lambda: self._bucket.read(self._name, deadline), (0.0,), "read", deadline)[0]
+        return None if text is None else _parsed(text)
 
     def save(self, token: Token, deadline: Deadline) -> Token:
         token = token.dated()
-        return self._tried(lambda: self._saved(token, deadline), deadline)
+        return self._tried(lambda: self._saved(token, deadline), _pauses(), "written", deadline)
 
     def link_key(self, deadline: Deadline) -> str:
-        return self._tried(lambda: self._known_key(deadline), deadline)
+        return self._tried(lambda: self._known_key(deadline), _pauses(), "written", deadline)
 
     def new_link_key(self, deadline: Deadline) -> str:
         key = _new_key()
-        self._tried(lambda: self._write(self._name + _KEY, key.encode(), None, deadline), deadline)
+        self._tried(
+            lambda: self._write(self._name + _KEY, key.encode(), None, deadline), _pauses(), "written", deadline
+        )
         return key
 
-    def _tried(self, step: Callable[[], _Done], deadline: Deadline) -> _Done:
-        """What the step brings. A conflict too may be our own write: each try reads before it writes."""
-        for number in range(_TRIES):
-            if number:
-                time.sleep(deadline.cap(_PAUSE * 2 ** (number - 1) * random.uniform(0.5, 1.5)))  # noqa: S311 (jitter)
+    def _tried(self, step: Callable[[], _Done | None], pauses: Iterable[float], what: str, deadline: Deadline) -> _Done:
+        """The step's result. None is no result: another write came first, so the step has to read again."""
+        for number in tries(deadline, pauses, self._sleep):
             try:
-                return step()
-            except self._failures as error:
-                log.warning("writing %s failed: %s", self._place, _brief(error))
-        raise _down(f"{self._place}, {_TRIES} times", "written")
+                if (done := step()) is not None:
+                    return done
+            except self._failed as failed:
+                log.warning("%s could not be %s at try %d: %s", self._place, what, number, failed)
+        raise _down(self._place, what)
 
-    def _saved(self, token: Token, deadline: Deadline) -> Token:
-        """One try: what the store holds then."""
-        text, generation = self._read(self._name, deadline)
-        if text == _written(token):
-            return token
+    def _saved(self, token: Token, deadline: Deadline) -> Token | None:
+        """One try: the token that the store holds afterwards."""
+        text, generation = self._bucket.read(self._name, deadline)
         newer = _newer(text, token, self._knows)
         if newer is not None:
             return newer
-        self._write(self._name, _written(token), generation, deadline)
-        return token
+        return token if self._write(self._name, _written(token), generation, deadline) else None
 
-    def _known_key(self, deadline: Deadline) -> str:
-        text, generation = self._read(self._name + _KEY, deadline)
-        key = _key_in(text)
-        if key is None:
-            self._write(self._name + _KEY, (key := _new_key()).encode(), generation, deadline)
-        return key
+    def _known_key(self, deadline: Deadline) -> str | None:
+        text, generation = self._bucket.read(self._name + _KEY, deadline)
+        if (key := _key_in(text)) is not None:
+            return key
+        key = _new_key()
+        return key if self._write(self._name + _KEY, key.encode(), generation, deadline) else None
 
-    def _write(self, name: str, text: bytes, generation: int | None, deadline: Deadline) -> None:
-        """Over that generation only (0: where there is none); over any where it is None."""
-        self._bucket.blob(name).upload_from_string(
-            text,
-            content_type="application/json",
-            if_generation_match=generation,
-            timeout=self._time_out(deadline),
-            retry=None,
-        )
+    def _write(self, name: str, text: bytes, generation: int | None, deadline: Deadline) -> bool | None:
+        return self._bucket.write(name, text, generation, deadline) or None
 
-    def _read(self, name: str, deadline: Deadline) -> tuple[bytes | None, int]:
-        """The object and its generation; None and 0 where there is none."""
-        blob = self._bucket.blob(name)
-        try:
-            text: bytes = blob.download_as_bytes(timeout=self._time_out(deadline), retry=None)
-        except self._missing:
-            return None, 0
-        return text, int(blob.generation)
 
-    def _time_out(self, deadline: Deadline) -> tuple[float, float]:
-        left = deadline.left()
-        if left <= 0:
-            raise _down(f"{self._place}, in time", "reached")
-        return min(_CONNECT, left), left
+def _pauses() -> Iterator[float]:
+    """Google allows one write a second to an object."""
+    return (pause * random.uniform(0.5, 1.5) for pause in _PAUSES)  # noqa: S311 (jitter)
 
 
 def _written(token: Token) -> bytes:
@@ -252,7 +202,7 @@ def _parsed(text: bytes) -> Token:
 
 
 def _key_in(text: bytes | None) -> str | None:
-    """The stored key; None where there is none, or nonsense, which is replaced."""
+    """The stored key. None where there is none, or a text that is no key; that text is replaced."""
     return text.decode() if text is not None and _IS_KEY.fullmatch(text) else None
 
 
@@ -261,7 +211,7 @@ def _new_key() -> str:
 
 
 def _newer(text: bytes | None, token: Token, knows: Knows) -> Token | None:
-    """The stored token where it must not be overwritten. Nonsense may be, and a token that is not the owner's."""
+    """The stored token, if it must stay. A text that is no token may be overwritten, and so may another account's."""
     if text is None:
         return None
     try:
@@ -269,11 +219,6 @@ def _newer(text: bytes | None, token: Token, knows: Knows) -> Token | None:
     except TokenUnreadable:
         return None
     return stored if token.is_older_than(stored) and knows(stored) else None
-
-
-def _brief(error: Exception) -> str:
-    """What failed, without what was sent or answered."""
-    return f"{type(error).__name__} {getattr(error, 'code', '')}".rstrip()
 
 
 def _down(detail: str, what: str) -> NotNow:

@@ -1,1 +1,1 @@
-"""What is decided: pure rules on plain values. No clock, socket, environment, Flask or SDK."""
+"""The decisions: pure rules on plain values. No clock, socket, environment, Flask or SDK."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from app.domain.alert import TAG
 from app.domain.order.status import FINAL, OrderStatus
 
 
@@ -11,10 +10,11 @@ from app.domain.order.status import FINAL, OrderStatus
 class Position:
     """One row of the broker's net positions: units, negative when short; `realised` is the day's profit in rupees.
 
-    `bought` and `sold` are the units traded today, without carried ones; `unrealised` is the profit in rupees that
-    closing at the last price would bring. None where the broker does not say.
+    `id` names the position at the broker. `bought` and `sold` are the units traded today, without carried ones;
+    `unrealised` is the profit in rupees that closing at the last price would bring. None where the broker does not say.
     """
 
+    id: str
     symbol: str
     product: str
     net_quantity: int
@@ -26,10 +26,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class BookRow:
-    """One row of the broker's order book. `tag` comes without Fyers' prefix and in lower case.
+    """One row of the broker's order book. `tag` is the gateway's own where the gateway placed the order (`own`).
 
-    `status` None is a code that we do not know, which is never taken for final. A row with a `parent_id` is a
-    protective leg; one with a `stop_price` (rupees) waits for the market to reach it.
+    `status` None is a code that is not known, which is never taken for final. A protective leg `protects` the order
+    with that id, and is not `own`. A row with a `stop_price` (rupees) waits for the market to reach it.
     """
 
     broker_order_id: str
@@ -43,15 +43,26 @@ class BookRow:
     average_price: Decimal | None
     limit_price: Decimal | None
     message: str
-    parent_id: str | None
+    own: bool
+    protects: str | None
     stop_price: Decimal | None = None
-
-    @property
-    def ours(self) -> bool:
-        """True for an order that this gateway placed; its legs do not carry the tag."""
-        return self.parent_id is None and TAG.fullmatch(self.tag) is not None
 
     @property
     def working(self) -> int:
         """Units that may still be filled."""
         return 0 if self.status in FINAL else self.quantity - self.filled_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A protective leg and the gateway's order that it protects."""
+
+    row: BookRow
+    entry: BookRow
+
+    @property
+    def live(self) -> int:
+        """Units that may be filled; while its entry works, the leg may stand there for what is not filled yet."""
+        if self.entry.working == 0:
+            return self.row.working
+        return min(self.row.working, max(0, self.entry.filled_quantity - self.row.filled_quantity))

@@ -1,4 +1,4 @@
-"""Indian trading time: IST days, the session, the hours of a contract, and which expiries still count."""
+"""Indian trading time: IST days, sessions, the hours of a contract, and which expiries can still be traded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Protocol
 from app.facts.dated import in_force
 from app.facts.hours import DERIVATIVES
 
-# India has kept UTC+5:30 without daylight saving since 1945, so a fixed offset is enough.
+# India has kept UTC+5:30 without daylight saving since 1945, so a fixed offset will do.
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
 _SATURDAY = 5
@@ -31,7 +31,7 @@ class Session:
         return self.opens <= at < self.closes
 
     def narrower(self, other: "Session") -> "Session":
-        """What both have; it closes no later than it opens where they share no minute."""
+        """The time both have. Where they share no minute it closes no later than it opens."""
         return Session(max(self.opens, other.opens), min(self.closes, other.closes))
 
     def wider(self, other: "Session") -> "Session":
@@ -50,7 +50,7 @@ class Session:
 
     @property
     def is_plausible(self) -> bool:
-        """Whether the symbol master may widen the table's hours by it: one row's nonsense must not open the night."""
+        """Whether the symbol master may widen the table's hours by it. One bad row must not open the night."""
         within = self.opens >= _EARLIEST and self.closes <= _LATEST
         return within and self.narrower(CORE).minutes > _MOST * CORE.minutes
 
@@ -60,7 +60,7 @@ CORE = Session(max(row.opens for row in DERIVATIVES), min(row.closes for row in 
 
 
 class Listed(Protocol):
-    """What a contract's hours depend on; `session` is the symbol master's word, None where it says nothing."""
+    """What the hours of a contract depend on; `session` is from the symbol master, None where it gives none."""
 
     @property
     def expiry(self) -> date | None: ...
@@ -76,8 +76,8 @@ class Listed(Protocol):
 class Calendar:
     """When the exchange is open: by the dated table, or by `override` on every day. `always` is for labs.
 
-    `extra` are days with hours of their own, which win over all else; `known_until` is the last day that the list of
-    holidays reaches.
+    `extra` are days with hours of their own, which come before everything else; `known_until` is the last day of the
+    list of holidays.
     """
 
     override: Session | None = None
@@ -87,7 +87,7 @@ class Calendar:
     known_until: date = date.max
 
     def session_on(self, day: date) -> Session | None:
-        """The hours of the market; None where it is closed all day (and in labs, which have no hours)."""
+        """The hours of the market. None where it is closed all day, and in labs, which have no hours."""
         if day in self.extra:
             return self.extra[day]
         if self.always or day.weekday() >= _SATURDAY or day in self.holidays:
@@ -98,14 +98,14 @@ class Calendar:
         return Session(hours.opens, hours.closes)
 
     def goes_by_table(self, day: date) -> bool:
-        """Whether table and symbol master say the hours of that day, and not a setting."""
+        """Whether the hours of that day come from table and symbol master, and not from a setting."""
         return not self.always and self.override is None and day not in self.extra
 
     def table_hours(self, contract: Listed, day: date) -> Session | None:
-        """A contract's hours without the symbol master's word: on its expiry day it may stop before the market.
+        """A contract's hours without the symbol master. On its expiry day it may stop before the market.
 
-        `override` is the hours of each contract. An extra session that begins before the contract's last minute ends
-        with it; a later one is the contract's as well.
+        `override` holds for every contract. An extra session that begins before the contract's last minute ends with
+        it; one that begins later holds for the contract as well.
         """
         market = self.session_on(day)
         if market is None or contract.expiry != day or self.override is not None:
@@ -116,8 +116,8 @@ class Calendar:
     def hours_of(self, contract: Listed, day: date, *, entering: bool) -> Session | None:
         """A contract's hours. Where table and symbol master differ: the narrower for entries, the wider for exits.
 
-        An extra session stands in the master's place: exits go on until it ends. Hours of the master that are not
-        plausible keep entries back and let no exit through. They may share no minute with the table's.
+        An extra session takes the master's place: exits go on until it ends. Implausible hours of the master narrow the
+        entries, to no minute if they share none with the table's, and do not widen the exits.
         """
         market, table = self.session_on(day), self.table_hours(contract, day)
         if market is None or table is None:
@@ -131,11 +131,11 @@ class Calendar:
         return self.always or self.session_on(day) is not None
 
     def is_assumed(self, day: date) -> bool:
-        """True for a trading day that may be a holiday: no list reaches it, and no setting gives it hours."""
+        """True for a trading day that may be a holiday: it is beyond the list, and no setting gives it hours."""
         return day > self.known_until and day not in self.extra and self.session_on(day) is not None
 
     def is_open(self, now: datetime, said: Session | None = None) -> bool:
-        """Whether anything may trade now. `said` are the widest plausible hours that the symbol master has."""
+        """Whether anything may trade now. `said` are the widest plausible hours in the symbol master."""
         if self.always:
             return True
         local = now.astimezone(IST)
@@ -143,15 +143,15 @@ class Calendar:
         return hours is not None and hours.holds(local.time())
 
     def is_over(self, now: datetime, after: timedelta = timedelta(), said: Session | None = None) -> bool:
-        """True on a trading day once its last contract stopped so long ago; never in labs, which have no end."""
+        """True on a trading day once its last contract stopped `after` ago. Never in labs, which do not close."""
         local = now.astimezone(IST)
         hours = None if self.always else self._widest(local.date(), said)
         return hours is not None and local - after >= datetime.combine(local.date(), hours.closes, IST)
 
     def has_stopped(self, contract: Listed, now: datetime, *, entering: bool) -> bool:
-        """Whether the contract's hours of today are over: the table's for an entry, the wider for an exit.
+        """Whether the contract's hours of today are over: by the table for an entry, by the wider hours for an exit.
 
-        Never in labs. On the symbol master's word alone no entry goes on to the next contract; it is refused.
+        Never in labs. The symbol master alone moves no entry on to the next contract; such an entry is refused.
         """
         local = now.astimezone(IST)
         day = local.date()
@@ -163,18 +163,18 @@ class Calendar:
         return hours.wider(said) if hours is not None and said is not None and self.goes_by_table(day) else hours
 
     def trading_day_before(self, day: date) -> date:
-        """By weekends and holidays alone, in labs too: the exchange's files follow them there as well."""
+        """By weekends and holidays alone, in labs too, since the exchange's files follow them there as well."""
         day -= timedelta(days=1)
         while day.weekday() >= _SATURDAY or day in self.holidays:
             day -= timedelta(days=1)
         return day
 
     def latest_trading_day(self, day: date) -> date:
-        """That day, or the last trading day before it where it is none."""
+        """That day if it is a trading day, else the last one before it."""
         return self.trading_day_before(day + timedelta(days=1))
 
     def oldest_master(self, day: date) -> date:
-        """The earliest date of a good symbol master: of the trading day before; earlier where that is assumed."""
+        """The earliest date of a usable symbol master: the trading day before; earlier where that is assumed."""
         oldest = self.trading_day_before(day)
         for _ in range(_HOLIDAYS_IN_A_ROW):
             if not self.is_assumed(oldest):
@@ -188,7 +188,7 @@ def ist_day(moment: datetime) -> date:
 
 
 def ist_time(moment: datetime) -> str:
-    """The time of day as people in India read it."""
+    """The time of day in India."""
     return f"{moment.astimezone(IST):%H:%M:%S} IST"
 
 

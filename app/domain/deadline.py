@@ -1,12 +1,12 @@
-"""The time one request has, handed down as one object: every call takes the smaller of its own cap and what is left."""
+"""The time one request has, as one object: a call takes its own cap, or what is left where that is less."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator
 
 from app.domain.errors import NotNow, Reason
 
-# Seconds from the arrival of the request. TradingView hangs up at 3.0 and never resends after it, so the answer leaves
-# at 2.4. What is kept back for the steps after a call is its `tail`.
+# Seconds from the arrival of the request. TradingView hangs up at 3.0 and does not resend after that, so the answer
+# leaves at 2.4. The `tail` of a call is kept back for the steps after it.
 ANSWER_AT = 2.4
 CLAIM = 0.5
 MARKET_READ = 0.7
@@ -31,19 +31,19 @@ class Deadline:
         self._at = monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds left; below zero once it is over."""
+        """Seconds left; negative after the end."""
         return self._at - self._monotonic()
 
     def cap(self, seconds: float, tail: float = 0.0) -> float:
-        """Seconds a call may take: its own cap or what is left before the tail, never below zero."""
+        """Seconds a call may take: its own cap, or what is left before the tail; never negative."""
         return max(0.0, min(seconds, self.left() - tail))
 
     def within(self, seconds: float, tail: float = 0.0) -> "Deadline":
-        """A deadline for one part, which ends no later than this one less the tail."""
+        """A deadline for one part. It ends before this one does, by the tail at least."""
         return Deadline(self._monotonic, self.cap(seconds, tail))
 
     def require(self, seconds: float) -> None:
-        """Raises NotNow where less is left; called before the order is submitted, never after."""
+        """Raises NotNow where less is left. To be called before the order is submitted, never after."""
         if self.left() < seconds:
             raise NotNow(Reason.OUT_OF_TIME)
 

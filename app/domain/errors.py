@@ -1,17 +1,16 @@
-"""Every way an alert can fail before an order leaves us.
+"""Every way an alert can fail before its order leaves the gateway.
 
     AlertError
     ├── Malformed           the body is not an alert; one field is named
     ├── Unauthorized        the secret is wrong or missing
     ├── AddressNotAllowed   the sender's address is not on the list
     ├── TooLarge            the body is over the limit
-    ├── TooManyRequests     an unauthenticated sender asks too often
+    ├── TooManyRequests     a sender without the secret asks too often
     ├── SameIdOtherOrder    a client id came again with another order
-    ├── Denied              a rule of ours forbids the order: final
-    └── NotNow              nothing was sent and another try can help
+    ├── Denied              a rule of the gateway forbids the order; this is final
+    └── NotNow              nothing was sent, and another attempt can help
 
-What the sender is told is `message`: one sentence of ours that says what to change. `web.py` holds the one table from
-these classes to HTTP.
+The sender is told `message`: what happened, why, and what to change. `app/web/answers.py` maps the classes to HTTP.
 """
 
 from enum import StrEnum
@@ -19,7 +18,7 @@ from typing import ClassVar
 
 
 class Reason(StrEnum):
-    """The code in an answer's `reason`; what each one means stands in `MEANING`."""
+    """The code in an answer's `reason`. `MEANING` explains each one."""
 
     MALFORMED = "MALFORMED"
     UNAUTHORIZED = "UNAUTHORIZED"
@@ -81,24 +80,24 @@ class Reason(StrEnum):
 
 
 MEANING: dict[Reason, str] = {
-    Reason.MALFORMED: "the body is not an alert; the message names the field and what to change",
+    Reason.MALFORMED: "the body is not an alert; the message names the field and says what to change",
     Reason.UNAUTHORIZED: "the secret is wrong or missing",
     Reason.ADDRESS_NOT_ALLOWED: "the sender's address is not one of TRADINGVIEW_IPS",
     Reason.TOO_LARGE: "the body is over 64 KiB",
     Reason.TOO_MANY_REQUESTS: "too many requests without the right secret",
-    Reason.SAME_ID_OTHER_ORDER: "this id (or this very time, without an id) was used for another order",
+    Reason.SAME_ID_OTHER_ORDER: "this id (or, without an id, this very time) was used for another order",
     Reason.NO_SUCH_CONTRACT: "the exchange lists no such contract; the message names the nearest ones",
     Reason.NOT_A_LOT_MULTIPLE: "qty is not a multiple of the contract's lot",
     Reason.OVER_FREEZE_QUANTITY: "the exchange takes no single order over its freeze quantity; a cover is cut to it",
     Reason.NO_SHORT_TO_COVER: "BUY covers a short, and there is none in that contract",
     Reason.WRONG_SIDE_STOP_LOSS: "the stop-loss is on the wrong side of the last traded price",
     Reason.WRONG_SIDE_TAKE_PROFIT: "the take-profit is on the wrong side of the last traded price",
-    Reason.BAD_QUOTE: "the quote makes no sense (crossed, or zero on the side it is needed)",
+    Reason.BAD_QUOTE: "the quote is crossed, or zero on the side that is needed",
     Reason.SPREAD_TOO_WIDE: "bid and ask are further apart than MAX_SPREAD_PERCENT",
     Reason.STOP_TOO_FAR: "the stop-loss is farther from the last price than MAX_STOP_PERCENT",
     Reason.OUTSIDE_PRICE_BAND: "the limit price is outside the exchange's band for the day",
-    Reason.UNDERLYING_NOT_ALLOWED: "the underlying is not in ALLOWED_UNDERLYINGS; covers go on",
-    Reason.PRODUCT_NOT_ALLOWED: "the product type is not in ALLOWED_PRODUCTS; covers go on",
+    Reason.UNDERLYING_NOT_ALLOWED: "the underlying is not in ALLOWED_UNDERLYINGS; covers are still taken",
+    Reason.PRODUCT_NOT_ALLOWED: "the product type is not in ALLOWED_PRODUCTS; covers are still taken",
     Reason.DELAYED_DATA: "the chart shows delayed data (_DL, _DLY); real-time data is needed to trade",
     Reason.MARKET_CLOSED: "the exchange is closed, or the contract has stopped trading on its expiry day",
     Reason.TRADING_HALTED: "the trading state is HALTED",
@@ -111,13 +110,13 @@ MEANING: dict[Reason, str] = {
     Reason.MAX_PREMIUM_PER_ORDER: "the order's premium is over MAX_PREMIUM_PER_ORDER",
     Reason.MAX_PREMIUM_PER_DAY: "the day's premium would be over MAX_PREMIUM_PER_DAY",
     Reason.MAX_DAILY_LOSS: "the day's loss, realised and unrealised, has reached MAX_DAILY_LOSS",
-    Reason.REPEATED_ORDER: "the same contract and side more than MAX_REPEATS times in a minute",
+    Reason.REPEATED_ORDER: "the same contract and side more than MAX_REPEATS times in a minute; check the alerts",
     Reason.COOLING_DOWN: "the same strategy or underlying again within COOLDOWN_SECONDS",
-    Reason.SYMBOLS_STALE: "the symbol master is too old to open a position by",
+    Reason.SYMBOLS_STALE: "the symbol master is too old for an entry",
     Reason.TOO_OLD: "the alert was too old to send; it was not sent",
     Reason.BROKER_REJECTED: "the broker or the exchange refused the order; the message is theirs",
-    Reason.FOUND_IN_BOOK: "the request that sent it ended without knowing; the order was found in the order book",
-    Reason.FOUND_NOT_PLACED: "the order is not in the final order book, or a human said so",
+    Reason.FOUND_IN_BOOK: "the request that sent the order ended without its outcome; the order book has the order",
+    Reason.FOUND_NOT_PLACED: "the order is not in the day's final order book, or the operator found it missing",
     Reason.OUTCOME_UNKNOWN: "the order was sent and its outcome is not known yet; it is looked up, never sent again",
     Reason.NOT_RECORDED: "the order is placed, but the record could not be written yet",
     Reason.LEDGER_DOWN: "the ledger does not answer; nothing was sent",
@@ -126,20 +125,20 @@ MEANING: dict[Reason, str] = {
     Reason.BROKER_BUSY: "the broker asks for fewer calls; nothing was placed",
     Reason.MARKET_STATUS_UNKNOWN: "today is beyond the known holiday list, and the broker does not say that the "
     "market is open; nothing was sent",
-    Reason.NO_QUOTE: "no quote could be had; nothing was sent",
+    Reason.NO_QUOTE: "there was no quote; nothing was sent",
     Reason.POSITION_UNKNOWN: "the open position could not be read; nothing was sent",
     Reason.NEEDS_LOGIN: "there is no login at the broker for today, so nothing was sent; log in",
     Reason.SYMBOLS_MISSING: "there is no symbol master yet; nothing was sent",
     Reason.OUT_OF_TIME: "the time for this request ran out before the order was sent",
-    Reason.NOT_SENT: "the order could not be sent; not a byte of it left",
+    Reason.NOT_SENT: "the order could not be sent; no byte of it left",
     Reason.STARTING: "this instance is still starting; nothing was sent",
     Reason.SHUTTING_DOWN: "this instance is shutting down; nothing was sent",
-    Reason.INTERNAL: "a fault of ours before anything was sent; it is in the log under the request id",
+    Reason.INTERNAL: "the gateway failed before anything was sent; the log has it under the request id",
 }
 
 
 class AlertError(Exception):
-    """An alert failed before an order left us."""
+    """An alert failed before its order left the gateway."""
 
     reason: Reason
 
@@ -150,7 +149,7 @@ class AlertError(Exception):
 
 
 class Malformed(AlertError):
-    """The body is not an alert: names the field and what to change."""
+    """The body is not an alert. The message names the field and says what to change."""
 
     def __init__(self, field: str, problem: str) -> None:
         self.field, self.problem = field, problem
@@ -158,7 +157,7 @@ class Malformed(AlertError):
 
 
 class _Fixed(AlertError):
-    """An error whose class alone says the reason."""
+    """An error whose class determines the reason."""
 
     code: ClassVar[Reason]
 
@@ -185,7 +184,7 @@ class TooLarge(_Fixed):
 
 
 class TooManyRequests(_Fixed):
-    """An unauthenticated sender asks too often."""
+    """A sender without the secret asks too often."""
 
     code = Reason.TOO_MANY_REQUESTS
 
@@ -197,13 +196,13 @@ class SameIdOtherOrder(_Fixed):
 
 
 class Denied(AlertError):
-    """A rule of ours forbids the order; the alert is finished."""
+    """A rule of the gateway forbids the order. The alert is finished."""
 
 
 class NotNow(AlertError):
-    """Nothing was sent and another try can help; the alert stays as it was."""
+    """Nothing was sent, and another attempt can help. The stored alert is unchanged."""
 
 
 def without_positions(problem: NotNow) -> NotNow:
-    """The same where it was the positions, or the order book, that could not be read: they decide how much is sent."""
+    """For a read of positions or order book: they decide how much is sent, so the position is unknown."""
     return NotNow(Reason.POSITION_UNKNOWN) if problem.reason is Reason.BROKER_DOWN else problem

@@ -1,14 +1,14 @@
-"""What the broker's words say of the owner, masked before they are shown: account ids, PAN, and amounts of money.
+"""Masks what a broker's message says about the account holder: account ids, PAN, and amounts of money.
 
-The rest stays: what was refused, and why, with its prices, quantities and codes.
+The rest stays: what was refused and why, with prices, quantities and codes.
 """
 
 import re
 
-# Compiled on first use, by `re` itself: at the start of the service there is nothing to mask.
+# `re` compiles them on first use: at the start of the service there is nothing to mask.
 _NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?"
-# The rest of a word, or of its letters where a number follows at once. Possessive and bounded, so that the time that it
-# takes is linear in the text's length.
+# The rest of a word, or of its letters where a number follows at once. Possessive and bounded: its time is linear in
+# the length of the text.
 _REST = r"(?:\w{0,64}+(?!\w)|[A-Za-z_]{0,64}+)"
 _MONEY = (
     rf"required|requirement|(?:need|avail){_REST}|shortfall|balance|funds?|cash|margins?|collateral|exposure|utili[sz]ed|used"
@@ -24,7 +24,7 @@ _PAN = r"(?<![A-Za-z0-9])[A-Z]{5}\d{4}[A-Z](?![A-Za-z0-9])"
 
 
 def masked_account(account: str) -> str:
-    """Enough of an account's id to know it by: "XA***5"."""
+    """Enough of an account's id for its holder to recognise it: "XA***5"."""
     return f"{account[:2]}***{account[-1]}" if len(account) > 4 else "***"
 
 

@@ -1,4 +1,4 @@
-"""Prices are Decimal rupees. Rounding to the tick says by its name which way it goes."""
+"""Prices are Decimal rupees. The name of each rounding says its direction."""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -14,6 +14,6 @@ def tick_up(price: Decimal, tick_size: Decimal) -> Decimal:
 
 
 def plain(amount: Decimal) -> str:
-    """The amount as people write it: no exponent, at least two decimals for rupees ("165.15", "120.00")."""
+    """The amount without exponent, with at least two decimals ("165.15", "120.00")."""
     whole, _, fraction = f"{amount:f}".partition(".")
     return f"{whole}.{fraction.rstrip('0'):0<2}"

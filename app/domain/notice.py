@@ -1,7 +1,7 @@
-"""What the owner's phone is told, and by which step of an order.
+"""Notices to the operator's phone, and which transition of an order publishes which.
 
-A notice is stored in the same commit as the step that needs it, so it cannot be forgotten; its id is the step's, so a
-consumer can tell a second delivery from a second event.
+A notice is stored in the same commit as the transition that needs it, so it cannot be lost. Its id is made from the
+transition, so a consumer can tell a second delivery from a second event.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from app.domain.errors import Reason
 from app.domain.order import Order, OrderStatus
 from app.domain.risk import Controls, TradingState
 
-ABSENT_READS = 3  # valid readings of the book without the order, over a minute, until that is said loudly
+ABSENT_READS = 3  # valid readings of the order book without the order, over a minute, before a notice says so
 
 
 class Severity(StrEnum):
@@ -27,9 +27,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One plain sentence for a phone, with the facts beside it. `id` is the same each time it is delivered.
+    """One message, with its facts beside it. `id` is the same at each delivery.
 
-    `taken` names the sinks that have it already, while another one still lacks it.
+    `taken` names the sinks that have it already, while others still lack it.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Notice:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Notice":
-        """The notice again; what a later version adds is passed over. Raises KeyError, TypeError or ValueError."""
+        """The stored notice. Fields of a later version are ignored. Raises KeyError, TypeError or ValueError."""
         texts = [document[name] for name in ("id", "kind", "severity", "text")]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a notice's id, kind, severity and text are texts")
@@ -49,7 +49,7 @@ class Notice:
         return cls(texts[0], texts[1], Severity(texts[2]), texts[3], facts, tuple(document.get("taken", ())))
 
     def document(self) -> dict[str, Any]:
-        """The notice as plain JSON values: what a sink sends; a ledger stores `taken` with it."""
+        """The notice as plain JSON values, as a sink sends it. A ledger stores `taken` beside it."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -71,9 +71,9 @@ _SEVERITY = {
 
 
 def notice_of(order: Order) -> Notice | None:
-    """The notice that the order's newest step needs; None where nobody has to be told."""
+    """The notice of the order's newest transition; None where there is none to publish."""
     if order.reason is Reason.FOUND_IN_BOOK:
-        text = f"Found in the order book as {order.status}, {what(order)}. Whoever sent the alert was not told so."
+        text = f"Found in the order book as {order.status}, {what(order)}. The sender of the alert was not told."
         return Notice(f"{order.key}:{order.sequence}", "found", Severity.WARNING, text, facts_of(order))
     if order.status not in _SEVERITY:
         return None
@@ -84,7 +84,7 @@ def notice_of(order: Order) -> Notice | None:
 
 
 def state_notice(before: Controls, account: Controls) -> Notice | None:
-    """The notice that a new trading state needs, or the breaker when it opens."""
+    """The notice of a new trading state, or of a breaker that opened."""
     if account.state is before.state:
         return _breaker_notice(before, account)
     severity = Severity.INFO if account.state is TradingState.ACTIVE else Severity.CRITICAL
@@ -103,29 +103,29 @@ def _breaker_notice(before: Controls, account: Controls) -> Notice | None:
 
 
 def duplicate_notice(order: Order, at: datetime) -> Notice:
-    """The same alert came again after it was answered: suppressed, and somebody should know, once in an hour."""
-    text = f"Suppressed a second {what(order)}: the first is {order.status}. Nothing was sent again."
+    """The same alert came again after it was answered, and was suppressed; published once an hour."""
+    text = f"Suppressed a repeated alert, {what(order)}: its order is {order.status}. Nothing was sent again."
     return Notice(f"{order.key}:duplicate:{hour_of(at)}", "duplicate", Severity.WARNING, text, facts_of(order))
 
 
 def summary_of(many: Sequence[Notice]) -> Notice:
-    """One notice in the place of many of one kind. The same ones always give the same id."""
+    """One notice in place of many of one kind. The same notices always give the same id."""
     kind, ids = many[0].kind, "\n".join(notice.id for notice in many)
     text = (
-        f"{len(many)} notices of the kind {kind} were held back and are told as one. The first: {many[0].text} "
-        f"The last: {many[-1].text} The orders command has each order."
+        f"{len(many)} notices of the kind {kind} were held back; this one stands for them. The first: {many[0].text} "
+        f"The last: {many[-1].text} The orders command lists each order."
     )
     notice_id = f"summary:{kind}:{hashlib.sha256(ids.encode('utf-8', 'replace')).hexdigest()[:16]}"
     return Notice(notice_id, "summary", Severity.WARNING, text, {"kind": kind, "held_back": str(len(many))})
 
 
 def hour_of(at: datetime) -> str:
-    """The hour (UTC) in a notice's id: what goes on for days rings again each hour, and not each time."""
+    """The hour (UTC) for a notice's id: what lasts for days is published once an hour, not at every run."""
     return at.astimezone(UTC).strftime("%Y%m%d%H")
 
 
 def what(order: Order) -> str:
-    """The order in a few words, for a sentence."""
+    """The order in a few words, as part of a sentence."""
     if order.ticket is not None:
         return f"{order.ticket.side} {order.ticket.quantity} {order.ticket.symbol}"
     asked = order.asked
@@ -147,7 +147,7 @@ def facts_of(order: Order) -> dict[str, str]:
 
 
 def _doubt_is_news(order: Order) -> bool:
-    """The first doubt is, and the reading of the order book after which nothing more will be learnt from it."""
+    """True for the first doubt, and for the last reading of the order book that is counted."""
     return order.reason is Reason.OUTCOME_UNKNOWN and order.absent_reads in (0, ABSENT_READS)
 
 

@@ -1,4 +1,4 @@
-"""From a quote to the prices of an order: limit, stop-loss, take-profit, each on the tick and on its right side."""
+"""From a quote to the prices of an order: limit, stop-loss and take-profit, each on the tick and on its right side."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,10 +16,10 @@ _BASIS_POINTS = Decimal(10_000)
 
 @dataclass(frozen=True, slots=True)
 class PriceRules:
-    """Per cent of the LTP where an alert names no level; slippage in basis points beyond the touch; None: no limit.
+    """`stop_loss_percent` and `take_profit_percent`, of the LTP, hold where an alert names no level.
 
-    `max_stop_percent` is how far a stop-loss may be from the LTP, in per cent of it: a short's stop at 100 stands at
-    twice the premium.
+    `slippage_bps` is in basis points beyond best bid or ask; `max_spread_percent` None means no limit. A stop-loss may
+    be `max_stop_percent` of the LTP away from it: at 100 the stop of a short is at twice the premium.
     """
 
     order_type: OrderType
@@ -41,7 +41,7 @@ class Legs:
 
 
 def limit_price(side: Side, quote: Quote, contract: Instrument, rules: PriceRules) -> Decimal:
-    """The marketable limit: the touch and the slippage beyond it, on the tick, inside the day's band.
+    """The marketable limit: best ask or bid with the slippage beyond it, on the tick, inside the day's band.
 
     Raises Denied for a quote that makes no sense, too wide a spread, or a price outside the band.
     """
@@ -63,10 +63,10 @@ def limit_price(side: Side, quote: Quote, contract: Instrument, rules: PriceRule
 
 
 def check_quote(side: Side, quote: Quote, tick_size: Decimal, rules: PriceRules) -> None:
-    """Raises Denied where nobody should trade by this quote.
+    """Raises Denied for a quote that is empty, crossed or too wide.
 
-    Nobody bids for an option that is about to expire worthless, and its short must still be bought back: for BUY the
-    last price stands in for a missing bid.
+    An option about to expire worthless has no bid, and its short must still be bought back: for BUY the last price
+    stands in for a missing bid.
     """
     shown = f"bid {plain(quote.bid)}, ask {plain(quote.ask)}, last {plain(quote.ltp)}"
     bid = quote.ltp if side is Side.BUY and quote.bid == 0 else quote.bid
@@ -80,14 +80,16 @@ def check_quote(side: Side, quote: Quote, tick_size: Decimal, rules: PriceRules)
         percent = spread / ((quote.ask + bid) / 2) * _HUNDRED
         if percent > rules.max_spread_percent:
             allowed = plain(rules.max_spread_percent)
-            raise Denied(Reason.SPREAD_TOO_WIDE, f"a spread of {percent:.2f}% ({shown}); {allowed}% is allowed")
+            raise Denied(
+                Reason.SPREAD_TOO_WIDE, f"the spread is {percent:.2f}% ({shown}); MAX_SPREAD_PERCENT allows {allowed}%"
+            )
 
 
 def legs(alert: Alert, quote: Quote, contract: Instrument, rules: PriceRules) -> Legs:
     """Stop-loss and take-profit of an entry: above and below the LTP for SELL, the other way round for BUY.
 
-    Rounded away from the LTP, so never on its wrong side. Raises Denied for a level asked for on the wrong side, and
-    for a stop-loss that is too far away to limit the loss.
+    Both are rounded away from the LTP, so never to its wrong side. Raises Denied for a level that the alert asks for on
+    the wrong side, and for a stop-loss too far away to limit the loss.
     """
     stop = alert.stop_loss or Level(LevelKind.PERCENT, rules.stop_loss_percent)
     take = alert.take_profit or Level(LevelKind.PERCENT, rules.take_profit_percent)
@@ -129,7 +131,7 @@ def _check_sides(side: Side, stop: Decimal, take: Decimal, ltp: Decimal, tick: D
 
 
 def _check_distance(stop: Decimal, ltp: Decimal, rules: PriceRules) -> None:
-    """Raises Denied. Judged before the rounding, which adds less than a tick."""
+    """Raises Denied. Takes the stop-loss before rounding, which adds less than a tick."""
     if abs(stop - ltp) * _HUNDRED > ltp * rules.max_stop_percent:
         percent, allowed = abs(stop - ltp) / ltp * _HUNDRED, plain(rules.max_stop_percent)
         raise Denied(
@@ -140,10 +142,10 @@ def _check_distance(stop: Decimal, ltp: Decimal, rules: PriceRules) -> None:
 
 
 def _check_room(side: Side, legs: Legs, quote: Quote, tick: Decimal) -> None:
-    """The broker counts both levels from the fill, which is at the touch, and not from the last price.
+    """The broker counts both levels from the fill, at best bid or ask, and not from the last price.
 
     Raises Denied for a stop-loss that the next trade on the other side of the spread would trigger, and for a
-    take-profit below nothing.
+    take-profit under one tick.
     """
     sign = 1 if side is Side.SELL else -1
     fill = quote.bid if side is Side.SELL else quote.ask

@@ -1,4 +1,4 @@
-"""What the market says of an instrument."""
+"""What an instrument trades at."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Last traded price and touch, in rupees. A side with nobody on it is zero; `day` None: the broker does not say."""
+    """Last traded price, best bid, best ask, in rupees. An empty side is zero; `day` is None where it is not given."""
 
     symbol: str
     ltp: Decimal

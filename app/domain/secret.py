@@ -1,4 +1,4 @@
-"""A secret that does not show itself: not in a repr, a log line, an f-string or a traceback."""
+"""A secret that no repr, log line, f-string or traceback shows."""
 
 import hashlib
 
@@ -10,11 +10,11 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself, at the one place that needs it."""
+        """The text itself, for the one place that needs it."""
         return self._text
 
     def fingerprint(self) -> str:
-        """Eight hex digits by which people can tell two secrets apart."""
+        """Eight hex digits that tell two secrets apart."""
         return hashlib.sha256(self._text.encode()).hexdigest()[:8]
 
     def __repr__(self) -> str:

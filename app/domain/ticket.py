@@ -1,11 +1,11 @@
-"""From an alert, its contract, a quote and the exposure to the ticket: what exactly would be sent."""
+"""From an alert, its contract, a quote and the holdings to the ticket: what exactly would be sent."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from app.domain.alert import Alert, Product, Side, spelled
 from app.domain.errors import Denied, Reason
-from app.domain.exposure import Exposure
+from app.domain.holding import Holdings
 from app.domain.instrument import Instrument
 from app.domain.order import Ticket
 from app.domain.pricing import PriceRules, legs, limit_price
@@ -29,10 +29,10 @@ class TicketRules:
     products: frozenset[Product] = frozenset(Product)
 
 
-def write_ticket(alert: Alert, contract: Instrument, quote: Quote, exposure: Exposure, rules: TicketRules) -> Ticket:
+def write_ticket(alert: Alert, contract: Instrument, quote: Quote, holdings: Holdings, rules: TicketRules) -> Ticket:
     """The ticket for an alert. Raises Denied, saying why, where none can be written."""
     wanted = _quantity(alert, contract)
-    product, quantity, covers = _intent(alert, contract, wanted, exposure, rules.buy_mode)
+    product, quantity, covers = _intent(alert, contract, wanted, holdings, rules.buy_mode)
     if not covers:
         _check_allowed(contract.underlying, product, rules)
     quantity = _within_freeze(quantity, contract, covers=covers)
@@ -72,7 +72,7 @@ def _quantity(alert: Alert, contract: Instrument) -> int:
 
 
 def _intent(
-    alert: Alert, contract: Instrument, wanted: int, exposure: Exposure, buy_mode: BuyMode
+    alert: Alert, contract: Instrument, wanted: int, holdings: Holdings, buy_mode: BuyMode
 ) -> tuple[Product, int, bool]:
     """Product, units, and whether it covers. A cover never buys more than what is left of the short.
 
@@ -80,19 +80,18 @@ def _intent(
     """
     if alert.side is Side.SELL and buy_mode is BuyMode.COVER:
         return alert.product, wanted, False
-    closable = exposure.closable(contract.symbol, alert.product, alert.side)
-    if closable is None:
+    holding = holdings.to_close(contract.symbol, alert.product, alert.side)
+    if holding is None:
         if buy_mode is BuyMode.OPEN:
             return alert.product, wanted, False
         raise Denied(Reason.NO_SHORT_TO_COVER, f"BUY covers a short, and {contract.symbol} has none open")
-    product, units = closable
-    left = units - exposure.covers_working(contract.symbol, product, alert.side)
+    left = holding.left(alert.side)
     if left <= 0:
         raise Denied(
             Reason.NO_SHORT_TO_COVER,
-            f"the {units} {contract.symbol} that are open are being closed already by orders in the book",
+            f"the {abs(holding.net)} {contract.symbol} that are open are being closed already by orders in the book",
         )
-    return product, min(wanted, left), True
+    return Product(holding.product), min(wanted, left), True
 
 
 def _check_allowed(underlying: str, product: Product, rules: TicketRules) -> None:

@@ -1,8 +1,8 @@
-"""Facts of the outside world that the code relies on, as dated tables: one module a table, rows and nothing else.
+"""Facts of the outside world that the code relies on, as dated tables: one module a table, and rows alone.
 
-A module here imports nothing of the gateway but this package. Each row says where it was read, when, how sure that is
-and when to look again; a row that changed on a day keeps the row before it, so that every date is judged by its own.
-`register` lists them all: `python -m app facts`.
+A module here imports nothing of the gateway but this package. Each row gives its source, the day it was read, how sure
+it is and when to read it again. A row that changes on a day leaves the row before it in place, so each date goes by
+its own row. `python -m app facts` lists them all (`app/operations/register.py`).
 """
 
 from app.facts.fact import Fact

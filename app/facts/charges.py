@@ -1,6 +1,6 @@
-"""What a trade in derivatives costs at Fyers, a row a charge. No part of the gateway uses it yet.
+"""The charges of a trade in derivatives at Fyers, one row a charge. Nothing in the gateway uses them yet.
 
-A fill is charged by the rows of its own day: of one charge and instrument, the newest that is not after it.
+The rows of its own day apply to a fill: of one charge and instrument, the newest that is not after that day.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ CRORE = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`of_turnover` is a fraction of it (premium times units for options), `an_order` rupees an executed order.
+    """`of_turnover` is a fraction of the turnover, which for options is premium times units.
 
-    Where both are given the smaller one counts. `of_charges` is a fraction of brokerage, exchange, SEBI and clearing.
-    `side` is the one that pays: BUY, SELL or both. `since` None: since before the gateway.
+    `an_order` is in rupees for each executed order. Where both are given the smaller amount is charged. `of_charges` is
+    a fraction of brokerage, exchange, SEBI and clearing charges. `side` is the side that pays: BUY, SELL or both.
+    `since` None: since before the gateway.
     """
 
     charge: str

@@ -1,4 +1,4 @@
-"""Which row of a dated table counts on a day."""
+"""The row of a dated table that is in force on a day."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -20,4 +20,4 @@ def in_force(rows: Sequence[_Row], day: date) -> _Row:
     for row in reversed(rows):
         if row.since is None or row.since <= day:
             return row
-    raise ValueError("the table has no row that always counts")
+    raise ValueError("the table has no row without `since`")

@@ -1,4 +1,4 @@
-"""One row of the register: what is relied on, where the code holds it, and where it was read."""
+"""One row of the register: a fact, its place in the code, and its source."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from app.facts.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`place` is the file that holds the value or relies on it, and the name in there where it has one."""
+    """`place` is the file that holds the value or relies on it, and the name in that file where there is one."""
 
     name: str
     value: str

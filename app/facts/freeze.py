@@ -1,7 +1,7 @@
 """Freeze quantities: the most units of an index's contracts that the exchange takes in one order.
 
-Of one underlying the rows ascend by `since`. Where the JSON master is configured its `qtyFreeze` of the day comes
-before them. Stocks differ one by one and the exchange changes them often, so they are not listed here.
+The rows of one underlying ascend by `since`. Where the JSON master is configured, its `qtyFreeze` of the day comes
+before them. Each stock has its own and the exchange changes them often, so stocks are not listed here.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,10 @@ class Freeze:
 
 
 _SEEN = date(2026, 11, 30)
-_REVIEW = date(2027, 1, 4)  # the exchanges look at the quantities every month
-_EARLIER = Source("NSE's notices of early 2026, by way of brokers' pages", _SEEN, Confidence.MEDIUM, date(2027, 11, 30))
+_REVIEW = date(2027, 1, 4)  # the exchanges review the quantities every month
+_EARLIER = Source(
+    "NSE's notices of early 2026, as brokers' pages quote them", _SEEN, Confidence.MEDIUM, date(2027, 11, 30)
+)
 _NSE = Source("NSE/FAOP/76693 of 1-Oct-2026", _SEEN, Confidence.HIGH, _REVIEW)
 _BSE = Source("brokers' pages on BSE's contracts", _SEEN, Confidence.MEDIUM, _REVIEW)
 

@@ -1,4 +1,4 @@
-"""What Fyers' API v3 is like: addresses, limits, codes. There is no sandbox at Fyers, so all of it was read."""
+"""Fyers' API v3: addresses, limits, codes. Fyers has no sandbox, so all of it was read and none of it tried."""
 
 from dataclasses import replace
 from datetime import date, time
@@ -28,7 +28,7 @@ QUOTES_AT_ONCE = 50  # symbols
 TOKEN_EXPIRES = time(6, 0)
 ALL_TOKENS_END = time(6, 30)
 
-ALGO_APP_ENDING = "-200"  # of the app's id: apps with other endings may read and not trade
+ALGO_APP_ENDING = "-200"  # of the app's id; an app with another ending may read and not trade
 
 EXCHANGES = {10: "NSE", 12: "BSE"}
 CASH, DERIVATIVES = 10, 11  # segments
@@ -36,8 +36,8 @@ SHARE = 0  # instrument types
 INDEX_FUTURE, STOCK_FUTURE = FUTURES = 11, 13
 INDEX_OPTION, STOCK_OPTION = OPTIONS = 14, 15
 
-# GET /data/marketStatus. A segment that is not open shows CLOSED, CLOSE or what its last session ended with
-# (POSTCLOSE_CLOSED in the documents' sample); what else there is, PREOPEN and the closing auction's, is neither.
+# GET /data/marketStatus. A segment that is not open shows CLOSED, CLOSE or the end of its last session
+# (POSTCLOSE_CLOSED in the documents' sample). The others, PREOPEN and those of the closing auction, are neither.
 MARKET_OPEN = frozenset({"OPEN"})
 MARKET_CLOSED = frozenset({"CLOSE", "CLOSED", "POSTCLOSE_START", "POSTCLOSE_CLOSED"})
 
@@ -49,7 +49,7 @@ _OLD_CODES = Source("Fyers' list of 2023, API Error Codes and Messages", date(20
 _RULES = Source(
     "myapi.fyers.in/mandatory-regulatory-changes of 31-Aug-2026", date(2026, 11, 30), Confidence.HIGH, date(2027, 3, 15)
 )
-_SEEN = Source("tokens and rows that others published", date(2026, 11, 30), Confidence.MEDIUM, _REVIEW)
+_SEEN = Source("tokens and rows that third parties published", date(2026, 11, 30), Confidence.MEDIUM, _REVIEW)
 
 _CLASSIFY = "app/adapters/fyers/classify.py"
 

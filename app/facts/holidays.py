@@ -1,9 +1,9 @@
 """The exchanges' trading holidays, beside Saturdays and Sundays.
 
 The exchanges publish the next year's list in December; until it stands here, EXTRA_HOLIDAYS takes what is known. A
-weekday beyond KNOWN_UNTIL that no setting names is an assumed trading day (`Calendar.is_assumed`): entries then need
-the broker's word that the market is open, exits go on without it. Doctor and the preflight of each morning warn from 45
-days before the end.
+weekday beyond KNOWN_UNTIL that no setting names is an assumed trading day (`Calendar.is_assumed`). On such a day an
+entry needs the broker to say that the market is open, and an exit does not. Doctor and the morning's preflight warn
+from 45 days before the end of the list.
 """
 
 from datetime import date

@@ -1,6 +1,6 @@
-"""When the exchanges trade, in IST: NSE and BSE alike, a table for each segment, ascending by `since`.
+"""The exchanges' hours, in IST: the same at NSE and BSE, a table for each segment, ascending by `since`.
 
-What the symbol master says of a contract comes beside these rows, never in their place (app/domain/calendar.py).
+The symbol master's hours of a contract are used beside these rows, never in their place (app/domain/calendar.py).
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Hours:
 
 
 _SEEN = date(2026, 11, 30)
-_FIRST_DAY = date(2026, 12, 7)  # of the hours that rest on one secondary source
+_FIRST_DAY = date(2026, 12, 7)  # of the hours that have only one secondary source
 
 DERIVATIVES: tuple[Hours, ...] = (
     Hours(
@@ -73,7 +73,7 @@ DERIVATIVES: tuple[Hours, ...] = (
     ),
 )
 
-# Continuous trading of shares; the closing auction after it is not among the hours. Nothing expires there.
+# Continuous trading of shares, without the closing auction after it. Nothing expires there.
 CASH: tuple[Hours, ...] = (
     Hours(
         since=None,

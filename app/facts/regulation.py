@@ -1,4 +1,4 @@
-"""What SEBI and the exchanges ask of an account holder who trades by program, as far as the code relies on it."""
+"""What SEBI and the exchanges require of an account holder who trades by program, where the code relies on it."""
 
 from datetime import date
 
@@ -12,7 +12,7 @@ _STATIC_IP = Source(
 )
 _SL_M = Source("Fyers' knowledge base", date(2026, 11, 20), Confidence.MEDIUM, _REVIEW)
 _INDIA = Source("the IANA time zone database, Asia/Kolkata", date(2026, 11, 20), Confidence.HIGH, date(2028, 11, 30))
-_MASTER = Source("rows of the symbol master, others' notes", _SEEN, Confidence.MEDIUM, date(2027, 1, 31))
+_MASTER = Source("rows of the symbol master; third parties' notes", _SEEN, Confidence.MEDIUM, date(2027, 1, 31))
 
 FACTS = (
     Fact(
@@ -34,7 +34,7 @@ FACTS = (
         "app/runtime/config/config.py LIMIT",
         _RETAIL_ALGO,
     ),
-    Fact("Rule: SL-M on options", "banned; SL-L stands in", "app/domain/legs.py", _SL_M),
+    Fact("Rule: SL-M on options", "banned; SL-L stands in", "app/domain/protection.py", _SL_M),
     Fact("India's time", "UTC+5:30 without daylight saving", "app/domain/calendar.py IST", _INDIA),
     Fact(
         "Weekly expiries",

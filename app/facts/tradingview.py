@@ -5,7 +5,7 @@ from datetime import date
 from app.facts.fact import Fact
 from app.facts.source import Confidence, Source
 
-SENDERS = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")  # unchanged since 2020 and not promised
+SENDERS = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")  # unchanged since 2020, but not promised
 HANGS_UP_AFTER = 3.0  # seconds
 RESENDS = 3  # on 500-599 except 504, and on nothing else
 RESEND_AFTER = 5.0  # seconds
@@ -14,7 +14,7 @@ _REVIEW = date(2027, 2, 28)
 _WEBHOOKS = Source("TradingView's support page 43000529348", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
 _RESENDS = Source("TradingView's support page 43000735201", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
 _NOT_504 = Source("copies of TradingView's support page 43000735201", date(2026, 11, 20), Confidence.MEDIUM, _REVIEW)
-_SIZES = Source("others' notes of support page 43000773947", date(2026, 11, 20), Confidence.MEDIUM, _REVIEW)
+_SIZES = Source("third parties' notes of support page 43000773947", date(2026, 11, 20), Confidence.MEDIUM, _REVIEW)
 _STRIKES = Source("TradingView's support pages 43000597494, 43000690939", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
 _PLACEHOLDERS = Source("TradingView's support page 43000531021", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
 

@@ -16,17 +16,18 @@ from app.domain.alert import Alert, Identity, Side, identify, tag_of
 from app.domain.calendar import ist_day
 from app.domain.deadline import SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
 from app.domain.errors import Denied, NotNow, Reason, SameIdOtherOrder
-from app.domain.exposure import Exposure
+from app.domain.holding import Holdings
 from app.domain.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
-from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, decide, entry_unseen
+from app.domain.protection import trimmed
+from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, decide
 from app.domain.ticket import BuyMode, write_ticket
 from app.flow.desk import Desk
 from app.flow.hours import closed
 from app.flow.market import Market, MarketReads
 from app.flow.outbox import deliver, post
 from app.flow.ports import Overtaken, Window
-from app.flow.protection import make_room
+from app.flow.protection import trim
 from app.flow.timings import step
 
 log = logging.getLogger("gateway.execution")
@@ -97,7 +98,7 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
         market = reads.result()
     if order.attempt:  # an earlier delivery's attempt counts as not sent; the book has to agree before another one
         market = reads.with_book(market)
-        if order.tag in market.exposure.tags:
+        if any(row.tag == order.tag for row in market.holdings.book or ()):
             raise NotNow(Reason.OUTCOME_UNKNOWN, "an order with this alert's tag is in the order book after all")
     with step("price"):
         ticket = _ticket(alert, market, desk, deadline)
@@ -122,16 +123,15 @@ def _send(order: Order, alert: Alert, reads: MarketReads, desk: Desk, deadline: 
 def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Ticket:
     """Raises Denied; but an exit whose entry was sent moments ago, or still rests, is put off, not denied for good."""
     try:
-        return write_ticket(alert, market.contract, market.quote, market.exposure, desk.tickets)
+        return write_ticket(alert, market.contract, market.quote, market.holdings, desk.tickets)
     except Denied as denied:
         if denied.reason is not Reason.NO_SHORT_TO_COVER:
             raise
         _check_not_stopped(market, desk)
-        account, now = desk.ledger.controls(deadline), desk.clock.now()
+        controls = desk.ledger.controls(deadline)
+        holdings = market.holdings.with_sent(controls.sent_since(desk.clock.now() - desk.limits.venue.book_lag))
         for symbol in {one.symbol for one in (market.contract, market.todays) if one is not None}:
-            if market.exposure.entries_working(symbol) or entry_unseen(
-                account, desk.limits, symbol, market.exposure, now
-            ):
+            if holdings.entry_on_its_way(symbol):
                 text = f"an entry of {symbol} is on its way and not filled yet"
                 raise NotNow(Reason.POSITION_UNKNOWN, text) from denied
         raise
@@ -140,8 +140,7 @@ def _ticket(alert: Alert, market: Market, desk: Desk, deadline: Deadline) -> Tic
 def _check_not_stopped(market: Market, desk: Desk) -> None:
     """Says of the short that the cover was for, where there is one, that it can be covered no more."""
     stopped = market.todays
-    short = {position.symbol for position in market.exposure.positions if position.net_quantity < 0}
-    if stopped is None or stopped.symbol not in short:
+    if stopped is None or not any(holding.net < 0 for holding in market.holdings.of(stopped.symbol)):
         return
     if (denied := closed(stopped, desk.calendar, desk.clock.now(), entering=False)) is not None:
         raise denied
@@ -164,7 +163,7 @@ def _submit(order: Order, market: Market, reads: MarketReads, desk: Desk, deadli
     except NeedsBook:
         market = reads.with_book(market)
     except NeedsRoom as room:
-        _make_room(order, market.exposure, room.units, desk, deadline)
+        _make_room(order, market.holdings, room.units, desk, deadline)
         market = reads.with_book(market)
     deadline.require(SUBMIT_NEEDS_LEFT)
     try:
@@ -179,11 +178,10 @@ def _commit(order: Order, market: Market, desk: Desk, deadline: Deadline) -> Ord
 
 
 @step("legs")
-def _make_room(order: Order, exposure: Exposure, units: int, desk: Desk, deadline: Deadline) -> None:
+def _make_room(order: Order, holdings: Holdings, units: int, desk: Desk, deadline: Deadline) -> None:
     """Legs go before the cover does: one that was filled beside it would open a position."""
-    ticket = order.ticket
-    if ticket is not None:
-        make_room(exposure.book or (), ticket, units, desk, deadline)
+    if (ticket := order.ticket) is not None:
+        trim(trimmed(holdings.at(ticket.symbol, ticket.product), ticket.side, units), desk, deadline)
 
 
 def _decide(order: Order, market: Market, desk: Desk, account: Controls) -> Decision:
@@ -192,7 +190,7 @@ def _decide(order: Order, market: Market, desk: Desk, account: Controls) -> Deci
     entering = order.ticket is not None and not order.ticket.covers
     if (denied := closed(market.contract, desk.calendar, now, entering=entering)) is not None:
         return order.denied(now, denied.reason, denied.message), account
-    return decide(order, account, desk.limits, market.exposure, now)
+    return decide(order, account, desk.limits, market.holdings, now)
 
 
 @step("place")

@@ -16,7 +16,7 @@ from app.domain.book import BookRow, Position
 from app.domain.calendar import ist_day
 from app.domain.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.domain.errors import Denied, NotNow, Reason, without_positions
-from app.domain.exposure import Exposure, expose, positions_lag
+from app.domain.holding import Holdings, hold
 from app.domain.instrument import Instrument
 from app.domain.quote import Quote
 from app.domain.ticket import BuyMode
@@ -33,7 +33,7 @@ class Market:
 
     contract: Instrument
     quote: Quote
-    exposure: Exposure
+    holdings: Holdings
     todays: Instrument | None = None
 
 
@@ -72,9 +72,9 @@ class MarketReads:
             if not self._covers:
                 self.require_open()
         book = self._book() if self._book is not None else None
-        exposure = self._expose(positions, book, None if meant.in_doubt else meant.contract.symbol)
-        contract = _open_one(meant, self._alert, exposure) if meant.in_doubt else meant.contract
-        return Market(contract, _quote_of(contract.symbol, quotes, self._desk), exposure, meant.todays)
+        holdings = self._held(positions, book, None if meant.in_doubt else meant.contract.symbol)
+        contract = _open_one(meant, self._alert, holdings) if meant.in_doubt else meant.contract
+        return Market(contract, _quote_of(contract.symbol, quotes, self._desk), holdings, meant.todays)
 
     def require_open(self) -> None:
         """For an entry: raises Denied(MARKET_CLOSED) or NotNow where no list knows today and the broker says no yes."""
@@ -83,19 +83,19 @@ class MarketReads:
 
     def with_book(self, market: Market) -> Market:
         """The same with the order book, read now, and positions that are no older than it."""
-        exposure = self._expose(market.exposure.positions, self._read_book(), market.contract.symbol)
-        return replace(market, exposure=exposure)
+        held = self._held(market.holdings.positions, self._read_book(), market.contract.symbol)
+        return replace(market, holdings=held)
 
-    def _expose(
-        self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str | None
-    ) -> Exposure:
-        if book is not None and positions_lag(positions, book):
-            positions = self._read_positions()
-            if positions_lag(positions, book, symbol if self._covers else None):  # an entry counts all open lots
+    def _held(self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str | None) -> Holdings:
+        holdings = hold(positions, book)
+        if book is not None and holdings.lag():
+            holdings = hold(self._read_positions(), book)
+            if holdings.lag({symbol} if self._covers and symbol else None):  # an entry counts all open lots
                 raise NotNow(
                     Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled"
                 )
-        return expose(positions, book, self._unresolved(), self._desk.symbols.lookup_symbol)
+        lots = holdings.count_lots(self._desk.symbols.lookup_symbol)
+        return replace(holdings, unresolved=self._unresolved(), lots_open=lots)
 
     def _check_open(self, alert: Alert) -> None:
         exchange = self._desk.symbols.spot_symbol(alert.underlying, alert.exchange).partition(":")[0]
@@ -205,17 +205,17 @@ def _with_freeze(contract: Instrument, today: date) -> Instrument:
     return replace(contract, freeze_quantity=freeze_on(contract.underlying, today))
 
 
-def _open_one(meant: _Meant, alert: Alert, exposure: Exposure) -> Instrument:
+def _open_one(meant: _Meant, alert: Alert, holdings: Holdings) -> Instrument:
     """Of two contracts the one that the alert can close: in its own product, in another, or once its entry is filled.
 
     Where both are alike, and where there is nothing to close, it is the one that an entry would be in now.
     """
 
     def rank(contract: Instrument) -> int:
-        closable = exposure.closable(contract.symbol, alert.product, alert.side)
-        if closable is None or closable[1] <= exposure.covers_working(contract.symbol, closable[0], alert.side):
-            return 2 if exposure.entries_working(contract.symbol) else 3
-        return 0 if closable[0] is alert.product else 1
+        holding = holdings.to_close(contract.symbol, alert.product, alert.side)
+        if holding is None or holding.left(alert.side) <= 0:
+            return 2 if holdings.entry_on_its_way(contract.symbol) else 3
+        return 0 if holding.product == alert.product else 1
 
     return meant.contract if meant.todays is None else min((meant.contract, meant.todays), key=rank)
 
@@ -223,8 +223,8 @@ def _open_one(meant: _Meant, alert: Alert, exposure: Exposure) -> Instrument:
 def _quote_of(symbol: str, quotes: Mapping[str, Quote], desk: Desk) -> Quote:
     quote = quotes.get(symbol)
     if quote is None:
-        raise NotNow(Reason.NO_QUOTE, f"Fyers has no quote for {symbol}")
+        raise NotNow(Reason.NO_QUOTE, f"the broker has no quote for {symbol}")
     today = ist_day(desk.clock.now())
     if quote.day is not None and quote.day < today:
-        raise NotNow(Reason.NO_QUOTE, f"Fyers' quote for {symbol} is of {quote.day}, and today is {today}")
+        raise NotNow(Reason.NO_QUOTE, f"the broker's quote for {symbol} is of {quote.day}, and today is {today}")
     return quote

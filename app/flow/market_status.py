@@ -12,7 +12,9 @@ from app.domain.deadline import Deadline
 from app.domain.errors import Denied, NotNow, Reason
 from app.flow.ports import Broker, Clock
 
-NO_HOLDS = 10.0  # seconds; alerts that come together cost one call, and six a minute are few beside what a broker allows
+NO_HOLDS = (
+    10.0  # seconds; alerts that come together cost one call, and six a minute are few beside what a broker allows
+)
 
 LAGS = timedelta(minutes=1)  # after the opening; how long a broker's status lags is not documented
 
@@ -72,5 +74,6 @@ class MarketStatus:
 
 
 def _unknown(why: str) -> NotNow:
-    text = f"{why}; today is beyond the known holiday list, so an entry waits until the broker says that the market is open. Nothing was sent"
+    rest = "today is beyond the known holiday list, so an entry needs the broker to say that the market is open"
+    text = f"{why}; {rest}. Nothing was sent"
     return NotNow(Reason.MARKET_STATUS_UNKNOWN, text)

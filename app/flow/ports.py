@@ -56,7 +56,7 @@ class Broker(Protocol):
         """Makes a pending order, which nothing was filled of, so many units. Raises NotNow without a token."""
 
     def exit_position(self, position_id: str, deadline: Deadline) -> Outcome:
-        """Closes one position, "SYMBOL-PRODUCT", at the market; sent once. Raises NotNow without a token."""
+        """Closes one position, by its `id`, at the market; sent once. Raises NotNow without a token."""
 
 
 @dataclass(frozen=True, slots=True)

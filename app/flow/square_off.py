@@ -1,8 +1,8 @@
 """Square off: closes what this gateway opened, and nothing else. Running it twice closes nothing twice.
 
-Which units are ours is told by the order book: what entries with our tag filled today, less everything that was closed
-since, by whom ever. A position larger than that is mixed with somebody's own trades; on doubt it is left alone and the
-owner is told. Positions of earlier days are not in the book, so they are left alone as well.
+Which units the gateway opened is told by the order book (`Holding.gateway_units`). A position larger than that is mixed
+with trades by hand; on doubt it is left alone and the owner is told. Positions of earlier days are not in the book, so
+they are left alone as well.
 
 It works in every trading state: the kill switch is against alerts, and this only takes away.
 """
@@ -13,23 +13,23 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from app.domain.alert import Side
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow
 from app.domain.calendar import ist_day
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.legs import Trim, trimmed
+from app.domain.holding import Holding, Holdings, hold
 from app.domain.notice import Notice, Severity
-from app.domain.order import Accepted, NotSent, Outcome, Rejected
-from app.domain.risk import EXIT_TAG, Controls, Sent
+from app.domain.order import EXIT_TAG, Accepted, NotSent, Outcome, Rejected, Sent
+from app.domain.protection import Trim, trimmed
+from app.domain.risk import Controls
 from app.flow.desk import Desk
 from app.flow.outbox import post
-from app.flow.protection import cancel_all, positions_after, trim
+from app.flow.protection import cancel_all, holdings_after, trim
 
 
 @dataclass(slots=True)
 class SquareOff:
-    """What one run did, by position ("SYMBOL-PRODUCT"); `left` says why each of those was not closed."""
+    """What one run did, by the position's id; `left` says why each of those was not closed."""
 
     closed: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class SquareOff:
 
 
 def square_off(desk: Desk, deadline: Deadline) -> SquareOff:
-    """Exits each position of ours. Raises NotNow where ledger, positions or order book cannot be read."""
+    """Exits each position that the gateway opened. Raises NotNow where ledger, positions or book cannot be read."""
     return _Run(desk, deadline).square_off()
 
 
@@ -49,10 +49,9 @@ class _Run:
         self._deadline = deadline
 
     def square_off(self) -> SquareOff:
-        book = self._without_entries()
-        positions = positions_after(book, self._desk, self._deadline)
-        self._name_what_is_on_its_way(book)
-        tried = [position for position in positions if self._close(position, book)]
+        holdings = holdings_after(self._without_entries(), self._desk, self._deadline)
+        self._name_what_is_on_its_way(holdings)
+        tried = [holding for holding in holdings if self._close(holding, holdings)]
         if tried:
             self._look_after(tried)
         for what, why in self.report.left.items():
@@ -60,7 +59,7 @@ class _Run:
         return self.report
 
     def _without_entries(self) -> tuple[BookRow, ...]:
-        """The book after our working entries were cancelled: one that fills later would open a position again."""
+        """The book without working entries of the gateway: one that fills later would open a position again."""
         orders = self._desk.ledger.orders(self._deadline, day=str(ist_day(self._desk.clock.now())))
         covers = {order.tag for order in orders if order.ticket is not None and order.ticket.covers}
         book = self._desk.broker.order_book(self._deadline)
@@ -71,43 +70,42 @@ class _Run:
             self.report.left[f"order {row.broker_order_id}"] = f"{row.working} {row.symbol} still work as an entry"
         return book
 
-    def _name_what_is_on_its_way(self, book: Sequence[BookRow]) -> None:
+    def _name_what_is_on_its_way(self, holdings: Holdings) -> None:
+        controls = self._desk.ledger.controls(self._deadline)
         since = self._desk.clock.now() - self._desk.limits.venue.book_lag
-        for sent in _not_shown(self._desk.ledger.controls(self._deadline), book, since):
+        for sent in holdings.with_sent(controls.sent_since(since)).unseen:
             if not sent.covers:
                 self.report.left[sent.symbol] = "an entry was sent moments ago and the order book does not show it yet"
 
-    def _close(self, position: Position, book: Sequence[BookRow]) -> bool:
-        """Exits a position of ours; True where an exit was sent, whatever came of it."""
-        place = f"{position.symbol}-{position.product}"
-        opened = _open_of_ours(book, position)
-        if position.net_quantity == 0 or opened is None:
+    def _close(self, holding: Holding, holdings: Holdings) -> bool:
+        """Exits a position that the gateway opened; True where an exit was sent, whatever came of it."""
+        opened = holding.gateway_units
+        if holding.net == 0 or opened is None:
             return False
-        if abs(position.net_quantity) > opened:
-            self.report.left[place] = f"{position.net_quantity} units are open and the gateway opened {opened} of them"
-        elif _being_closed(book, position):
-            self.report.left[place] = "an order that closes it is in the book already"
+        if abs(holding.net) > opened:
+            self.report.left[holding.id] = f"{holding.net} units are open and the gateway opened {opened} of them"
+        elif holding.being_closed:
+            self.report.left[holding.id] = "an order that closes it is in the book already"
         else:
-            return self._exit(place, position, book)
+            return self._exit(holding, holdings)
         return False
 
-    def _exit(self, place: str, position: Position, book: Sequence[BookRow]) -> bool:
+    def _exit(self, holding: Holding, holdings: Holdings) -> bool:
         """Once it is written down where every instance sees it, so that neither a cover nor another exit joins in."""
-        now = self._desk.clock.now()
-        exit_ = _exit_as_sent(place, position, now)
+        place, now = holding.id, self._desk.clock.now()
+        exit_ = _exit_as_sent(holding, now)
         try:
-            self._desk.ledger.change_controls(
-                partial(_noted, exit_, book, now - self._desk.limits.venue.book_lag), self._deadline
-            )
+            noted = partial(_noted, exit_, holdings, now - self._desk.limits.venue.book_lag)
+            self._desk.ledger.change_controls(noted, self._deadline)
         except NotNow as problem:
             self.report.left[place] = problem.message
             return False
-        outcome = self._outcome(place, position, book)
+        outcome = self._outcome(holding, holdings)
         match outcome:
             case Accepted():
                 self.report.closed.append(place)
             case Rejected():
-                self.report.left[place] = f"Fyers refused: {outcome.message}"
+                self.report.left[place] = f"the broker refused: {outcome.message}"
             case NotSent():
                 self.report.left[place] = f"it could not be sent: {outcome.why}"
             case _:
@@ -117,31 +115,30 @@ class _Run:
             return False
         return True
 
-    def _outcome(self, place: str, position: Position, book: Sequence[BookRow]) -> Outcome:
+    def _outcome(self, holding: Holding, holdings: Holdings) -> Outcome:
         """Takes the legs away and closes the position. What is left of an exit that fills in part rests in the book,
         without a tag, and a leg that was filled beside it would open a position: so no leg may stand there any more.
         """
         try:
-            if legs := _legs(position, book):
+            if legs := _legs(holding):
                 self.report.legs_cancelled += trim(legs, self._desk, self._deadline)
-                if _legs(position, self._desk.broker.order_book(self._deadline)):
+                after = hold(holdings.positions, self._desk.broker.order_book(self._deadline))
+                if _legs(after.at(holding.symbol, holding.product)):
                     return NotSent("its protective legs could not be cancelled, and still stand")
         except NotNow as problem:
             return NotSent(problem.message)
-        return self._desk.broker.exit_position(place, self._deadline)
+        return self._desk.broker.exit_position(holding.id, self._deadline)
 
-    def _look_after(self, tried: Sequence[Position]) -> None:
+    def _look_after(self, tried: Sequence[Holding]) -> None:
         """What became of the exits. What cannot be read now, reconcile will."""
         try:
-            positions = positions_after(self._desk.broker.order_book(self._deadline), self._desk, self._deadline)
+            holdings = holdings_after(self._desk.broker.order_book(self._deadline), self._desk, self._deadline)
         except NotNow:
             return
-        open_places = {(row.symbol, row.product) for row in positions if row.net_quantity != 0}
-        for position in tried:
-            place = f"{position.symbol}-{position.product}"
-            if place in self.report.left and (position.symbol, position.product) not in open_places:
-                del self.report.left[place]
-                self.report.closed.append(place)
+        for holding in tried:
+            if holding.id in self.report.left and holdings.at(holding.symbol, holding.product).net == 0:
+                del self.report.left[holding.id]
+                self.report.closed.append(holding.id)
 
     def _tell(self, what: str, why: str) -> None:
         """Once a day for each thing that is left, and once more when the reason is another."""
@@ -152,44 +149,30 @@ class _Run:
 
 
 def _working_entries(book: Sequence[BookRow], covers: Collection[str]) -> list[BookRow]:
-    return [row for row in book if row.ours and row.working > 0 and row.tag not in covers]
+    return [row for row in book if row.own and row.working > 0 and row.tag not in covers]
 
 
-def _open_of_ours(book: Sequence[BookRow], position: Position) -> int | None:
-    """Units that entries of ours opened today and that nothing has closed since; None where we opened nothing."""
-    rows = [row for row in book if (row.symbol, row.product) == (position.symbol, position.product)]
-    closing = _closing(position)
-    opened = sum(row.filled_quantity for row in rows if row.ours and row.side != closing)
-    closed = sum(row.filled_quantity for row in rows if row.side == closing)
-    return max(0, opened - closed) if opened else None
-
-
-def _being_closed(book: Sequence[BookRow], position: Position) -> bool:
-    place = (position.symbol, position.product, _closing(position))
-    return any((row.symbol, row.product, row.side) == place and row.parent_id is None and row.working for row in book)
-
-
-def _exit_as_sent(place: str, position: Position, now: datetime) -> Sent:
-    """The exit as the account document remembers it: a cover that the book never shows by its tag."""
+def _exit_as_sent(holding: Holding, now: datetime) -> Sent:
+    """The exit as the controls remember it: a cover that the book never shows by its tag."""
     return Sent(
         at=now,
-        tag=f"{EXIT_TAG}{place}:{now.isoformat()}",
-        symbol=position.symbol,
-        quantity=abs(position.net_quantity),
+        tag=f"{EXIT_TAG}{holding.id}:{now.isoformat()}",
+        symbol=holding.symbol,
+        quantity=abs(holding.net),
         lots=0,
-        side=_closing(position),
+        side=holding.closing,
         covers=True,
-        underlying=position.symbol,
+        underlying=holding.symbol,
         strategy=None,
     )
 
 
-def _noted(exit_: Sent, book: Sequence[BookRow], since: datetime, controls: Controls) -> Controls:
-    """The account document with the exit in it. Raises NotNow where an order of that contract is on its way.
+def _noted(exit_: Sent, holdings: Holdings, since: datetime, controls: Controls) -> Controls:
+    """The controls with the exit in them. Raises NotNow where an order of that contract is on its way.
 
     Another exit would close too much; and an entry would be closed with the rest, but its legs would not.
     """
-    for sent in _not_shown(controls, book, since):
+    for sent in holdings.with_sent(controls.sent_since(since)).unseen:
         if sent.symbol == exit_.symbol:
             does = "close" if sent.covers else "open"
             words = (
@@ -204,15 +187,6 @@ def _forgotten(tag: str, controls: Controls) -> Controls:
     return replace(controls, recent=tuple(recent))
 
 
-def _not_shown(controls: Controls, book: Sequence[BookRow], since: datetime) -> list[Sent]:
-    shown = {row.tag for row in book}
-    return [sent for sent in controls.recent if sent.quantity and sent.at > since and sent.tag not in shown]
-
-
-def _legs(position: Position, book: Sequence[BookRow]) -> Trim:
-    """All legs of ours that close the position."""
-    return trimmed(book, position.symbol, position.product, _closing(position), 0)
-
-
-def _closing(position: Position) -> Side:
-    return Side.BUY if position.net_quantity < 0 else Side.SELL
+def _legs(holding: Holding) -> Trim:
+    """All legs of the gateway's entries that close the position."""
+    return trimmed(holding, holding.closing, 0)

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -42,6 +43,13 @@ class JsonLines(logging.Formatter):
         return _ENCODE(line)
 
 
+class Console(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as logging calls it
+        """A line could not be written. logging's own report would quote the exception under way, secrets and all."""
+        with suppress(OSError, ValueError):  # standard error is gone as well
+            sys.stderr.write(f"a log line could not be written: {type(sys.exc_info()[1]).__name__}\n")
+
+
 def configure(level: str, stream: TextIO | None = None, cloud_project: str | None = None) -> None:
     """Writes all lines to standard output or to `stream`. Libraries log from WARNING on.
 
@@ -50,7 +58,7 @@ def configure(level: str, stream: TextIO | None = None, cloud_project: str | Non
     """
     # The lines show none of these, so logging need not look them up.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    sinks = [logging.StreamHandler(stream or sys.stdout)] if cloud_project is None else _cloud_sinks(cloud_project)
+    sinks = [Console(stream or sys.stdout)] if cloud_project is None else _cloud_sinks(cloud_project)
     for sink in sinks:
         sink.setFormatter(JsonLines())
     root = logging.getLogger()
@@ -92,7 +100,7 @@ def _cloud_sinks(project: str) -> list[logging.Handler]:
     from app.adapters.cloud_logging import CloudLog, Relay
     from app.adapters.cloud_logging.api import LogApi
 
-    console = logging.StreamHandler(sys.stderr)
+    console = Console(sys.stderr)
     console.setLevel(logging.ERROR)
     relays = (sink.arriving for sink in logging.getLogger(_GUNICORN).handlers if isinstance(sink, Relay))
     cloud = CloudLog(partial(LogApi, project), sys.stderr, next(relays, None))

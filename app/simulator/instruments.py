@@ -160,7 +160,7 @@ class Listing:
     day: date
     holidays: frozenset[date] = frozenset()
     strikes_each_side: int = 30
-    masters: dict[tuple[str, int], bytes] = field(default_factory=dict)  # CSV by exchange and segment, once made
+    masters: dict[tuple[str, int], bytes] = field(default_factory=dict)  # the CSV symbol masters, once made
     _series: dict[str, tuple[Instrument, ...]] = field(default_factory=dict)
     _by_symbol: dict[str, Instrument] = field(default_factory=dict)
 

@@ -18,7 +18,10 @@ def csv_master(market: Market, exchange: str, segment: int = DERIVATIVES) -> byt
     listing, key = market.listing, (exchange, segment)
     if key not in listing.masters:
         today = listing.day.isoformat()
-        rows = (_csv_row(instrument, today, _session(instrument, market)) for instrument in _listed(market, *key))
+        rows = (
+            _csv_row(instrument, today, _session(instrument, market))
+            for instrument in _listed(market, exchange, segment)
+        )
         listing.masters[key] = "".join(rows).encode()
     return listing.masters[key]
 

@@ -11,8 +11,8 @@ from app.domain.book import BookRow
 from app.domain.calendar import ist_day
 from app.domain.deadline import Deadline
 from app.domain.errors import Malformed, NotNow
-from app.domain.legs import legs_of
 from app.domain.order import Order
+from app.domain.protection import legs_of
 from app.domain.risk import Controls, TradingState
 from app.flow.desk import Desk
 from app.web.answers import detailed, has_legs, shown_leg

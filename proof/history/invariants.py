@@ -1,6 +1,6 @@
 """The promises I1 to I15, each a function from a history to what broke it.
 
-The tables are written down from the design, not taken from the code: the judge must not share the defendant's mistakes.
+The tables are written down from the design, not taken from the code: the checker must not share the code's mistakes.
 """
 
 import base64
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from app.domain.order import Order, Transition
 from proof.history.records import BrokerOrder, Delivery, History, Post
 
-WITHIN = 75.0  # seconds to a known state, or to somebody's phone
+WITHIN = 75.0  # seconds to a known state, or to a notice
 ANSWER_BY = 2.5
 SEND_WINDOW = 1.2
 SUBMIT = 0.5
@@ -29,9 +29,16 @@ _NEXT = {
     "PARTIALLY_FILLED": {"PARTIALLY_FILLED", "FILLED", "CANCELLED", "EXPIRED"},
     "CANCELLED": {"FILLED"},
 }
-_KNOWN = {"ACCEPTED", "DENIED", "LAPSED", "NOT_PLACED"} | _AT_BROKER  # somebody looking at it learns what became of it
+_KNOWN = {"ACCEPTED", "DENIED", "LAPSED", "NOT_PLACED"} | _AT_BROKER  # the order's state says what became of it
 _PLACED = {"ACCEPTED"} | _AT_BROKER
-_TOLD = {"DENIED", "LAPSED", "REJECTED", "CANCELLED", "EXPIRED", "NOT_PLACED"}  # steps that ring by themselves
+_TOLD = {
+    "DENIED",
+    "LAPSED",
+    "REJECTED",
+    "CANCELLED",
+    "EXPIRED",
+    "NOT_PLACED",
+}  # steps that publish a notice by themselves
 _MAY_BE_FOLDED = {"DENIED", "LAPSED", "CANCELLED", "EXPIRED"}  # many of them may be told as one notice
 _DOUBTS_TOLD = (1, 4)  # the first doubt, and the third valid reading of the book without the order
 
@@ -86,9 +93,9 @@ def every_alert_ends_or_rings(history: History) -> Iterator[Violation]:
             if not (order and _known_by(order, due, history)) and not _rang(key, due, history):
                 yield Violation("I2", key or delivery.alert, f"answered {delivery.status} and lost: {_state(order)}")
         elif delivery.status == 422 and not (_rang(key, due, history) or _folded_order(orders.get(key), due, history)):
-            yield Violation("I2", key, "refused with 422 and nobody was told")
+            yield Violation("I2", key, "refused with 422 and no notice was published")
         elif delivery.status in (400, 409) and not _refusal_rang(delivery, due, history):
-            yield Violation("I2", delivery.alert, f"refused with {delivery.status} and nobody was told")
+            yield Violation("I2", delivery.alert, f"refused with {delivery.status} and no notice was published")
     for order in history.orders:
         yield from _left_behind(order, history)
 
@@ -236,23 +243,25 @@ def every_step_is_legal(history: History) -> Iterator[Violation]:
             yield Violation("I11", order.key, f"is {order.status}:{order.sequence}, its last step {last.status}")
 
 
-def every_alerting_step_rings(history: History) -> Iterator[Violation]:
+def every_alerting_step_is_published(history: History) -> Iterator[Violation]:
     """I12: a notice for each step that needs one, and for an alert that came again after its 2xx."""
-    rung = {notice.id for notice in history.notifications}
+    noticed = {notice.id for notice in history.notifications}
     for order in history.orders:
-        for step in _ringing(order):
-            published = f"{order.key}:{step.sequence}" in rung or _folded(step, history.ended_at, history)
+        for step in _alerting(order):
+            published = f"{order.key}:{step.sequence}" in noticed or _folded(step, history.ended_at, history)
             if not published and _due(step.at, history) <= history.ended_at:
-                yield Violation("I12", order.key, f"step {step.sequence}, {step.status}, rang nobody")
+                yield Violation("I12", order.key, f"step {step.sequence}, {step.status}, published no notice")
     for delivery in history.deliveries:
         told = f"{delivery.order_key}:duplicate"
         if not delivery.answer.get("duplicate") or not _came_after_2xx(delivery, history):
             continue
         if _due(delivery.answered_at or delivery.sent_at, history) > history.ended_at:
-            continue  # whoever suppressed it first may have died over the telling; reconcile does it
-        rang = any(notice.id.startswith(told) for notice in history.notifications)
-        if not rang and not _summed_up("duplicate", delivery.sent_at, history.ended_at, history):
-            yield Violation("I12", delivery.order_key or "", "a second firing was suppressed and nobody was told")
+            continue  # the process that suppressed it may have died before it published; reconcile does it
+        was_told = any(notice.id.startswith(told) for notice in history.notifications)
+        if not was_told and not _summed_up("duplicate", delivery.sent_at, history.ended_at, history):
+            yield Violation(
+                "I12", delivery.order_key or "", "a second firing was suppressed and no notice was published"
+            )
 
 
 def what_was_filled_is_known(history: History) -> Iterator[Violation]:
@@ -267,17 +276,17 @@ def what_was_filled_is_known(history: History) -> Iterator[Violation]:
             yield Violation("I13", order.key, text)
 
 
-def every_fill_is_protected_or_rings(history: History) -> Iterator[Violation]:
-    """I14. An entry without its legs rings, or another one in the same contract rings for as many units.
+def every_fill_is_protected_or_published(history: History) -> Iterator[Violation]:
+    """I14. An entry without its legs has a notice, or another entry in the same contract has one for as many units.
 
-    Of several entries, one of which was covered, nobody can say whose legs those were that are gone.
+    Where one of several entries was covered, the records do not say which entry the missing legs belonged to.
     """
     by_tag, by_key = _by_tag(history.orders), {order.key: order for order in history.orders}
     bare = [row for row in history.broker_orders if row.protected is False]
     bare_keys = {by_tag[row.tag].key for row in bare if row.tag in by_tag}
     told = [notice.id.split(":") for notice in history.notifications if notice.kind == "naked"]
     told_keys = {key for _, key, _, _ in told}
-    spare: dict[str, int] = defaultdict(int)  # units that rang in a contract, for entries that have their legs
+    spare: dict[str, int] = defaultdict(int)  # units with a notice in a contract, of entries that have their legs
     for key, units in {key: int(units) for _, key, units, _ in told if key not in bare_keys}.items():
         spare[_symbol(by_key.get(key))] += units
     for row in bare:
@@ -286,7 +295,7 @@ def every_fill_is_protected_or_rings(history: History) -> Iterator[Violation]:
             spare[_symbol(order)] -= row.filled_quantity
         elif order is None or order.key not in told_keys:
             yield Violation(
-                "I14", row.tag, f"{row.broker_order_id} is filled and has no protection, and nobody was told"
+                "I14", row.tag, f"{row.broker_order_id} is filled and has no protection, and no notice was published"
             )
 
 
@@ -322,9 +331,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     no_limit_is_passed,
     every_answer_is_in_time_and_right,
     every_step_is_legal,
-    every_alerting_step_rings,
+    every_alerting_step_is_published,
     what_was_filled_is_known,
-    every_fill_is_protected_or_rings,
+    every_fill_is_protected_or_published,
     the_same_alert_has_the_same_key,
 )
 
@@ -355,7 +364,7 @@ def _due(moment: datetime, history: History) -> datetime:
 
 
 def _rang(key: str, due: datetime, history: History) -> bool:
-    """Somebody was told of this order, by something else than a duplicate's notice."""
+    """A notice was published for this order, other than a duplicate's."""
     return bool(key) and any(
         key in notice.id and not notice.id.startswith(f"{key}:duplicate") and notice.at <= due
         for notice in history.notifications
@@ -393,7 +402,7 @@ def _state(order: Order | None) -> str:
 
 
 def _left_behind(order: Order, history: History) -> Iterator[Violation]:
-    """Orders that nobody waits for an answer of: the request died, or was told to come again and never did."""
+    """Orders whose sender waits for no answer: the request died, or was told to come again and never did."""
     if order.status == "RECEIVED":
         allowed = history.exit_age if _covers(order) else history.entry_age
         since = order.alert_at + timedelta(seconds=allowed)
@@ -402,7 +411,7 @@ def _left_behind(order: Order, history: History) -> Iterator[Violation]:
     elif order.status == "SUBMITTED":
         due = _due(attempts(order)[-1].at, history)
         if due < history.ended_at and not _rang(order.key, due, history):
-            yield Violation("I2", order.key, "is SUBMITTED for more than 75 s and nobody was told")
+            yield Violation("I2", order.key, "is SUBMITTED for more than 75 s and no notice was published")
 
 
 def _by_tag(orders: Sequence[Order]) -> dict[str, Order]:
@@ -468,7 +477,7 @@ def _day_limits(history: History) -> Iterator[Violation]:
 
 
 def _is_its_own(post: Post, delivery: Delivery, history: History) -> bool:
-    """Whether a POST was made by this very delivery. Without request ids: if nobody else can have made it."""
+    """Whether a POST was made by this very delivery. Without request ids: whether no other can have made it."""
     if post.turned_away or post.tag != _tag(delivery, history):
         return False
     if post.request_id is not None and delivery.request_id is not None:
@@ -490,8 +499,8 @@ def _spans(delivery: Delivery, post: Post, history: History) -> bool:
     return delivery.sent_at <= post.at <= ended
 
 
-def _ringing(order: Order) -> Iterator[Transition]:
-    """The steps that have to ring."""
+def _alerting(order: Order) -> Iterator[Transition]:
+    """The steps that have to publish a notice."""
     doubts = 0
     for old, new in pairwise(order.transitions):
         doubts = doubts + 1 if (old.status, new.status) == ("SUBMITTED", "SUBMITTED") else 0

@@ -56,7 +56,7 @@ class BrokerOrder:
     """An order in the broker's own book, protective legs left out. `status` is an OrderStatus by name.
 
     `live`: the broker took it (it may be cancelled or expired since); False for one that it rejected.
-    `protected`: its filled quantity has its legs, or is closed again; None where nobody looked.
+    `protected`: its filled quantity has its legs, or is closed again; None where it was not looked at.
     """
 
     broker_order_id: str
@@ -83,7 +83,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """From when the store held HALTED (or REDUCING) for certain, until somebody began to lift it."""
+    """From when the store held HALTED (or REDUCING) for certain, until the state began to be lifted."""
 
     began: datetime
     ended: datetime | None = None
@@ -112,7 +112,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One history, whole. What is not given is not held against anything.
+    """One history, whole. A part that is not given is not checked.
 
     `reconciled`: a last reconcile read the whole book, so ledger and book must agree. `committed` says when a step,
     (key, sequence), was in the store, where that is known better than by the step's own time. `entry_age`, `exit_age`

@@ -55,7 +55,7 @@ def run(mutants: tuple[Mutant, ...] = (*NOTHING, *MUTANTS), show: bool = False) 
 def _planted(mutant: Mutant, environ: dict[str, str], show: bool) -> str | None:
     command = [sys.executable, "-m", "proof.mutants", "--here", mutant.name]
     try:
-        child = subprocess.run(  # noqa: S603 - ours
+        child = subprocess.run(  # noqa: S603 -- the proof's own command
             command, env=environ, capture_output=True, text=True, timeout=_PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ from proof.mutants.planting import Edit, Mutant
 
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
 FIRESTORE, LOGINS, SENDERS, SERVED = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
-_FLOW, _RISK, _RECONCILE = "app.flow.execution", "app.domain.risk.check", "app.flow.reconcile"
+_FLOW, _RISK, _RECONCILE = "app.flow.execution", "app.domain.risk.check", "app.flow.reconcile.evidence"
 _LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite.ledger", "app.adapters.fyers.classify", "app.domain.notice"
 _WEBHOOK = "app.web.webhook"
@@ -172,7 +172,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "unknown-code-is-a-refusal",
-        "an error code that nobody explained is taken for a refusal",
+        "an unexplained error code is taken for a refusal",
         _CLASSIFY,
         "    return Refusal.ORDER if by_risk or code in call.refusals else None\n",
         "    return Refusal.ORDER\n",
@@ -257,15 +257,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "counted-twice-is-once",
         "orders of the last seconds that neither book nor positions show are forgotten",
         _RISK,
-        "    unseen = _unseen(controls, exposure, now)\n    if ticket.covers:\n",
-        "    unseen: list[Sent] = []\n    if ticket.covers:\n",
+        "    holdings = holdings.with_sent(controls.sent_since(now - limits.venue.book_lag))\n",
+        "",
     ),
     Mutant(
         "cover-more-than-the-short",
         "a cover buys what the alert asks for, whatever is short",
         (
             Edit("app.domain.ticket", "min(wanted, left)", "wanted"),
-            Edit(_RISK, "    if ticket.quantity > left:\n", "    if False:\n"),
+            Edit(
+                _RISK,
+                "    room = holding.left(ticket.side) - ticket.quantity\n",
+                "    room = max(0, holding.left(ticket.side) - ticket.quantity)\n",
+            ),
         ),
         SIM,
     ),
@@ -328,8 +332,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "absence-from-half-a-book",
         "a reading that lacks orders the ledger knows counts all the same",
         _RECONCILE,
-        "        valid = not self._not_shown(book)\n",
-        "        valid = True\n",
+        "    valid = not run.not_shown(book)\n",
+        "    valid = True\n",
     ),
     Mutant(
         "lapse-the-submitted",
@@ -337,9 +341,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 _RECONCILE,
-                "            if order.status is not _S.RECEIVED:\n                continue\n            covers",
-                "            if order.status not in (_S.RECEIVED, _S.SUBMITTED):\n"
-                "                continue\n            covers",
+                "        if order.status is not _S.RECEIVED:\n            continue\n        covers",
+                "        if order.status not in (_S.RECEIVED, _S.SUBMITTED):\n            continue\n        covers",
             ),
             Edit(
                 "app.domain.order.status",
@@ -351,17 +354,17 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "never-lapse",
-        "an alert that nobody could send waits for ever",
+        "an alert that could not be sent waits for ever",
         _RECONCILE,
-        "            if self._now() - order.alert_at > allowed + SETTLE:\n",
-        "            if False:\n",
+        "        if run.now() - order.alert_at > allowed + SETTLE:\n",
+        "        if False:\n",
     ),
     _one(
         "never-found",
         "an order in doubt is not looked for in the order book",
         _RECONCILE,
-        "        rows = {row.tag: row for row in book if row.parent_id is None}\n",
-        "        rows: dict[str, BookRow] = {}\n",
+        "    rows = {row.tag: row for row in book if row.protects is None}\n",
+        "    rows: dict[str, BookRow] = {}\n",
     ),
     # -- telling
     _one(
@@ -374,14 +377,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "doubt-in-silence",
-        "an order in doubt rings nobody",
+        "an order in doubt publishes no notice",
         _NOTICE,
         "    if order.status is OrderStatus.SUBMITTED and not _doubt_is_news(order):\n",
         "    if order.status is OrderStatus.SUBMITTED:\n",
     ),
     _one(
         "duplicate-in-silence",
-        "a second firing is suppressed and nobody is told",
+        "a second firing is suppressed and no notice is published",
         _FLOW,
         "    post(duplicate_notice(",
         "    0 and post(duplicate_notice(",
@@ -480,9 +483,9 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "doubled-names-collected",
         "every value of a name that stands thousands of times is kept, each time in a new list",
-        "app.domain.alert.strict_json",
-        "        document[name] = _TWICE if name in document else value\n",
-        "        document[name] = [*document[name], value] if isinstance(document.get(name), list) else [value]\n",
+        "app.domain.json_decoder",
+        "            document[name] = twice(name) if name in document else value\n",
+        "            document[name] = [*document[name], value] if isinstance(document.get(name), list) else [value]\n",
         ("costly bodies",),
     ),
     _one(
@@ -528,7 +531,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _one(
         "own-submit-is-a-rivals",
-        "a submit whose reply was lost does not know its own write again, so nobody sends the order",
+        "a submit whose reply was lost does not know its own write again, so the order is never sent",
         _LEDGER,
         "        if wrote(word, stored):\n            return current\n",
         "",

@@ -87,7 +87,7 @@ def send_window() -> str | None:
 
 
 def logins() -> str | None:
-    """An attacker with an account of his own and a login link, auth code, or the token store."""
+    """An attacker with another account and a login link, an auth code, or the token store."""
     from proof.logins import violations
 
     return next(iter(violations()), None)
@@ -126,7 +126,7 @@ def refused_bodies() -> str | None:
 
 
 def firestore_contract() -> str | None:
-    """The ledger's contract on Google's emulator, in this process: what the rivals of others do is not planted."""
+    """The ledger's contract on Google's emulator, in this process: rivals in other processes have no bug planted."""
     import pytest
 
     names = f"({' or '.join(_OF_THE_CONTRACT)}) and not sqlite"

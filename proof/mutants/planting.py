@@ -88,4 +88,4 @@ class _Planted(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         code: CodeType = compile(self._source, self._path, "exec")
-        exec(code, module.__dict__)  # noqa: S102 -- the product's own source, with one line of ours in it
+        exec(code, module.__dict__)  # noqa: S102 -- the product's own source, with the planted line in it

@@ -2,7 +2,7 @@
 
 One cell is one alert: a doomed process takes its first delivery, others take the rest, side by side or one after the
 other; then the scheduler's reconcile runs as the minutes pass, and once more over the final book. Which steps there are
-is not written down here: a delivery that nobody kills traces them.
+is not written down here: a delivery that is not killed traces them.
 """
 
 import itertools
@@ -201,7 +201,7 @@ def _first(doomed: Gateway, later: NextPort) -> NextPort:
 
 
 class _kills_when_sent:  # noqa: N801 - used as a statement
-    """Kills a gateway once the broker has an order, whoever sent it, and before the reply is out."""
+    """Kills a gateway once the broker has an order of any sender, and before the reply is out."""
 
     def __init__(self, gateway: Gateway, account: Simulator) -> None:
         self._gateway, self._account = gateway, account

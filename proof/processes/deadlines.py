@@ -196,7 +196,7 @@ def _addresses(cell: Cell, account: Simulator, stack: ExitStack) -> dict[str, st
 
 @contextmanager
 def _swallowing_port() -> Iterator[int]:
-    """A port whose queue of connections is full: whoever connects to it hears nothing at all."""
+    """A port whose queue of connections is full: a client that connects to it hears nothing at all."""
     with socket.socket() as listening, ExitStack() as callers:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)

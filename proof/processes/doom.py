@@ -19,7 +19,7 @@ class Step:
     """The `number`th call of that name in the life of a process. `side`: before, inside or after.
 
     Inside `submit` is between its reading and its commit. Inside `place`, the broker has the order and its reply is on
-    the way; whoever runs the broker has to strike there.
+    the way; the owner of the simulated broker has to kill the process there.
     """
 
     call: str
@@ -31,7 +31,7 @@ class Step:
 
 
 class _Watch:
-    """Counts calls, strikes at the step, and writes down every call where somebody wants to know them."""
+    """Counts calls, strikes at the step, and writes down every call where a trace is asked for."""
 
     def __init__(self, step: Step | None, trace: Path | None) -> None:
         self._step = step

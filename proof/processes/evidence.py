@@ -65,20 +65,22 @@ def stays_in_doubt(order: Order, history: History) -> bool:
 
 
 def unheard_of(history: History) -> list[str]:
-    """Orders at the broker that nobody knows of: no sender, no phone, and no ledger from the request that sent them.
+    """Orders at the broker without a record: no answer, no notice, and no ledger step by the request that sent them.
 
     A process that dies between writing down that its order was accepted and saying so leaves a ledger that is right.
     """
     heard = {delivery.order_key for delivery in history.deliveries if delivery.status == 200}
     told = " ".join(notice.id for notice in history.notifications if ":duplicate" not in notice.id)
     at_broker = {row.tag for row in history.broker_orders}
-    ours = [order for order in history.orders if order.tag in at_broker and not _written_down(order)]
-    lost = [order for order in ours if order.key not in heard]
-    return [f"{order.key[:12]} is {order.status} and nobody was told" for order in lost if order.key not in told]
+    unrecorded = [order for order in history.orders if order.tag in at_broker and not _written_down(order)]
+    lost = [order for order in unrecorded if order.key not in heard]
+    return [
+        f"{order.key[:12]} is {order.status} and no notice was published" for order in lost if order.key not in told
+    ]
 
 
 def _written_down(order: Order) -> bool:
-    """Whether the request that sent the order lived to record what came of it, and nobody had to find it later."""
+    """Whether the request that sent the order lived to record what came of it; reconcile did not have to find it."""
     return any(
         old.status == "SUBMITTED" != new.status and (new.at - old.at).total_seconds() < _ITS_REQUEST_LIVES
         for old, new in pairwise(order.transitions)

@@ -40,7 +40,7 @@ class _Quiet(WSGIRequestHandler):
 
 def main(descriptor: int) -> None:
     """Forks a gateway for each order on the line, until the line ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     gc.freeze()
     with socket.socket(fileno=descriptor) as line:
         while True:

@@ -1,7 +1,7 @@
 """The scheduler's run is killed at every step of it, with something to do at each; the next runs finish the work.
 
 Before it, in one ledger: an order in doubt that is in the book, one that is not, one whose request died before it
-knew, an alert that nobody could send, and a leg that outlived its position.
+knew, an alert that could not be sent, and a leg that outlived its position.
 """
 
 import time
@@ -80,7 +80,7 @@ class Housekeeping:
             _close_by_hand(account)
             deliver("in doubt, in the book", ("place", Fault(FaultKind.DROP)))
             deliver("in doubt, not in the book", ("place", Fault(FaultKind.DROP, processed=False)))
-            deliver("nobody could send it", ("quotes", Fault(FaultKind.EMPTY, None)))
+            deliver("it could not be sent", ("quotes", Fault(FaultKind.EMPTY, None)))
 
 
 def _close_by_hand(account: Simulator) -> None:

@@ -73,7 +73,7 @@ class Lab:
         return settings | changes
 
     def new_ledger(self) -> str:
-        """The address of a ledger that nobody has used yet."""
+        """The address of a new ledger."""
         if self.kind is LedgerKind.FIRESTORE:
             return f"firestore://proof-{uuid4().hex[:12]}"
         return f"sqlite:///{self.new_file('ledger')}.db"
@@ -112,7 +112,7 @@ class MovableClock(SystemClock):
 class Recorder(logging.Handler):
     """A notifier that remembers what it delivered, by the clock of its desk.
 
-    As a log handler it remembers which notices were told as one: that they were is all that anybody is told of them.
+    As a log handler it remembers which notices were summed up: the operator hears of those in the summary alone.
     """
 
     def __init__(self, clock: MovableClock) -> None:

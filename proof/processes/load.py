@@ -1,8 +1,8 @@
 """Load: several gunicorns with several workers on one ledger, under duplicated alerts, faults, SIGKILL and SIGSTOP.
 
-Meanwhile the scheduler reconciles, by a clock that is seconds ahead of the gateways', and an operator does his part: he
-resolves what is certainly not at the broker, and lets entries through again. In the end the machines rest, the minutes
-pass, and sender, broker and ledger are held against one another.
+Meanwhile the scheduler reconciles, by a clock that is seconds ahead of the gateways', and an operator resolves what is
+certainly not at the broker, and lets entries through again. In the end the machines rest, the minutes pass, and sender,
+broker and ledger are held against one another.
 """
 
 import json
@@ -164,11 +164,11 @@ class Watch:
                 self._resume()
             except NotNow:
                 pass  # the ledger is busy; the next round comes
-            except Exception as problem:  # noqa: BLE001 - a thread tells nobody by itself
+            except Exception as problem:  # noqa: BLE001 - a thread does not report its own failure
                 self.problems.append(f"the scheduler's run failed: {problem!r}")
 
     def _resolve(self) -> None:
-        """The human's word, and he has looked: the order is not at the broker, and nobody can send it any more."""
+        """The operator's word after a look at the broker: the order is not there, and it can no longer be sent."""
         ledger = self._office.desk.ledger
         tags = {order.tag.partition(":")[2].lower() for order in self._account.exchange.orders()}
         for order in ledger.orders(self._office.deadline(), in_flight=True):
@@ -257,7 +257,7 @@ def _not_clean(settings: dict[str, str], history: History) -> list[str]:
     """
     command = [sys.executable, "-m", "app", "reconcile", "--json"]
     try:
-        ended = subprocess.run(  # noqa: S603 - ours
+        ended = subprocess.run(  # noqa: S603 -- the proof's own command
             command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=_COMMAND_TAKES
         )
     except subprocess.TimeoutExpired:

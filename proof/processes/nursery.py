@@ -57,7 +57,7 @@ class Nursery:
         self._line.settimeout(_READY_WITHIN)
         with theirs:
             command = [sys.executable, "-m", "proof.processes.gateway", str(theirs.fileno())]
-            self._warm = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])  # noqa: S603 - ours
+            self._warm = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])  # noqa: S603 -- the proof's own command
         return self
 
     def __exit__(

@@ -52,7 +52,7 @@ def a_server(
     if descriptors is not None:
         command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     with output.open("ab") as log:
-        arbiter = subprocess.Popen(  # noqa: S603 - ours
+        arbiter = subprocess.Popen(  # noqa: S603 -- the proof's own command
             command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
         )
     server = Server(port, arbiter, output)

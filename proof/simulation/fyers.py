@@ -19,7 +19,7 @@ from proof.simulation.world import EPOCH, World
 
 LOT = 65
 SYMBOLS = ("NSE:NIFTY26NOV26000CE", "NSE:NIFTY26NOV26100CE")
-BOOK_LAG = 80.0  # seconds that an order may be missing from the book; the product reckons with ninety
+BOOK_LAG = 80.0  # seconds that an order may be missing from the book; the product allows for ninety
 TAKEN_LATE = 40.0  # seconds that an order may lie in a queue at the broker before it is taken
 
 RECONCILE = "reconcile"  # the task that may get a part of the book: the flow itself never does, by assumption
@@ -198,7 +198,7 @@ class Fyers:
         self._world.sleep(dice.uniform(0, connect) * dice.random())
         self.step()
         if window is not None and window.left() <= 0:
-            raise CallFailed("the time to send the order was over", wrote=False)
+            raise CallFailed("the time to send was over", wrote=False)
         name, _, become, answer = POSTS[0]
         if dice.random() < self.trouble:
             name, _, become, answer = dice.choices(POSTS, _WEIGHTS)[0]
@@ -317,7 +317,7 @@ class Fyers:
         self._world.sleep(min(seconds, total))
 
     def _book(self, now: float) -> list[Row]:
-        """What is shown by now; at times only its beginning, in a way that who knows more orders can tell."""
+        """What is shown by now; at times only its beginning, in a way that a reader who knows more orders can tell."""
         rows = [row for row in self.rows if row.shown_at <= now and row.taken_at <= now]
         dice = self._world.random
         if self.partial and rows and self._world.task_name == RECONCILE and dice.random() < self.partial:
@@ -359,7 +359,7 @@ class Fyers:
     def holdings(self) -> list[Holding]:
         """What was held after each change.
 
-        Where an order was filled after all that the book had called cancelled, nobody can have reckoned with it.
+        Empty where an order was filled after the book had called it cancelled: the gateway could not know of it.
         """
         orders = [row for row in self.rows if row.parent is None]
         if any(len({status for _, status, _ in row.life if status in _FINAL}) > 1 for row in orders):

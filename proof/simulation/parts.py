@@ -18,7 +18,7 @@ from proof.faulty_ledger import Fate, Faults
 from proof.history import Delivery, Halt, Notification, Pause
 from proof.simulation.world import Host, World
 
-_BLINK = 0.005  # seconds between two looks at a reading that somebody else makes
+_BLINK = 0.005  # seconds between two looks at a reading that another request makes
 
 if TYPE_CHECKING:
     from proof.simulation.play import Play
@@ -114,7 +114,7 @@ class Sink:
 
 
 class Tokens:
-    """One token that is always good; whatever Fyers says of it. Implements `ports.TokenSource`."""
+    """One token that is always good, whatever Fyers says of it. Implements `ports.TokenSource`."""
 
     def __init__(self, play: "Play") -> None:
         self._play = play

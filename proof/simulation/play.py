@@ -49,7 +49,7 @@ LONGEST = 120 * MINUTE  # of a history; a tenth of it is enough
 
 
 class Play:
-    """Everybody of one history, and what they do."""
+    """All parties of one history, and what they do."""
 
     def __init__(self, seed: int, ledger: Ledger | None = None, story: Story | None = None) -> None:
         self.dice = Random(seed)  # noqa: S311 -- repeatable on purpose
@@ -70,7 +70,7 @@ class Play:
         self._number = 0
         self._state = TradingState.ACTIVE
         self._last_shot = 0.0
-        self._oldest = ENTRY_AGE  # seconds after which nobody may send an alert of this history any more
+        self._oldest = ENTRY_AGE  # seconds after which no alert of this history may be sent any more
         self._reconciled = False
         self._meddled = False  # the last run of reconcile cancelled something at the broker: another one has to see it
         self.kills = 0
@@ -196,7 +196,7 @@ class Play:
     # -- the others
 
     def _operate(self, state: TradingState) -> None:
-        """The owner, with the command line and all patience; nobody is halted before the store says so."""
+        """The operator at the command line, who waits for the store; trading is halted only once the store says so."""
         while True:
             try:
                 self.switch(state, "by hand", Deadline(self.world.monotonic, 10.0))

@@ -71,7 +71,7 @@ def one(seed: int, ledger: str = MEMORY, seen: Counter[str] | None = None) -> li
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the product's log: a thousand alerts a second have nothing to say to a human."""
+    """Without the product's log: a thousand alerts a second are of no use to a reader."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -88,7 +88,7 @@ class Story:
             hosts=dice.choice((1, 2, 3)),
             trouble=dice.choice((0.0, 0.3, 0.6, 1.0)),
             read_trouble=dice.choice((0.0, 0.0, 0.1, 0.3)) * wild,
-            # With store and sink both out of reach nobody can be told of anything: not both in one history.
+            # With store and sink both out of reach no notice can get out: not both in one history.
             store_trouble=dice.choice((0.0, 0.0, 0.05, 0.15)) * wild if wild >= 0.3 else 0.0,
             death=dice.choice((0.0, 0.0, 0.02, 0.05)) * wild,
             stop=dice.choice((0.0, 0.0, 0.01, 0.04)) * wild,

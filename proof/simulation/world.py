@@ -1,8 +1,8 @@
 """A world of its own: virtual time, tasks that take turns, processes that die. One seed decides all of it.
 
-A task is ordinary code on a thread of its own, and only one runs at any time: it keeps running until it sleeps, and who
-has to wake first is next. Port calls sleep before and after their effect, so their durations, drawn from the seed, are
-the interleaving.
+A task is ordinary code on a thread of its own, and only one runs at any time: it keeps running until it sleeps, and the
+task that has to wake first is next. Port calls sleep before and after their effect, so their durations, drawn from the
+seed, are the interleaving.
 """
 
 import heapq
@@ -68,7 +68,7 @@ class World:
         self._put(Task(job, host), self.seconds + after)
 
     def run(self) -> None:
-        """Until nobody has anything left to do."""
+        """Until no task has anything left to do."""
         self._serve(self._next())
         _take(self._over, "the history to come to its end")
 
@@ -83,7 +83,7 @@ class World:
             self._task = before
 
     def sleep(self, seconds: float) -> None:
-        """Lets time pass, and with it whoever wakes earlier. Raises Killed where the process died meanwhile."""
+        """Lets time pass; tasks that wake earlier run first. Raises Killed where the process died meanwhile."""
         wakes = self.seconds + seconds
         if self._apart:
             self.seconds = wakes
@@ -111,7 +111,7 @@ class World:
         return self._task.name
 
     def stand_still(self, seconds: float) -> None:
-        """The running task gets no time: its process is stopped, or somebody else has the processor."""
+        """The running task gets no time: its process is stopped, or another process has the processor."""
         self._task.stopped = True
         self.sleep(seconds)
 
@@ -126,7 +126,7 @@ class World:
             raise Killed
 
     def apart(self, read: Callable[[], _Read]) -> "Later[_Read]":
-        """Runs a read as if on another thread: the clock goes on for it alone, and nobody else moves meanwhile."""
+        """Runs a read as if on another thread: the clock goes on for it alone, and no other task moves meanwhile."""
         began = self.seconds
         later: Later[_Read] = Later(self)
         self._apart += 1
@@ -150,7 +150,7 @@ class World:
         return self._task
 
     def _switch(self, me: Task) -> None:
-        """Hands the turn to whoever is next, and waits for the own one."""
+        """Hands the turn to the next task, and waits for its own turn."""
         task = self._next()
         if task is me or task is None:
             return
@@ -172,7 +172,7 @@ class World:
                 task.job()
             except Killed:
                 pass
-            except BaseException as problem:  # noqa: BLE001 - nothing may get lost on a thread of ours
+            except BaseException as problem:  # noqa: BLE001 - nothing may get lost on a task's thread
                 self.crashes.append(problem)
             task = self._next()
             if task is not None and task.started:

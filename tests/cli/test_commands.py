@@ -109,7 +109,7 @@ def test_send_fills_in_the_time_and_the_secret(tmp_path: Path, monkeypatch: pyte
     assert len(sent["timenow"]) == len("2026-11-20T04:00:00Z")
 
 
-def test_send_says_so_when_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_send_says_so_when_there_is_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["send", "--to", "http://127.0.0.1:9/webhook"]) == 1
     assert "no answer" in capsys.readouterr().err
 

@@ -166,7 +166,7 @@ def test_a_ledger_that_does_not_answer_or_forgets_fails(gate: Gateway, monkeypat
     assert looked_at(gate, "ledger")[0] == "fail"
 
 
-def test_a_fault_of_ours_in_one_check_fails_that_one_alone(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_inside_one_check_fails_that_one_alone(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate.desk.ledger.__class__, "outbox", lambda *_: 1 / 0)
     assert looked_at(gate, "outbox") == ("fail", "a fault in the gateway; see its log")
     assert looked_at(gate, "ledger")[0] == "ok"
@@ -331,9 +331,9 @@ def test_hours_that_override_the_table_are_named(
         (ist(6, 10), None, "09:15-15:40", "fail"),
         (ist(6, 40), ist(15, 30), "09:15-15:40", "fail"),
     ],
-    ids=["nobody logged in", "good for the session", "ends before the session begins", "ends during the session"],
+    ids=["no login", "good for the session", "ends before the session begins", "ends during the session"],
 )
-def test_a_login_is_looked_at_without_ringing_anybody(
+def test_a_login_is_looked_at_without_a_notice(
     tmp_path: Path, issued: datetime | None, ends: datetime | None, hours: str, mark: str
 ) -> None:
     at = (issued or ist(9)) + timedelta(minutes=10)
@@ -384,7 +384,7 @@ def test_without_a_sink_no_phone_is_said_to_be_reached(gate: Gateway, capsys: py
     assert said["checks"][-1]["found"] == "no sink is configured; the log has the notice"
 
 
-def test_the_egress_address_is_asked_for_where_somebody_says_whom(
+def test_the_egress_address_is_asked_for_where_a_service_to_ask_is_named(
     gate: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ("--egress", f"{gate.account.api_url}/orders")  # for which the doctor has no other use
@@ -402,7 +402,7 @@ def test_the_egress_address_is_asked_for_where_somebody_says_whom(
         assert (said["checks"][-1]["result"], said["checks"][-1]["found"][:9]) == ("warn", "not known")
 
 
-def test_where_money_is_at_stake_an_address_that_nobody_looked_at_warns(gate: Gateway) -> None:
+def test_where_money_is_at_stake_an_address_that_was_not_looked_at_warns(gate: Gateway) -> None:
     for changes, mark in (({}, Mark.OK), (LIVE, Mark.WARN)):
         check = egress(Config.from_env(gate.settings | changes).live, None, None, gate.deadline())
         assert (check.mark, bool(check.advice)) == (mark, mark is Mark.WARN)

@@ -1,4 +1,4 @@
-"""`facts`: the register for a person and for a script. That a fact is due is a reminder: the exit code stays 0."""
+"""`facts` prints the register for people and for scripts. A due fact is a reminder: the exit code stays 0."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the two READMEs show is so: the message to paste, the answer, the commands, the routes."""
+"""What the two READMEs show holds: the message to paste, the answer, the commands, the routes."""
 
 import json
 import re

@@ -50,7 +50,7 @@ def a_gateway() -> Iterator[str]:
 
 @pytest.fixture
 def proxy() -> Iterator[socket.socket]:
-    """A proxy that answers no one: whoever goes by it stands in its queue."""
+    """A proxy that never answers: every client that uses it waits in its queue."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         yield listening

@@ -1,6 +1,6 @@
 """Firestore with faults: a gRPC server that passes calls on to the emulator, and a TCP relay below it.
 
-The server makes what only a server can say (ABORTED, our own write called ALREADY_EXISTS, a commit that lands late),
+The server gives the answers that only a server can (ABORTED, ALREADY_EXISTS for the ledger's own write, a late commit),
 the relay what only a network does (refused, silent, cut off before the reply).
 """
 
@@ -76,7 +76,7 @@ def slow(seconds: float) -> Fault:
 
 
 def silent(context: grpc.ServicerContext, forward: Forward) -> Any:
-    """Carried out, and nothing comes back while anybody waits for it."""
+    """Carried out, and no reply comes back as long as the client waits."""
     answer = forward()
     while context.is_active():
         time.sleep(0.01)

@@ -17,11 +17,10 @@ from app.adapters.firestore import FirestoreLedger
 from app.adapters.sqlite import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
-from app.domain.exposure import Exposure
 from app.domain.order import NotSent, Order, OrderStatus
 from app.domain.risk import Decide, Limits, decide
 from app.flow.ports import Ledger, Overtaken, Window
-from tests.builders import NOW, a_position, a_ticket, an_order, no_limits
+from tests.builders import NOW, a_position, a_ticket, an_order, holdings, no_limits
 
 T = TypeVar("T")
 PROCESSES = 4
@@ -33,7 +32,7 @@ def soon(seconds: float = 2.4) -> Deadline:
 
 
 def patient() -> Deadline:
-    """The same slices on a clock ten times as slow: a busy machine must not decide what a race comes to."""
+    """The same slices on a clock ten times as slow: a busy machine must not decide a race."""
     return Deadline(lambda: time.monotonic() / 10, 2.4)
 
 
@@ -92,11 +91,11 @@ def order_named(name: str, **changes: Any) -> Order:
 
 def check(order: Order, limits: Limits | None = None) -> Decide:
     """The product's own decision, at NOW."""
-    return partial(decide, order, limits=limits or no_limits(), exposure=Exposure(), now=NOW)
+    return partial(decide, order, limits=limits or no_limits(), holdings=holdings(), now=NOW)
 
 
 def insist(call: Callable[[], T]) -> T:
-    """Asks again after NotNow, as a sender does; a race is lost or won, never given up for want of time."""
+    """Asks again after NotNow, as a sender does; a race is lost or won, never ended by a lack of time."""
     for _ in range(50):
         try:
             return call()
@@ -151,8 +150,8 @@ def submit_in_vain(ledger: Ledger, me: str) -> str:
     order = order_named(me)
     insist(lambda: ledger.claim(order, None, patient()))
     covers = replace(order, ticket=a_ticket(covers=True))  # an open breaker must not keep it back
-    short = Exposure(positions=(a_position(-65 * 16),))
-    submit = partial(decide, covers, limits=no_limits(), exposure=short, now=NOW)
+    short = holdings([a_position(-65 * 16)])
+    submit = partial(decide, covers, limits=no_limits(), holdings=short, now=NOW)
     submitted = insist(lambda: ledger.submit(covers, submit, patient()))
     return str(insist(lambda: ledger.record(submitted.after(NotSent("refused"), NOW), patient())).status)
 

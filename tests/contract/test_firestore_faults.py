@@ -360,7 +360,7 @@ def test_a_slow_store_is_waited_for_within_the_slice(
     assert call(ledger, patient()) == twin(name)[0]
 
 
-def test_a_store_in_storms_keeps_nobody_longer_than_the_deadline_left(
+def test_a_store_in_storms_keeps_no_caller_longer_than_the_deadline_left(
     ledger: FirestoreLedger, faulty: FaultyFirestore
 ) -> None:
     faulty.always["Commit"] = refused(StatusCode.UNAVAILABLE)
@@ -372,7 +372,7 @@ def test_a_store_in_storms_keeps_nobody_longer_than_the_deadline_left(
 # What can no longer be told is never sent
 
 
-def test_a_submit_that_lands_after_the_ledger_gave_up_is_sent_by_nobody(
+def test_a_submit_that_lands_after_the_ledger_gave_up_is_never_sent(
     ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger
 ) -> None:
     claim_it(direct)
@@ -405,7 +405,7 @@ def test_a_submit_on_its_way_loses_to_the_one_that_came_first(
 def test_a_lost_reply_and_a_rival_after_it_leave_one_owner(
     ledger: FirestoreLedger, faulty: FaultyFirestore, direct: FirestoreLedger
 ) -> None:
-    """Ours was applied, the reply lost, and somebody recorded on top of it before we could look."""
+    """The submit was applied and its reply lost; a rival recorded on top of it before this ledger could look."""
     claim_it(direct)
 
     def lost_and_overtaken(context: ServicerContext, forward: Forward) -> None:
@@ -536,7 +536,7 @@ def at(address: str, monkeypatch: pytest.MonkeyPatch, project: str = "anywhere")
 
 
 @pytest.mark.parametrize("name", ["claim", "submit", "record", "notify", "get", "orders"])
-def test_nobody_listening_ends_within_the_slice(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_port_without_a_listener_ends_within_the_slice(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     ledger = at(f"127.0.0.1:{free_port()}", monkeypatch)
     call, part = (CALLS[name][1], CALLS[name][2]) if name in CALLS else (READS[name], READ)
     gives_up(lambda: call(ledger, soon()), Reason.LEDGER_DOWN, part)
@@ -544,7 +544,7 @@ def test_nobody_listening_ends_within_the_slice(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("name", ["claim", "submit", "record", "orders"])
-def test_somebody_listening_who_never_speaks_ends_within_the_slice(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_listener_that_never_answers_ends_within_the_slice(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with mute_port() as address:
         ledger = at(address, monkeypatch)
         call, part = (CALLS[name][1], CALLS[name][2]) if name in CALLS else (READS[name], READ)

@@ -1,4 +1,4 @@
-"""How often the Firestore ledger goes to the store for an alert, and that knowing a version is never more than that."""
+"""How often the Firestore ledger calls the store for an alert; a version that it remembers never replaces the check."""
 
 import time
 from collections.abc import Callable, Iterator

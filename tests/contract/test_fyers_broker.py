@@ -24,6 +24,7 @@ from app.domain.errors import NotNow, Reason
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, OrderType, Outcome, Refusal, Rejected, Unresolved
 from app.domain.quote import Quote
 from app.simulator import Fault, FaultKind, FixtureContract, FixtureExchange, Simulator
+from tests.builders import a_position
 from tests.contract.fyers_parts import APP_ID, TAG, Tokens, acceptance, order_for, rejection, within
 from tests.contract.nasty_server import JSON, NastyServer, Peer, closed_port, reply, swallowing_port
 from tests.stopwatch import Stopwatch
@@ -316,7 +317,7 @@ def test_nothing_leaves_without_a_token_or_for_an_order_that_cannot_be_written(
     broker: FyersBroker, simulator: Simulator, tokens: Tokens, call: str
 ) -> None:
     unwritable = order_for(call, limit_price=Decimal("164.900000000000000000001"))
-    assert place(broker, unwritable) == NotSent("a fault of ours before anything was sent", again=False)
+    assert place(broker, unwritable) == NotSent("a fault in the gateway before anything was sent", again=False)
     tokens.logged_out = True
     assert place(broker, order_for(call)) == NotSent(NotNow(Reason.NEEDS_LOGIN).message, again=False)
     assert simulator.log == []
@@ -390,9 +391,11 @@ def test_an_order_is_found_in_book_and_positions(transport: Transport) -> None:
         assert (row.tag, row.symbol, row.side, row.product) == (TAG, option.symbol, "SELL", "INTRADAY")
         assert (row.status, row.quantity, row.filled_quantity, row.average_price) == (OrderStatus.FILLED, 65, 65, BID)
         assert row.limit_price == Decimal("164.9")
-        assert {leg.parent_id for leg in book.values()} == {placed.broker_order_id}
+        assert {leg.protects for leg in book.values()} == {placed.broker_order_id}
         lost = (BID - LTP) * 65
-        assert broker.positions(within(1)) == (Position(option.symbol, "INTRADAY", -65, Decimal(0), 0, 65, lost),)
+        assert broker.positions(within(1)) == (
+            a_position(-65, symbol=option.symbol, bought=0, sold=65, unrealised=lost),
+        )
 
         assert broker.exit_position(f"{option.symbol}-INTRADAY", within(1)) == Accepted(f"{option.symbol}-INTRADAY")
         (closed,) = broker.positions(within(1))
@@ -650,7 +653,7 @@ def test_a_pending_order_is_made_smaller_and_nothing_else_of_it_changes(
     broker: FyersBroker, simulator: Simulator, call: str
 ) -> None:
     entry = acceptance(place(broker, order_for(call, quantity=130))).broker_order_id
-    stop, target = [row.broker_order_id for row in broker.order_book(within(1)) if row.parent_id == entry]
+    stop, target = [row.broker_order_id for row in broker.order_book(within(1)) if row.protects == entry]
     for leg, kind in ((stop, 4), (target, 1)):
         before = row_of(broker, leg)
         simulator.clear_log()

@@ -1,4 +1,4 @@
-"""The pace's promises: never more calls than Fyers allows, turns in the order of asking, no waiting in vain."""
+"""The pace's promises: never more calls than Fyers allows, turns in the order of asking, no wait in vain."""
 
 import random
 import threading
@@ -22,7 +22,7 @@ FYERS_PER_SECOND, FYERS_PER_MINUTE = 10, 200  # the documents of September 2026
 
 
 class Clock:
-    """Time that passes only while somebody sleeps."""
+    """Time that passes only while a caller sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0

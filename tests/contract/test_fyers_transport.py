@@ -235,7 +235,7 @@ def test_nothing_is_written_once_the_send_window_is_over(transport: Transport) -
     with NastyServer(lambda peer: peer.keep_answering()) as server:
         post(transport, server.url)
         failed = failure(transport, server.url, window=Deadline(time.monotonic, 0))
-        assert (failed.wrote, failed.why) == (False, "the time to send the order was over")
+        assert (failed.wrote, failed.why) == (False, "the time to send was over")
         assert len(server.requests) == 1
 
 
@@ -282,7 +282,7 @@ def test_a_connection_that_was_kept_too_long_is_not_used_for_an_order(
 def test_a_kept_connection_that_breaks_under_the_request_is_no_proof_that_nothing_was_sent(
     transport: Transport,
 ) -> None:
-    """The server read nothing of it and closed at the same moment; from here that cannot be told."""
+    """The server closed at the same moment and read nothing; the client cannot see that."""
 
     def close_on_the_second(peer: Peer) -> None:
         peer.answer(reply())
@@ -307,7 +307,7 @@ def test_a_late_reply_is_never_taken_for_the_reply_to_the_next_request(transport
         assert post(transport, server.url).body == JSON
 
 
-def test_bytes_that_nobody_asked_for_end_a_connection(transport: Transport) -> None:
+def test_bytes_that_were_not_asked_for_end_a_connection(transport: Transport) -> None:
     def chatty(peer: Peer) -> None:
         peer.answer(reply())
         time.sleep(0.03)
@@ -552,7 +552,7 @@ def test_over_tls_too_a_failure_comes_within_the_total(
         assert failure(tls, server.url).wrote is True
 
 
-def test_an_authority_that_nobody_knows_is_refused_before_a_byte_of_the_request(
+def test_an_unknown_authority_is_refused_before_a_byte_of_the_request(
     transport: Transport, authority: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     with NastyServer(lambda peer: peer.keep_answering(), tls=authority[0]) as server:

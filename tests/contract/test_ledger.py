@@ -1,4 +1,4 @@
-"""One contract for every ledger: whoever races whom, an order is stored once, submitted once and counted once."""
+"""One contract for every ledger: in every race an order is stored once, submitted once and counted once."""
 
 import multiprocessing
 import os
@@ -377,7 +377,7 @@ def test_a_step_is_recorded_on_the_step_before_it_and_on_no_other(ledger: Ledger
     assert ledger.get(order.key, patient()) == filled
 
 
-def test_the_record_of_an_order_nobody_claimed_is_refused(ledger: Ledger) -> None:
+def test_the_record_of_an_order_that_was_never_claimed_is_refused(ledger: Ledger) -> None:
     assert refused(lambda: ledger.record(order_in(S.SUBMITTED), patient())) is Reason.LEDGER_DOWN
 
 
@@ -435,7 +435,7 @@ def test_16_failures_at_once_are_all_counted(store: InFirestore | InSqlite, ledg
     assert len(account.failures) == 16 % BREAKER_FAILURES
 
 
-def test_each_step_that_somebody_must_know_of_leaves_its_notice(ledger: Ledger) -> None:
+def test_each_step_that_the_operator_must_know_of_leaves_its_notice(ledger: Ledger) -> None:
     told = set()
     for status in S:
         order = brought_to(ledger, status, name=status)
@@ -484,7 +484,7 @@ def test_instances_that_start_together_on_a_new_store_all_serve(store: InFiresto
         assert Counter(answers) == {True: 1, False: 15}
 
 
-def test_a_submit_and_whatever_rings_wait_for_the_disk(tmp_path: Path) -> None:
+def test_a_submit_and_every_step_with_a_notice_wait_for_the_disk(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path / "ledger.db")
     settings = [one.execute("PRAGMA synchronous").fetchone() for one in (ledger._writer, ledger._quick)]
     orders = [ledger.claim(order_named(name), None, patient()) for name in "ab"]
@@ -582,7 +582,7 @@ def test_changes_of_the_account_at_once_are_all_kept(store: InFirestore | InSqli
 
 
 def test_the_kill_switch_waits_out_what_an_order_would_not(ledger: Ledger) -> None:
-    """Somebody else is at the account for longer than an order may take."""
+    """Another writer holds the controls for longer than an order may take."""
     at_it = threading.Event()
 
     def slowly(account: Controls) -> Controls:

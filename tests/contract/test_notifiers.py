@@ -1,4 +1,4 @@
-"""Who is told what: each event once, at every sink, whatever a sink does; and no sink is in an alert's way."""
+"""Each event is notified once at every sink, whatever a sink does, and no sink delays an alert."""
 
 import base64
 import json
@@ -182,7 +182,7 @@ def test_an_order_in_doubt_is_told_once_and_so_is_what_became_of_it(tmp_path: Pa
             f"Outcome unknown for {about}: the connection broke while waiting for the reply. "
             "It may be live; do not re-enter before checking the order book."
         ),
-        f"Found in the order book as FILLED, {about}. Whoever sent the alert was not told so.",
+        f"Found in the order book as FILLED, {about}. The sender of the alert was not told.",
     ]
     assert [one["id"] for one in told.all] == [f"{order['key']}:2", f"{order['key']}:3"]
 
@@ -212,7 +212,7 @@ def test_a_missing_login_is_told_once_with_the_link_and_asked_for_again_by_the_s
     assert told.kinds() == [("login-needed", "CRITICAL"), ("login-link", "WARNING")]
 
 
-def test_readiness_and_preflight_without_a_login_ring_no_login_bell(tmp_path: Path, told: Told) -> None:
+def test_readiness_and_preflight_without_a_login_publish_no_login_notice(tmp_path: Path, told: Told) -> None:
     live = {
         "BROKER": "fyers",
         "LIVE_TRADING": "yes",
@@ -383,7 +383,7 @@ def test_an_alert_is_answered_in_time_while_its_sink_hangs_and_the_notice_follow
     assert ours.ids == [f"{order['key']}:2"]
 
 
-def test_an_order_that_nobody_has_to_be_told_of_waits_for_no_sink(tmp_path: Path, ours: Phone) -> None:
+def test_an_order_that_needs_no_notice_waits_for_no_sink(tmp_path: Path, ours: Phone) -> None:
     ours.mood = "hang"
     with gateway(tmp_path, NOTIFICATION_URL=ours.url) as gate:
         watch = Stopwatch()
@@ -402,7 +402,7 @@ class Faulty:
 def test_a_fault_in_a_sink_ends_no_trade(world: World, ours: Phone, caplog: pytest.LogCaptureFixture) -> None:
     good = HttpNotifier(Secret(ours.url), world.transport)
     process = Fanout([Faulty(), good], world.clock)
-    assert process.lacking(notice(1), soon()) == {"faulty": "a fault of ours: RuntimeError"}
+    assert process.lacking(notice(1), soon()) == {"faulty": "a fault in the gateway: RuntimeError"}
     assert ours.ids == ["n1"]
     assert "a secret of ours" not in caplog.text
 
@@ -674,7 +674,7 @@ def test_what_comes_from_the_topic_reaches_the_phone_and_is_acknowledged_only_th
     assert [one["kind"] for one in ours.told] == ["rejected"]
 
 
-def test_with_address_and_topic_on_one_service_the_phone_rings_once(tmp_path: Path, ours: Phone) -> None:
+def test_with_address_and_topic_on_one_service_the_phone_is_notified_once(tmp_path: Path, ours: Phone) -> None:
     with (
         subscription(pubsub_emulator()) as topic,
         gateway(tmp_path, NOTIFICATION_URL=ours.url, NOTIFICATION_TOPIC=topic.topic) as gate,

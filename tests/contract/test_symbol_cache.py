@@ -1,4 +1,4 @@
-"""Every cache of the symbol master keeps the same promises: swapped whole, and never over somebody else's."""
+"""Every cache of the symbol master keeps the same promises: swapped whole, and never over another refresh's."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -141,27 +141,30 @@ def test_a_store_that_stays_down_leaves_the_pointer_as_it_was(cache: GcsCache, b
     assert cache.pointer(5) == before
 
 
-def test_of_two_refreshes_at_once_one_wins_and_the_other_says_so(
-    cache: GcsCache,
-    between: Between,
-    gcs_bucket: str,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rival = GcsCache(gcs_bucket, "symbols", sleep=lambda _: None)
-    original = GcsCache._generation
+class Overtaken(GcsCache):
+    """Another refresh publishes right after this one has read the pointer for the first time."""
 
-    def overtaken(self: GcsCache, timeout: float) -> int:
-        generation = original(self, timeout)
-        monkeypatch.setattr(GcsCache, "_generation", original)
-        rival.publish(b"rival", pointer_to(rival, b"rival"), None, 5)
-        return generation
+    def __init__(self, bucket: str) -> None:
+        super().__init__(bucket, "symbols", sleep=lambda _: None)
+        self.rival = GcsCache(bucket, "symbols", sleep=lambda _: None)
+        self._reads = 0
 
-    monkeypatch.setattr(GcsCache, "_generation", overtaken)
+    def _read(self, name: str, timeout: float) -> tuple[bytes | None, int]:
+        read = super()._read(name, timeout)
+        self._reads += 1
+        if self._reads == 1:
+            self.rival.publish(b"rival", pointer_to(self.rival, b"rival"), None, 5)
+        return read
+
+
+def test_of_two_refreshes_at_once_one_wins_and_the_other_says_so(between: Between, gcs_bucket: str) -> None:  # noqa: F811
+    cache = Overtaken(gcs_bucket)
     with pytest.raises(Refused, match="another refresh"):
         cache.publish(b"one", pointer_to(cache, b"one"), None, 5)
 
     assert verified(cache, Pointer.decode(present(cache.pointer(5))).current, 5) == b"rival"
-    rival.close()
+    cache.rival.close()
+    cache.close()
 
 
 def test_a_store_that_is_not_there_is_a_named_problem_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:

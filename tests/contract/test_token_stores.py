@@ -240,9 +240,12 @@ def path(tmp_path: Path) -> Path:
 def test_the_file_is_its_owners_alone_from_the_first_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes = []
     replace = os.replace
-    monkeypatch.setattr(
-        os, "replace", lambda new, old: (modes.append(Path(new).stat().st_mode & 0o777), replace(new, old))
-    )
+
+    def seen(new: Path, old: Path) -> None:
+        modes.append(Path(new).stat().st_mode & 0o777)
+        replace(new, old)
+
+    monkeypatch.setattr(os, "replace", seen)
     umask = os.umask(0)
     try:
         FileTokens(path).save(token(ist(8)), soon())
@@ -262,7 +265,7 @@ def test_a_file_that_others_can_read_is_closed_to_them_and_said_so(
     assert FileTokens(path).load(soon()) is not None
 
     assert path.stat().st_mode & 0o777 == 0o600
-    assert "others could read" in caplog.text
+    assert "other users could read" in caplog.text
 
 
 def test_a_write_that_breaks_off_leaves_the_old_token(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +286,7 @@ def test_a_write_that_breaks_off_leaves_the_old_token(path: Path, monkeypatch: p
     assert store.load(soon()) == later
 
 
-def test_a_writer_that_hangs_with_the_lock_holds_nobody_longer_than_his_deadline(path: Path) -> None:
+def test_a_writer_that_hangs_with_the_lock_holds_no_other_longer_than_its_deadline(path: Path) -> None:
     store = FileTokens(path)
     watch = Stopwatch()
 

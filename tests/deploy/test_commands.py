@@ -1,4 +1,4 @@
-"""The scripts hold water as bash, and gcloud's own parser takes every command they and the documents give."""
+"""The scripts are sound bash, and gcloud's own parser takes every command in them and in the documents."""
 
 import json
 import os

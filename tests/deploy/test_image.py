@@ -50,7 +50,7 @@ def test_only_locked_wheels_are_installed_and_no_build_tool_stays() -> None:
     assert all(words.startswith("--from=build") for words in said("COPY"))
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_without_root() -> None:
     assert said("USER") == ["10001"]
     assert "--uid 10001" in said("RUN")[0]
 

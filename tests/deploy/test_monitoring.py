@@ -1,4 +1,4 @@
-"""The alert policies look for what the gateway really writes, and in the hours in which somebody should be called."""
+"""The alert policies look for what the gateway really writes, and in the hours in which the owner should be called."""
 
 import io
 import json
@@ -70,7 +70,7 @@ def test_a_policy_is_one_that_cloud_monitoring_knows(policies: dict[str, Any], n
     assert len(policy.documentation.content) > 40
     assert policy.severity
     for condition in policy.conditions:
-        # The API's own rule: a match of log lines must say how often it may ring.
+        # The API's own rule: a match of log lines must say how often it may notify.
         matches_lines = "condition_matched_log" in condition
         assert bool(policy.alert_strategy.notification_rate_limit.period) == matches_lines
 
@@ -99,7 +99,7 @@ SEVERITIES = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 def fits(query: str, entry: dict[str, Any]) -> bool:
-    """Cloud Logging's language, as far as our filters use it: one comparison a line, all of which must hold."""
+    """Cloud Logging's language, as far as the filters use it: one comparison a line, all of which must hold."""
     results = []
     for line in query.strip().splitlines():
         parts = COMPARISON.fullmatch(line.strip())
@@ -183,7 +183,7 @@ def test_the_metrics_count_alerts_answers_and_reconciles(gate: Gateway, lines: L
     assert all(0 < line[field[1]] < 60_000 for line in timed)
 
 
-def test_an_order_in_doubt_rings_once_and_a_fine_one_does_not(
+def test_an_order_in_doubt_alerts_once_and_a_fine_one_does_not(
     gate: Gateway, lines: Lines, policies: dict[str, Any]
 ) -> None:
     gate.send()
@@ -194,7 +194,7 @@ def test_an_order_in_doubt_rings_once_and_a_fine_one_does_not(
     assert not matching(log_filter(policies["critical"]), lines)  # the other policy has it
 
 
-def test_a_rejection_and_a_halt_ring_as_critical(gate: Gateway, lines: Lines, policies: dict[str, Any]) -> None:
+def test_a_rejection_and_a_halt_alert_as_critical(gate: Gateway, lines: Lines, policies: dict[str, Any]) -> None:
     gate.account.fault("place", Fault(FaultKind.REJECT))
     gate.send()
     gate.operate("POST", "/trading-state", {"state": "HALTED", "reason": "a test"})
@@ -203,10 +203,10 @@ def test_a_rejection_and_a_halt_ring_as_critical(gate: Gateway, lines: Lines, po
 
 
 @pytest.mark.parametrize(
-    ("at", "rings"), [("06:50", False), ("08:35", False), ("08:50", True), ("09:05", True), ("15:00", False)]
+    ("at", "alerts"), [("06:50", False), ("08:35", False), ("08:50", True), ("09:05", True), ("15:00", False)]
 )
-def test_a_missing_login_rings_from_a_quarter_to_nine(
-    lines: Lines, policies: dict[str, Any], at: str, rings: bool
+def test_a_missing_login_alerts_from_a_quarter_to_nine(
+    lines: Lines, policies: dict[str, Any], at: str, alerts: bool
 ) -> None:
     """The line is the product's own: `Login` makes the notice, the fan-out logs it."""
     hour, minute = map(int, at.split(":"))
@@ -216,7 +216,7 @@ def test_a_missing_login_rings_from_a_quarter_to_nine(
     [notice] = sent
     assert notice.kind == "login-link"
     Fanout([], lambda: 0.0).send(notice, None)  # type: ignore[arg-type]
-    assert bool(matching(log_filter(policies["needs-login"]), lines)) == rings
+    assert bool(matching(log_filter(policies["needs-login"]), lines)) == alerts
 
 
 def _login_at(now: datetime, sent: list[Notice]) -> Login:
@@ -244,7 +244,7 @@ def test_a_phone_that_cannot_be_reached_is_told_by_another_way(lines: Lines, pol
     assert len(matching(log_filter(policies["notices-stuck"]), lines)) == 1
 
 
-def test_a_5xx_rings_whoever_answered_it_but_ready_may_say_that_it_is_not_ready(policies: dict[str, Any]) -> None:
+def test_a_5xx_of_any_route_alerts_but_ready_may_say_that_it_is_not_ready(policies: dict[str, Any]) -> None:
     def request(status: int, url: str) -> dict[str, Any]:
         entry = entry_of({"severity": "ERROR", "message": ""}) | {"log_id": "run.googleapis.com/requests"}
         return entry | {"httpRequest": {"status": status, "requestUrl": url}}
@@ -257,7 +257,7 @@ def test_a_5xx_rings_whoever_answered_it_but_ready_may_say_that_it_is_not_ready(
         assert not fits(query, request(503, f"https://here.example{route}"))
 
 
-def test_a_failed_job_of_this_service_rings_and_no_other_s(policies: dict[str, Any]) -> None:
+def test_a_failed_job_of_this_service_alerts_and_no_other_s(policies: dict[str, Any]) -> None:
     def attempt(job: str, severity: str) -> dict[str, Any]:
         return {"severity": severity, "resource": {"type": "cloud_scheduler_job", "labels": {"job_id": job}}}
 
@@ -280,8 +280,8 @@ def query_of(policy: dict[str, Any]) -> str:
     return query
 
 
-def rings(query: str) -> list[str]:
-    """When the query's clock lets it ring, by IST; its clauses of time are read here as PromQL does: in UTC."""
+def alerting(query: str) -> list[str]:
+    """When the query's clock lets it alert, by IST; its clauses of time are read here as PromQL does: in UTC."""
     clauses = re.findall(r"and on\(\) \((.*)\)", query)
     assert len(clauses) == 4
     code = [re.sub(r"(hour|minute|day_of_week)\(\)", r"\1", clause) for clause in clauses]
@@ -294,17 +294,17 @@ def rings(query: str) -> list[str]:
     return found
 
 
-def test_a_stopped_reconcile_rings_all_session_and_at_no_other_time(policies: dict[str, Any]) -> None:
+def test_a_stopped_reconcile_alerts_all_session_and_at_no_other_time(policies: dict[str, Any]) -> None:
     query = query_of(policies["no-heartbeat"])
     assert "user_gateway_reconciled{" in query
-    when = rings(query)
+    when = alerting(query)
     assert (when[0], when[-1]) == ("Mon 09:10", "Fri 15:50")
     assert len(when) == 5 * (6 * 60 + 41)
 
 
-def test_a_day_without_an_alert_rings_when_the_owner_wants_to_know(policies: dict[str, Any]) -> None:
+def test_a_day_without_an_alert_is_told_where_the_owner_wants_to_know(policies: dict[str, Any]) -> None:
     query = query_of(policies["no-alert"])  # set up with NO_ALERT_BY=11:00
-    when = rings(query)
+    when = alerting(query)
     assert when[:2] == ["Mon 11:00", "Mon 11:01"]
     assert when[-1] == "Fri 11:10"
     assert "user_gateway_alerts{" in query
@@ -316,7 +316,7 @@ def test_a_strategy_can_have_a_time_of_its_own(
 ) -> None:
     fed = rendered(live, "alpha", "monitoring", "policies", "create")
     query = query_of(fed["gateway: no alert of ORB 15m yet today"])
-    assert (rings(query)[0], rings(query)[-1]) == ("Mon 10:30", "Fri 10:40")
+    assert (alerting(query)[0], alerting(query)[-1]) == ("Mon 10:30", "Fri 10:40")
     assert '{monitored_resource="cloud_run_revision",strategy="ORB 15m"}[75m]' in query
     gate.send(strategy="ORB 15m")
     [line] = matching(metrics["alerts"]["filter"], lines)

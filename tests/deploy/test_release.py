@@ -115,7 +115,7 @@ def test_without_a_candidate_nothing_is_released(cloud: Cloud) -> None:
     ("now", "then", "worse"),
     [
         (FINE, FINE, []),
-        (LOGGED_OUT, LOGGED_OUT, []),  # a release must not wait for somebody to log in
+        (LOGGED_OUT, LOGGED_OUT, []),  # a release must not wait for a login
         (LOGGED_OUT, FINE, []),
         (FINE, LOGGED_OUT, ["broker", "login"]),
         (LOGGED_OUT, LOGGED_OUT | {"symbols": "failing: none"}, ["symbols"]),

@@ -122,7 +122,7 @@ def test_a_secret_among_the_settings_is_refused(new: InProject) -> None:
     assert cloud.project.calls == []
 
 
-def test_google_lets_everybody_through_and_the_gateway_asks_for_proof(live: Cloud) -> None:
+def test_google_lets_every_caller_through_and_the_gateway_asks_for_proof(live: Cloud) -> None:
     revision = flags(deployed(live))
     assert "no-invoker-iam-check" in revision
     assert revision["ingress"] == "all"

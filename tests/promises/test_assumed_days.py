@@ -1,4 +1,4 @@
-"""After the last holiday that is known: an entry needs Fyers' word that the market is open, and an exit goes on."""
+"""After the last known holiday an entry needs Fyers' word that the market is open; an exit does not."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from app.adapters.clock import SystemClock
 from app.domain.calendar import IST
@@ -19,8 +18,9 @@ from app.operations.check import Mark
 from app.operations.doctor import examine
 from app.runtime.config import Config
 from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator
-from tests.gateway import Gateway, gateway
+from tests.gateway import Answer, Gateway, gateway
 from tests.instances import at_once
+from tests.present import present
 
 LAST_KNOWN = datetime(2026, 12, 31, 10, 0, tzinfo=IST)  # a Thursday
 ASSUMED = datetime(2027, 1, 4, 10, 0, tzinfo=IST)  # a Monday
@@ -70,13 +70,13 @@ def gate(clock: Clock, tmp_path: Path) -> Iterator[Gateway]:
         yield gate
 
 
-def send(gate: Gateway, **fields: Any) -> TestResponse:
+def send(gate: Gateway, **fields: Any) -> Answer:
     fired = gate.desk.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     usual = {"symbol": "NIFTY", "strikeprice": "ATM", "optionType": "CE", "expiry": "WEEKLY", "timenow": fired}
     return gate.send(**usual | fields)
 
 
-def said(response: TestResponse) -> tuple[int, str, str | None]:
+def said(response: Answer) -> tuple[int, str, str | None]:
     return response.status_code, response.json["status"], response.json["reason"]
 
 
@@ -193,7 +193,7 @@ def test_where_buy_opens_longs_what_opens_needs_the_word_and_what_closes_does_no
 def test_a_day_that_a_setting_names_is_known(
     clock: Clock, tmp_path: Path, setting: str, value: str, answer: tuple[int, str, str | None]
 ) -> None:
-    with on(ASSUMED, clock, tmp_path, **{setting: value}) as [gate]:
+    with on(ASSUMED, clock, tmp_path, 1, **{setting: value}) as [gate]:
         assert said(send(gate)) == answer
         assert asked(gate) == 0
 
@@ -252,8 +252,8 @@ def test_it_is_read_beside_quotes_and_positions(gate: Gateway) -> None:
     status, quotes = (
         next(one for one in gate.account.log if one.endpoint == name) for name in ("marketStatus", "quotes")
     )
-    assert status.at < quotes.answered_at
-    assert quotes.at < status.answered_at
+    assert status.at < present(quotes.answered_at)
+    assert quotes.at < present(status.answered_at)
 
 
 def test_another_instance_asks_for_itself_and_the_alert_stays_one_order(

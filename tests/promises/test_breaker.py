@@ -1,4 +1,4 @@
-"""While the line to the broker fails, entries wait instead of trying it out; whoever can exit, exits."""
+"""While the line to the broker fails, entries wait instead of trying it out; exits still go out."""
 
 from collections.abc import Iterator
 from datetime import timedelta

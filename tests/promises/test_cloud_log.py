@@ -6,6 +6,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.stopwatch import Stopwatch
 from tests.waiting import wait_until, wait_until_ready
 
 ALERTS = 40
-NOISE = 0.010  # seconds; a line that waited for the API would cost a second and more
+NOISE = 0.5  # of the median; an alert has several lines, and one that waited for the API would cost a second and more
 
 
 @pytest.fixture
@@ -138,10 +139,10 @@ def test_an_alert_is_answered_as_fast_while_the_api_hangs(tmp_path: Path, api: C
                 with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
                     log.configure("INFO", nowhere, project)
                     for _ in range(10):
-                        watch = Stopwatch()
+                        began = time.perf_counter()
                         assert gate.send().status_code == 200
-                        found.append(watch.seconds)
+                        found.append(time.perf_counter() - began)
                     log.close()
     assert api.calls, "the hanging API was asked"
     plain, cloud = (statistics.median(found) for found in took.values())
-    assert cloud < plain + NOISE, (plain, cloud)
+    assert 0 < cloud < plain * (1 + NOISE), (plain, cloud)

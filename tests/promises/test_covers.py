@@ -1,4 +1,4 @@
-"""An exit never opens a position: whatever closes one buys no more than is short, whatever happens around it.
+"""An exit never opens a position: every order that closes one buys no more than is short, whatever happens around it.
 
 Random histories over the product's own flow, adapter and ledger against the simulated account, in virtual time: alerts
 for entries and covers, sent again, or killed in the middle; orders that rest, fill in parts, are lost on the way out or
@@ -6,8 +6,8 @@ on the way back, or are taken late; an order book that is behind; legs that trig
 cancellation is lost; square off and reconcile at any moment. Between any two calls to ledger or broker, another of
 these things may happen.
 
-Nobody trades here but the gateway, so a position that is long was opened by an exit. And since a history may be lucky,
-the stronger rule is looked at too, after each order and each fill: what works at the broker to close a position,
+Only the gateway trades here, so a position that is long was opened by an exit. And since a history may be lucky,
+a stronger rule is checked too, after each order and each fill: what works at the broker to close a position,
 covers, exits and legs together, is never more than the position. A failure names its seed, and `COVER_SEED=n` replays
 it with its whole story.
 """
@@ -55,7 +55,7 @@ HISTORIES = int(os.environ.get("COVER_HISTORIES", "100"))
 SEED = os.environ.get("COVER_SEED")
 STEPS = 24
 BOOK_LATE = 25.0  # seconds that an order may be missing from the book, and those it may be taken late:
-TAKEN_LATE = 40.0  # together less than the ninety that the gateway reckons with
+TAKEN_LATE = 40.0  # together less than the ninety that the gateway allows for
 PRODUCTS = ("INTRADAY", "MARGIN")
 STRIKES = (26000, 26100)
 
@@ -299,7 +299,7 @@ class History:
         self.world.take_late()
 
     def happen(self, name: str) -> None:
-        """Between two calls of whoever is at it: mostly nothing, at times anything, and at times the end of him."""
+        """Between two calls of the running task: mostly nothing, at times any event, and at times its death."""
         world = self.world
         if world.depth >= 2 or world.calm:
             return
@@ -394,7 +394,7 @@ class History:
         self.world.exchange.set_quote(symbol, price, price - Decimal("0.05"), price + Decimal("0.05"))
 
     def trade_rests(self) -> None:
-        """Somebody in the market takes a resting order, or a part of it, at its own price."""
+        """The market takes a resting order, or a part of it, at its own price."""
         resting = [row for row in self.world.exchange.orders() if row.is_open and not row.waits_for_trigger]
         if resting:
             order = self.world.dice.choice(resting)

@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from app.adapters.fyers.broker import FyersBroker
-from app.adapters.sqlite import SqliteLedger
-from app.domain.deadline import Deadline
-from app.domain.order import NotSent, Order, OrderStatus
+from app.domain.order import NotSent, OrderStatus
+from app.flow.ports import Broker, Ledger
 from app.flow.reconcile import reconcile
 from app.runtime.config import Config
 from app.web import create_app
@@ -35,27 +32,29 @@ def test_reconcile_killed_at_any_step_is_finished_by_the_next_one(kind: LedgerKi
 
 
 class RivalFirst:
-    """A ledger before whose first submit somebody else is quicker."""
+    """A ledger in front of whose first submit a rival is quicker."""
 
-    def __init__(self, real: SqliteLedger, rival: Callable[..., Any]) -> None:
-        self._real, self._rival = real, rival
+    def __init__(self, real: Ledger, rival: Callable[[], object]) -> None:
+        self._real: Any = real
+        self._rival = rival
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def submit(self, *args: Deadline | Order | partial) -> None:
+    def submit(self, *args: Any) -> Any:
         rival, self._rival = self._rival, lambda: None
         rival()
         return self._real.submit(*args)
 
 
-def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody_is_told(tmp_path: Path) -> None:
+def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_told(tmp_path: Path) -> None:
     with gateway(tmp_path) as gate:
         body, recorder = alert(), Recorder(MovableClock())
         late = replace(gate.desk, ledger=RivalFirst(gate.desk.ledger, lambda: gate.send(body)), notifier=recorder)
         app = create_app(replace(gate.office, desk=late), Config.from_env(gate.settings))
         answer = app.test_client().post("/webhook", data=body)
-        assert (answer.status_code, answer.json["status"], answer.json["duplicate"]) == (200, "ACCEPTED", True)
+        said = answer.get_json()
+        assert (answer.status_code, said["status"], said["duplicate"]) == (200, "ACCEPTED", True)
         assert len(gate.live_orders()) == 1
         assert [notice.kind for notice in recorder.notifications] == ["duplicate"]
 
@@ -63,13 +62,13 @@ def test_of_two_firings_at_the_same_moment_the_second_is_suppressed_and_somebody
 class DeadAfter:
     """A broker whose caller does not live to see what became of the order."""
 
-    def __init__(self, real: FyersBroker) -> None:
-        self._real = real
+    def __init__(self, real: Broker) -> None:
+        self._real: Any = real
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def place(self, *args: Deadline | Order) -> None:
+    def place(self, *args: Any) -> NoReturn:
         self._real.place(*args)
         raise SystemExit("killed")
 
@@ -85,7 +84,7 @@ def unheard(tmp_path: Path) -> Iterator[tuple[Gateway, Office]]:
         yield gate, office
 
 
-def test_an_order_that_its_sender_never_heard_of_is_found_and_somebody_is_told(unheard: tuple[Gateway, Office]) -> None:
+def test_an_order_that_its_sender_never_heard_of_is_found_and_told(unheard: tuple[Gateway, Office]) -> None:
     gate, office = unheard
     office.clock.ahead = timedelta(seconds=60)
     report = reconcile(office.desk, office.deadline())
@@ -105,7 +104,7 @@ def test_reconcile_leaves_an_order_to_the_request_that_is_still_at_it(unheard: t
 
 
 @pytest.mark.parametrize("status", ["NOT_PLACED", "LAPSED"])
-def test_a_live_order_that_the_ledger_has_as_never_placed_rings(unheard: tuple[Gateway, Office], status: str) -> None:
+def test_a_live_order_that_the_ledger_has_as_never_placed_is_told(unheard: tuple[Gateway, Office], status: str) -> None:
     _, office = unheard
     [order] = office.desk.ledger.orders(office.deadline())
     now = office.clock.now()
@@ -119,5 +118,5 @@ def test_a_live_order_that_the_ledger_has_as_never_placed_rings(unheard: tuple[G
     report = reconcile(office.desk, office.deadline())
     assert len(report.strangers) == 1
     assert not report.clean
-    [rung] = [notice for notice in office.recorder.notifications if notice.kind == "stranger"]
-    assert f"the ledger has it as {status}" in rung.text
+    [stranger] = [notice for notice in office.recorder.notifications if notice.kind == "stranger"]
+    assert f"the ledger has it as {status}" in stranger.text

@@ -20,6 +20,7 @@ from app.facts.holidays import HOLIDAYS
 from app.runtime.bootstrap import bootstrap
 from app.runtime.config import Config
 from app.simulator import Exchange, Rules, Simulator, Status
+from app.simulator.instruments import DERIVATIVES
 from app.simulator.rules import Refused
 from app.web import create_app
 from tests.gateway import OPERATOR, SECRET, Gateway
@@ -27,6 +28,7 @@ from tests.gateway import OPERATOR, SECRET, Gateway
 BEFORE, CHANGED, EXPIRY = "2026-12-04", "2026-12-07", "2026-12-08"  # a Friday, the Monday and Tuesday after it
 STOCKS_EXPIRY = "2026-12-29"
 TODAYS, NEXT_WEEKS = "NSE:NIFTY26D0826000CE", "NSE:NIFTY26D1526000CE"
+FUTURE, SHARE = "NSE:NIFTY26DECFUT", "NSE:ITC-EQ"
 
 
 def ist(day: str, clock: str) -> datetime:
@@ -241,8 +243,8 @@ def test_preflight_names_the_difference_and_it_is_told_once_a_day(
 def test_the_refresh_tells_of_a_master_that_says_other_hours(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(day.gate.desk.notifier.__class__, "send", lambda *_: False)
     listing = day.gate.account.exchange.market.listing
-    usual = listing.masters["NSE"]
-    listing.masters["NSE"] = usual.replace(b",0915-1545|", b",0915-1555|")
+    usual = listing.masters["NSE", DERIVATIVES]
+    listing.masters["NSE", DERIVATIVES] = usual.replace(b",0915-1545|", b",0915-1555|")
     try:
         day.gate.operate("POST", "/tasks/refresh-symbols")
         [text] = told_of_hours(day)
@@ -251,7 +253,7 @@ def test_the_refresh_tells_of_a_master_that_says_other_hours(day: Day, monkeypat
         assert day.send()["reason"] == "MARKET_CLOSED"
         assert day.send(action="BUY")["reason"] == "NO_SHORT_TO_COVER"  # not closed to covers: the master says later
     finally:
-        listing.masters["NSE"] = usual
+        listing.masters["NSE", DERIVATIVES] = usual
 
 
 # Minutes in which table and master differ on whether today's contract still trades.
@@ -270,7 +272,7 @@ NO_PACE = {"MAX_ORDERS_PER_SECOND": "0", "PACE_CALLS": "no"}  # the clock stands
 
 def say(day: Day, usual: bytes, session: bytes) -> None:
     masters = day.gate.account.exchange.market.listing.masters
-    masters["NSE"] = masters["NSE"].replace(usual, b",%s|" % session)
+    masters["NSE", DERIVATIVES] = masters["NSE", DERIVATIVES].replace(usual, b",%s|" % session)
     report = day.gate.operate("POST", "/tasks/refresh-symbols").json
     assert report["accepted"], report
 
@@ -394,7 +396,9 @@ def test_a_cover_whose_strike_is_not_listed_any_further_says_that_its_contract_s
 ) -> None:
     day = expiry_day
     masters = day.gate.account.exchange.market.listing.masters
-    masters["NSE"] = b"".join(line for line in masters["NSE"].splitlines(True) if NEXT_WEEKS.encode() not in line)
+    masters["NSE", DERIVATIVES] = b"".join(
+        line for line in masters["NSE", DERIVATIVES].splitlines(True) if NEXT_WEEKS.encode() not in line
+    )
     day.gate.operate("POST", "/tasks/refresh-symbols")
     said = day.send(action="BUY")
     assert (said["status"], said["reason"]) == ("DENIED", "MARKET_CLOSED")
@@ -440,6 +444,21 @@ def test_a_square_off_that_comes_too_late_is_warned_of(
     assert len(warned) == (result == "warn")
 
 
+def test_futures_and_shares_of_the_account_are_no_options_that_a_late_square_off_leaves_open(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(CHANGED, "10:00"), SQUARE_OFF_AT="15:45") as day:
+        assert day.gate.desk.symbols.lookup_symbol(FUTURE) is not None
+        for symbol in (FUTURE, SHARE, TODAYS):
+            assert day.at_the_exchange(symbol)[0]
+        assert checks(day)["square-off"]["found"].endswith("the market closes at 15:45; open now: " + TODAYS)
+
+
+def test_a_future_of_the_account_takes_no_room_from_the_lots_that_may_be_open(tmp_path: Path) -> None:
+    with a_day(tmp_path, ist(CHANGED, "10:00"), MAX_LOTS_OPEN="1", MAX_DAILY_LOSS="0") as day:
+        assert day.gate.desk.symbols.lookup_symbol(FUTURE) is not None
+        assert day.at_the_exchange(FUTURE, quantity=650)[0]
+        assert [day.send().get("reason") for _ in range(2)] == [None, "MAX_LOTS_OPEN"]
+
+
 def test_a_square_off_before_an_extra_session_opens_is_warned_of(tmp_path: Path) -> None:
     sessions = f"{EXPIRY} 18:00-19:00"
     with a_day(tmp_path, ist(EXPIRY, "09:00"), SQUARE_OFF_AT="15:20", EXTRA_SESSIONS=sessions) as day:
@@ -453,7 +472,7 @@ def test_a_square_off_before_an_extra_session_opens_is_warned_of(tmp_path: Path)
 def test_a_master_that_gives_no_hours_is_named(day: Day) -> None:
     for exchange in ("NSE", "BSE"):
         masters = day.gate.account.exchange.market.listing.masters
-        masters[exchange] = masters[exchange].replace(b",0915-1545|1815-1915:,", b",,")
+        masters[exchange, DERIVATIVES] = masters[exchange, DERIVATIVES].replace(b",0915-1545|1815-1915:,", b",,")
     day.gate.operate("POST", "/tasks/refresh-symbols")
     check = checks(day)["hours"]
     assert check["result"] == "warn"
@@ -491,7 +510,7 @@ def test_a_freeze_quantity_that_no_lot_fits_in_gives_way_to_the_tables(
 ) -> None:
     symbols = day.gate.desk.symbols.__class__
     resolve = symbols.resolve
-    nonsense = {"freeze_quantity": 64}
+    nonsense: dict[str, Any] = {"freeze_quantity": 64}
     monkeypatch.setattr(symbols, "resolve", lambda *args, **more: replace(resolve(*args, **more), **nonsense))
     assert day.send(qty=54 * 65)["status"] == "ACCEPTED"
     assert day.send(qty=55 * 65)["message"].endswith("send at most 54 lots")
@@ -502,7 +521,12 @@ def test_a_start_replaces_an_artifact_of_an_earlier_version_but_no_alert_waits_f
     day: Day, monkeypatch: pytest.MonkeyPatch, on_cloud_run: bool, fetches: int
 ) -> None:
     fetched = []
-    monkeypatch.setattr("app.adapters.symbols.refresh", lambda *_, **__: fetched.append(1) or {"accepted": False})
+
+    def refreshed(*_: object, **__: object) -> dict[str, bool]:
+        fetched.append(1)
+        return {"accepted": False}
+
+    monkeypatch.setattr("app.adapters.symbols.refresh", refreshed)
     monkeypatch.setattr(day.gate.desk.symbols.__class__, "is_of_this_version", False)
     config = replace(Config.from_env(day.gate.settings), on_cloud_run=on_cloud_run)
     with bootstrap(config, day.clock).resources:

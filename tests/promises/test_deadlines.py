@@ -47,7 +47,7 @@ def test_an_attack_that_did_not_take_place_proves_nothing() -> None:
         assert attack.Outcome([late], 1, {}).wrong() != ()
 
 
-def test_an_alert_that_waited_for_longer_than_its_sender_is_written_down_and_rings_when_it_lapses(
+def test_an_alert_that_waited_for_longer_than_its_sender_is_written_down_and_told_when_it_lapses(
     tmp_path: Path,
 ) -> None:
     with gateway(tmp_path) as gate, an_office(gate.settings) as office:

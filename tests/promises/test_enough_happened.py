@@ -1,6 +1,7 @@
 """A proof or a benchmark during which nothing trades has shown nothing, and fails."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from proof import rivals, simulation, store, wire
 from proof.processes import crashes, deadlines, housekeeping
 from proof.processes import load as under_load
 from proof.processes.lab import LedgerKind
+from proof.result import Result
 from proof.simulation.story import Story
 from tests.builders import no_limits
 
@@ -25,7 +27,7 @@ def worthless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fixture, "_YEARS_LEFT", 1e-12)
 
 
-PROOFS = {
+PROOFS: dict[str, Callable[[], Result]] = {
     "rivals": lambda: rivals.run(rivals.RIVALRIES[:1]),
     "broker faults": lambda: wire.run(wire.CELLS[:6]),
     "store faults": lambda: store.run(store.STORIES[1:2], slice_only=True),
@@ -39,7 +41,7 @@ PROOFS = {
 
 
 @pytest.mark.parametrize("name", PROOFS)
-def test_a_proof_in_a_market_in_which_nothing_trades_says_so_and_fails(name, worthless) -> None:
+def test_a_proof_in_a_market_in_which_nothing_trades_says_so_and_fails(name: str, worthless: None) -> None:
     result = PROOFS[name]()
     assert not result.holds
     assert any(text.startswith("too little happened to prove anything: 0 orders") for text in result.violations)
@@ -62,10 +64,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("section", ["service", "start", "memory", "trips"])
 def test_a_benchmark_whose_alerts_are_refused_has_no_figure_and_fails(
-    section, small, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    section: str, small: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def refusing(*wanted: Any, settings_of=lab.settings_of):
-        return settings_of(*wanted) | {"MAX_ORDERS_PER_DAY": "1"}
+    settings_of = lab.settings_of
+
+    def refusing(*wanted: Any) -> dict[str, str]:
+        return dict(settings_of(*wanted)) | {"MAX_ORDERS_PER_DAY": "1"}
 
     monkeypatch.setattr(lab, "settings_of", refusing)
     monkeypatch.setattr(bench, "live_settings", _not_installed)
@@ -73,7 +77,7 @@ def test_a_benchmark_whose_alerts_are_refused_has_no_figure_and_fails(
     assert bench.main() == 1
     said = capfd.readouterr()
     assert f"{section} was not measured: " in said.err
-    assert "| ours |" not in said.out
+    assert "| gateway |" not in said.out
 
 
 def _not_installed(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""A ledger whose disk is full, damaged or read-only loses no alert in silence: whoever has to mend it is told why."""
+"""A ledger whose disk is full, damaged or read-only loses no alert in silence: the operator is told why."""
 
 import io
 import json
@@ -58,7 +58,7 @@ def size_of_changes(folder: Path) -> int:
 
 
 def command(gate: Gateway, *argv: str) -> int:
-    """A command as the gateway's own settings have it; what it does not catch would be a trace on the screen."""
+    """A command with the gateway's own settings; an exception that it does not catch would print a trace."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in gate.settings.items():
             patched.setenv(name, value)
@@ -88,7 +88,7 @@ def test_readiness_and_doctor_say_it_before_an_alert_has_to(
 ) -> None:
     ready = troubled.gate.app.test_client().get("/readyz")
     assert ready.status_code == 503
-    assert troubled.word in ready.json["checks"]["ledger"]
+    assert troubled.word in ready.get_json()["checks"]["ledger"]
     assert command(troubled.gate, "doctor", "--json") == 1
     found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
     assert found["ledger"]["result"] == "fail"
@@ -113,7 +113,7 @@ def test_readiness_asks_for_as_much_room_as_an_alert_takes(tmp_path: Path, accou
         with no_room_beyond(size_of_changes(tmp_path) + took - 1):
             assert gate.desk.ledger.once("a name takes little", gate.deadline())
             ready = gate.app.test_client().get("/readyz")
-    assert "limit on size" in ready.json["checks"]["ledger"]
+    assert "limit on size" in ready.get_json()["checks"]["ledger"]
 
 
 def test_a_gateway_is_ready_again_once_there_is_room(tmp_path: Path, account: Simulator) -> None:

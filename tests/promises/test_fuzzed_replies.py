@@ -62,7 +62,7 @@ class Replies:
 
 
 def wired(play: Play, wire: Replies) -> None:
-    broker = play.desk.broker
+    broker: Any = play.desk.broker
     broker._line = replace(broker._line, transport=wire)
 
 
@@ -98,7 +98,7 @@ def test_no_reply_but_the_one_shape_is_accepted_and_none_makes_an_order_go_out_t
     wire = Replies(play.fyers, Reply(status, headers, body), takes)
     wired(play, wire)
     shot = a_shot(0, 1, covers=False, at=0.0)
-    play._send_again = lambda *_: None
+    play._send_again = lambda *_: None  # type: ignore[method-assign]  # no sender's resends here
     play.world.run_now(lambda: play.deliver(shot), play.a_host())
     first = play.store.orders(play.deadline())[0]
     for _ in range(2):  # the same alert comes again, before and after reconcile

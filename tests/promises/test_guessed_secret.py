@@ -1,4 +1,4 @@
-"""Who guesses at the secret learns nothing but that a guess was wrong: not by words, not by time, of no part of it."""
+"""A guess at the secret tells only that it was wrong: neither words nor time of the answer tell more."""
 
 import http.client
 import json
@@ -58,9 +58,14 @@ class Exchange:
 
     def __init__(self, gate: Gateway, body: str | bytes, peer: str = STRANGER) -> None:
         self._builder = EnvironBuilder(
-            "/webhook", method="POST", data=body, environ_base={"REMOTE_ADDR": peer}, headers={"X-Forwarded-For": peer}
+            "/webhook",
+            method="POST",
+            data=body,
+            environ_base={"REMOTE_ADDR": peer},
+            headers=[("X-Forwarded-For", peer)],
         )
-        self._app, self._environ = gate.app, self._builder.get_environ()
+        self._app: Any = gate.app
+        self._environ = self._builder.get_environ()
         self._answer: Any = None
         self.status = 0
 
@@ -117,7 +122,7 @@ def guesses(secret: str) -> Iterator[bytes]:
     yield f'{{{wrong}, "comment": "{secret}" "qty": }}'.encode()
 
 
-def test_guesses_place_nothing_store_nothing_and_tell_nobody(tmp_path: Path) -> None:
+def test_guesses_place_nothing_store_nothing_and_publish_no_notice(tmp_path: Path) -> None:
     with phone() as ours, gateway(tmp_path, NOTIFICATION_URL=ours.url) as gate:
         asked = len(gate.account.log)
         for number, body in enumerate(guesses(SECRET)):
@@ -160,7 +165,7 @@ def test_no_answer_depends_on_which_part_of_the_secret_a_body_holds(gate: Gatewa
 
 @pytest.mark.parametrize("where", ["name", "value"])
 @pytest.mark.parametrize("part", [slice(8), slice(5, 15), slice(-9, None)], ids=["its start", "its middle", "its end"])
-def test_no_message_shows_a_part_of_the_secret_to_whoever_reads_the_log_or_the_notices(
+def test_no_message_shows_a_part_of_the_secret_in_the_log_or_the_notices(
     gate: Gateway, caplog: pytest.LogCaptureFixture, where: str, part: slice
 ) -> None:
     """The owner put it into a wrong place, so the log, the answer and the notice must not carry it on."""
@@ -169,10 +174,13 @@ def test_no_message_shows_a_part_of_the_secret_to_whoever_reads_the_log_or_the_n
     for padding in ("", "x" * 56):
         text = padding + shown
         if where == "name":
-            answers = [gate.send(**{text: float("nan")}), gate.send(**{text: 1}), gate.send(**{text: [[["\ud800"]]]})]
+            values: list[Any] = [float("nan"), 1, [[["\ud800"]]]]
+            answers = [gate.send(None, None, **{text: value}) for value in values]
             answers.append(gate.send(f'{{"token": "{SECRET}", "{text.replace("-", "_")}": }}'.encode()))
         else:
-            answers = [gate.send(**{name: text}) for name in ("strikeprice", "sl", "expiry", "action", "timenow")]
+            answers = [
+                gate.send(None, None, **{name: text}) for name in ("strikeprice", "sl", "expiry", "action", "timenow")
+            ]
         passes(gate, APART)
         assert [answer.status_code for answer in answers].count(400) >= 3
         said = "".join(answer.get_data(as_text=True) for answer in answers)
@@ -195,7 +203,7 @@ def test_no_text_of_an_alert_shows_the_secret_or_a_part_of_it_in_capitals_or_not
 ) -> None:
     caplog.set_level("INFO")
     with gateway(tmp_path, WEBHOOK_SECRET_TOKEN="oldsecretxyz1234567890") as gate:
-        answer = gate.send(token="oldsecretxyz1234567890", **{field: text})
+        answer = gate.send(None, None, token="oldsecretxyz1234567890", **{field: text})
         assert (answer.status_code, answer.json["reason"]) == (400, "MALFORMED")
         said = answer.get_data(as_text=True) + "".join(f"{notice.text}{notice.facts}" for notice in told(gate))
         said += "".join(f"{record.getMessage()}{vars(record)}" for record in caplog.records)
@@ -214,7 +222,7 @@ def test_the_names_of_ignored_fields_add_up_to_no_part_of_the_secret(
 ) -> None:
     caplog.set_level("INFO")
     names = (SECRET[:7], SECRET[7:14].upper(), SECRET[14:19], "volume")
-    assert gate.send(**dict.fromkeys(names, 1)).status_code == 200
+    assert gate.send(None, None, **dict.fromkeys(names, 1)).status_code == 200
     [fields] = [vars(record)["fields"] for record in caplog.records if hasattr(record, "fields")]
     assert fields == ["volume"]
 
@@ -247,7 +255,7 @@ def test_while_a_secret_is_replaced_neither_may_stand_in_any_other_field(tmp_pat
 def test_up_to_the_answer_the_way_is_the_same_to_the_instruction_whether_the_secret_was_right(
     tmp_path: Path, settings: dict[str, str], shape: str
 ) -> None:
-    with gateway(tmp_path, **settings) as gate:
+    with gateway(tmp_path, None, None, **settings) as gate:
         ways = []
         for secret in (WRONG, WRONG, SECRET, "B" * len(SECRET), SECRET[:-1] + "B"):  # the first finds caches empty
             exchange = Exchange(gate, shape.format(secret))
@@ -283,7 +291,7 @@ def test_a_wrong_secret_takes_the_same_way_whatever_part_of_it_is_right(gate: Ga
 def test_the_operator_is_told_once_the_answer_has_left_and_not_before(
     tmp_path: Path, body: bytes, settings: dict[str, str], status: int
 ) -> None:
-    with gateway(tmp_path, **settings) as gate:
+    with gateway(tmp_path, None, None, **settings) as gate:
         exchange = Exchange(gate, body)
         exchange.answered()
         assert (exchange.status, told(gate)) == (status, [])

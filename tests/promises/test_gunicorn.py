@@ -8,6 +8,6 @@ from tests.emulators import firestore_emulator
 
 
 @pytest.mark.parametrize("kind", LedgerKind)
-def test_killed_and_paused_workers_neither_double_an_order_nor_lose_one(kind) -> None:
+def test_killed_and_paused_workers_neither_double_an_order_nor_lose_one(kind: LedgerKind) -> None:
     firestore = firestore_emulator() if kind is LedgerKind.FIRESTORE else None
     assert load.prove(kind, ALERTS[kind], firestore=firestore).violations == ()

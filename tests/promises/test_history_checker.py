@@ -1,4 +1,4 @@
-"""The judge is judged: each promise, broken by hand, is found broken, and a right history is found right."""
+"""The checker itself: each promise, broken by hand, is found broken, and a sound history passes."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def row(tag: str = TAG, status: str = "ACCEPTED", **changes: Any) -> BrokerOrder
     return replace(BrokerOrder("B1", tag, at(0.3), status), **changes)
 
 
-def rang(notice_id: str, seconds: float = 1.0, kind: str = "") -> Notification:
+def a_notice(notice_id: str, seconds: float = 1.0, kind: str = "") -> Notification:
     return Notification(at(seconds), notice_id, kind)
 
 
@@ -75,8 +75,9 @@ def answered(status: int | None = 200, **changes: Any) -> Delivery:
 
 
 def again(seconds: float, **changes: Any) -> Delivery:
-    answer = answered().answer | {"duplicate": True, "request_id": "r2"}
-    return answered(**{"sent_at": at(seconds), "answered_at": at(seconds + 0.1), "answer": answer} | changes)
+    answer = {**answered().answer, "duplicate": True, "request_id": "r2"}
+    usual: dict[str, Any] = {"sent_at": at(seconds), "answered_at": at(seconds + 0.1), "answer": answer}
+    return answered(**usual | changes)
 
 
 def a_history(**changes: Any) -> History:
@@ -105,7 +106,7 @@ def two_entries(notice_id: str) -> History:
         posts=[Post(at(0.3), TAG, request_id="r1"), Post(at(0.3), OTHER_TAG, request_id="r1")],
         broker_orders=[bare, safe],
         orders=[filled(), other],
-        notifications=[rang(notice_id, kind="naked")],
+        notifications=[a_notice(notice_id, kind="naked")],
     )
 
 
@@ -142,10 +143,10 @@ def posts(count: int, apart: float) -> list[Post]:
 
 RIGHT: dict[str, Callable[[], History]] = {
     "one alert, one order": a_history,
-    "a doubt that rang and was resolved later": lambda: doubted(
+    "a doubt that was told and was resolved later": lambda: doubted(
         orders=[in_doubt().moved(OrderStatus.FILLED, at(200), broker_order_id="B1", filled_quantity=65)],
         broker_orders=[row(status="FILLED", filled_quantity=65)],
-        notifications=[rang(f"{KEY}:2")],
+        notifications=[a_notice(f"{KEY}:2")],
         reconciled=True,
     ),
     "a second attempt after the broker turned the first away": lambda: a_history(
@@ -153,8 +154,8 @@ RIGHT: dict[str, Callable[[], History]] = {
         posts=[Post(at(0.3), TAG, turned_away=True, request_id="r1"), Post(at(5.2), TAG, request_id="r2")],
         deliveries=[answered(503), again(4.9)],
     ),
-    "a duplicate that rang": lambda: a_history(
-        deliveries=[answered(), again(9)], notifications=[rang(f"{KEY}:duplicate", 9.1)]
+    "a duplicate that was told": lambda: a_history(
+        deliveries=[answered(), again(9)], notifications=[a_notice(f"{KEY}:duplicate", 9.1)]
     ),
     "503 to a delivery beside the one that sent": lambda: a_history(
         deliveries=[answered(), again(0.1, status=503, answered_at=at(1))]
@@ -169,11 +170,13 @@ RIGHT: dict[str, Callable[[], History]] = {
             Notification(at(30), "summary:denied:1", "summary", "20 notices of the kind denied were held back")
         ],
     ),
-    "a naked entry that rang": lambda: two_entries(f"naked:{KEY}:65:0"),
-    "a naked entry beside one with its legs, for whose units it rang": lambda: two_entries(f"naked:{OTHER}:65:0"),
+    "a naked entry that was told": lambda: two_entries(f"naked:{KEY}:65:0"),
+    "a naked entry beside one with its legs, for whose units the notice was": lambda: two_entries(
+        f"naked:{OTHER}:65:0"
+    ),
     "a doubt younger than 75 seconds": lambda: doubted(ended_at=at(70)),
-    "a doubt that rang after 75 seconds of which a minute was a pause": lambda: doubted(
-        notifications=[rang(f"{KEY}:2", 130)], pauses=[Pause(at(10), at(70))]
+    "a doubt that was told after 75 seconds of which a minute was a pause": lambda: doubted(
+        notifications=[a_notice(f"{KEY}:2", 130)], pauses=[Pause(at(10), at(70))]
     ),
 }
 
@@ -193,10 +196,10 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
     ),
     "answered 200 and in no ledger": ("I2", nothing_sent),
     "answered 202 and silent ever after": ("I2 I12", doubted),
-    "answered 202 and told a minute too late": ("I2", lambda: doubted(notifications=[rang(f"{KEY}:2", 140)])),
-    "answered 202 and only a duplicate rang": (
+    "answered 202 and told a minute too late": ("I2", lambda: doubted(notifications=[a_notice(f"{KEY}:2", 140)])),
+    "answered 202 and only a duplicate was told": (
         "I2 I12",
-        lambda: doubted(notifications=[rang(f"{KEY}:duplicate")]),
+        lambda: doubted(notifications=[a_notice(f"{KEY}:duplicate")]),
     ),
     "refused with 422 in silence": ("I2", lambda: nothing_sent(deliveries=[answered(422)])),
     "refused with 400 in silence": ("I2", lambda: nothing_sent(deliveries=[answered(400)])),
@@ -205,7 +208,7 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
         "I2",
         lambda: nothing_sent(deliveries=[answered(503)], orders=[received()]),
     ),
-    "died after the submit, and nobody was told": (
+    "died after the submit, and no notice was published": (
         "I2",
         lambda: a_history(deliveries=[answered(None)], orders=[submitted()], broker_orders=[]),
     ),
@@ -216,10 +219,12 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
     "an order in the ledger that the broker does not know": ("I3", lambda: a_history(broker_orders=[])),
     "called rejected, live at the broker": (
         "I3",
-        lambda: a_history(orders=[submitted().moved(OrderStatus.REJECTED, at(0.4))], notifications=[rang(f"{KEY}:2")]),
+        lambda: a_history(
+            orders=[submitted().moved(OrderStatus.REJECTED, at(0.4))], notifications=[a_notice(f"{KEY}:2")]
+        ),
     ),
     "sent before it was submitted": ("I5", lambda: a_history(posts=[Post(at(0.1), TAG)])),
-    "sent under a tag that nobody knows": ("I5", lambda: a_history(posts=[Post(at(0.3), OTHER_TAG)])),
+    "sent under an unknown tag": ("I5", lambda: a_history(posts=[Post(at(0.3), OTHER_TAG)])),
     "sent before the submit was in the store": ("I5", lambda: a_history(committed={(KEY, 1): at(0.35)})),
     "two POSTs in one attempt": (
         "I6",
@@ -271,7 +276,7 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
     "answered 504": ("I10", lambda: nothing_sent(deliveries=[answered(504)])),
     "429 to one who had the right secret": ("I10", lambda: nothing_sent(deliveries=[answered(429)])),
     "503 after this request's order left": ("I10", lambda: a_history(deliveries=[answered(503)])),
-    "503 after the order left, whoever of the two sent it": (
+    "503 after the order left, from either of the two": (
         "I10",
         lambda: a_history(
             posts=[Post(at(0.3), TAG)], deliveries=[answered(503), again(0.2, status=503, answered_at=at(0.6))]
@@ -281,7 +286,7 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
         "I11",
         lambda: a_history(
             orders=[with_step(accepted(), OrderStatus.NOT_PLACED, 3)],
-            notifications=[rang(f"{KEY}:3")],
+            notifications=[a_notice(f"{KEY}:3")],
             reconciled=False,
         ),
     ),
@@ -324,7 +329,7 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
         "I12",
         lambda: doubted(
             orders=[in_doubt().absent(at(60), "1").absent(at(120), "2").absent(at(180), "3")],
-            notifications=[rang(f"{KEY}:2")],
+            notifications=[a_notice(f"{KEY}:2")],
         ),
     ),
     "a second firing suppressed in silence": ("I12", lambda: a_history(deliveries=[answered(), again(9)])),
@@ -336,8 +341,8 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
         "I14",
         lambda: a_history(orders=[filled()], broker_orders=[row(status="FILLED", filled_quantity=65, protected=False)]),
     ),
-    "filled, naked, and less of it rang": ("I14", lambda: two_entries(f"naked:{OTHER}:64:0")),
-    "filled, naked, and a stranger's rang": ("I14", lambda: two_entries("naked:" + "7a" * 32 + ":65:0")),
+    "filled, naked, and a notice of fewer units": ("I14", lambda: two_entries(f"naked:{OTHER}:64:0")),
+    "filled, naked, and a notice of another order": ("I14", lambda: two_entries("naked:" + "7a" * 32 + ":65:0")),
     "one alert, two keys": ("I2 I15", lambda: a_history(deliveries=[answered(key=OTHER)])),
     "two alerts, one key": ("I15", lambda: a_history(deliveries=[answered(), answered(alert="alert-2")])),
 } | {
@@ -353,7 +358,7 @@ BROKEN: dict[str, tuple[str, Callable[[], History]]] = {
     for place, put in {
         "in the output": lambda text: {"output": f"line\n{{'x': '{text}'}}"},
         "in a notification": lambda text: {"notifications": [Notification(at(1), "n", "k", f"said {text}")]},
-        "in an answer": lambda text: {"deliveries": [answered(answer=answered().answer | {"message": text})]},
+        "in an answer": lambda text: {"deliveries": [answered(answer={**answered().answer, "message": text})]},
         "in the ledger": lambda text: {"orders": [replace(accepted(), message=text)]},
     }.items()
 }
@@ -378,18 +383,18 @@ def test_every_promise_is_broken_at_least_once() -> None:
 @pytest.mark.parametrize(
     ("found_after", "status", "rings", "lost"),
     [
-        pytest.param(20, None, False, True, id="found by reconcile and nobody was told"),
+        pytest.param(20, None, False, True, id="found by reconcile and no notice was published"),
         pytest.param(20, None, True, False, id="found by reconcile and told"),
         pytest.param(20, 202, False, True, id="answered 202, found later, not told"),
         pytest.param(20, 200, False, False, id="answered 200"),
         pytest.param(0.4, None, False, False, id="written down by its own request, which died before the answer"),
     ],
 )
-def test_an_order_at_the_broker_that_nobody_knows_of_is_lost(
+def test_an_order_at_the_broker_without_any_record_is_lost(
     found_after: float, status: int | None, rings: bool, lost: bool
 ) -> None:
     order = submitted().moved(OrderStatus.FILLED, at(found_after), filled_quantity=65)
-    notices = [rang(f"{KEY}:2")] if rings else [rang(f"{KEY}:duplicate:1")]
+    notices = [a_notice(f"{KEY}:2")] if rings else [a_notice(f"{KEY}:duplicate:1")]
     history = History(at(100), [answered(status, key=KEY)], (), [row()], [order], notices)
     assert bool(unheard_of(history)) is lost
 

@@ -1,4 +1,4 @@
-"""Strangers are slowed down, turned away and cut short; who has the secret never is. Over HTTP, by the real server."""
+"""Strangers are slowed down, turned away and cut short; a sender with the secret never is. On the real server."""
 
 import http.client
 import json
@@ -98,7 +98,7 @@ def test_many_addresses_together_are_slowed_down_and_the_owner_is_not(tmp_path: 
         assert gate.send(symbol="", headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 400  # with the right secret
 
 
-def test_a_stranger_who_writes_another_address_into_the_header_is_counted_by_his_own(server: Server) -> None:
+def test_a_stranger_who_writes_another_address_into_the_header_is_counted_by_the_real_one(server: Server) -> None:
     peer = "192.0.2.44"
     forged = [f"10.1.{number}.1, {peer}" for number in range(STRIKES_PER_MINUTE + 3)]
     answers = [ask(server, fresh(token="guess-number-0000"), X_Forwarded_For=header)[0] for header in forged]
@@ -123,7 +123,7 @@ def test_a_stranger_who_writes_another_address_into_the_header_is_counted_by_his
 def test_enforce_lets_tradingview_in_by_the_right_most_address_alone(
     enforcing: Server, forwarded: str, status: int
 ) -> None:
-    headers = {"X_Forwarded_For": forwarded} if forwarded else {}
+    headers: dict[str, Any] = {"X_Forwarded_For": forwarded} if forwarded else {}
     assert ask(enforcing, fresh(), **headers)[0] == status
 
 
@@ -134,7 +134,7 @@ def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize(("mode", "warned"), [("off", False), ("warn", True)])
-def test_off_and_warn_let_everybody_in_and_warn_says_so(
+def test_off_and_warn_let_every_sender_in_and_warn_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: str, warned: bool
 ) -> None:
     with gateway(tmp_path, IP_ALLOWLIST=mode) as gate:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ class Switches:
         for sender in senders:
             sender.start()
         try:
-            at_once([lambda number=number: self._flip(number, flips // flippers) for number in range(flippers)])
+            at_once([partial(self._flip, number, flips // flippers) for number in range(flippers)])
         finally:
             self._done.set()
             finish(*senders, within=60)
@@ -147,7 +148,7 @@ def check_posts(history: list[Commit], account: Simulator) -> None:
 
 
 def test_a_thousand_flips_amid_traffic_let_no_order_through(tmp_path: Path, account: Simulator) -> None:
-    with instances(tmp_path, account, **SETTINGS) as gates:
+    with instances(tmp_path, account, 2, **SETTINGS) as gates:
         read = watch_sqlite(tmp_path / "ledger.db")
         switches = Switches(gates)
         switches.run(1000)
@@ -190,7 +191,7 @@ def test_flips_amid_traffic_let_no_order_through_in_firestore(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     commits = watch_firestore(monkeypatch)
-    with instances(tmp_path, account, **SETTINGS | {"LEDGER_URL": f"firestore://{firestore_project}"}) as gates:
+    with instances(tmp_path, account, 2, **SETTINGS | {"LEDGER_URL": f"firestore://{firestore_project}"}) as gates:
         switches = Switches(gates)
         switches.run(80)
     history = commits()
@@ -204,8 +205,7 @@ def test_flips_amid_traffic_let_no_order_through_in_firestore(
 def watch_firestore(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Commit]]:
     """Notes what each batch holds and when it was committed, as Google's client hands both over.
 
-    Of a batch whose reply was lost nobody can tell the time: its order is known to be submitted, and held against no
-    switch.
+    A batch whose reply was lost has no known time: its order is known to be submitted, and is held against no switch.
     """
     seen: list[tuple[Any, Commit]] = []
     lost: list[Commit] = []
@@ -243,7 +243,7 @@ def _written(write: Any) -> Commit | None:
 
 
 def test_a_halt_that_was_answered_holds_for_every_alert_that_comes_after(tmp_path: Path, account: Simulator) -> None:
-    with instances(tmp_path, account, **SETTINGS) as [one, two]:
+    with instances(tmp_path, account, 2, **SETTINGS) as [one, two]:
         for _ in range(20):
             one.operate("POST", "/trading-state", {"state": "ACTIVE", "reason": "a test"})
             assert two.send().json["status"] == "ACCEPTED"
@@ -256,7 +256,7 @@ def test_a_halt_that_was_answered_holds_for_every_alert_that_comes_after(tmp_pat
 
 
 def test_a_halt_while_an_alert_reads_the_market_stops_it(tmp_path: Path, account: Simulator) -> None:
-    with instances(tmp_path, account, **SETTINGS) as [one, two]:
+    with instances(tmp_path, account, 2, **SETTINGS) as [one, two]:
         account.fault("quotes", Fault(FaultKind.LATENCY, seconds=0.4))
         answers: list[Any] = []
         sender = threading.Thread(target=lambda: answers.append(one.send()))
@@ -271,7 +271,7 @@ def test_a_halt_while_an_alert_reads_the_market_stops_it(tmp_path: Path, account
 def test_an_alert_that_was_halted_is_finished_and_not_sent_when_trading_goes_on(
     tmp_path: Path, account: Simulator
 ) -> None:
-    with instances(tmp_path, account, **SETTINGS) as [one, two]:
+    with instances(tmp_path, account, 2, **SETTINGS) as [one, two]:
         one.operate("POST", "/trading-state", {"state": "HALTED", "reason": "a test"})
         body = alert()
         one.send(body)

@@ -1,4 +1,4 @@
-"""Protective legs at the broker: each entry has them or rings, and none of them outlives its position."""
+"""Protective legs at the broker: each entry has them or a notice, and none of them outlives its position."""
 
 import json
 from collections.abc import Iterator
@@ -116,7 +116,7 @@ def test_an_order_shows_its_legs_as_they_stand(gate: Gateway) -> None:
     assert gate.operate("GET", "/orders").json["orders"][0]["legs"] == shown
 
 
-def test_an_order_without_legs_has_none_and_where_nobody_can_tell_it_says_so(gate: Gateway) -> None:
+def test_an_order_without_legs_has_none_and_an_answer_that_cannot_know_says_so(gate: Gateway) -> None:
     entry = gate.send().json["key"]
     cover = gate.send(action="BUY").json["key"]
     denied = gate.send(action="BUY").json["key"]
@@ -138,10 +138,10 @@ def test_a_broker_that_hangs_does_not_hold_up_what_the_ledger_says(gate: Gateway
     assert watch.seconds < 2.5
 
 
-# -- without them somebody is told
+# -- without them the operator is told
 
 
-def test_a_naked_entry_rings_once_for_its_state_and_not_each_minute(gate: Gateway) -> None:
+def test_a_naked_entry_is_told_once_for_its_state_and_not_each_minute(gate: Gateway) -> None:
     key = gate.send().json["key"]
     cancel_by_hand(gate, *legs(gate))
     assert reconcile(gate)["naked"] == []  # its request may still be at it
@@ -199,14 +199,14 @@ def test_units_that_were_filled_without_a_leg_of_their_own_are_named(gate: Gatew
     assert reconcile(gate)["naked"] == [key]
 
 
-def test_a_position_that_stayed_overnight_has_lost_its_legs_and_rings_once_a_day(tmp_path: Path) -> None:
+def test_a_position_that_stayed_overnight_has_lost_its_legs_and_is_told_once_a_day(tmp_path: Path) -> None:
     clock = Standing(datetime(2026, 11, 18, 10, tzinfo=IST))
     exchange = Exchange(now=clock.now, volatile=False, capital=Decimal(10_000_000))
     with (
         Simulator(exchange, accept_any_token=True, rate_limits=False) as account,
         gateway(tmp_path, account, clock) as gate,
     ):
-        asked = {"productType": "MARGIN", "expiry": "MONTHLY", "timenow": None}
+        asked: dict[str, Any] = {"productType": "MARGIN", "expiry": "MONTHLY", "timenow": None}
         said, other = gate.send(**asked).json, gate.send(**asked, optionType="PE").json
         hand = gate.desk.symbols.lookup_symbol(said["symbol"].replace("26000CE", "26100CE"))
         assert hand is not None
@@ -281,7 +281,7 @@ def test_a_partial_cover_of_a_single_entry_leaves_a_stop_loss_for_what_is_left(g
     assert (net(gate), legs(gate)) == (0, [])
 
 
-def test_a_stop_loss_that_fyers_does_not_make_smaller_goes_and_rings(gate: Gateway) -> None:
+def test_a_stop_loss_that_fyers_does_not_make_smaller_goes_and_is_told(gate: Gateway) -> None:
     key = gate.send(lots=2).json["key"]
     gate.account.fault("modify", Fault(FaultKind.REFUSE, times=None))
     assert gate.send(action="BUY", lots=1).json["status"] == "ACCEPTED"
@@ -356,7 +356,7 @@ def test_a_cover_that_is_not_let_through_costs_no_position_its_stop_loss(gate: G
     assert len(legs(gate)) == 2
 
 
-def test_a_position_that_was_closed_by_hand_leaves_no_leg_of_ours(gate: Gateway) -> None:
+def test_a_position_that_was_closed_by_hand_leaves_no_leg_of_the_gateways(gate: Gateway) -> None:
     said = gate.send().json
     gate.account.exchange.exit({"id": f"{said['symbol']}-INTRADAY"})
     assert len(legs(gate)) == 2
@@ -364,7 +364,7 @@ def test_a_position_that_was_closed_by_hand_leaves_no_leg_of_ours(gate: Gateway)
     assert legs(gate) == []
 
 
-def test_legs_that_nobody_placed_with_us_are_not_touched(gate: Gateway) -> None:
+def test_legs_that_the_gateway_did_not_place_are_not_touched(gate: Gateway) -> None:
     said = gate.send().json
     place = f"{said['symbol']}-INTRADAY"
     cancel_by_hand(gate, *legs(gate))
@@ -383,7 +383,7 @@ def test_a_fill_that_the_positions_do_not_show_yet_costs_no_entry_its_legs(gate:
     assert len(legs(gate)) == 2
 
 
-def test_a_cover_that_rests_stands_there_alone_and_rings_where_it_stays(gate: Gateway) -> None:
+def test_a_cover_that_rests_stands_there_alone_and_is_told_where_it_stays(gate: Gateway) -> None:
     """With its stop-loss beside it, both could be filled, and the account would be long."""
     key = gate.send().json["key"]
     later(gate)
@@ -399,7 +399,7 @@ def test_a_cover_that_rests_stands_there_alone_and_rings_where_it_stays(gate: Ga
     assert net(gate) == 0
 
 
-def test_a_cover_that_rests_is_cancelled_once_somebody_was_faster(gate: Gateway) -> None:
+def test_a_cover_that_rests_is_cancelled_once_the_short_was_closed_by_hand(gate: Gateway) -> None:
     said = gate.send().json
     gate.account.exchange.set_liquidity(0)
     cover = gate.send(action="BUY").json
@@ -412,8 +412,8 @@ def test_a_cover_that_rests_is_cancelled_once_somebody_was_faster(gate: Gateway)
     assert gate.operate("GET", f"/orders/{cover['key']}").json["status"] == "CANCELLED"
 
 
-def test_a_leg_that_fyers_fills_after_it_called_it_cancelled_rings(gate: Gateway) -> None:
-    """The race that nobody outside the broker can close; its outcome is at least never silent."""
+def test_a_leg_that_fyers_fills_after_it_called_it_cancelled_is_told(gate: Gateway) -> None:
+    """A race that only the broker could close; its outcome is at least never silent."""
     said = gate.send().json
     [stop, _] = legs(gate)
     gate.send(action="BUY")
@@ -425,7 +425,7 @@ def test_a_leg_that_fyers_fills_after_it_called_it_cancelled_rings(gate: Gateway
 
 
 def by_hand(gate: Gateway, symbol: str) -> str:
-    """The id of somebody's own order for one lot, which rests."""
+    """The id of an order for one lot placed by hand, which rests."""
     price = gate.account.exchange.quote(symbol).ltp
     order = {"symbol": symbol, "qty": 65, "type": 1, "side": 1, "productType": "INTRADAY", "limitPrice": price}
     rest = {"stopPrice": 0, "disclosedQty": 0, "validity": "DAY", "offlineOrder": False}

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def house(tmp_path: Path, account: Simulator, ledger: dict[str, str]) -> Iterato
     with ExitStack() as stack:
 
         def open_house(**limits: str) -> list[Gateway]:
-            return stack.enter_context(instances(tmp_path, account, **GENEROUS | ledger | limits))
+            return stack.enter_context(instances(tmp_path, account, 2, **GENEROUS | ledger | limits))
 
         yield open_house
 
@@ -86,7 +87,7 @@ class Storm:
         return Counter(said["reason"] for said in refused)
 
     def is_held_to(self, most: int, *reasons: str) -> None:
-        """Never more orders than that; all the others refused for these reasons; and none refused without need."""
+        """Never more orders than `most`; all others refused for these reasons, and none without need."""
         assert len(self.taken) <= most
         in_doubt = {"EXITS_ONLY"} - set(reasons)  # two orders in doubt at once stop entries by themselves
         assert set(self.denied()) - in_doubt <= set(reasons)
@@ -103,9 +104,7 @@ def storm_of(gates: list[Gateway], bodies: list[bytes]) -> Storm:
     account = gates[0].account
     settle(gates[0])
     known = {row.id for row in account.exchange.orders()}
-    answers = at_once(
-        [lambda body=body, gate=gate: insist(gate, body, 20) for body, gate in zip(bodies, cycle(gates), strict=False)]
-    )
+    answers = at_once([partial(insist, gate, body, 20) for body, gate in zip(bodies, cycle(gates), strict=False)])
     settle(gates[0])
     taken = [row for row in account.exchange.orders() if row.id not in known and not row.is_leg and row.status != 5]
     _check_answers(answers, [row.tag.removeprefix("1:") for row in taken])
@@ -122,7 +121,7 @@ def _check_answers(answers: list[Any], taken: list[str]) -> None:
 
 
 def settle(gate: Gateway) -> None:
-    """Orders in doubt are looked up; where they stopped entries, somebody has looked and lets them go on."""
+    """Orders in doubt are looked up; where they stopped entries, an operator has looked and lets them go on."""
     gate.operate("POST", "/tasks/reconcile")
     state = gate.operate("GET", "/trading-state").json
     if state["state"] == "REDUCING" and "unknown outcome" in state["reason"]:
@@ -278,7 +277,7 @@ def test_the_days_realised_loss(house: House, account: Simulator) -> None:
 
 
 def lose(account: Simulator, symbol: str, units: int, rupees: Decimal) -> None:
-    """Somebody buys back some units by hand, at a loss of so many rupees at least."""
+    """Some units are bought back by hand, at a loss of so many rupees at least."""
     [position] = [one for one in account.exchange.positions() if one.instrument.symbol == symbol]
     price = ((position.net_average + rupees / units) / Decimal("0.05")).to_integral_value() * Decimal("0.05")
     account.exchange.set_liquidity(0)
@@ -372,7 +371,7 @@ def test_an_answer_may_be_put_off_under_load_and_is_never_late(house: House, acc
         took.append(watch.seconds)
         return response
 
-    answers = at_once([lambda gate=gate: timed(gate) for gate in gates * (ALERTS // 2)])
+    answers = at_once([partial(timed, gate) for gate in gates * (ALERTS // 2)])
     assert max(took) < 2.5
     assert lots_open(account) <= 5
     put_off = [answer.json["reason"] for answer in answers if answer.status_code == 503]
@@ -389,10 +388,13 @@ def test_an_answer_may_be_put_off_under_load_and_is_never_late(house: House, acc
     assert sum(order.status is not OrderStatus.DENIED and order.attempt > 0 for order in in_ledger) <= 5
 
 
+def _after(now: Callable[[], datetime], passed: timedelta) -> datetime:
+    return now() + passed
+
+
 def later(gates: list[Gateway], passed: timedelta) -> None:
     for gate in gates:
-        now = gate.desk.clock.now
-        gate.desk.clock.now = lambda now=now: now() + passed  # type: ignore[method-assign]
+        gate.desk.clock.now = partial(_after, gate.desk.clock.now, passed)  # type: ignore[method-assign]
 
 
 def freeze_time(gates: list[Gateway]) -> None:

@@ -186,7 +186,7 @@ def driven(folder: Path, said: Said, stack: ExitStack, **settings: str) -> Itera
         "MAX_LOTS_OPEN": "1000",
         "MAX_DAILY_LOSS": "0",
     }
-    with gateway(folder, account, **live | settings) as gate:
+    with gateway(folder, account, None, **live | settings) as gate:
         yield Driven(gate, folder, said)
         for file in sorted(folder.glob("ledger.db*")):
             said.add("ledger", file.read_bytes())
@@ -200,9 +200,9 @@ def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Said]:
     said, stream = Said(), io.StringIO()
     with cloud_logging() as api, mock.patch.dict(os.environ, LOGGING_EMULATOR_HOST=api.address):
         log.configure("DEBUG", cloud_project="my-project")
-        in_the_cloud = logging.getLogger().handlers[:]
+        _, in_the_cloud = logging.getLogger().handlers
         log.configure("DEBUG", stream)
-        logging.getLogger().handlers += in_the_cloud
+        logging.getLogger().addHandler(in_the_cloud)
 
         def collect() -> None:
             log.close()
@@ -221,8 +221,8 @@ def odd_alerts(drive: Driven) -> None:
     for secret in (FIRST, SECOND):
         for name in ("symbol", "strikeprice", "optionType", "expiry", "action", "qty", "sl", "alert_id", "strategy",
                      "comment", "timenow", "unheard_of"):  # fmt: skip
-            drive.send(token=secret, **{name: f"x{secret}"})
-        drive.send(token=secret, **{secret: "as a name"})
+            drive.send(None, token=secret, **{name: f"x{secret}"})
+        drive.send(None, token=secret, **{secret: "as a name"})
         drive.send(token=secret, nested={"deep": [secret]})
         bodies = (
             f'{{"token": "{secret}", "{secret}": }}',
@@ -413,7 +413,7 @@ def test_no_secret_is_ever_said(tmp_path: Path, said: Any, monkeypatch: pytest.M
         nobody = f"http://127.0.0.1:{free_port()}/{PLANTED['notification address']}"
         settings = {"NOTIFICATION_URL": f"{address},{nobody}", "NOTIFICATION_TOPIC": topic.topic}
         with driven(tmp_path, said, stack, **settings) as drive:
-            drive.send()  # nobody has logged in yet
+            drive.send()  # before the first login
             broken_logins(drive)
             drive.log_in()
             foreign_logins(drive)

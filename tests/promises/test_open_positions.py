@@ -11,11 +11,12 @@ import pytest
 
 from app.adapters.fyers import rows
 from app.adapters.fyers.venue import FYERS
+from app.domain.alert import Product, Side
 from app.domain.book import BookRow, Position
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.exposure import Exposure, positions_lag
+from app.domain.holding import hold
 from app.domain.order import Order, OrderStatus
 from app.domain.quote import Quote
 from app.domain.risk import NeedsBook, check
@@ -32,14 +33,15 @@ from tests.builders import (
     an_account,
     an_alert,
     an_order,
+    holdings,
     no_limits,
     sent,
 )
 
 
 class AtOnce(Executor):
-    def submit(self, read: Callable[..., Any], /, *_: object, **__: Any) -> Future:
-        done = Future()
+    def submit(self, read: Callable[..., Any], /, *_: object, **__: Any) -> Future[Any]:
+        done: Future[Any] = Future()
         try:
             done.set_result(read())
         except NotNow as problem:
@@ -50,26 +52,28 @@ class AtOnce(Executor):
 class Broker:
     """Shows one position after the other, and always the same book."""
 
-    def __init__(self, book: tuple[BookRow], *positions: Position) -> None:
+    def __init__(self, book: tuple[BookRow, ...], *positions: Position) -> None:
         self._book = book
         self._positions = list(positions)
 
     def quotes(self, symbols: list[str], deadline: Deadline) -> dict[str, Quote]:
         return {SYMBOL: a_quote()}
 
-    def positions(self, deadline: Deadline) -> tuple[Position]:
+    def positions(self, deadline: Deadline) -> tuple[Position, ...]:
         return (self._positions.pop(0),) if len(self._positions) > 1 else (self._positions[0],)
 
-    def quotes_and_positions(self, symbols: list[str], deadline: Deadline) -> tuple[dict[str, Quote], tuple[Position]]:
+    def quotes_and_positions(
+        self, symbols: list[str], deadline: Deadline
+    ) -> tuple[dict[str, Quote], tuple[Position, ...]]:
         return self.quotes(symbols, deadline), self.positions(deadline)
 
-    def order_book(self, deadline: Deadline) -> tuple[BookRow]:
+    def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
         return self._book
 
 
 def reads(broker: Broker, action: str) -> MarketReads:
     symbols = SimpleNamespace(resolve=lambda *_, **__: a_contract(), lookup_symbol=lambda _: a_contract())
-    desk = SimpleNamespace(
+    desk: Any = SimpleNamespace(
         broker=broker,
         symbols=symbols,
         ledger=SimpleNamespace(unresolved=lambda before, deadline: 0),
@@ -89,7 +93,7 @@ AFTER_THE_COVER = a_position(0, sold=65, bought=65)
 
 def test_positions_older_than_the_book_are_read_again() -> None:
     market = reads(Broker(COVERED, BEFORE_THE_COVER, AFTER_THE_COVER), "BUY").result()
-    assert market.exposure.short(SYMBOL, "INTRADAY") is None
+    assert market.holdings.to_close(SYMBOL, Product.INTRADAY, Side.BUY) is None
 
 
 def test_positions_that_stay_older_than_the_book_stop_the_cover() -> None:
@@ -115,7 +119,8 @@ def test_positions_that_stay_older_than_the_book_elsewhere_stop_an_entry_and_no_
     market = entry.result()
     with pytest.raises(NotNow):
         entry.with_book(market)
-    assert reads(Broker(elsewhere, BEFORE_THE_COVER), "BUY").result().exposure.short(SYMBOL, "INTRADAY")
+    held = reads(Broker(elsewhere, BEFORE_THE_COVER), "BUY").result().holdings
+    assert held.to_close(SYMBOL, Product.INTRADAY, Side.BUY)
 
 
 def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing() -> None:
@@ -123,8 +128,9 @@ def test_a_short_carried_over_does_not_hide_that_todays_fill_is_missing() -> Non
     row = {"symbol": SYMBOL, "productType": "INTRADAY", "netQty": -65, "buyQty": 0, "sellQty": 65, "cfSellQty": 65}
     positions = rows.positions({"netPositions": [row]})
     sold_today = a_book_row(status=OrderStatus.FILLED, filled_quantity=65)
-    assert positions_lag(positions, [sold_today])
-    assert not positions_lag(rows.positions({"netPositions": [row | {"netQty": -130, "sellQty": 130}]}), [sold_today])
+    assert hold(positions, [sold_today]).lag()
+    more = rows.positions({"netPositions": [row | {"netQty": -130, "sellQty": 130}]})
+    assert not hold(more, [sold_today]).lag()
 
 
 OLD = FYERS.book_lag + timedelta(seconds=1)
@@ -135,9 +141,9 @@ def entry() -> Order:
 
 
 def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_alone() -> None:
-    """A limit order that nobody filled stands in no position, and after ninety seconds in no memory of ours."""
+    """A limit order that is not filled stands in no position, and after ninety seconds in no memory."""
     limits = no_limits(lots_open=2, lots_per_order=1)
-    unread = Exposure(book=None, lots_open=0)
+    unread = holdings(book=None, lots_open=0)
     check(entry(), an_account(orders=1), limits, unread, NOW)
     with pytest.raises(NeedsBook):
         check(entry(), an_account(orders=2), limits, unread, NOW)
@@ -147,9 +153,9 @@ def test_an_entry_asks_for_the_book_where_older_orders_of_today_may_rest_in_it_a
 def test_orders_of_the_last_seconds_are_not_counted_twice_when_older_ones_may_rest() -> None:
     limits = no_limits(lots_open=2, lots_per_order=1)
     young = sent(1, lots=1)
-    check(entry(), an_account(orders=1, recent=(young,)), limits, Exposure(book=None), NOW)
+    check(entry(), an_account(orders=1, recent=(young,)), limits, holdings(book=None), NOW)
     with pytest.raises(NeedsBook):
-        check(entry(), an_account(orders=2, recent=(young,)), limits, Exposure(book=None), NOW)
+        check(entry(), an_account(orders=2, recent=(young,)), limits, holdings(book=None), NOW)
 
 
 def test_a_given_back_order_does_not_hide_one_that_may_rest() -> None:
@@ -157,4 +163,4 @@ def test_a_given_back_order_does_not_hide_one_that_may_rest() -> None:
     old = sent(OLD.total_seconds(), lots=1, tag="tvold")
     limits = no_limits(lots_open=2, lots_per_order=2)
     with pytest.raises(NeedsBook):
-        check(entry(), an_account(orders=1, recent=(given_back, old)), limits, Exposure(book=None), NOW)
+        check(entry(), an_account(orders=1, recent=(given_back, old)), limits, holdings(book=None), NOW)

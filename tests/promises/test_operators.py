@@ -105,7 +105,7 @@ def test_a_token_that_google_signed_for_us_and_our_account_opens_the_tasks(auth:
 def test_the_scheduler_s_identity_opens_nothing_but_the_tasks(auth: OperatorAuth, key: Key) -> None:
     with pytest.raises(TasksOnly) as refused:
         auth.check(bearer(key.token()), soon())
-    assert "needs OPERATOR_TOKEN" in type(refused.value).__doc__
+    assert "needs OPERATOR_TOKEN" in str(type(refused.value).__doc__)
     assert auth.check(bearer(OPERATOR_TOKEN), soon(), task=True) == Operator("operator")
 
 
@@ -165,7 +165,9 @@ def test_a_google_token_for_others_by_others_or_out_of_time_does_not_open(
         auth.check(bearer(key.token(**changes)), soon())
 
 
-def test_a_token_signed_by_nobody_or_somebody_else_does_not_open(auth: OperatorAuth, key: Key, other_key: Key) -> None:
+def test_a_token_that_is_unsigned_or_signed_by_another_key_does_not_open(
+    auth: OperatorAuth, key: Key, other_key: Key
+) -> None:
     header, claims, signature = key.token().split(".")
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
     shared = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
@@ -194,7 +196,7 @@ def test_the_webhook_secret_never_opens_even_where_it_is_also_the_operators_toke
             each.check(bearer(WEBHOOK_SECRET), soon())
 
 
-def test_where_nothing_is_configured_nobody_is_an_operator(certificates: Certificates, clock: Clock, key: Key) -> None:
+def test_where_nothing_is_configured_there_is_no_operator(certificates: Certificates, clock: Clock, key: Key) -> None:
     closed = operators(certificates, clock, token=None, audience=None, account=None)
 
     for header in (None, bearer(OPERATOR_TOKEN), bearer(key.token())):
@@ -268,7 +270,8 @@ def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_beg
     token, made_up = key.token(), other_key.token()
     auth.check(bearer(token), soon(), task=True)
     clock.seconds = 61  # a key that is not known is asked for again
-    with auth._id_tokens._lock:  # the fetch is under way
+    id_tokens: Any = auth._id_tokens
+    with id_tokens._lock:  # the fetch is under way
         assert auth.check(bearer(token), soon(), task=True).name == SCHEDULER
         with pytest.raises(CannotVerify):
             auth.check(bearer(made_up), soon(0.1))
@@ -277,9 +280,10 @@ def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_beg
 def test_the_pause_after_a_fetch_that_failed_begins_when_it_ends(
     auth: OperatorAuth, key: Key, certificates: Certificates, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched = auth._id_tokens._fetched
+    id_tokens: Any = auth._id_tokens
+    fetched = id_tokens._fetched
 
-    def takes_two_seconds(within: Deadline) -> None:
+    def takes_two_seconds(within: Deadline) -> Any:
         clock.seconds += 2.0
         return fetched(within)
 
@@ -309,7 +313,7 @@ def test_a_new_key_of_googles_is_known_within_a_minute_and_made_up_ones_fetch_no
     ("status", "body"),
     [(500, b"{}"), (302, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b"{}" + b" " * 70_000), (200, b"")],
 )
-def test_without_certificates_nobody_is_let_in_and_the_next_try_may(
+def test_without_certificates_a_caller_is_refused_and_the_next_try_may_succeed(
     auth: OperatorAuth, key: Key, certificates: Certificates, clock: Clock, status: int, body: bytes
 ) -> None:
     good = certificates.body
@@ -326,7 +330,7 @@ def test_without_certificates_nobody_is_let_in_and_the_next_try_may(
     assert auth.check(bearer(key.token()), soon(), task=True).name == SCHEDULER
 
 
-def test_a_certificate_server_that_drips_holds_nobody_longer_than_the_deadline(
+def test_a_certificate_server_that_drips_holds_no_caller_longer_than_the_deadline(
     auth: OperatorAuth, key: Key, certificates: Certificates
 ) -> None:
     certificates.drip = 0.02
@@ -338,7 +342,7 @@ def test_a_certificate_server_that_drips_holds_nobody_longer_than_the_deadline(
     assert watch.seconds < 1
 
 
-def test_a_certificate_server_that_is_gone_lets_nobody_in(key: Key, clock: Clock) -> None:
+def test_a_certificate_server_that_is_gone_lets_no_caller_in(key: Key, clock: Clock) -> None:
     gone = OperatorAuth(None, AUDIENCE, SCHEDULER, GoogleIdTokens(clock, "http://127.0.0.1:9/certs"), [])
 
     with pytest.raises(CannotVerify):

@@ -5,14 +5,14 @@ import pytest
 from proof.mutants.__main__ import NOTHING, run
 from proof.mutants.catalogue import MUTANTS
 from proof.mutants.checks import CHECKS, MOST_HISTORIES
-from proof.mutants.planting import DoesNotApply, Edit, mutated
+from proof.mutants.planting import DoesNotApply, Edit, Mutant, mutated
 from tests.promises.test_simulation import HISTORIES
 
 SLICE = 5  # every so many-th is planted on a push; all of them by `python -m proof.mutants`
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_every_planted_bug_still_applies_and_is_python(mutant) -> None:
+def test_every_planted_bug_still_applies_and_is_python(mutant: Mutant) -> None:
     for module in {edit.module for edit in mutant.edits}:
         compile(mutated(module, [edit for edit in mutant.edits if edit.module == module]), module, "exec")
 
@@ -29,7 +29,7 @@ def test_a_bug_whose_place_is_gone_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("first", range(SLICE))
-def test_planted_bugs_are_found(first) -> None:
+def test_planted_bugs_are_found(first: int) -> None:
     assert run(MUTANTS[first * SLICE :: SLICE * SLICE]).violations == ()
 
 

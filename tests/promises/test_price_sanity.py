@@ -16,13 +16,12 @@ from app.adapters.fyers.payload import order_payload
 from app.domain.alert import Side
 from app.domain.calendar import ist_day
 from app.domain.errors import Denied
-from app.domain.exposure import Exposure
 from app.domain.money import tick_down, tick_up
 from app.domain.order import OrderType
 from app.domain.quote import Quote
 from app.domain.ticket import BuyMode, TicketRules, write_ticket
 from app.simulator import Fault, FaultKind
-from tests.builders import SYMBOL, a_contract, a_position, an_alert, an_order, price_rules
+from tests.builders import SYMBOL, a_contract, a_position, an_alert, an_order, holdings, price_rules
 from tests.gateway import Gateway, listed
 from tests.instances import house, posts, simulated_account, with_bands
 
@@ -48,7 +47,7 @@ def gate(one_house: Gateway) -> Iterator[Gateway]:
 
 
 class Option:
-    """A contract that nobody else has used, quoted as the test wants it."""
+    """A contract that no other test has used, quoted as the test wants it."""
 
     def __init__(self, gate: Gateway) -> None:
         self.gate = gate
@@ -103,10 +102,10 @@ def test_without_a_quote_nothing_is_sent_and_another_try_may_help(gate: Gateway,
         ("BUY", -6, 6, "SPREAD_TOO_WIDE"),
     ],
 )
-def test_a_quote_that_nobody_should_trade_by_is_denied(
+def test_a_quote_that_is_no_price_to_trade_by_is_denied(
     gate: Gateway, option: Option, action: str, bid: int, ask: int, reason: str | None
 ) -> None:
-    """Bid and ask in per cent of the last price; 0 is a side with nobody on it."""
+    """Bid and ask in per cent of the last price; 0 is an empty side."""
     percent = option.mid / 100
     sides = [Decimal(0) if side == 0 else _on_tick(option.mid + side * percent) for side in (bid, ask)]
     option.quote(option.mid, *sides)
@@ -170,7 +169,7 @@ def test_a_stop_loss_inside_the_spread_would_be_triggered_at_once_and_is_denied(
 
 
 def test_a_stop_loss_that_an_old_last_price_has_passed_already_is_denied(gate: Gateway, option: Option) -> None:
-    """Nobody has traded for a while: the last price stands far above bid and ask, and the fill far below it."""
+    """There was no trade for a while: the last price stands far above bid and ask, and the fill far below it."""
     option.quote(option.mid, option.mid / 2, option.mid / 2 + TICK)
     assert refused(option.send())[1] in ("WRONG_SIDE_STOP_LOSS", "OUTSIDE_PRICE_BAND")
     assert posts(gate.account) == []
@@ -179,9 +178,9 @@ def test_a_stop_loss_that_an_old_last_price_has_passed_already_is_denied(gate: G
 def test_a_take_profit_below_nothing_from_the_fill_is_denied() -> None:
     quote = Quote(SYMBOL, Decimal(10), Decimal("9.60"), Decimal("10.00"))
     rules = TicketRules(price_rules(), BuyMode.COVER)
-    write_ticket(an_alert(tp="9.5pt"), a_contract(), quote, Exposure(), rules)
+    write_ticket(an_alert(tp="9.5pt"), a_contract(), quote, holdings(), rules)
     with pytest.raises(Denied, match=r"9\.60"):
-        write_ticket(an_alert(tp="9.6pt"), a_contract(), quote, Exposure(), rules)
+        write_ticket(an_alert(tp="9.6pt"), a_contract(), quote, holdings(), rules)
 
 
 def quoted(gate: Gateway, symbol: str, **changes: Any) -> dict[str, Any]:
@@ -256,11 +255,11 @@ def test_whatever_the_market_shows_no_order_has_a_limit_on_the_wrong_side_or_any
     low, high = market["bands"] or (None, None)
     contract = a_contract(tick_size=tick, lower_band=low, upper_band=high)
     prices = price_rules(slippage_bps=Decimal(market["slippage"]), order_type=OrderType.LIMIT, max_spread_percent=None)
-    exposure = Exposure(positions=(a_position(-65),) if market["covers"] else ())
+    held = holdings(positions=(a_position(-65),) if market["covers"] else ())
     levels = {name: level for name, level in market["levels"].items() if level not in ("0", "0.00")}
     with suppress(Denied):
         alert = an_alert(action=side, **levels)
-        ticket = write_ticket(alert, contract, quote, exposure, TicketRules(prices, BuyMode.OPEN))
+        ticket = write_ticket(alert, contract, quote, held, TicketRules(prices, BuyMode.OPEN))
         sent = order_payload(an_order(ticket))
         _check_sent(sent, quote, contract)
 

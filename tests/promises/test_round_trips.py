@@ -1,7 +1,7 @@
-"""How often an alert waits for somebody far away, one after the other: each call is made to take long, on the wire.
+"""How many calls in a row an alert waits for: each call to a far service is made to take long, on the wire.
 
-What goes on side by side takes no longer than one. So the time of an alert, in units of such a call, is the number of
-round trips on its critical path, whatever they are and whoever makes them.
+Calls made side by side take no longer than one. So the time of an alert, in units of such a call, is the number of
+round trips on its critical path, whichever calls they are.
 """
 
 import time
@@ -48,7 +48,7 @@ def far_away(account: Simulator, firestore: FaultyFirestore | None = None) -> It
 
 
 def trips(gate: Gateway, hoped_for: int) -> int:
-    """Of the quickest alert that went through: a busy machine makes one slower, and nothing makes one quicker."""
+    """Measured on the quickest alert: a busy machine makes alerts slower, and nothing makes one quicker."""
     fewest = 99
     for _try in range(TRIES):
         began = time.monotonic()

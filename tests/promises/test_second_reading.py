@@ -1,17 +1,19 @@
-"""Promises that were found broken by reading once more as a stranger would; each broke a gateway that worked."""
+"""Promises that a second reading of the code found broken, in a gateway that passed its tests."""
 
 import json
 import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
+from app.domain.notice import Notice
 from app.domain.risk import Controls, TradingState
 from app.flow.reconcile import SETTLE, reconcile
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
@@ -43,7 +45,7 @@ def test_a_basket_of_four_at_once_never_ends_in_doubt_for_want_of_time(tmp_path:
         assert sum(answer["status"] == "ACCEPTED" for answer in answers) >= 2
 
 
-def test_an_order_left_by_a_crash_rings_even_while_the_order_book_cannot_be_read(gate: Gateway) -> None:
+def test_an_order_left_by_a_crash_is_told_even_while_the_order_book_cannot_be_read(gate: Gateway) -> None:
     gate.account.fault("place", Fault(FaultKind.DROP))
     key = gate.send().json["key"]
     crashed = gate.desk.ledger.get(key, gate.deadline())
@@ -107,7 +109,12 @@ def test_an_alert_that_no_ledger_took_is_told_directly(gate: Gateway, monkeypatc
         raise NotNow(Reason.LEDGER_DOWN)
 
     monkeypatch.setattr(gate.desk.ledger, "claim", down)
-    monkeypatch.setattr(gate.desk.notifier, "send", lambda notice, deadline: told.append(notice.kind) or True)
+
+    def heard(notice: Notice, deadline: Deadline) -> bool:
+        told.append(notice.kind)
+        return True
+
+    monkeypatch.setattr(gate.desk.notifier, "send", heard)
     assert gate.send().json["reason"] == "LEDGER_DOWN"
     assert told == ["unclaimed"]
 
@@ -125,10 +132,10 @@ def test_a_clock_that_lags_a_day_resets_no_counter() -> None:
     assert today.on("2026-11-21").orders == 0
 
 
-def test_a_halt_by_damage_ends_with_a_human_alone() -> None:
+def test_only_an_operator_ends_a_halt_by_damage() -> None:
     damaged = Controls(state=TradingState.HALTED, damaged=True)
     assert damaged.reached() is damaged
-    assert not damaged.switched(TradingState.ACTIVE, "looked", "me", _moment()).damaged
+    assert not damaged.switched(TradingState.ACTIVE, "looked", "me", datetime.now(UTC)).damaged
 
 
 def test_a_converted_position_of_another_contract_is_no_reason_to_stop(gate: Gateway) -> None:
@@ -137,12 +144,6 @@ def test_a_converted_position_of_another_contract_is_no_reason_to_stop(gate: Gat
     report = gate.operate("POST", "/tasks/reconcile").json
     assert report["positions"] is None
     assert report["clean"] is True
-
-
-def _moment():  # type: ignore[no-untyped-def]
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)
 
 
 def _notices(gate: Gateway) -> list[str]:

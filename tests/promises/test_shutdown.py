@@ -30,8 +30,8 @@ class Machine:
 
     def __init__(self, server: Server, account: Simulator, office: Office) -> None:
         self.server, self.account, self.office = server, account, office
-        self.answers = {}
-        self._senders = []
+        self.answers: dict[str, tuple[int | None, str | None, float]] = {}
+        self._senders: list[threading.Thread] = []
 
     def send(self, name: str) -> None:
         """In a thread of its own; `answers` has status and answer, and how long it took."""
@@ -178,7 +178,7 @@ def test_a_worker_whose_arbiter_was_killed_finishes_its_order_and_ends(tmp_path:
         wait_until("the worker has ended", lambda: not alive(worker))
 
 
-def alive(pid):
+def alive(pid: int) -> bool:
     try:
         with Path(f"/proc/{pid}/stat").open(encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"

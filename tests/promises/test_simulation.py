@@ -11,17 +11,17 @@ OVER_SQLITE, PART_OVER_SQLITE = 1_000, 250
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, PART))
-def test_whatever_happens_every_promise_holds(first) -> None:
+def test_whatever_happens_every_promise_holds(first: int) -> None:
     assert run(range(first, first + PART), MEMORY, processes=1).violations == ()
 
 
 @pytest.mark.parametrize("first", range(0, OVER_SQLITE, PART_OVER_SQLITE))
-def test_whatever_happens_every_promise_holds_on_the_ledger_on_disk(first) -> None:
+def test_whatever_happens_every_promise_holds_on_the_ledger_on_disk(first: int) -> None:
     assert run(range(first, first + PART_OVER_SQLITE), SQLITE, processes=1).violations == ()
 
 
 def test_a_seed_is_a_history_whatever_was_played_before_it() -> None:
-    def told(seed):
+    def told(seed: int) -> tuple[str, object]:
         play_ = Play(seed)
         return repr(play_.run()), play_.fyers.fates
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from bench import ratchet
+from bench.load import NotMeasured
 
 TRIES = 3  # of which the best counts; code that is slower is so in all of them
 NO_MORE_AFTER = 60.0  # seconds
@@ -19,7 +20,7 @@ def best() -> ratchet.Ratios:
     for _try in range(TRIES):
         try:
             found = {name: min(ratio, found.get(name, ratio)) for name, ratio in ratchet.measured().items()}
-        except (ratchet.NotMeasured, TimeoutError) as problem:
+        except (NotMeasured, TimeoutError) as problem:
             problems.append(problem)
         if time.monotonic() - began > NO_MORE_AFTER or (found and not ratchet.too_much(found)):
             break

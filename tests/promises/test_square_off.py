@@ -1,10 +1,11 @@
-"""POST /tasks/square-off, on the wire: positions of ours are closed one by one, once, and nothing else ever is."""
+"""POST /tasks/square-off, on the wire: the gateway's positions are closed one by one, once, and no other ever is."""
 
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def exits(account: Simulator) -> list[Any]:
 
 
 def by_hand(account: Simulator, symbol: str, side: int, quantity: int, product: str = "INTRADAY") -> None:
-    """Somebody trades in the broker's own app."""
+    """The owner trades in the broker's own app."""
     price = account.exchange.quote(symbol).ltp
     account.exchange.place(
         {
@@ -65,7 +66,7 @@ def places(*said: Any) -> list[str]:
     return [f"{one['symbol']}-INTRADAY" for one in said]
 
 
-def test_everything_of_ours_is_closed_with_its_legs_and_by_name(gate: Gateway, account: Simulator) -> None:
+def test_every_position_of_the_gateways_is_closed_with_its_legs_and_by_name(gate: Gateway, account: Simulator) -> None:
     call, put = sold(gate, lots=2), sold(gate, optionType="PE")
     report = square_off(gate)
     assert sorted(report["closed"]) == sorted(places(call, put))
@@ -106,7 +107,7 @@ def test_a_second_run_closes_nothing_and_says_nothing(gate: Gateway, account: Si
     assert len(gate.desk.ledger.outbox(gate.deadline())) == told
 
 
-def test_what_somebody_opened_himself_is_left_alone(gate: Gateway, account: Simulator) -> None:
+def test_what_was_opened_by_hand_is_left_alone(gate: Gateway, account: Simulator) -> None:
     ours = sold(gate)
     other = gate.desk.symbols.lookup_symbol(ours["symbol"].replace("CE", "PE"))
     assert other is not None
@@ -117,7 +118,7 @@ def test_what_somebody_opened_himself_is_left_alone(gate: Gateway, account: Simu
     assert open_units(account) == {f"{other.symbol}-INTRADAY": -65, f"{ours['symbol']}-MARGIN": -65}
 
 
-def test_a_position_mixed_with_somebodys_own_is_left_and_told_once(gate: Gateway, account: Simulator) -> None:
+def test_a_position_mixed_with_units_opened_by_hand_is_left_and_told_once(gate: Gateway, account: Simulator) -> None:
     ours = sold(gate)
     by_hand(account, ours["symbol"], -1, 130)
     for _ in range(2):
@@ -243,7 +244,7 @@ def test_two_instances_at_once_send_one_exit(tmp_path: Path, account: Simulator)
     with instances(tmp_path, account) as gates:
         sold(gates[0])
         account.fault("exit", Fault(FaultKind.LATENCY, seconds=0.3, times=None))
-        reports = at_once([lambda gate=gate: square_off(gate) for gate in gates * 3])
+        reports = at_once([partial(square_off, gate) for gate in gates * 3])
         assert sum(len(report["closed"]) for report in reports) == 1
         assert len(exits(account)) == 1
         assert open_units(account) == {}

@@ -1,4 +1,4 @@
-"""The real server while it starts: an alert that comes then has its time like any other, and an end is seen."""
+"""The real server while it starts: an alert that comes then has its usual time; a failed start gives its reason."""
 
 import json
 import subprocess

@@ -1,14 +1,15 @@
 """With the right secret and the default limits a stranger loses no more in a day than the README says.
 
-The thief knows the limits and plays against them as badly for the owner as he can: he first loses nearly as much as
-MAX_DAILY_LOSS, then opens as many and as dear shorts as the limits let him, with stops as far away as they may be, and
-the market runs to every stop. What counts is the loss at the broker.
+The thief knows the limits and does the most harm that they allow: first a loss of nearly MAX_DAILY_LOSS, then as many
+and as dear shorts as the limits let through, with stops as far away as they may be, and the market runs to every stop.
+What counts is the loss at the broker.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from decimal import Decimal
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def account() -> Iterator[Simulator]:
 
 @pytest.fixture
 def gates(tmp_path: Path, account: Simulator) -> Iterator[Gates]:
-    """Two instances with the limits as they come; but the rates, which only make a thief slow, are off."""
+    """Two instances with the default limits; the rates, which only make a thief slow, are off."""
     limits = DEFAULTS | {"MAX_ORDERS_PER_SECOND": "0", "MAX_ORDERS_PER_MINUTE": "0", "MAX_REPEATS": "0"}
     with ExitStack() as stack:
         yield [stack.enter_context(house(tmp_path, account, **limits)) for _ in range(2)]
@@ -83,12 +84,7 @@ def test_what_a_thief_can_lose_at_the_most_is_what_the_readme_says(gates: Gates,
     dear = [next(market) for _ in range(8)]
     for call in dear:
         account.exchange.set_quote(call.symbol, DEAR)
-    answers = at_once(
-        [
-            lambda gate=gate, call=call: insist(gate, sell(call), 40)
-            for gate, call in zip(cycle(gates), dear, strict=False)
-        ]
-    )
+    answers = at_once([partial(insist, gate, sell(call), 40) for gate, call in zip(cycle(gates), dear, strict=False)])
     taken = [answer.json for answer in answers if answer.json["status"] == "ACCEPTED"]
     opened = {said["symbol"]: Decimal(said["stop_loss"]) for said in taken}
     assert len(opened) == int(DEFAULTS["MAX_LOTS_OPEN"]) == 2

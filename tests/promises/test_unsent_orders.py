@@ -1,7 +1,8 @@
-"""An order that could not be sent waits for the sender's next delivery. Somebody must know, if none comes."""
+"""An order that could not be sent waits for the sender's next delivery. The operator is told if none comes."""
 
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,10 @@ from tests.builders import NOW, a_ticket, an_order, no_limits
 
 class Phone:
     def __init__(self) -> None:
-        self.rang = []
+        self.received: list[str] = []
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:
-        self.rang.append(notice.id)
+        self.received.append(notice.id)
         return True
 
 
@@ -43,32 +44,32 @@ def run(ledger: MemoryLedger, phone: Phone, seconds: float) -> Report:
     empty = SimpleNamespace(order_book=lambda deadline: (), positions=lambda deadline: ())
     clock = SimpleNamespace(now=lambda: NOW + timedelta(seconds=seconds), monotonic=lambda: 0.0)
     ages = AgeRules(timedelta(seconds=60), timedelta(seconds=300), timedelta(seconds=60))
-    desk = SimpleNamespace(
+    desk: Any = SimpleNamespace(
         broker=empty, ledger=ledger, notifier=phone, clock=clock, calendar=Calendar(), ages=ages, limits=no_limits(),
         symbols=SimpleNamespace(session=None),
     )  # fmt: skip
     return reconcile(desk, deadline())
 
 
-def test_an_order_that_came_back_unsent_rings_once_if_nobody_takes_it_up(ledger: MemoryLedger) -> None:
+def test_an_order_that_came_back_unsent_is_told_once_if_it_is_not_taken_up(ledger: MemoryLedger) -> None:
     phone = Phone()
     run(ledger, phone, 1 + SETTLE.total_seconds())
     run(ledger, phone, 60)
     (order,) = ledger.orders(deadline())
     assert order.status is OrderStatus.RECEIVED
-    assert phone.rang == [f"unsent:{order.key}:2"]
+    assert phone.received == [f"unsent:{order.key}:2"]
 
 
 def test_an_order_that_came_back_a_moment_ago_is_left_to_the_request_that_has_it(ledger: MemoryLedger) -> None:
     phone = Phone()
     run(ledger, phone, 1 + SETTLE.total_seconds() - 0.1)
-    assert phone.rang == []
+    assert phone.received == []
 
 
-def test_an_alert_that_was_never_taken_up_rings_when_it_lapses_and_not_before() -> None:
+def test_an_alert_that_was_never_taken_up_is_told_when_it_lapses_and_not_before() -> None:
     ledger, phone = MemoryLedger(), Phone()
     ledger.claim(an_order(), None, deadline())
     run(ledger, phone, 30)
-    assert phone.rang == []
+    assert phone.received == []
     run(ledger, phone, 66)
-    assert phone.rang == [f"{an_order().key}:1"]
+    assert phone.received == [f"{an_order().key}:1"]

@@ -52,7 +52,7 @@ def test_a_csv_row_reads_as_the_brokers_own_rows_do() -> None:
     assert option[0] == f"1011261124{option[12]}"
 
 
-def test_a_master_of_the_cash_segment_lists_shares_in_lots_of_one_and_indices():
+def test_a_master_of_the_cash_segment_lists_shares_in_lots_of_one_and_indices() -> None:
     market = Market(seed=1, now=lambda: datetime(2026, 11, 20, 10, tzinfo=IST))
     rows = {row[9]: row for row in csv.reader(io.StringIO(csv_master(market, "NSE", CASH).decode()))}
     assert ",".join(rows["NSE:M&M-EQ"]) == (

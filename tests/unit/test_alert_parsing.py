@@ -407,7 +407,7 @@ def test_a_field_that_stands_twice_is_refused_even_with_the_same_value(field: st
 
 
 @pytest.mark.parametrize("raw", ["NaN", '"\\ud800"', '{"a": 1, "a": 1}'])
-def test_poison_in_a_field_that_nobody_reads_is_refused_too(raw: str) -> None:
+def test_poison_in_a_field_that_is_not_read_is_refused_too(raw: str) -> None:
     assert_refused(with_raw("volume", raw), "volume")
 
 

@@ -1,4 +1,4 @@
-"""A request is whole when its head and body are here, however it comes; what is none is seen at once."""
+"""A request is whole once its head and body have arrived, in any pieces; bytes that are no request are seen at once."""
 
 import gc
 import weakref

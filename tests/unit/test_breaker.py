@@ -7,7 +7,6 @@ import pytest
 
 from app.adapters import controls_document
 from app.domain.errors import NotNow, Reason
-from app.domain.exposure import Exposure
 from app.domain.notice import Severity, state_notice
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Rejected, Unresolved
 from app.domain.risk import (
@@ -20,9 +19,9 @@ from app.domain.risk import (
     learned,
     teaches,
 )
-from tests.builders import NOW, a_position, a_ticket, an_account, an_order, no_limits
+from tests.builders import NOW, a_position, a_ticket, an_account, an_order, holdings, no_limits
 
-SHORT = Exposure(positions=(a_position(-650),))
+SHORT = holdings(positions=(a_position(-650),))
 
 
 def after(outcome: Outcome) -> Order:
@@ -80,7 +79,7 @@ def test_failures_further_apart_than_a_minute_do_not_open_it() -> None:
 
 def test_an_entry_waits_with_the_time_and_a_cover_goes_on() -> None:
     with pytest.raises(NotNow) as caught:
-        check(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED_AT)
+        check(an_order(a_ticket()), OPENED, no_limits(), holdings(), OPENED_AT)
     assert caught.value.reason is Reason.BROKER_DOWN
     assert "10:00:32 IST" in caught.value.message
     order, controls = decide(an_order(a_ticket(covers=True)), OPENED, no_limits(), SHORT, OPENED_AT)
@@ -89,11 +88,11 @@ def test_an_entry_waits_with_the_time_and_a_cover_goes_on() -> None:
 
 
 def test_after_its_time_the_alerts_own_reads_close_it() -> None:
-    """They were begun and ended well in it: an alert takes 2.4 seconds, and whoever decides has read the market."""
+    """The reads began and ended well within the alert: it takes 2.4 seconds, and reads the market before it decides."""
     assert OPENED.open_until is not None
     with pytest.raises(NotNow):
-        decide(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED.open_until - timedelta(milliseconds=1))
-    order, controls = decide(an_order(a_ticket()), OPENED, no_limits(), Exposure(), OPENED.open_until)
+        decide(an_order(a_ticket()), OPENED, no_limits(), holdings(), OPENED.open_until - timedelta(milliseconds=1))
+    order, controls = decide(an_order(a_ticket()), OPENED, no_limits(), holdings(), OPENED.open_until)
     assert order.status is OrderStatus.SUBMITTED
     assert (controls.open_until, controls.failures) == (None, ())
 
@@ -101,16 +100,16 @@ def test_after_its_time_the_alerts_own_reads_close_it() -> None:
 def test_a_read_closes_it_at_once() -> None:
     closed = OPENED.reached()
     assert (closed.open_until, closed.failures) == (None, ())
-    check(an_order(a_ticket()), closed, no_limits(), Exposure(), OPENED_AT)
+    check(an_order(a_ticket()), closed, no_limits(), holdings(), OPENED_AT)
 
 
 def test_a_halt_is_said_before_the_breaker() -> None:
     halted = OPENED.switched(TradingState.HALTED, "lunch", "me", NOW)
-    order, _ = decide(an_order(a_ticket()), halted, no_limits(), Exposure(), OPENED_AT)
+    order, _ = decide(an_order(a_ticket()), halted, no_limits(), holdings(), OPENED_AT)
     assert order.reason is Reason.TRADING_HALTED
 
 
-def test_its_opening_rings_once_and_its_closing_does_not() -> None:
+def test_its_opening_is_told_once_and_its_closing_is_not() -> None:
     before = failing(BREAKER_FAILURES - 1)
     notice = state_notice(before, OPENED)
     assert notice is not None

@@ -1,4 +1,4 @@
-"""The environment is read once, is harmless where nothing is said, and all that is wrong with it is said at once."""
+"""The environment is read once, its defaults are harmless, and all its faults are named at once."""
 
 import re
 from collections.abc import Iterator, Mapping

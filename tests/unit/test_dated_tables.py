@@ -34,7 +34,7 @@ def test_a_row_counts_from_its_day_until_the_next_ones(rows: Sequence[Hours | Fr
 
 
 def test_a_table_without_a_row_that_always_counts_is_a_fault_of_the_table() -> None:
-    with pytest.raises(ValueError, match="no row that always counts"):
+    with pytest.raises(ValueError, match="no row without `since`"):
         in_force(DERIVATIVES[1:], date(2026, 1, 1))
 
 

@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from test_architecture import FOLDERS, TREES, folder_of, imports
+from tests.unit.test_architecture import FOLDERS, TREES, folder_of, imports
 
 PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 [DRAWING] = re.findall(r"```mermaid\nflowchart TD\n(.*?)```", PAGE, re.DOTALL)

@@ -58,7 +58,7 @@ def test_a_quote_is_read_exactly() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"bid": None}, {"bid": "x"}, {"bid": -1}, {"bid": 0}, {"bid": True}])
-def test_a_side_that_nobody_is_on_is_zero(changes: dict[str, Any]) -> None:
+def test_an_empty_side_is_zero(changes: dict[str, Any]) -> None:
     assert rows.quotes({"d": [quote(**changes)]}, ["NSE:A"])["NSE:A"].bid == 0
 
 
@@ -108,7 +108,7 @@ def position(**changes: Any) -> dict[str, Any]:
 def test_positions_are_read_exactly_and_of_every_product() -> None:
     read = rows.positions({"netPositions": [position(), position(productType="BO", netQty=Decimal("0.0"))]})
     assert read[0] == Position(
-        "NSE:A", "MARGIN", -65, Decimal("-120.25"), bought=65, sold=130, unrealised=Decimal("40.5")
+        "NSE:A-MARGIN", "NSE:A", "MARGIN", -65, Decimal("-120.25"), bought=65, sold=130, unrealised=Decimal("40.5")
     )
     assert (read[1].product, read[1].net_quantity) == ("BO", 0)
 
@@ -176,6 +176,9 @@ def book(*changes: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"s": "ok", "code": 200, "orderBook": [{**row, **change} for change in changes or ({},)], **more}
 
 
+TAG = "tvabcdefghijklmnop23"
+
+
 def row_with(**changes: Any) -> BookRow:
     return rows.order_book(book(changes))[0]
 
@@ -184,7 +187,7 @@ def test_a_row_of_the_book_is_read_with_its_tag_as_we_sent_it() -> None:
     row = row_with(message="waiting\x00")
     assert (row.broker_order_id, row.tag, row.side, row.product) == ("26112000000001", "tvab12", "SELL", "INTRADAY")
     assert (row.quantity, row.filled_quantity, row.average_price) == (65, 0, None)
-    assert (row.limit_price, row.message, row.parent_id) == (Decimal("165.15"), "waiting", None)
+    assert (row.limit_price, row.message, row.protects) == (Decimal("165.15"), "waiting", None)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +225,28 @@ def test_a_filled_order_without_a_filled_quantity_is_filled_whole() -> None:
 
 def test_the_average_price_of_fills_and_the_parent_of_a_leg_are_read() -> None:
     row = row_with(tradedPrice=Decimal("164.90"), parentId="26112000000000", orderTag="2:Untagged", side=1)
-    assert (row.average_price, row.parent_id) == (Decimal("164.9"), "26112000000000")
+    assert (row.average_price, row.protects) == (Decimal("164.9"), "26112000000000")
     assert (row.tag, row.side) == ("untagged", "BUY")
+
+
+@pytest.mark.parametrize(
+    ("tag", "changes", "own"),
+    [
+        (f"1:{TAG}", {}, True),
+        (f"2:{TAG.upper()}", {}, True),
+        (TAG, {}, True),
+        (f"1:{TAG}", {"parentId": ""}, True),
+        (f"1:{TAG}", {"parentId": "26112000000000"}, False),  # a leg
+        (f"1:{TAG}2", {}, False),
+        ("1:tvab12", {}, False),
+        ("2:Untagged", {}, False),
+        (None, {}, False),
+    ],
+)
+def test_an_order_is_the_gateways_by_its_tag_and_a_leg_never_is(
+    tag: str | None, changes: dict[str, Any], own: bool
+) -> None:
+    assert row_with(orderTag=tag, **changes).own is own
 
 
 def test_missing_fields_are_empty() -> None:

@@ -1,4 +1,4 @@
-"""The exchange's holidays: a dated list that is sound in itself. That it ends is said by doctor, not by a test."""
+"""The exchange's holidays: a dated list that is consistent. The doctor says when it ends; no test fails by the date."""
 
 import re
 from datetime import UTC, date, datetime
@@ -47,7 +47,7 @@ def test_no_session_opens_on_a_holiday(day: date) -> None:
 
 
 def test_a_day_beyond_the_list_is_an_assumed_trading_day_unless_a_setting_names_it() -> None:
-    """A gateway that stopped with its list would leave positions alone: it goes on, and knows that it does not know."""
+    """A gateway that stopped with its list would abandon positions: it goes on, and says that the day is not known."""
     monday = date(2027, 1, 4)
     assert monday > KNOWN_UNTIL
     unnamed = Config.from_env(SETTINGS).calendar

@@ -1,4 +1,4 @@
-"""A request is written whole or not at all, and a reply is what one strict reader takes for one, however it is cut."""
+"""A request is written whole or not at all; one strict reader decides what is a reply, however its bytes are split."""
 
 import gzip
 import zlib

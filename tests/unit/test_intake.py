@@ -29,7 +29,9 @@ def request(*forwarded: str, hops: int = 1, socket: str = PROXY) -> Request:
         ((f"{TRADINGVIEW}, ", STRANGER), STRANGER),
     ],
 )
-def test_nobody_becomes_tradingview_by_writing_its_address_into_a_header(forwarded: tuple[str, ...], peer: str) -> None:
+def test_a_stranger_does_not_become_tradingview_by_writing_its_address_into_a_header(
+    forwarded: tuple[str, ...], peer: str
+) -> None:
     assert peer_of(request(*forwarded)) == peer
 
 

@@ -99,6 +99,17 @@ def test_a_librarys_words_stay_out_of_a_stack_trace_but_the_place_is_told(stream
     assert "test_log.py" in line["stack_trace"]
 
 
+def test_where_a_line_cannot_be_written_the_exception_under_way_is_not_quoted(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream.close()
+    try:
+        raise ConnectionError(f"https://ntfy.example/{CANARY} refused")
+    except ConnectionError:
+        GATEWAY.exception("a call failed")
+    assert capsys.readouterr() == ("", "a log line could not be written: ValueError\n")
+
+
 def test_our_own_words_stand_in_a_stack_trace(stream: io.StringIO) -> None:
     try:
         raise Malformed("qty", "is empty; give it a value")
@@ -125,7 +136,7 @@ def test_libraries_are_heard_from_warnings_on_and_urllib3_from_errors_on(stream:
 
 
 @pytest.mark.parametrize("first", ["the client", "the log"])
-def test_googles_clients_take_their_warnings_out_of_nobodys_log(first: str) -> None:
+def test_googles_clients_do_not_take_their_warnings_out_of_the_log(first: str) -> None:
     google, sink = logging.getLogger("google"), io.StringIO()
     google.setLevel(logging.NOTSET)
     google.propagate = True

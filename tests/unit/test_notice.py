@@ -1,4 +1,4 @@
-"""Every step that needs somebody is told once, in one sentence, and never with a secret in it."""
+"""Every step that the operator must know of is told once, in one sentence, and never with a secret in it."""
 
 from dataclasses import replace
 from datetime import timedelta

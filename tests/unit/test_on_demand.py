@@ -59,7 +59,7 @@ def test_what_its_making_takes_is_taken_from_the_notices_time() -> None:
     assert 1.0 < shop.made[0].told[0] <= 1.8
 
 
-def test_a_making_that_hangs_holds_nobody_up_for_longer_than_the_notice_may_take() -> None:
+def test_a_making_that_hangs_holds_no_caller_up_for_longer_than_the_notice_may_take() -> None:
     shop = Shop(0.4)
     sink = OnDemand("phone", shop.make)
     for _ in range(2):

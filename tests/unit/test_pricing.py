@@ -142,7 +142,7 @@ def test_a_touch_far_outside_the_band_is_denied_too() -> None:
     assert denied(Side.SELL, a_quote(bid="200", ask="201"), contract).reason is Reason.OUTSIDE_PRICE_BAND
 
 
-# Quotes nobody should trade by.
+# Quotes that are no price to trade by.
 
 
 @pytest.mark.parametrize("side", Side)
@@ -153,11 +153,11 @@ def test_a_crossed_or_empty_quote_is_denied(side: Side, bid: str, ask: str, ltp:
     assert f"last {plain(Decimal(ltp))}" in error.message
 
 
-def test_nobody_opens_a_short_where_nobody_bids() -> None:
+def test_no_short_is_opened_where_there_is_no_bid() -> None:
     assert denied(Side.SELL, a_quote("0.05", "0", "0.05")).reason is Reason.BAD_QUOTE
 
 
-def test_a_worthless_short_can_be_bought_back_where_nobody_bids_any_more() -> None:
+def test_a_worthless_short_can_be_bought_back_where_there_is_no_bid_any_more() -> None:
     assert limit_price(Side.BUY, a_quote("0.05", "0", "0.05"), a_contract(), price_rules()) == Decimal("0.10")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.private_files import make_file
+from app.adapters.private_files import make_file, replace_file
 from app.adapters.sqlite import SqliteLedger
 from app.runtime.config import Config
 from app.runtime.config.judged import judged
@@ -63,6 +63,40 @@ def test_a_file_that_is_there_keeps_its_content(tmp_path: Path) -> None:
     make_file(tmp_path / "file")
 
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.usefixtures("_umask")
+def test_a_file_is_replaced_whole_and_stays_private(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch(0o664)
+
+    replace_file(path, b"new")
+
+    assert path.read_bytes() == b"new"
+    assert modes(tmp_path) == {"file": 0o600}
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    (path / "in the way").mkdir(parents=True)
+
+    with pytest.raises(OSError, match="directory"):
+        replace_file(path, b"new")
+
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_written_over_and_no_link_is_followed(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "file", tmp_path / "elsewhere"
+    (tmp_path / "file.new").write_bytes(b"a longer text that was cut short")
+
+    replace_file(path, b"new")
+    (tmp_path / "file.new").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic link"):
+        replace_file(path, b"newer")
+
+    assert path.read_bytes() == b"new"
+    assert not elsewhere.exists()
 
 
 def test_doctor_warns_of_a_folder_that_others_may_look_into(tmp_path: Path) -> None:

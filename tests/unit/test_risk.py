@@ -1,4 +1,4 @@
-"""What a limit allows it allows to the last rupee, and not one more; an exit is let through wherever it can be."""
+"""A limit allows orders to the last rupee, and not one more; an exit is let through wherever it can be."""
 
 import json
 from dataclasses import fields, replace
@@ -14,9 +14,8 @@ from app.adapters import controls_document
 from app.adapters.controls_document import ControlsText
 from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
-from app.domain.book import Position
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.exposure import Exposure
+from app.domain.holding import Holdings
 from app.domain.order import Order, OrderStatus
 from app.domain.risk import (
     EXIT_TAG,
@@ -40,14 +39,20 @@ from tests.builders import (
     a_ticket,
     an_account,
     an_order,
+    holdings,
     no_limits,
     order_in,
     sent,
 )
 
-FLAT = Exposure()
-SHORT = Exposure(positions=(a_position(-650),))
+FLAT = holdings()
+SHORT = holdings(positions=(a_position(-650),))
 OTHER = "NSE:NIFTY26NOV26100CE"
+
+
+def profits(realised: Decimal, unrealised: Decimal = Decimal(0)) -> Holdings:
+    """Of the day, in rupees, from a position that is closed again."""
+    return holdings([a_position(0, realised=realised, unrealised=unrealised)])
 
 
 def entry(**changes: Any) -> Order:
@@ -58,24 +63,24 @@ def cover(quantity: int = 65, **changes: Any) -> Order:
     return an_order(a_ticket(covers=True, quantity=quantity, **changes))
 
 
-def denied(order: Order, controls: Controls, limits: Limits, exposure: Exposure = FLAT) -> Reason:
+def denied(order: Order, controls: Controls, limits: Limits, held: Holdings = FLAT) -> Reason:
     with pytest.raises(Denied) as caught:
-        check(order, controls, limits, exposure, NOW)
+        check(order, controls, limits, held, NOW)
     assert any(digit in caught.value.message for digit in "0123456789")
     return caught.value.reason
 
 
-def put_off(order: Order, controls: Controls, limits: Limits, exposure: Exposure = SHORT) -> Reason:
+def put_off(order: Order, controls: Controls, limits: Limits, held: Holdings = SHORT) -> Reason:
     with pytest.raises(NotNow) as caught:
-        check(order, controls, limits, exposure, NOW)
+        check(order, controls, limits, held, NOW)
     return caught.value.reason
 
 
-def allowed(order: Order, controls: Controls, limits: Limits, exposure: Exposure = FLAT) -> None:
-    check(order, controls, limits, exposure, NOW)
+def allowed(order: Order, controls: Controls, limits: Limits, held: Holdings = FLAT) -> None:
+    check(order, controls, limits, held, NOW)
 
 
-# Every limit alone: what is the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
+# Every limit alone: the most that passes, and the least that does not. One lot of 65 at 161.75 is ₹10,513.75.
 
 PREMIUM = Decimal("10513.75")
 PAISA = Decimal("0.01")
@@ -86,108 +91,108 @@ def busy(seconds_ago: float, times: int, **changes: Any) -> Controls:
 
 
 ELSEWHERE: dict[str, Any] = {"symbol": OTHER, "underlying": "BANKNIFTY", "covers": True}
-EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Controls, Exposure], tuple[Order, Controls, Exposure]]] = [
+EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Controls, Holdings], tuple[Order, Controls, Holdings]]] = [
     (
         Reason.MAX_LOTS_PER_ORDER,
         {"lots_per_order": 2},
-        (entry(quantity=130), an_account(), Exposure()),
-        (entry(quantity=195), an_account(), Exposure()),
+        (entry(quantity=130), an_account(), holdings()),
+        (entry(quantity=195), an_account(), holdings()),
     ),
     (
         Reason.MAX_LOTS_OPEN,
         {"lots_open": 5},
-        (entry(quantity=130), an_account(), Exposure(lots_open=3)),
-        (entry(quantity=130), an_account(), Exposure(lots_open=4)),
+        (entry(quantity=130), an_account(), holdings(lots_open=3)),
+        (entry(quantity=130), an_account(), holdings(lots_open=4)),
     ),
     (
         Reason.MAX_LOTS_OPEN,
         {"lots_open": 5},
-        (entry(), busy(1, 1, lots=4), Exposure()),
-        (entry(), busy(1, 1, lots=5), Exposure()),
+        (entry(), busy(1, 1, lots=4), holdings()),
+        (entry(), busy(1, 1, lots=5), holdings()),
     ),
     (
         Reason.MAX_ORDERS_PER_DAY,
         {"orders_per_day": 7},
-        (entry(), an_account(orders=6), Exposure()),
-        (entry(), an_account(orders=7), Exposure()),
+        (entry(), an_account(orders=6), holdings()),
+        (entry(), an_account(orders=7), holdings()),
     ),
     (
         Reason.MAX_ORDERS_PER_SECOND,
         {"orders_per_second": 2},
-        (entry(), busy(0.5, 1, **ELSEWHERE), Exposure()),
-        (entry(), busy(0.5, 2, **ELSEWHERE), Exposure()),
+        (entry(), busy(0.5, 1, **ELSEWHERE), holdings()),
+        (entry(), busy(0.5, 2, **ELSEWHERE), holdings()),
     ),
     (
         Reason.MAX_ORDERS_PER_SECOND,
         {"orders_per_second": 2},
-        (entry(), busy(1, 2, **ELSEWHERE), Exposure()),
-        (entry(), busy(0.999, 2, **ELSEWHERE), Exposure()),
+        (entry(), busy(1, 2, **ELSEWHERE), holdings()),
+        (entry(), busy(0.999, 2, **ELSEWHERE), holdings()),
     ),
     (
         Reason.MAX_ORDERS_PER_MINUTE,
         {"orders_per_minute": 3},
-        (entry(), busy(30, 2, **ELSEWHERE), Exposure()),
-        (entry(), busy(30, 3, **ELSEWHERE), Exposure()),
+        (entry(), busy(30, 2, **ELSEWHERE), holdings()),
+        (entry(), busy(30, 3, **ELSEWHERE), holdings()),
     ),
     (
         Reason.MAX_ORDERS_PER_MINUTE,
         {"orders_per_minute": 3},
-        (entry(), busy(60, 3, **ELSEWHERE), Exposure()),
-        (entry(), busy(59.999, 3, **ELSEWHERE), Exposure()),
+        (entry(), busy(60, 3, **ELSEWHERE), holdings()),
+        (entry(), busy(59.999, 3, **ELSEWHERE), holdings()),
     ),
     (
         Reason.MAX_PREMIUM_PER_ORDER,
         {"premium_per_order": PREMIUM},
-        (entry(ltp=Decimal("161.75")), an_account(), Exposure()),
-        (entry(ltp=Decimal("161.75"), limit_price=Decimal("161.80")), an_account(), Exposure()),
+        (entry(ltp=Decimal("161.75")), an_account(), holdings()),
+        (entry(ltp=Decimal("161.75"), limit_price=Decimal("161.80")), an_account(), holdings()),
     ),
     (
         Reason.MAX_PREMIUM_PER_ORDER,
         {"premium_per_order": PREMIUM},
-        (entry(ltp=Decimal("161.75")), an_account(), Exposure()),
-        (entry(ltp=Decimal("161.80")), an_account(), Exposure()),
+        (entry(ltp=Decimal("161.75")), an_account(), holdings()),
+        (entry(ltp=Decimal("161.80")), an_account(), holdings()),
     ),
     (
         Reason.MAX_PREMIUM_PER_DAY,
         {"premium_per_day": 2 * PREMIUM},
-        (entry(), an_account(premium=PREMIUM), Exposure()),
-        (entry(), an_account(premium=PREMIUM + PAISA), Exposure()),
+        (entry(), an_account(premium=PREMIUM), holdings()),
+        (entry(), an_account(premium=PREMIUM + PAISA), holdings()),
     ),
     (
         Reason.MAX_DAILY_LOSS,
         {"daily_loss": Decimal(25_000)},
-        (entry(), an_account(), Exposure(realised=Decimal("-24999.99"))),
-        (entry(), an_account(), Exposure(realised=Decimal(-25_000))),
+        (entry(), an_account(), profits(Decimal("-24999.99"))),
+        (entry(), an_account(), profits(Decimal(-25_000))),
     ),
     (
         Reason.MAX_DAILY_LOSS,
         {"daily_loss": Decimal(25_000)},
-        (entry(), an_account(), Exposure(realised=Decimal(-20_000), unrealised=Decimal("-4999.99"))),
-        (entry(), an_account(), Exposure(realised=Decimal(-20_000), unrealised=Decimal(-5_000))),
+        (entry(), an_account(), profits(Decimal(-20_000), Decimal("-4999.99"))),
+        (entry(), an_account(), profits(Decimal(-20_000), Decimal(-5_000))),
     ),
     (
         Reason.MAX_DAILY_LOSS,
         {"daily_loss": Decimal(25_000)},
-        (entry(), an_account(), Exposure(realised=Decimal(1), unrealised=Decimal(-25_000))),
-        (entry(), an_account(), Exposure(realised=Decimal(-25_000), unrealised=Decimal(90_000))),
+        (entry(), an_account(), profits(Decimal(1), Decimal(-25_000))),
+        (entry(), an_account(), profits(Decimal(-25_000), Decimal(90_000))),
     ),
     (
         Reason.REPEATED_ORDER,
         {"repeats": 3},
-        (entry(), busy(59, 2), Exposure()),
-        (entry(), busy(59, 3), Exposure()),
+        (entry(), busy(59, 2), holdings()),
+        (entry(), busy(59, 3), holdings()),
     ),
     (
         Reason.REPEATED_ORDER,
         {"repeats": 3},
-        (entry(), busy(60, 3), Exposure()),
-        (entry(), busy(59.999, 3), Exposure()),
+        (entry(), busy(60, 3), holdings()),
+        (entry(), busy(59.999, 3), holdings()),
     ),
     (
         Reason.COOLING_DOWN,
         {"cooldown": timedelta(seconds=30)},
-        (entry(), busy(30, 1), Exposure()),
-        (entry(), busy(29.999, 1), Exposure()),
+        (entry(), busy(30, 1), holdings()),
+        (entry(), busy(29.999, 1), holdings()),
     ),
 ]
 
@@ -196,8 +201,8 @@ EDGES: list[tuple[Reason, dict[str, Any], tuple[Order, Controls, Exposure], tupl
 def test_a_limit_lets_its_last_unit_through_and_not_one_more(
     reason: Reason,
     limit: dict[str, Any],
-    passes: tuple[Order, Controls, Exposure],
-    fails: tuple[Order, Controls, Exposure],
+    passes: tuple[Order, Controls, Holdings],
+    fails: tuple[Order, Controls, Holdings],
 ) -> None:
     limits = no_limits(**limit)
     allowed(*passes[:2], limits, passes[2])
@@ -210,11 +215,11 @@ def test_every_limit_has_an_edge_in_the_table() -> None:
 
 
 def test_a_profit_is_no_loss() -> None:
-    allowed(entry(), an_account(), no_limits(daily_loss=Decimal(1)), Exposure(realised=Decimal(90_000)))
+    allowed(entry(), an_account(), no_limits(daily_loss=Decimal(1)), profits(Decimal(90_000)))
 
 
 def test_an_entry_waits_where_the_positions_do_not_say_what_is_lost_and_a_cover_goes_on() -> None:
-    untold = replace(SHORT, unrealised=None)
+    untold = holdings([a_position(-650, unrealised=None)])
     limits = no_limits(daily_loss=Decimal(25_000))
     allowed(cover(), an_account(), limits, untold)
     allowed(entry(), an_account(), no_limits(), untold)
@@ -238,9 +243,9 @@ def test_a_cover_passes_what_an_entry_does_not() -> None:
         cooldown=timedelta(hours=1),
     )
     controls = an_account(orders=9, premium=PREMIUM, recent=(sent(1), sent(2)))
-    exposure = replace(SHORT, lots_open=10, realised=Decimal(-90_000))
-    allowed(cover(quantity=650), controls, limits, exposure)
-    denied(entry(), controls, limits, exposure)
+    held = holdings([a_position(-650, realised=Decimal(-90_000))], lots_open=10)
+    allowed(cover(quantity=650), controls, limits, held)
+    denied(entry(), controls, limits, held)
 
 
 @pytest.mark.parametrize("limit", [{"orders_per_second": 1}, {"orders_per_minute": 1}])
@@ -301,12 +306,12 @@ def test_the_cooldown_is_for_an_underlying_and_for_a_strategy() -> None:
 def test_an_order_that_never_left_does_not_stand_in_its_own_way() -> None:
     limits = no_limits(orders_per_second=1, orders_per_minute=1, repeats=1, cooldown=timedelta(minutes=5))
     limits = replace(limits, lots_open=1, orders_per_day=1, lots_per_order=1, premium_per_day=PREMIUM)
-    order, controls = decide(entry(), an_account(), limits, Exposure(), NOW)
+    order, controls = decide(entry(), an_account(), limits, holdings(), NOW)
     unsent = order.moved(OrderStatus.RECEIVED, NOW)
-    again, controls = decide(unsent, controls.given_back(unsent), limits, Exposure(), NOW)
+    again, controls = decide(unsent, controls.given_back(unsent), limits, holdings(), NOW)
     assert again.status is OrderStatus.SUBMITTED
     assert (controls.orders, controls.premium) == (1, PREMIUM)
-    another, _ = decide(replace(entry(), tag="tvother"), controls, limits, Exposure(), NOW)
+    another, _ = decide(replace(entry(), tag="tvother"), controls, limits, holdings(), NOW)
     assert another.status is OrderStatus.DENIED
 
 
@@ -323,12 +328,12 @@ def test_an_order_that_never_left_does_not_stand_in_its_own_way() -> None:
 def test_a_cover_never_exceeds_what_is_left_of_the_short(
     short: int, working: int, hidden: int, shown: int, asked: int
 ) -> None:
-    exposure = Exposure(
+    held = holdings(
         positions=(a_position(-65 * short), a_position(-6_500, symbol=OTHER)),
         book=(
             a_book_row(side="BUY", quantity=65 * working, tag="tvshown"),
             a_book_row(side="BUY", quantity=650, symbol=OTHER, tag="tvelsewhere"),
-            a_book_row(side="BUY", quantity=650, parent_id="1", tag=""),  # a protective leg
+            a_book_row(side="BUY", quantity=650, protects="1", tag=""),  # a protective leg
         ),
     )
     recent = (
@@ -340,24 +345,24 @@ def test_a_cover_never_exceeds_what_is_left_of_the_short(
     )
     controls = an_account(recent=recent)
     if asked <= short - working - hidden:
-        allowed(cover(65 * asked), controls, no_limits(), exposure)
+        allowed(cover(65 * asked), controls, no_limits(), held)
     else:
-        assert put_off(cover(65 * asked), controls, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+        assert put_off(cover(65 * asked), controls, no_limits(), held) is Reason.POSITION_UNKNOWN
 
 
 def test_a_cover_without_a_short_is_put_off_because_the_position_is_gone() -> None:
-    assert put_off(cover(), an_account(), no_limits(), Exposure()) is Reason.POSITION_UNKNOWN
+    assert put_off(cover(), an_account(), no_limits(), holdings()) is Reason.POSITION_UNKNOWN
 
 
 def test_entries_that_the_book_does_not_show_yet_count_as_open() -> None:
-    shown = Exposure(book=(a_book_row(tag="tvshown"),), lots_open=1)
+    shown = holdings(book=(a_book_row(tag="tvshown"),), lots_open=1)
     recent = (sent(1, lots=2), sent(1, lots=1, tag="tvshown"), sent(FYERS.book_lag.total_seconds(), lots=9))
     allowed(entry(), an_account(recent=recent), no_limits(lots_open=4), shown)
     assert denied(entry(), an_account(recent=recent), no_limits(lots_open=3), shown) is Reason.MAX_LOTS_OPEN
 
 
 def test_without_the_book_an_entry_near_the_limit_asks_for_it_and_is_not_denied() -> None:
-    unread = Exposure(book=None, lots_open=3)
+    unread = holdings(book=None, lots_open=3)
     allowed(entry(), an_account(), no_limits(lots_open=4), unread)
     with pytest.raises(NeedsBook):
         check(entry(), an_account(), no_limits(lots_open=3), unread, NOW)
@@ -368,7 +373,7 @@ def test_without_the_book_an_entry_near_the_limit_asks_for_it_and_is_not_denied(
 
 
 def test_a_submitted_order_is_counted_in_the_same_step() -> None:
-    order, controls = decide(entry(quantity=130), an_account(orders=4, premium=PREMIUM), no_limits(), Exposure(), NOW)
+    order, controls = decide(entry(quantity=130), an_account(orders=4, premium=PREMIUM), no_limits(), holdings(), NOW)
     assert (order.status, order.attempt, order.submitted_at) == (OrderStatus.SUBMITTED, 1, NOW)
     assert (controls.orders, controls.premium) == (5, 3 * PREMIUM)
     assert controls.recent == (sent(0, tag=order.tag, quantity=130, lots=2),)
@@ -382,7 +387,7 @@ def test_a_cover_is_counted_without_its_premium() -> None:
 
 def test_a_denied_order_counts_nothing() -> None:
     before = an_account(orders=4, premium=PREMIUM, recent=(sent(5),))
-    order, controls = decide(entry(quantity=130), before, no_limits(lots_per_order=1), Exposure(), NOW)
+    order, controls = decide(entry(quantity=130), before, no_limits(lots_per_order=1), holdings(), NOW)
     assert (order.status, order.reason) == (OrderStatus.DENIED, Reason.MAX_LOTS_PER_ORDER)
     assert order.message == "2 lots; WEBHOOK_MAX_QTY allows 1 per order"
     assert controls == before
@@ -397,21 +402,21 @@ def test_an_order_that_must_wait_changes_nothing() -> None:
 
 def test_an_unpriced_order_is_never_decided() -> None:
     with pytest.raises(ValueError, match="not priced"):
-        decide(an_order(), an_account(), no_limits(), Exposure(), NOW)
+        decide(an_order(), an_account(), no_limits(), holdings(), NOW)
 
 
-def test_a_repeated_order_reduces_until_somebody_looks() -> None:
-    order, controls = decide(entry(), busy(1, 2), no_limits(repeats=2), Exposure(), NOW)
+def test_a_repeated_order_reduces_until_an_operator_looks() -> None:
+    order, controls = decide(entry(), busy(1, 2), no_limits(repeats=2), holdings(), NOW)
     assert (order.status, order.reason) == (OrderStatus.DENIED, Reason.REPEATED_ORDER)
     assert (controls.state, controls.author, controls.changed_at) == (TradingState.REDUCING, SYSTEM, NOW)
     assert SYMBOL in controls.reason
-    order, controls = decide(entry(symbol=OTHER), controls, no_limits(repeats=2), Exposure(), NOW + timedelta(days=3))
+    order, controls = decide(entry(symbol=OTHER), controls, no_limits(repeats=2), holdings(), NOW + timedelta(days=3))
     assert (order.reason, controls.state) == (Reason.EXITS_ONLY, TradingState.REDUCING)
 
 
 @pytest.mark.parametrize("unresolved", [0, 1, 2, 5])
 def test_two_orders_in_doubt_at_once_stop_entries_and_let_covers_through(unresolved: int) -> None:
-    order, controls = decide(entry(), an_account(), no_limits(), Exposure(unresolved=unresolved), NOW)
+    order, controls = decide(entry(), an_account(), no_limits(), holdings(unresolved=unresolved), NOW)
     stopped = unresolved >= 2
     assert controls.state is (TradingState.REDUCING if stopped else TradingState.ACTIVE)
     assert order.status is (OrderStatus.DENIED if stopped else OrderStatus.SUBMITTED)
@@ -420,7 +425,7 @@ def test_two_orders_in_doubt_at_once_stop_entries_and_let_covers_through(unresol
 
 
 @pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
-def test_doubt_never_lifts_or_rewrites_a_state_that_somebody_set(state: TradingState) -> None:
+def test_doubt_never_lifts_or_rewrites_a_state_that_was_set_by_hand(state: TradingState) -> None:
     controls = an_account(state=state, reason="mine", author="me")
     assert doubt_reduces(controls, 9, NOW) is controls
 
@@ -442,9 +447,9 @@ def test_a_new_day_starts_the_counters_and_keeps_state_and_rates() -> None:
 
 def test_the_day_is_indias() -> None:
     before_midnight = NOW.replace(hour=18, minute=29)  # 23:59 in India
-    _, controls = decide(entry(), Controls(), no_limits(), Exposure(), before_midnight)
+    _, controls = decide(entry(), Controls(), no_limits(), holdings(), before_midnight)
     assert (controls.day, controls.orders) == ("2026-11-20", 1)
-    _, controls = decide(entry(), controls, no_limits(), Exposure(), before_midnight + timedelta(minutes=1))
+    _, controls = decide(entry(), controls, no_limits(), holdings(), before_midnight + timedelta(minutes=1))
     assert (controls.day, controls.orders) == ("2026-11-21", 1)
 
 
@@ -469,13 +474,13 @@ def test_only_what_is_definitively_not_at_the_broker_is_given_back() -> None:
 
 
 def test_nothing_is_given_back_to_another_day() -> None:
-    order, _ = decide(entry(), Controls(), no_limits(), Exposure(), NOW)
+    order, _ = decide(entry(), Controls(), no_limits(), holdings(), NOW)
     tomorrow = an_account(day="2026-11-21", orders=1, premium=PREMIUM)
     assert tomorrow.given_back(order.moved(OrderStatus.NOT_PLACED, NOW)) == tomorrow
 
 
 def test_counters_never_go_below_zero() -> None:
-    order, _ = decide(entry(), Controls(), no_limits(), Exposure(), NOW)
+    order, _ = decide(entry(), Controls(), no_limits(), holdings(), NOW)
     emptied = an_account().given_back(order.moved(OrderStatus.REJECTED, NOW))
     assert (emptied.orders, emptied.premium) == (0, Decimal(0))
 
@@ -545,7 +550,9 @@ def test_an_account_comes_back_from_its_document_as_it_was(controls: Controls) -
 
 
 @given(ACCOUNTS)
-def test_the_controls_come_back_from_their_text_whoever_read_or_wrote_others_meanwhile(controls: Controls) -> None:
+def test_the_controls_come_back_from_their_text_though_others_were_read_or_written_meanwhile(
+    controls: Controls,
+) -> None:
     texts, anew = ControlsText(), ControlsText()
     text = texts.write(controls)
     assert texts.read(text) == anew.read(text) == controls
@@ -658,22 +665,24 @@ def test_an_account_document_that_misses_anything_is_halted(name: str) -> None:
 
 
 def test_a_position_of_another_product_is_not_what_a_cover_counts() -> None:
-    exposure = Exposure(positions=(Position(SYMBOL, "MARGIN", -130), a_position(-65)))
-    allowed(cover(130, product=Product.MARGIN), an_account(), no_limits(), exposure)
-    assert put_off(cover(130), an_account(), no_limits(), exposure) is Reason.POSITION_UNKNOWN
+    held = holdings(positions=(a_position(-130, "MARGIN"), a_position(-65)))
+    allowed(cover(130, product=Product.MARGIN), an_account(), no_limits(), held)
+    assert put_off(cover(130), an_account(), no_limits(), held) is Reason.POSITION_UNKNOWN
 
 
 def test_a_cover_of_a_short_that_turned_into_another_products_is_put_off() -> None:
     """What was short when the ticket was written is closed by now; the other product's short is not for it."""
-    exposure = Exposure(positions=(Position(SYMBOL, "MARGIN", -130), a_position(0)))
-    assert put_off(cover(65), an_account(), no_limits(), exposure) is Reason.POSITION_UNKNOWN
+    held = holdings(positions=(a_position(-130, "MARGIN"), a_position(0)))
+    assert put_off(cover(65), an_account(), no_limits(), held) is Reason.POSITION_UNKNOWN
 
 
 @given(
     short=st.integers(1, 9),
     legs=st.integers(0, 9),
     working=st.integers(0, 2),
-    tag=st.sampled_from(["tvaaaaaaaaaaaaaaaaaa", "untagged"]),  # a cover of ours, or what is left of a square-off
+    tag=st.sampled_from(
+        ["tvaaaaaaaaaaaaaaaaaa", "untagged"]
+    ),  # a cover of the gateway's, or what is left of a square-off
     hidden=st.integers(0, 2),
     asked=st.integers(1, 9),
 )
@@ -682,8 +691,8 @@ def test_covers_and_legs_together_are_never_more_than_the_short(
 ) -> None:
     """A cover is let through where there is room for it, and where there is none it says how much the legs may keep."""
     entry = a_book_row(status=OrderStatus.FILLED, quantity=650, filled_quantity=650)
-    leg = {"side": "BUY", "quantity": 65 * legs, "parent_id": entry.broker_order_id, "tag": ""}
-    exposure = Exposure(
+    leg = {"side": "BUY", "quantity": 65 * legs, "protects": entry.broker_order_id, "tag": ""}
+    held = holdings(
         positions=(a_position(-65 * short),),
         book=(
             entry,
@@ -695,12 +704,12 @@ def test_covers_and_legs_together_are_never_more_than_the_short(
     controls = an_account(recent=(sent(1, covers=True, side="BUY", quantity=65 * hidden),))
     room = short - working - hidden - asked
     if room < 0:
-        assert put_off(cover(65 * asked), controls, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+        assert put_off(cover(65 * asked), controls, no_limits(), held) is Reason.POSITION_UNKNOWN
     elif legs <= room:
-        allowed(cover(65 * asked), controls, no_limits(), exposure)
+        allowed(cover(65 * asked), controls, no_limits(), held)
     else:
         with pytest.raises(NeedsRoom) as caught:
-            check(cover(65 * asked), controls, no_limits(), exposure, NOW)
+            check(cover(65 * asked), controls, no_limits(), held, NOW)
         assert caught.value.units == 65 * room
 
 
@@ -708,14 +717,14 @@ def test_covers_and_legs_together_are_never_more_than_the_short(
 def test_a_cover_waits_for_the_book_to_show_an_entry_whose_fill_the_positions_show(
     sold: int | None, waits: bool
 ) -> None:
-    """That entry's legs stand at the broker, and nobody can see them yet."""
-    exposure = Exposure(positions=(a_position(-65, sold=sold, bought=0 if sold is not None else None),))
+    """That entry's legs stand at the broker, and are not shown yet."""
+    held = holdings(positions=(a_position(-65, sold=sold, bought=0 if sold is not None else None),))
     controls = an_account(recent=(sent(1),))
     if waits:
-        assert put_off(cover(), controls, no_limits(), exposure) is Reason.POSITION_UNKNOWN
+        assert put_off(cover(), controls, no_limits(), held) is Reason.POSITION_UNKNOWN
     else:
-        allowed(cover(), controls, no_limits(), exposure)
-    allowed(cover(), an_account(), no_limits(), exposure)
+        allowed(cover(), controls, no_limits(), held)
+    allowed(cover(), an_account(), no_limits(), held)
 
 
 def test_what_is_being_squared_off_is_not_opened_again_until_the_exit_has_been_there() -> None:

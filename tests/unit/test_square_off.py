@@ -1,4 +1,4 @@
-"""Square off, step by step: what is ours is told by the book, and one exit at a time is on its way."""
+"""Square off, step by step: the book says what is the gateway's, and one exit at a time is on its way."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +16,21 @@ from app.adapters.sqlite import SqliteLedger
 from app.domain.book import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.exposure import Exposure
 from app.domain.order import Accepted, NotSent, OrderStatus, Outcome, Rejected, Unresolved
 from app.domain.risk import TradingState, check
 from app.flow.square_off import SquareOff, square_off
-from tests.builders import NOW, SYMBOL, a_book_row, a_position, a_ticket, an_account, an_order, no_limits, sent
+from tests.builders import (
+    NOW,
+    SYMBOL,
+    a_book_row,
+    a_position,
+    a_ticket,
+    an_account,
+    an_order,
+    holdings,
+    no_limits,
+    sent,
+)
 
 PLACE = f"{SYMBOL}-INTRADAY"
 OURS = "tvaaaaaaaaaaaaaaaaaa"
@@ -40,7 +50,7 @@ def short(units: int = 65, **changes: Any) -> Position:
 
 
 class Broker:
-    """A book and positions as they are said to be; exits and cancellations come to what they are told to."""
+    """A book and positions as given; exits and cancellations have the outcomes that are given."""
 
     def __init__(self, book: list[BookRow], positions: list[Position], outcome: Outcome | None = None) -> None:
         self.book, self.held = book, positions
@@ -149,13 +159,13 @@ def test_what_we_did_not_open_is_not_touched_and_not_told(
         ([sold()], [a_position(130)], None),
     ],
 )
-def test_a_position_that_is_mixed_with_somebodys_own_is_left_and_told_by_its_numbers(
+def test_a_position_that_is_mixed_with_units_opened_by_hand_is_left_and_told_by_its_numbers(
     house: Any, book: list[BookRow], positions: list[Position], opened: int | None
 ) -> None:
     run = house(book, positions)
     report = run.square_off()
     assert run.broker.exits == []
-    if opened is None:  # it is long, and we only ever sold: nothing of it is ours
+    if opened is None:  # it is long, and the gateway only ever sold: none of it is the gateway's
         assert report == SquareOff()
         return
     assert report.left == {PLACE: f"{positions[0].net_quantity} units are open and the gateway opened {opened} of them"}
@@ -165,7 +175,7 @@ def test_a_position_that_is_mixed_with_somebodys_own_is_left_and_told_by_its_num
 
 
 def test_what_was_closed_in_part_by_a_leg_or_by_hand_is_closed_in_full(house: Any) -> None:
-    run = house([sold(195), bought(65), bought(65, parent_id="1")], [short(65)])
+    run = house([sold(195), bought(65), bought(65, protects="1")], [short(65)])
     assert run.square_off().closed == [PLACE]
 
 
@@ -184,8 +194,8 @@ def test_an_exit_that_works_in_the_book_is_not_sent_again(house: Any) -> None:
     assert "in the book already" in report.left[PLACE]
 
 
-def test_a_stop_loss_of_ours_is_no_exit(house: Any) -> None:
-    leg = bought(65, status=OrderStatus.ACCEPTED, filled_quantity=0, parent_id=f"{OURS}65", broker_order_id="leg")
+def test_a_stop_loss_of_the_gateways_is_no_exit(house: Any) -> None:
+    leg = bought(65, status=OrderStatus.ACCEPTED, filled_quantity=0, protects=f"{OURS}65", broker_order_id="leg")
     run = house([sold(), leg], [short()])
     report = run.square_off()
     assert (report.closed, report.legs_cancelled, run.broker.cancelled) == ([PLACE], 1, ["leg"])
@@ -240,11 +250,11 @@ def test_an_exit_keeps_a_cover_of_the_same_contract_back(house: Any) -> None:
     run = house([sold()], [short()], Unresolved("slow"))
     run.square_off()
     account = run.ledger.controls(Deadline(lambda: 0.0, 1.0))
-    cover, exposure = an_order(a_ticket(covers=True)), Exposure(positions=(short(),), book=(sold(),))
+    cover, held = an_order(a_ticket(covers=True)), holdings(positions=(short(),), book=(sold(),))
     with pytest.raises(NotNow) as caught:
-        check(cover, account, no_limits(), exposure, NOW + timedelta(seconds=30))
+        check(cover, account, no_limits(), held, NOW + timedelta(seconds=30))
     assert caught.value.reason is Reason.POSITION_UNKNOWN
-    check(cover, account, no_limits(), exposure, NOW + FYERS.book_lag)
+    check(cover, account, no_limits(), held, NOW + FYERS.book_lag)
 
 
 def test_an_entry_that_still_works_is_cancelled_first_and_its_fill_is_closed_with_the_rest(house: Any) -> None:
@@ -263,7 +273,7 @@ def test_an_entry_that_cannot_be_cancelled_is_told(house: Any) -> None:
     assert len(run.notices()) == 1
 
 
-def test_a_cover_of_ours_that_works_is_not_cancelled_as_an_entry(house: Any) -> None:
+def test_a_cover_of_the_gateways_that_works_is_not_cancelled_as_an_entry(house: Any) -> None:
     cover = bought(65, OURS, filled_quantity=0, status=OrderStatus.ACCEPTED)
     run = house([sold(tag="tvbbbbbbbbbbbbbbbbbb"), cover], [short()])
     order = an_order(tag=OURS)
@@ -298,7 +308,7 @@ def test_the_kill_switch_does_not_keep_positions_open(house: Any) -> None:
 
 
 def a_leg(**changes: Any) -> BookRow:
-    row = bought(65, filled_quantity=0, status=OrderStatus.ACCEPTED, parent_id=f"{OURS}65", broker_order_id="leg")
+    row = bought(65, filled_quantity=0, status=OrderStatus.ACCEPTED, protects=f"{OURS}65", broker_order_id="leg")
     return replace(row, **changes)
 
 
@@ -307,7 +317,7 @@ def test_legs_are_gone_before_the_exit_is_sent(house: Any) -> None:
     exit_position: Callable[[str, Deadline], Outcome] = run.broker.exit_position
 
     def looked_at(position_id: str, deadline: Deadline) -> Outcome:
-        assert not [row for row in run.broker.book if row.parent_id and row.working]
+        assert not [row for row in run.broker.book if row.protects and row.working]
         return exit_position(position_id, deadline)
 
     run.broker.exit_position = looked_at

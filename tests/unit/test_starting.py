@@ -1,4 +1,4 @@
-"""While the gateway is set up it says that it lives; whoever asks for more waits, and never for too long."""
+"""While the gateway is set up it says that it lives; a request for more waits, and never for too long."""
 
 import gc
 import io
@@ -25,7 +25,7 @@ FULL = NotNow(Reason.LEDGER_DOWN, "the disk is full")
 
 
 class Real:
-    """The app that comes in the end; it answers with the path, and keeps what it was asked with."""
+    """The app that the start ends with; it answers with the path, and keeps the requests."""
 
     def __init__(self) -> None:
         self.extensions = {"gateway": SimpleNamespace(closing=False)}
@@ -101,7 +101,9 @@ def test_an_alert_waits_for_the_gateway_and_its_time_counts_from_its_arrival(beg
         assert {known.result(5)[2], unknown.result(5)[2]} == {b"/webhook"}
     first, second = sorted(environ["gateway.arrived"] for environ in start.real.asked)
     assert first == arrived
-    assert 0.05 < time.monotonic() - second < 5  # where nobody knew, it counts from the beginning of the wait
+    assert (
+        0.05 < time.monotonic() - second < 5
+    )  # where the arrival is not known, it counts from the beginning of the wait
 
 
 def test_an_alert_that_would_wait_too_long_is_answered_503_like_any_other_so_that_it_is_sent_again(

@@ -92,7 +92,7 @@ def test_a_byte_order_mark_anywhere_else_is_a_fault() -> None:
 def test_nesting_is_refused_however_deep_and_never_exhausts_the_stack(
     opening: str, closing: str, depth: int, closed: bool
 ) -> None:
-    """How deep Python's reader goes differs from version to version; what it reads is no good all the same."""
+    """How deep Python's reader goes differs by version; what it does read is refused as well."""
     body = '{"comment": ' + opening * depth + ("0" + closing * depth + "}" if closed else "")
     try:
         problem = poison_in(decode(body.encode())["comment"]) or ""

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from app.adapters.symbols.master import Master
 from app.domain.alert import ExpiryRule, Moneyness, OptionType
 from app.domain.calendar import Session
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.instrument import Future, Instrument, ListedKind, Option, Share
+from app.domain.instrument import Future, ListedKind, Option, Share
 from tests.masters import Listed, chain, csv_of, exchange_list, plain, share
 from tests.present import present
 
@@ -27,7 +27,7 @@ CE, PE = OptionType.CE, OptionType.PE
 WEEKLY, MONTHLY, NEXT_WEEKLY, NEXT_MONTHLY = ExpiryRule
 
 
-def master_of(rows: Iterable[Listed], extras: dict[str, Extra] | None = None) -> Master:
+def master_of(rows: Iterable[Listed | Sequence[str]], extras: dict[str, Extra] | None = None) -> Master:
     read = read_master(csv_of(rows), "master.csv")
     assert read.set_aside == read.others_set_aside == 0
     return Master(artifact.encode(sorted(read.options), read.others, extras or {}, read.dated))
@@ -46,7 +46,7 @@ def resolve(
     on: date = FRIDAY,
     spot: Decimal | None = None,
     **more: Any,
-) -> Instrument:
+) -> Option:
     where = {"underlying": "NIFTY", "exchange": None} | more
     return master.resolve(where["underlying"], where["exchange"], expiry, strike, option_type, on=on, spot=spot)
 
@@ -357,12 +357,13 @@ def test_where_the_row_does_not_say_it_the_names_of_the_indices_do(underlying: s
     assert present(master.expiring(underlying, None, date(2026, 11, 24))).on_index is on_index
 
 
-def header_of(content):
+def header_of(content: bytes) -> dict[str, Any]:
     size = artifact.PREFIX.size
-    return json.loads(content[size : size + artifact.PREFIX.unpack_from(content)[1]])
+    header: dict[str, Any] = json.loads(content[size : size + artifact.PREFIX.unpack_from(content)[1]])
+    return header
 
 
-def with_header(content, header):
+def with_header(content: bytes, header: dict[str, Any]) -> bytes:
     text, (_, length) = json.dumps(header).encode(), artifact.PREFIX.unpack_from(content)
     return artifact.PREFIX.pack(artifact.FORMAT, len(text)) + text + content[artifact.PREFIX.size + length :]
 
@@ -408,7 +409,7 @@ def test_a_future_is_found_by_its_symbol_and_has_no_strike() -> None:
         upper_band=Decimal(28600),
         session=OLD,
     )
-    on_stock = master.lookup_symbol("NSE:ITC26NOVFUT")
+    on_stock = present(master.lookup_symbol("NSE:ITC26NOVFUT"))
     assert (on_stock.underlying, on_stock.lot_size, on_stock.on_index) == ("ITC", 1600, False)
     assert (on_stock.freeze_quantity, on_stock.lower_band, on_stock.session) == (None, None, None)
     assert not hasattr(on_stock, "strike")
@@ -416,16 +417,15 @@ def test_a_future_is_found_by_its_symbol_and_has_no_strike() -> None:
 
 def test_a_share_is_found_by_its_symbol_and_trades_in_single_units() -> None:
     names = ("SBIN", "M&M", "BAJAJ-AUTO", "20MICRONS")
-    rows = [*chain(Listed(), [26000]), *(share(name) for name in names), share("RELIANCE", "BSE")]
-    master = master_of(rows)
+    master = master_of([*chain(Listed(), [26000]), *map(share, names), share("RELIANCE", "BSE")])
 
-    found = master.lookup_symbol("NSE:SBIN-EQ")
+    found = present(master.lookup_symbol("NSE:SBIN-EQ"))
     assert found == Share(
         symbol="NSE:SBIN-EQ", underlying="SBIN", tick_size=Decimal("0.1"), session=Session(time(9, 15), time(15, 30))
     )
     assert (found.lot_size, found.expiry, found.on_index) == (1, None, False)
-    assert [master.lookup_symbol(f"NSE:{name}-EQ").underlying for name in names] == list(names)
-    assert master.lookup_symbol("BSE:RELIANCE-A").underlying == "RELIANCE"
+    assert [present(master.lookup_symbol(f"NSE:{name}-EQ")).underlying for name in names] == list(names)
+    assert present(master.lookup_symbol("BSE:RELIANCE-A")).underlying == "RELIANCE"
     for symbol in ("NSE:SBIN", "NSE:SBIN-E", "NSE:SBIN-EQ ", "BSE:SBIN-A", "NSE:ÉQ"):
         assert master.lookup_symbol(symbol) is None
 
@@ -434,7 +434,7 @@ def test_futures_and_shares_change_nothing_that_is_asked_of_options() -> None:
     rows = list(exchange_list(FRIDAY))
     options = master_of(row for row in rows if row.option_type != "XX")
     late = Listed(option_type="XX", strike="-1.0", session="0900-1700:")
-    alone = [
+    alone: list[Listed | Sequence[str]] = [
         replace(late, expiry=date(2027, 2, 23)),  # an expiry that no option has
         replace(late, underlying="NOOPTIONS"),
         share("SBIN", session="0900-1700:"),
@@ -462,16 +462,9 @@ def test_every_symbol_of_the_master_leads_back_to_its_row(master: Master) -> Non
         assert (found.lot_size, isinstance(found, Option)) == (int(row.lot), row.option_type != "XX")
         if isinstance(found, Option):
             assert (found.strike, found.option_type) == (Decimal(row.strike), row.option_type)
-    for symbol in (
-        "",
-        "NSE:NIFTY26NOV",
-        "NSE:NIFTY27NOVFUT",
-        "A",
-        "ZZZ",
-        "NSE:NIFTY26NOV26000CE ",
-        "NSE:NIFTY26NOV26000C",
-        "é",
-    ):
+    for symbol in ("", "A", "ZZZ", "é", "NSE:NIFTY26NOV", "NSE:NIFTY27NOVFUT"):
+        assert master.lookup_symbol(symbol) is None
+    for symbol in ("NSE:NIFTY26NOV26000CE ", "NSE:NIFTY26NOV26000C"):
         assert master.lookup_symbol(symbol) is None
 
 
@@ -602,7 +595,7 @@ def test_ten_thousand_random_questions_get_the_answer_of_a_second_implementation
     assert found > 20
 
 
-def asked(master: Master, question: dict[str, Any]) -> tuple[Instrument | None, str | None]:
+def asked(master: Master, question: dict[str, Any]) -> tuple[Option | None, str | None]:
     try:
         return master.resolve(**question), None
     except Denied as denied:

@@ -239,7 +239,7 @@ class Counting:
     def pointer(self, timeout: float) -> bytes | None:
         self.looks += 1
         if self.gate is not None and not self.gate.wait(5):
-            raise CacheDown("nobody opened the gate")
+            raise CacheDown("the gate was not opened")
         return self.cache.pointer(timeout)
 
     def artifact(self, name: str, timeout: float) -> bytes:

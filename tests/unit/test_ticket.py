@@ -10,35 +10,45 @@ from hypothesis import strategies as st
 
 from app.domain.alert import Product, Side
 from app.domain.errors import Denied, Reason
-from app.domain.exposure import Exposure
+from app.domain.holding import Holdings
 from app.domain.instrument import Instrument
 from app.domain.order import OrderType, Ticket
 from app.domain.quote import Quote
 from app.domain.ticket import BuyMode, TicketRules, write_ticket
-from tests.builders import SYMBOL, a_book_row, a_contract, a_position, a_quote, a_ticket, an_alert, price_rules
+from tests.builders import (
+    SYMBOL,
+    a_book_row,
+    a_contract,
+    a_position,
+    a_quote,
+    a_ticket,
+    an_alert,
+    holdings,
+    price_rules,
+)
 
 COVER, OPEN = TicketRules(price_rules(), BuyMode.COVER), TicketRules(price_rules(), BuyMode.OPEN)
-FLAT = Exposure()
+FLAT = holdings()
 
 
 def ticket(
-    exposure: Exposure = FLAT,
+    held: Holdings = FLAT,
     rules: TicketRules = COVER,
     contract: Instrument | None = None,
     quote: Quote | None = None,
     **changes: Any,
 ) -> Ticket:
-    return write_ticket(an_alert(**changes), contract or a_contract(), quote or a_quote(), exposure, rules)
+    return write_ticket(an_alert(**changes), contract or a_contract(), quote or a_quote(), held, rules)
 
 
-def denied(exposure: Exposure = FLAT, rules: TicketRules = COVER, **changes: Any) -> Denied:
+def denied(held: Holdings = FLAT, rules: TicketRules = COVER, **changes: Any) -> Denied:
     with pytest.raises(Denied) as caught:
-        ticket(exposure, rules, **changes)
+        ticket(held, rules, **changes)
     return caught.value
 
 
-def short(lots: int, product: str = "INTRADAY") -> Exposure:
-    return Exposure(positions=(a_position(-65 * lots, product),))
+def short(lots: int, product: str = "INTRADAY") -> Holdings:
+    return holdings(positions=(a_position(-65 * lots, product),))
 
 
 def test_an_entry_is_in_the_underlyings_and_products_that_are_allowed_and_a_cover_in_any() -> None:
@@ -124,7 +134,7 @@ def test_buy_without_a_short_is_denied_and_says_where() -> None:
     "position", [a_position(65), a_position(0), a_position(-65, symbol="NSE:OTHER"), a_position(-65, "CNC")]
 )
 def test_a_long_a_closed_row_another_contract_and_a_delivery_are_no_short(position: Any) -> None:
-    assert denied(Exposure(positions=(position,)), action="BUY").reason is Reason.NO_SHORT_TO_COVER
+    assert denied(holdings(positions=(position,)), action="BUY").reason is Reason.NO_SHORT_TO_COVER
 
 
 def test_where_buy_may_open_it_opens_a_long_with_both_legs() -> None:
@@ -150,17 +160,17 @@ def test_a_cover_never_buys_more_than_is_left_of_the_short(
 ) -> None:
     book = (
         a_book_row(side="BUY", quantity=65 * working),
-        a_book_row(side="BUY", quantity=650, parent_id="1"),
+        a_book_row(side="BUY", quantity=650, protects="1"),
         a_book_row(side="SELL", quantity=650),
     )
-    exposure = replace(short(open_lots), book=book)
+    held = holdings([a_position(-65 * open_lots)], book)
     left = open_lots - working
     if left > 0:
-        written = ticket(exposure, rules, action="BUY", lots=asked)
+        written = ticket(held, rules, action="BUY", lots=asked)
         assert written.covers
         assert written.quantity == 65 * min(asked, left)
     else:
-        assert denied(exposure, rules, action="BUY", lots=asked).reason is Reason.NO_SHORT_TO_COVER
+        assert denied(held, rules, action="BUY", lots=asked).reason is Reason.NO_SHORT_TO_COVER
 
 
 def test_a_cover_takes_the_product_of_the_short_whatever_was_asked_for() -> None:
@@ -169,7 +179,7 @@ def test_a_cover_takes_the_product_of_the_short_whatever_was_asked_for() -> None
 
 
 def test_of_two_shorts_the_asked_product_is_covered() -> None:
-    both = Exposure(positions=(a_position(-65, "MARGIN"), a_position(-130, "INTRADAY")))
+    both = holdings(positions=(a_position(-65, "MARGIN"), a_position(-130, "INTRADAY")))
     assert ticket(both, action="BUY", productType="MARGIN", lots=9).quantity == 65
     assert ticket(both, action="BUY", lots=9).quantity == 130
 

@@ -47,7 +47,7 @@ def test_the_earlier_of_two_stated_ends_counts() -> None:
     assert Token(jwt(ist(8)), expires_at=ist(6, day=25)).dated().ends_at == ist(6, day=21)
 
 
-def test_fyers_clock_goes_before_ours() -> None:
+def test_fyers_clock_goes_before_the_gateways() -> None:
     assert Token(jwt(ist(8)), issued_at=datetime(2099, 1, 1, tzinfo=UTC)).dated().issued_at == ist(8)
 
 

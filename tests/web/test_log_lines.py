@@ -120,7 +120,9 @@ def test_a_line_says_why_in_the_words_of_the_answer_and_quotes_no_body(gate: Gat
     assert (refused["field"], refused["why"]) == ("action", None)
 
 
-def test_a_fault_of_ours_has_its_line_as_well(gate: Gateway, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_the_gateway_has_its_line_as_well(
+    gate: Gateway, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.web.webhook.execute", lambda *_: 1 / 0)
     gate.send()
     [line] = lines.saying("alert refused")

@@ -45,7 +45,7 @@ def test_the_webhook_secret_and_other_words_are_no_proof(gate: Gateway, token: s
     assert gate.operate("GET", "/orders", token=token).status_code == 401
 
 
-def test_with_nothing_configured_nobody_is_an_operator(tmp_path: Path) -> None:
+def test_with_nothing_configured_there_is_no_operator(tmp_path: Path) -> None:
     with gateway(tmp_path, OPERATOR_TOKEN="") as gate:
         assert gate.operate("GET", "/orders").status_code == 403
 
@@ -197,7 +197,7 @@ def test_a_switch_without_a_known_state_and_a_reason_changes_nothing(gate: Gatew
     assert gate.operate("GET", "/trading-state").json["state"] == "ACTIVE"
 
 
-def test_two_orders_in_doubt_stop_entries_until_a_human_says_otherwise(gate: Gateway) -> None:
+def test_two_orders_in_doubt_stop_entries_until_an_operator_says_otherwise(gate: Gateway) -> None:
     gate.account.fault("place", Fault(FaultKind.DROP, times=2, processed=False))
     keys = [gate.send().json["key"] for _ in range(2)]
     gate.desk.clock.now = _later(gate.desk.clock.now)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.domain.alert import OptionType
+from app.domain.instrument import Option
 from app.operations.checks import look_at
 from app.simulator import Fault, FaultKind
 from app.web.health import REMEMBERED
@@ -37,7 +38,7 @@ def test_an_entry_becomes_one_order_with_its_levels_on_the_right_sides(gate: Gat
     said = response.json
     assert answer(response) == (200, "ACCEPTED", None)
     contract = gate.desk.symbols.lookup_symbol(said["symbol"])
-    assert contract is not None
+    assert isinstance(contract, Option)
     assert (contract.underlying, contract.strike, contract.option_type) == ("NIFTY", Decimal(26000), OptionType.CE)
     assert (said["side"], said["quantity"], said["duplicate"]) == ("SELL", contract.lot_size, False)
     assert float(said["take_profit"]) < float(said["ltp"]) < float(said["stop_loss"])
@@ -120,7 +121,7 @@ def test_at_the_money_is_the_listed_strike_nearest_the_underlying(gate: Gateway)
     said = gate.send(strikeprice="ATM").json
     spot = gate.desk.broker.quotes(["NSE:NIFTY50-INDEX"], gate.deadline())["NSE:NIFTY50-INDEX"].ltp
     contract = gate.desk.symbols.lookup_symbol(said["symbol"])
-    assert contract is not None
+    assert isinstance(contract, Option)
     assert abs(contract.strike - spot) <= 25  # NIFTY lists every 50 points
 
 
@@ -342,7 +343,7 @@ def test_readiness_says_which_part_fails(gate: Gateway) -> None:
     assert ready.get_json()["checks"]["ledger"] == "ok"
 
 
-def test_whoever_asks_for_readiness_the_broker_is_asked_once_in_ten_seconds(gate: Gateway) -> None:
+def test_however_many_ask_for_readiness_the_broker_is_asked_once_in_ten_seconds(gate: Gateway) -> None:
     client, monotonic, ahead = gate.app.test_client(), gate.desk.clock.monotonic, [0.0]
     gate.desk.clock.monotonic = lambda: monotonic() + ahead[0]  # type: ignore[method-assign]
     assert client.get("/readyz").status_code == 200

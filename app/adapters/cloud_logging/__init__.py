@@ -1,4 +1,4 @@
-"""The log at Google Cloud Logging, for machines of one's own. Only `api` loads Google's client."""
+"""The log at Google Cloud Logging, of a self-hosted gateway. Only `api` loads Google's client."""
 
 from app.adapters.cloud_logging.sender import CloudLog, Relay
 

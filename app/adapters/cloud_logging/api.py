@@ -1,32 +1,31 @@
 """One call of Cloud Logging's API. Importing this loads Google's client, in 0.2 s.
 
-The generated client is used, and none of the library's handlers: the queue of its BackgroundThreadTransport has no
-bound, a call may take 60 s and is repeated for as long, `flush` waits without an end, what failed is dropped uncounted
-and nothing is sent once the main thread has ended. CloudLoggingHandler asks the metadata server when it is made and
-reads the request's headers in the request's own thread (google-cloud-logging 3.17.0).
+The generated client is used, and none of the library's handlers (google-cloud-logging 3.17.0). The thread of its
+BackgroundThreadTransport cannot be bounded: the queue has no limit, a call may take 60 s and is repeated for as long,
+`flush` waits without an end, lines that failed are dropped uncounted, and none are sent once the main thread has ended.
+CloudLoggingHandler asks the metadata server when it is made, and reads a request's headers in the request's own thread.
 """
 
 import json
 import os
 from collections.abc import Sequence
-from time import monotonic
 from typing import Any
 
 import google.auth
-import google.auth.compute_engine  # this and the next: google.auth would load them in the sender's thread (see log.py)
+import google.auth.compute_engine  # google.auth would load this and the next later, in the sender's thread (see log.py)
 import google.oauth2.credentials
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
 from google.cloud.logging_v2.types import LogEntry, WriteLogEntriesRequest
-from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf.json_format import ParseError
 
 from app.adapters.cloud_logging.sender import Line
 
 LOG = "gateway"
 _CHANNEL = [("grpc.max_reconnect_backoff_ms", 5_000), ("grpc.min_reconnect_backoff_ms", 2_000)]
-# What stands in a line, and the field of an entry that it is for; Cloud Run's own reader does the same.
+# A line's special fields, and where an entry has them; Cloud Run does the same with standard output.
 _FIELDS = {
     "severity": "severity",
     "time": "timestamp",
@@ -52,15 +51,17 @@ class LogApi:
         self._client = LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self._channel))
 
     def write(self, lines: Sequence[Line], seconds: float) -> int:
-        """Raises GoogleAPICallError or GoogleAuthError where it is not known that the API took them all."""
-        ends = monotonic() + seconds
+        """`seconds` is for each call. Raises GoogleAPICallError or GoogleAuthError if the API may not have them all."""
         try:
             request = WriteLogEntriesRequest(self._about | {"entries": [entry(line) for line in lines]})
             # The library's own retry would go on for a minute.
             self._client.write_log_entries(request=request, retry=None, timeout=seconds)
         except (InvalidArgument, ParseError):
-            # One line is enough for the API to refuse them all: each by itself shows which.
-            return 1 if len(lines) == 1 else sum(self.write([line], ends - monotonic()) for line in lines)
+            # For one bad line the API refuses all of a call: half of them at a time, until that line stands alone.
+            if len(lines) == 1:
+                return 1
+            half = len(lines) // 2
+            return self.write(lines[:half], seconds) + self.write(lines[half:], seconds)
         return 0
 
     def close(self) -> None:

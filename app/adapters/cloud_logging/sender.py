@@ -4,10 +4,10 @@ A request's thread formats its line, as it does for standard output, puts it int
 nothing and writes nothing. The sender's thread sends the lines in order, and sends the same lines again until the API
 has taken them. Each line has an insert id, by which Cloud Logging drops a second copy.
 
-    the API does not answer       the call ends by its own time-out; the lines wait for the next one
-    the queue is full             the new line is lost and counted
-    the API refuses a line        the line is lost and counted
-    the process ends              what waits has LAST_CALLS seconds to leave; the rest is written to the console
+    the API does not answer    the call ends by its own time-out, and the lines wait for the next call
+    the queue is full          the new line is lost and counted
+    the API refuses a line     the line is lost and counted
+    the process ends           the lines that wait have LAST_CALLS seconds to leave; the rest is printed on the console
 
 The console (standard error) says at once how many lines were lost, and the log says it as soon as a line gets through.
 """
@@ -83,8 +83,8 @@ class CloudLog(logging.Handler):
         """Takes no lock: at exit logging holds the handler's while `close` waits for the sender, which may log too."""
         try:
             self.emit(record)
-        except Exception:  # noqa: BLE001 - as every handler does: a line that cannot be made fails no request
-            self.handleError(record)
+        except Exception:  # noqa: BLE001 - as in every handler: a line that cannot be made fails no request
+            self._lose(1)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -119,6 +119,10 @@ class CloudLog(logging.Handler):
                 self._waiting.append(self._numbered(text))
             else:
                 self._lost += 1
+
+    def _lose(self, lines: int) -> None:
+        with self._guard:
+            self._lost += lines
 
     def _numbered(self, text: str) -> Line:
         """Cloud Logging puts lines of the same microsecond in the order of their ids."""
@@ -170,8 +174,7 @@ class CloudLog(logging.Handler):
             return False
         self._failing = False
         self._batch = []
-        with self._guard:
-            self._lost += refused
+        self._lose(refused)
         return True
 
     # -- about itself

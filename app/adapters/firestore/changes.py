@@ -40,7 +40,7 @@ class Changes:
         self.put(basis, shared(controls, self._word))
 
     def post(self, *notices: Notice | None) -> None:
-        """Puts notices into the commit. One with the same id is written over: better told twice than a commit lost."""
+        """Puts notices into the commit. A known id is written over: better sent twice than a lost commit."""
         for notice in notices:
             if notice is not None:
                 self._batch.set(self._store.named("outbox", notice.id), waiting(notice, self._word))
@@ -58,5 +58,5 @@ class Changes:
 
 
 def told_by(order: Order, before: Controls, after: Controls) -> tuple[Notice | None, Notice | None]:
-    """What somebody is to hear of a step of the order, and of the controls."""
+    """The notices that a step of the order, and one of the controls, calls for."""
     return notice_of(order), state_notice(before, after)

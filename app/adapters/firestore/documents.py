@@ -1,7 +1,7 @@
-"""What stands in each document, to and fro.
+"""The fields of each document, written and read.
 
-Orders, the controls and notices are JSON texts: ten times cheaper to encode than Firestore's maps, safe with any string
-(a lone surrogate in a broker's message cannot be a Firestore string), and out of the indexes as one field.
+Orders, controls and notices are JSON texts. These are ten times cheaper to encode than Firestore's maps, they hold any
+string (a lone surrogate in a broker's message cannot be a Firestore string), and one field keeps them out of indexes.
 """
 
 import json
@@ -32,7 +32,7 @@ def new_word() -> str:
 
 
 def wrote(word: str, stored: Stored) -> bool:
-    """True where the call with that word was the last to write the document."""
+    """Whether the call with that word wrote the document last."""
     return stored.exists and stored.get("write") == word
 
 
@@ -60,7 +60,7 @@ def opened(order: Order, word: str) -> Fields:
 
 
 def holder(pointer: Stored, order: Order, window: Window) -> str | None:
-    """The key of the order that an open window belongs to, or of this very order where an earlier attempt stored it."""
+    """The key of the order that holds an open window. It is this order's, if an earlier attempt stored it."""
     if not pointer.exists:
         return None
     key: str = pointer.get("key")
@@ -93,7 +93,7 @@ def notice_in(stored: Stored) -> Notice:
 
 
 def half_delivered(stored: Stored, by: Sequence[str], word: str) -> Fields | None:
-    """A waiting notice that these sinks have, at the end of the outbox; None where it does not wait any more."""
+    """A waiting notice that these sinks have, put at the end of the outbox. None where it waits no more."""
     if not stored.exists or "waiting_since" not in (stored.to_dict() or {}):
         return None
     document: Fields = json.loads(stored.get("notice"))

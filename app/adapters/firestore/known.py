@@ -1,7 +1,7 @@
 """What this instance knows of documents without reading them: the versions that it has just written or read.
 
-A commit made on such a version needs no read before it. It is no less safe: the store takes it only where the document
-still has that version, and after a failure the ledger reads.
+A commit on such a version needs no read before it. It is as safe: the store takes it only where the document still has
+that version, and after a failure the ledger reads.
 """
 
 import threading
@@ -15,7 +15,7 @@ from app.adapters.firestore.store import Stored
 from app.domain.order import Order, OrderStatus
 from app.domain.risk import Controls
 
-_ORDERS = 256  # under way at once in one instance, and those that were never finished
+_ORDERS = 256  # under way at once in one instance, including orders that were never finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Basis:
 
 
 class Known:
-    """Safe for many threads. What is taken is gone: who commits on it keeps the next one, whoever fails has to read."""
+    """Safe for many threads. A version is taken once: a commit on it keeps the next one, a failure has to read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ class Known:
         return Basis(known[1], *controls)
 
     def give_back(self, order: Order, basis: Basis) -> None:
-        """What was taken and not used."""
+        """Keeps versions that were taken and not used."""
         if isinstance(basis.order, Version) and isinstance(basis.controls, Version):
             self.keep_order(order, basis.order)
             self.keep_controls(basis.before, basis.controls)

@@ -1,17 +1,19 @@
 """The ledger in Firestore, shared by all instances.
 
     orders/{key}                status, day, received_at, order     order: JSON, as in every ledger
-    windows/{sha256(digest)}    key, opened_at                      the order that the window belongs to
-    account/shared              account                             trading state and the day's counters
+    windows/{sha256(digest)}    key, opened_at                      the order that holds the window
+    account/shared              account                             the controls: trading state and day's counters
     outbox/{sha256(id)}         notice, waiting_since               without waiting_since once it is delivered
-    names/{sha256(name)}                                            what `once` was asked
+    names/{sha256(name)}                                            the names that `once` was asked
 
-Each document also has `write`, a random word of the call that wrote it last. Reading it back tells our own commit from
-another's where the reply was lost, and it makes every write a change, so that the update time always moves. `expire_at`
-is for Firestore's TTL policy alone: that deletes up to a day late, so nothing here ever judges by it.
+The controls stand under the name that they once had: a deployed ledger has to stay readable.
+
+Each document also has `write`, a random word of the call that wrote it last. After a lost reply it tells the gateway's
+own commit from another's. It also makes every write a change, so the update time always moves. `expire_at` is for
+Firestore's TTL policy alone. That deletes up to a day late, so nothing here goes by it.
 
 A change is one batch under the versions (update times) of what it was made from. No transactions: they hold locks and
-cost a round trip more. Whoever loses a race reads again and decides again. Versions that this instance knows already
+cost a round trip more. The loser of a race reads again and decides again. Versions that this instance knows already
 (`known`) save the reading before: then claim, submit and record are one round trip each.
 
 Queries need only the automatic single-field indexes of orders.status, orders.day, orders.received_at and
@@ -55,7 +57,7 @@ from app.flow.ports import Overtaken, Window
 
 _READ = 1.0
 _LATEST = 500
-_LOOKS = 8  # at the controls at once
+_LOOKS = 8  # reads of the controls at once
 _OPEN = [status.value for status in OPEN]
 
 
@@ -71,11 +73,11 @@ class FirestoreLedger:
         self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="controls")
 
     def warm(self, deadline: Deadline) -> None:
-        """Connects and signs in before the first alert: the slice of no other call is long enough. Raises NotNow."""
+        """Connects and signs in before the first alert: no other call has the time for that. Raises NotNow."""
         retried(lambda: self._store.read([self._controls], deadline), deadline)
 
     def close(self) -> None:
-        self._looks.shutdown(cancel_futures=True)  # each look ends with its slice of time
+        self._looks.shutdown(cancel_futures=True)  # each of them ends by its deadline
         self._store.close()
 
     def claim(self, order: Order, window: Window | None, deadline: Deadline) -> Order:
@@ -92,13 +94,13 @@ class FirestoreLedger:
         return found
 
     def _look_at_controls(self, part: Deadline) -> None:
-        with contextlib.suppress(Again, NotNow):  # then the submit looks for itself
+        with contextlib.suppress(Again, NotNow):  # then the submit reads them
             [stored] = self._store.read([self._controls], part)
             if stored.exists:
                 self._known.keep_controls(controls_of(stored, self._texts), Version.of(stored))
 
     def _claim_windowed(self, order: Order, window: Window, part: Deadline) -> Order:
-        """One attempt. The window's document decides the race: it changes hands in the commit that stores the order."""
+        """One attempt. The window's document decides the race: the commit that stores the order takes it over."""
         [pointer] = self._store.read([self._store.named("windows", window.digest)], part)
         if (key := holder(pointer, order, window)) is not None:
             [stored] = self._store.read([self._store.order(key)], part)
@@ -118,7 +120,7 @@ class FirestoreLedger:
             return retried(lambda: self._submit(order, decide, word, part), part)
 
     def _submit(self, order: Order, decide: Decide, word: str, part: Deadline) -> Order:
-        """One attempt: on what is known, or on what it reads first. So the next one finds what this one left behind."""
+        """One attempt: on what is known, or on what it reads first. So the next attempt finds what this one wrote."""
         if (known := self._known.take_basis(order)) is not None and (decision := self._foresee(order, known, decide)):
             return self._submitted(known, decision, word, part)
         [stored, controls] = self._store.read([self._store.order(order.key), self._controls], part)
@@ -131,10 +133,10 @@ class FirestoreLedger:
         return self._submitted(basis, decide(basis.before), word, part)
 
     def _foresee(self, order: Order, known: Basis, decide: Decide) -> Decision | None:
-        """What is decided on what is known, for a commit to confirm; None where that would put the order off.
+        """The decision on what is known, for the commit to confirm; None where it would put the order off.
 
-        No commit confirms that, so it is decided on what is read; and so it is before protective legs are taken away,
-        for an order that may be denied after all. Having to read the order book harms nobody.
+        No commit confirms a refusal, so a refusal is decided on what is read. So is an order that needs protective legs
+        taken away first, since it may be denied after all. Reading the order book in vain does no harm.
         """
         try:
             return decide(known.before)
@@ -217,7 +219,7 @@ class FirestoreLedger:
         else:
             newest = orders.order_by("received_at", direction=Query.DESCENDING)
             found = self._find(newest.limit(_LATEST), deadline)
-        # Sorted and, where both are asked for, sifted by day here: in the query that would need a composite index.
+        # Sorted here and, where both are asked for, filtered by day: the query would need a composite index.
         wanted = [order for order in readable(found, order_of) if day in (None, order.day)]
         return sorted(wanted, key=lambda order: order.received_at, reverse=True)
 
@@ -272,7 +274,7 @@ class FirestoreLedger:
         retried(lambda: changes.commit(part), part)
 
     def _create(self, reference: DocumentReference, fields: Fields, part: Deadline) -> Stored | Version:
-        """The version of the document created; where one was there, or may be after all, that one as it stands."""
+        """The version of the new document. Where there is one already, perhaps this call's own, that document."""
 
         def attempt() -> Stored | Version:
             changes = Changes(self._store, fields["write"])
@@ -298,7 +300,7 @@ class FirestoreLedger:
 
     @contextlib.contextmanager
     def _alone(self, part: Deadline) -> Iterator[None]:
-        """This instance's changes of the controls wait for each other here: only instances race for it."""
+        """Changes of the controls by one instance wait for each other here, so only instances race for them."""
         if not self._lock.acquire(timeout=max(0.0, part.left())):
             raise NotNow(Reason.LEDGER_CONTENDED)
         try:

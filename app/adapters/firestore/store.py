@@ -1,21 +1,17 @@
-"""Firestore's client with its open ends closed: every call ends by its deadline, and a failure says what it means.
+"""Firestore's client, bounded: every call ends by its deadline, and a failure says what it means.
 
-The library's own retries stay off. They outlive every deadline of ours, and where the first reply was lost they report
-our own commit as ALREADY_EXISTS; an attempt of ours looks at the store again instead.
+The library's own retries stay off. They would outlive the deadline, and after a lost reply they report the gateway's
+own commit as ALREADY_EXISTS. Each attempt here reads the store again instead.
 """
 
 import hashlib
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import count
 from typing import TypeVar
 
-import google.auth
-import grpc
 from google.api_core import exceptions
 from google.api_core.retry import Retry
 from google.cloud.firestore import (
@@ -29,24 +25,17 @@ from google.cloud.firestore import (
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
-from app.domain.deadline import Deadline
+from app.adapters.grpc_channel import open_channel
+from app.domain.deadline import Deadline, Sleep, full_jitter, tries
 from app.domain.errors import NotNow, Reason
 
 log = logging.getLogger("gateway.ledger")
 T = TypeVar("T")
 Stored = DocumentSnapshot[DocumentReference]
 
-_CHANNEL = [
-    # By default gRPC waits up to 120 s before it connects again: measured 31 s of refusals after an outage of 45 s.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.min_reconnect_backoff_ms", 2_000),  # in truth how long one attempt to connect may take; by default 20 s
-    ("grpc.keepalive_time_ms", 30_000),  # what Google's own client sets
-    ("grpc.keepalive_timeout_ms", 5_000),  # a connection that has died in silence is given up after it; by default 20 s
-]
-_READ_BACK = 0.1  # seconds that a commit leaves for looking what became of it
-_PAUSES = (0.01, 0.1)  # seconds; before the second attempt at most the first, doubled each time up to the second
-_NEVER = Retry(predicate=lambda _: False)  # a query's stream asks it after a failure, so None will not do there
+_READ_BACK = 0.1  # seconds that a commit leaves for reading what became of it
+_PAUSES = (0.01, 0.1)  # seconds; the bound before the second attempt, and the longest bound
+_NEVER = Retry(predicate=lambda _: False)  # for a query's stream, which cannot take None
 _REFUSED = (
     exceptions.BadRequest,
     exceptions.Unauthorized,
@@ -57,7 +46,7 @@ _REFUSED = (
 
 
 class Again(Exception):
-    """A call did not go through, or nobody knows; `reason` is what it comes to without time for another attempt."""
+    """A call failed, or its outcome is unknown. `reason` is what it comes to where there is no time to retry."""
 
     def __init__(self, reason: Reason, why: str) -> None:
         super().__init__(why)
@@ -69,14 +58,9 @@ class Store:
 
     def __init__(self, project: str, database: str) -> None:
         emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")  # read here as Google's own client reads it
-        if emulator:
-            self._channel = grpc.insecure_channel(emulator, options=_CHANNEL)
-            self.client = Client(project=project, database=database)
-        else:
-            credentials, _ = google.auth.default(scopes=Client.SCOPE)
-            self._channel = FirestoreGrpcTransport.create_channel(credentials=credentials, options=_CHANNEL)
-            self.client = Client(project=project, database=database, credentials=credentials)
-        # The client has no public way to be given a channel; without one the back-off above cannot be set.
+        self._channel, credentials = open_channel(FirestoreGrpcTransport, emulator)
+        self.client = Client(project=project, database=database, credentials=credentials)
+        # The client cannot be given a channel in any public way, and without one its back-off cannot be set.
         api = FirestoreClient(transport=FirestoreGrpcTransport(channel=self._channel))
         self.client._firestore_api_internal = api  # noqa: SLF001 -- see above
 
@@ -111,7 +95,7 @@ class Store:
     def commit(self, batch: WriteBatch, deadline: Deadline) -> list[datetime]:
         """All of the batch or nothing; the new version (update time) of each document, in the order of the writes.
 
-        After Again it may have been applied all the same: look before another try.
+        After Again it may have been applied all the same: read the store before another attempt.
         """
         left = _left(deadline)
         try:
@@ -123,24 +107,19 @@ class Store:
         return [result.update_time for result in written]
 
 
-def retried(attempt: Callable[[], T], deadline: Deadline) -> T:
+def retried(attempt: Callable[[], T], deadline: Deadline, sleep: Sleep = time.sleep) -> T:
     """The result of the first attempt that succeeds; retries with full jitter until the deadline is near.
 
     The first failure is the one reported: the last may say no more than that the time ran out.
     """
-    shortest, longest = _PAUSES
-    first: Again | None = None
-    for number in count():
+    failures: list[Again] = []
+    for _ in tries(deadline, full_jitter(*_PAUSES), sleep):
         try:
             return attempt()
         except Again as failure:
-            first = first or failure
-            pause = random.uniform(0, min(longest, shortest * 2**number))  # noqa: S311 (jitter)
-            if deadline.left() <= pause:
-                log.warning("the ledger gave up: %s", first, extra={"attempts": number + 1})
-                raise NotNow(first.reason) from failure
-        time.sleep(pause)
-    raise AssertionError("unreachable")
+            failures.append(failure)
+    log.warning("the ledger gave up: %s", failures[0], extra={"attempts": len(failures)})
+    raise NotNow(failures[0].reason) from failures[-1]
 
 
 def _left(deadline: Deadline) -> float:

@@ -1,4 +1,4 @@
-"""Fyers behind the broker port: reads that are tried again, and orders that are sent once."""
+"""Fyers behind the broker port: reads are retried, orders are sent once."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from app.login.token import Token
 
 log = logging.getLogger("gateway.fyers")
 
-# Seconds. A caller in a hurry hands down a shorter deadline; reconcile is in none, and Fyers is slow at times.
+# Seconds. An alert has a shorter deadline. Reconcile is in no hurry, and Fyers is slow at times.
 BOOK_READ = 3.0
 CANCEL = 3.0
 MOST_BOOK_BYTES = 4 * 1024 * 1024  # a day's book of a busy account; a row is about 800 bytes
@@ -61,7 +61,7 @@ class FyersBroker:
         return self._quotes(symbols, deadline).answer() if symbols else {}
 
     def positions(self, deadline: Deadline) -> tuple[Position, ...]:
-        """Alerts that come together share one reading: a basket would use up the rate of calls with the same answer."""
+        """Alerts that come together share one read: a basket would use up the rate of calls for the same answer."""
         return self._shared_positions.read(lambda: self._read_positions(deadline), deadline)
 
     def _read_positions(self, deadline: Deadline) -> tuple[Position, ...]:
@@ -72,9 +72,9 @@ class FyersBroker:
     def quotes_and_positions(
         self, symbols: Sequence[str], deadline: Deadline
     ) -> tuple[dict[str, Quote], tuple[Position, ...]]:
-        """The question for the quotes leaves first, and its answer is read last.
+        """The request for the quotes leaves first, and its reply is read last.
 
-        A second thread costs more than it reads; it is for the case that a connection has to be opened before.
+        A second thread costs more than the read. It is used only where a connection has to be opened first.
         """
         quotes = self._quotes(symbols, deadline)
         quoted = quotes.answer if quotes.begin() else self._beside(quotes.answer, deadline)
@@ -86,7 +86,7 @@ class FyersBroker:
         return found, held
 
     def market_status(self, deadline: Deadline) -> dict[str, bool]:
-        """Alerts that come together share one reading here as well."""
+        """Alerts that come together share one read here as well."""
         return self._shared_status.read(lambda: self._read_status(deadline), deadline)
 
     def _read_status(self, deadline: Deadline) -> dict[str, bool]:
@@ -104,7 +104,7 @@ class FyersBroker:
         return Read(self._line, lambda model: model.quotes(names), lambda body, _: rows.quotes(body, symbols), deadline)
 
     def _beside(self, read: Callable[[], _Result], deadline: Deadline) -> Callable[[], _Result]:
-        """The read in a thread of its own, where there are any."""
+        """The read in a thread of its own, where there are threads for reads."""
         if self._readers is None:
             return read
         reading = self._readers.submit(read)
@@ -113,7 +113,7 @@ class FyersBroker:
     # -- orders
 
     def place(self, order: Order, window: Deadline, deadline: Deadline) -> Outcome:
-        """Sends the order, once. Never raises, and never tries again: only the caller knows whether that is allowed."""
+        """Sends the order once. Never raises, and never retries: only the caller knows whether that is allowed."""
         try:
             token = self._line.tokens.token(window)
             payload = order_payload(order)
@@ -121,11 +121,11 @@ class FyersBroker:
             return NotSent(problem.message, again=False)
         except Exception:
             log.exception("an order could not be made ready to send", extra={"key": order.key})
-            return NotSent("a fault of ours before anything was sent", again=False)
+            return NotSent("a fault in the gateway before anything was sent", again=False)
         total = deadline.cap(SEND_WINDOW, PLACE_TAIL)
         result = self._line.ask(lambda model: model.place_order(payload), token, total, window=window)
         outcome = classify(result, self._line.secrets(token), PLACE)
-        if not isinstance(outcome, Accepted):  # of those the order's own line says all there is
+        if not isinstance(outcome, Accepted):  # the order's own log line says all of an accepted one
             log.info("place", extra={"key": order.key, "outcome": type(outcome).__name__, "reply": repr(result)})
         self._tell(outcome, token, deadline)
         return outcome
@@ -141,9 +141,9 @@ class FyersBroker:
         return self._change_until_known(lambda model: model.cancel_order({"id": broker_order_id}), call, deadline)
 
     def resize(self, row: BookRow, quantity: int, deadline: Deadline) -> Outcome:
-        """Gives a pending order another quantity; tried up to three times, since the same quantity again is no harm.
+        """Gives a pending order another quantity; tried up to three times, since the same quantity twice does no harm.
 
-        For an order that nothing was filled of: what Fyers means by the quantity of another is not documented.
+        Only for an order without a fill: what the quantity of a partly filled one means is not documented.
         """
         _require(row.broker_order_id, "an order id")
         if quantity <= 0 or row.filled_quantity:
@@ -157,7 +157,7 @@ class FyersBroker:
         Unresolved also where the counter-order is placed but not filled (code 201): read the positions before anything
         else. Raises NotNow where there is no token.
         """
-        # The SDK turns an empty request into "exit everything".
+        # The SDK turns an empty request into "exit all positions".
         _require(position_id, "a position id")
         call, token = exiting(position_id), self._line.tokens.token(deadline)
         return self._change(lambda model: model.exit_positions({"id": position_id}), call, token, deadline)
@@ -176,7 +176,7 @@ class FyersBroker:
         return outcome
 
     def _tell(self, outcome: Outcome, token: Token, deadline: Deadline) -> None:
-        """Hands a refusal on that is not about the order alone. The outcome stands, whatever comes of it."""
+        """Passes on a refusal that is not about the order alone. The outcome stands in any case."""
         if not isinstance(outcome, Rejected) or outcome.about is Refusal.ORDER:
             return
         time_for_it = deadline.within(_TELL, tail=RECORD)  # recording the outcome comes first
@@ -190,12 +190,12 @@ class FyersBroker:
 
 
 def _tried(read: Callable[[], _Result]) -> _Result | Exception:
-    """What it brings or what it raises: of reads side by side, each one's end is waited for."""
+    """Its result, or its exception: of reads side by side, both are waited for."""
     try:
         return read()
     except TimeoutError:
         return NotNow(Reason.OUT_OF_TIME)
-    except Exception as problem:  # noqa: BLE001 - it is raised when all of them have ended
+    except Exception as problem:  # noqa: BLE001 - it is raised when both have ended
         return problem
 
 

@@ -1,10 +1,10 @@
-"""What a reply to an order call means: a total function, whose last row is "do not know".
+"""What a reply to an order call means: a total function. Its last row is "not known".
 
     Accepted     2xx, a JSON object, s == "ok", the call's code, and for a new order a non-empty string id
     Rejected     HTTP 200 or 4xx, a JSON object, s == "error", and a code that is pinned below as a refusal
     NotSent      not a byte of the request left; or HTTP 429 with the broker's envelope or a time to wait
     Unresolved   everything else: time-outs and resets after the first byte, 5xx, "no acknowledgement" (201), pages,
-                 empty, cut or oversized bodies, redirects, codes that nobody has told us the meaning of
+                 empty, cut or oversized bodies, redirects, codes whose meaning is not documented
 
 The codes: the table in Fyers' API v3 documents (September 2026), and the list "API Error Codes and Messages" of 2023
 that Fyers ships with its sample code. A code is pinned only where its text says that nothing was placed.
@@ -51,15 +51,15 @@ MODIFY_REFUSALS = CANCEL_REFUSALS | PLACE_REFUSALS | {-163}
 # that could be closed (2023).
 EXIT_REFUSALS = frozenset({-50, -53, -352, -397, -398, -399})
 
-# What the SDK's own transport answers with -99 after any failure, a lost reply included. Not ours, but a proxy of
-# somebody's making could hand it on, and it says nothing about the order.
+# The SDK's own transport answers so, with -99, after any failure, a lost reply included. The gateway does not use that
+# transport, but a proxy might, and the words say nothing about the order.
 _SDK_FAILURES = frozenset({"bad request", "invalid input please check your input"})
 _NOT_FOR_THIS_APP = re.compile("not allowed from this app", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCall:
-    """One kind of call: the code of its success, and its refusals. Only a new order has an id in the reply."""
+    """One kind of call: the code of success, and those of refusals. Only the reply to a new order has an id."""
 
     code: int
     refusals: frozenset[int]
@@ -82,7 +82,7 @@ def exiting(position_id: str) -> OrderCall:
 
 
 def classify(result: Reply | CallFailed, secrets: Iterable[str] = (), call: OrderCall = PLACE) -> Outcome:
-    """The outcome of one order call. Never raises; `secrets` are taken out of what the broker says."""
+    """The outcome of one order call. Never raises; `secrets` are taken out of Fyers' words."""
     if isinstance(result, CallFailed):
         if isinstance(result, NoTurn):
             return NotSent(result.why, again=False, busy=True)
@@ -124,7 +124,7 @@ def _rejected(reply: Reply, body: Body, call: OrderCall, secrets: tuple[str, ...
 
 
 def _about(code: int, body: Body, call: OrderCall) -> Refusal | None:
-    """What the refusal is about; None where it is none."""
+    """What the refusal is about; None where the reply is no refusal."""
     message = body.get("message")
     said = message.strip().lower() if isinstance(message, str) else ""
     if _NOT_FOR_THIS_APP.search(said) or code in APP_CODES:

@@ -1,8 +1,10 @@
-"""The broker's JSON, read so that nothing in it can be taken for what it is not, and ours, with exact prices."""
+"""JSON to and from Fyers: replies read strictly, and requests written with exact prices."""
 
 import json
 from decimal import Decimal
 from typing import Any
+
+from app.domain.json_decoder import strict_decoder
 
 Body = dict[str, Any]
 
@@ -11,7 +13,7 @@ def read_object(content: bytes) -> Body | None:
     """The JSON object that the content is; None for anything else.
 
     Not trusted, hence None: a key that stands twice, NaN and the infinities, numbers of absurd size, nesting beyond
-    Python's limit, anything but UTF-8. Fractions become Decimal.
+    Python's limit, any text but UTF-8. Fractions become Decimal.
     """
     try:
         value = _DECODER.decode(content.decode())
@@ -66,14 +68,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(name)
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> Body:
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise ValueError("a key stands twice")
-    return read
-
-
-_DECODER = json.JSONDecoder(parse_float=_decimal, parse_constant=_refuse, object_pairs_hook=_without_doubles)
+_DECODER = strict_decoder(fraction=_decimal, no_number=_refuse, twice=_refuse)

@@ -1,9 +1,8 @@
-"""Stays below Fyers' limits of its own accord: a call waits for its turn instead of being turned away.
+"""Keeps the calls below Fyers' limits: a call waits for its turn instead of being refused.
 
-Fyers allows a user 10 calls a second and 200 a minute, and blocks the day after more than three breaches of the minute
-(app/facts/fyers.py). The margin is for calls that were made by hand or by another instance. What counts is when Fyers
-sees a call, and that is a little later than its turn, each time by another little: so a window is a tenth of a second
-longer here than there.
+Fyers allows a user 10 calls a second and 200 a minute, and blocks the rest of the day after more than three breaches of
+the minute (app/facts/fyers.py). The margin is for calls made by hand or by another instance. Fyers counts a call when
+it arrives, and each call takes another time to get there. So a second here is a tenth of a second longer.
 """
 
 import time
@@ -18,15 +17,15 @@ from app.facts.fyers import CALLS_PER_MINUTE, CALLS_PER_SECOND
 
 PER_SECOND = CALLS_PER_SECOND - 1
 PER_MINUTE = CALLS_PER_MINUTE - 10
-FOR_ORDERS = 3  # of the turns of a second
+FOR_ORDERS = 3  # of the turns in a second
 REPLY_NEEDS = 0.7  # seconds
-LATE = 0.1  # seconds that a call may take from its turn to Fyers more than another one
+LATE = 0.1  # seconds by which one call may take longer to Fyers than another
 SECOND = 1.0 + LATE
 _NEARLY = SECOND - 1e-6  # sums of seconds are not exact
 
 
 class NoTurn(CallFailed):
-    """No turn comes in time; nothing was sent."""
+    """No turn came in time; nothing was sent."""
 
     def __init__(self) -> None:
         super().__init__("Fyers' limit of calls a second or a minute is used up", wrote=False)
@@ -35,8 +34,8 @@ class NoTurn(CallFailed):
 class Pace:
     """Hands out turns in the order in which they are asked for. Safe for many threads.
 
-    Orders go before reads: `for_orders` turns of a second are theirs alone, so that the reads of a basket of alerts do
-    not use up what its orders need; nor do orders that went out take from the reads of the next alert.
+    Orders come before reads: `for_orders` turns of a second are for orders alone, so the reads of a basket of alerts
+    leave its orders their turns. Nor do orders take turns away from the reads of the next alert.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Pace:
         return True
 
     def _next(self, now: float, order: bool) -> float:
-        """The first moment from now on that no second around it would have too many turns with, nor its minute."""
+        """The first moment from now on that keeps every second around it, and its minute, within the limits."""
         for_reads = self._per_second - self._for_orders
         used_up = len(self._turns) == self._per_minute
         earliest = max(now, self._turns[0] + 60.0 + LATE) if used_up else now
@@ -89,9 +88,9 @@ def _fits(moment: float, turns: Sequence[float], per_second: int) -> bool:
 
 
 class PacedTransport(Transport):
-    """A transport whose calls wait for their turn, within their own time; one whose turn comes too late is not made.
+    """A transport whose calls wait for their turn, within their own time. A call whose turn comes too late is not made.
 
-    An order waits no longer than leaves it its time for the reply: an order sent late is an order in doubt.
+    An order leaves enough time for its reply: an order sent late may end in doubt.
     """
 
     def __init__(self, pace: Pace) -> None:

@@ -42,8 +42,8 @@ def order_payload(order: Order) -> dict[str, Any]:
 def resize_payload(row: BookRow, quantity: int) -> dict[str, Any]:
     """PATCH /orders/sync: the same order with another quantity.
 
-    Type and prices are said again: integrators were refused "limitPrice does not match: 0" without them. A row of the
-    book has no order type; the prices tell it.
+    Type and prices are sent again: without them Fyers answered "limitPrice does not match: 0" to integrators. A row of
+    the book has no order type; its prices tell the type.
     """
     kind = 1 if row.stop_price is None else 3 if row.limit_price is None else 4
     prices = {"limitPrice": row.limit_price, "stopPrice": row.stop_price}

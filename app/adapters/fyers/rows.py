@@ -1,7 +1,8 @@
 """From the broker's rows to quotes, positions and order book. Prices are Decimal rupees all the way.
 
 A quote that makes no sense is left out. Positions and book are taken whole or not at all: a missing row would read as
-"no position", or as "the order is not there".
+"no position", or as "the order is not there". What a tag, a parent's id and a position's id look like at Fyers is known
+here alone.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Any
 
 from app.adapters.fyers.json_text import Body, amount, whole
 from app.adapters.fyers.words import clean
-from app.domain.alert import Side
+from app.domain.alert import TAG, Side
 from app.domain.book import BookRow, Position
 from app.domain.calendar import ist_day
 from app.domain.order import OrderStatus
@@ -104,7 +105,8 @@ def _position(row: Any) -> Position:
     if net is None or realised is None:
         raise Incomplete(f"the position in {symbol} has no quantity or no profit")
     unrealised = _unrealised(row, realised) if net else Decimal(0)
-    return Position(symbol, product, net, realised, _of_today(row, "Buy"), _of_today(row, "Sell"), unrealised)
+    traded = _of_today(row, "Buy"), _of_today(row, "Sell")
+    return Position(f"{symbol}-{product}", symbol, product, net, realised, *traded, unrealised)
 
 
 def _unrealised(row: Body, realised: Decimal) -> Decimal | None:
@@ -131,10 +133,11 @@ def _book_row(row: Any, secrets: Iterable[str]) -> BookRow:
         status = OrderStatus.PARTIALLY_FILLED
     if status is OrderStatus.FILLED and row.get("filledQty") is None:
         filled = quantity
-    parent = row.get("parentId")
+    parent = _optional_text(row, "parentId") or None
+    tag = _PREFIX.sub("", _optional_text(row, "orderTag")).lower()
     return BookRow(
         broker_order_id=broker_order_id,
-        tag=_PREFIX.sub("", _optional_text(row, "orderTag")).lower(),
+        tag=tag,
         symbol=_optional_text(row, "symbol"),
         side=_SIDES.get(whole(row.get("side")) or 0, ""),
         product=_optional_text(row, "productType"),
@@ -144,7 +147,8 @@ def _book_row(row: Any, secrets: Iterable[str]) -> BookRow:
         average_price=_positive(row.get("tradedPrice")),
         limit_price=_positive(row.get("limitPrice")),
         message=clean(row.get("message"), secrets),
-        parent_id=parent if isinstance(parent, str) and parent else None,
+        own=parent is None and TAG.fullmatch(tag) is not None,  # a leg does not carry its entry's tag
+        protects=parent,
         stop_price=_positive(row.get("stopPrice")),
     )
 

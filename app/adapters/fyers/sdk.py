@@ -1,11 +1,11 @@
-"""fyers-apiv3 for what it knows, the endpoints, headers and fields, with our transport in the place of its own.
+"""fyers-apiv3 for its endpoints, headers and fields, with the gateway's transport in place of its own.
 
 The SDK's transport has no time-outs, drops status and headers, turns a lost reply into `{"code": -99}` and keeps one
-error object for all threads; its constructor opens two log files. None of that runs: the model below takes over the
-methods alone, and each call of theirs ends in `Wire`.
+error object for all threads. Its constructor opens two log files. None of that runs: the model below uses the SDK's
+methods alone, and each of their calls ends in `Wire`.
 
-What only the parts that never run would import, aiohttp for the asynchronous half and the loggers' base class, is not
-loaded either: the two take half the time of the service's start.
+Nor is loaded what only the unused parts need: aiohttp for the asynchronous half, and the base class of the loggers.
+These two would take half the time of the service's start.
 """
 
 import sys
@@ -24,7 +24,7 @@ _UNUSED = ("aiohttp", "aws_lambda_powertools")
 
 @contextmanager
 def _standing_in() -> Iterator[None]:
-    """Empty modules in the places of the unused ones, where these are not loaded anyway; taken away afterwards."""
+    """Puts empty modules in place of the unused ones, unless those are loaded already, and removes them afterwards."""
     stand_ins = {name: ModuleType(name) for name in _UNUSED if name not in sys.modules}
     if "aws_lambda_powertools" in stand_ins:
         stand_ins["aws_lambda_powertools"].Logger = object  # type: ignore[attr-defined]  # the SDK's logger derives from it
@@ -48,7 +48,7 @@ SessionModel = fyersModel.SessionModel
 class Wire:
     """The SDK's service, for one call: where to, and in how much time (seconds). Its methods raise CallFailed.
 
-    They return the Reply, not the SDK's dictionary: what was seen on the wire is what an outcome is judged by.
+    They return the Reply, not the SDK's dictionary: an outcome is judged by what was seen on the wire.
     """
 
     transport: Transport
@@ -98,9 +98,9 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class BeginningWire(Wire):
-    """The same for a read whose reply is waited for later: its methods return what `Transport.begin` returns."""
+    """The same for a read whose reply is read later: its methods return what `Transport.begin` returns."""
 
-    def get_call(  # type: ignore[override]  # the SDK hands on whatever its service returns
+    def get_call(  # type: ignore[override]  # the SDK returns what its service returns
         self, api: str, header: str, data: Mapping[str, str] | None = None, data_flag: bool = False
     ) -> Begun | None:
         return self.transport.begin(
@@ -113,7 +113,7 @@ class BeginningWire(Wire):
 
 
 class Model(fyersModel.FyersModel):  # type: ignore[misc]  # the SDK has no types
-    """The SDK's methods for one call. Its own constructor, which opens log files and a session, is never run."""
+    """The SDK's methods, for one call. The SDK's own constructor, which opens log files and a session, never runs."""
 
     def __init__(self, app_id: str, access_token: str, wire: Wire) -> None:
         self.client_id = app_id

@@ -1,4 +1,4 @@
-"""What time it is at Fyers: the Date header of any answer, asked for without a token."""
+"""The time at Fyers: the Date header of any reply, asked for without a token."""
 
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -12,7 +12,7 @@ _HALF_A_SECOND = timedelta(seconds=0.5)  # the header has whole seconds, cut off
 
 
 def server_time(transport: Transport, api_url: str, deadline: Deadline) -> datetime | None:
-    """Exact to half a second and the way there; None where the answer does not say. Raises NotNow without an answer."""
+    """Exact to half a second and the reply's way here. None where the reply does not say. Raises NotNow without one."""
     total = deadline.cap(_TOTAL)
     try:
         reply = transport.call("GET", api_url, headers={}, connect=min(_CONNECT, total), total=total)

@@ -1,4 +1,4 @@
-"""The daily login at Fyers, over the same transport: the page to log in on, and the exchange of what it hands back."""
+"""The daily login at Fyers: the address of its login page, and the exchange of the auth code for a token."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from app.facts.fyers import API_URL
 from app.login.ports import LoginRefused
 from app.login.token import Token
 
-CONNECT = 2.0  # seconds; nobody's order waits for a login
+CONNECT = 2.0  # seconds; no order waits for a login
 TOTAL = 12.0
 _REFRESH = "/validate-refresh-token"  # the SDK has no name for it
 _IN_A_HEADER = re.compile(r"[!-~]+")
@@ -24,7 +24,7 @@ _IN_A_HEADER = re.compile(r"[!-~]+")
 class FyersLogin:
     """Implements `app.flow.ports.BrokerLogin`.
 
-    Nothing is tried again: an auth code is good once, and a reply that was lost has used it up.
+    Nothing is retried: an auth code works once, and a lost reply has used it up.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class FyersLogin:
         self._client_id = client_id
 
     def auth_url(self, state: str) -> str:
-        """Where the account holder logs in; Fyers then sends the browser to the redirect URI with `auth_code`."""
+        """The page to log in on. Fyers then sends the account holder's browser to the redirect URI with `auth_code`."""
         made = SessionModel(self._app_id, self._redirect_uri, response_type="code", state=state).generate_authcode()
         return f"{self._api_url}{Config.auth}?{urlsplit(made).query}"
 
     def exchange(self, auth_code: str, deadline: Deadline) -> Token:
-        """The day's token for what the login page handed back."""
+        """The day's token for the auth code of the login page."""
         fields = {"grant_type": "authorization_code", "code": auth_code}
         body = self._post(Config.generate_access_token, fields, (auth_code,), deadline)
         return self._token(body)

@@ -1,4 +1,4 @@
-"""The broker's own words, made fit to be shown: on one line, of bounded length, without secrets and amounts."""
+"""Fyers' own words, made fit to be shown: on one line, of bounded length, without secrets and amounts."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from app.domain.masking import without_private
 
 MOST = 300
-SHORTEST_SECRET = 4  # what is shorter would be found in every other word
+SHORTEST_SECRET = 4  # a shorter one would be found in many words
 
 
 def clean(message: object, secrets: Iterable[str] = ()) -> str:

@@ -1,9 +1,8 @@
 """Kept connections, each call under one clock: a total for all of it, and a flag for its first byte.
 
-The libraries' clients give each read a time-out of its own, so a server that sends a byte now and then holds a caller
-for as long as it likes. Here a socket never blocks: what cannot be read or written at once is waited for, each time for
-no longer than what is left of the call. And they do not tell whether a byte of a failed request left; here that is
-written down just before it does.
+HTTP libraries give each read a time-out of its own, so a server that sends a byte now and then holds the caller for as
+long as it likes. Here a socket never blocks: each wait for it lasts no longer than what is left of the call. Nor do the
+libraries tell whether a byte of a failed request left. Here that is noted just before the first byte leaves.
 """
 
 import select
@@ -20,16 +19,16 @@ from app.adapters.http.http1 import Response
 from app.adapters.http.resolver import Resolver
 from app.domain.deadline import Deadline
 
-# A server may close a connection it has kept for a while (5 s is the shortest default in wide use). If it does so while
-# the request is on its way, nobody can tell whether it was read: so an older one is not used again.
+# A server may close a connection that it has kept for a while (5 s is the shortest default in wide use). If it does so
+# while a request is on its way, it is not known whether it was read. So an older connection is not used again.
 FRESH_SECONDS = 4.0
-_NO_TIME = 0.001  # a time-out of zero means something else; what is over is noticed at the next step
+_NO_TIME = 0.001  # a time-out of zero means something else; the next step notices that the time is over
 _PART = 64 * 1024  # bytes
 _Done = TypeVar("_Done")
 
 
 class WindowOver(Exception):
-    """The time in which the order may be sent was over before its first byte left."""
+    """The window for the request was over before its first byte left."""
 
 
 class Call:
@@ -50,18 +49,18 @@ class Call:
 
     @property
     def to_connect(self) -> float:
-        """Seconds left of `connect`, and never none."""
+        """Seconds left of `connect`, always more than none."""
         return max(self.connected_by - monotonic(), _NO_TIME)
 
     def about_to_write(self) -> None:
-        """Called right before each write. From the first one on, nobody can say that nothing was sent."""
+        """Called right before each write. From the first one on, the request may have been sent."""
         if not self.wrote:
             if self._window is not None and self._window.left() <= 0:
                 raise WindowOver
             self.wrote = True
 
     def step(self, sock: socket.socket, act: Callable[[Any], _Done], part: Any, event: int) -> _Done:
-        """One read or write, as soon as the socket takes it. Raises TimeoutError where that is too late."""
+        """One read or write, as soon as the socket is ready for it. Raises TimeoutError where the time is over."""
         while True:
             if (left := self.ends - monotonic()) <= 0:
                 raise TimeoutError
@@ -82,7 +81,7 @@ def _wait(sock: socket.socket, event: int, seconds: float) -> None:
 
 
 class Connection:
-    """A connection that is kept, plain or TLS: one call at a time, under that call's clock."""
+    """A kept connection, plain or TLS: one call at a time, under the clock of that call."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._host = host
@@ -93,11 +92,11 @@ class Connection:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it is open and was used so lately that it can be trusted with a request."""
+        """Whether it is open and was used so lately that a request may go over it."""
         return self._sock is not None and monotonic() - self._used_at <= FRESH_SECONDS and _is_quiet(self._sock)
 
     def open(self, call: Call) -> None:
-        """Opens it anew where it is not fresh, in the time that the call has for that."""
+        """Opens it again where it is not fresh, in the time that the call has for that."""
         if not self.is_fresh:
             self.close()
             self._sock = self._connected(call)
@@ -153,7 +152,7 @@ class Connection:
         return sock
 
     def _new_socket(self, family: int) -> socket.socket:
-        """Not connected yet: `wrap_socket` loses, open, a connected socket that is reset before it looks at it."""
+        """Not connected yet: `wrap_socket` leaves a connected socket open that is reset before it looks at it."""
         plain = socket.socket(family, socket.SOCK_STREAM)
         if self._tls is None:
             return plain
@@ -188,9 +187,9 @@ class Connection:
 
 
 def _is_quiet(sock: socket.socket) -> bool:
-    """Whether it is open and nothing has come that nobody asked for.
+    """Whether it is open and has received nothing since the last reply.
 
-    TLS 1.3 sends session tickets on its own; they are read here, and are no sign that the server hung up.
+    TLS 1.3 servers send session tickets unasked. They are read here, and are no sign that the server hung up.
     """
     try:
         sock.recv(1)
@@ -198,11 +197,11 @@ def _is_quiet(sock: socket.socket) -> bool:
         return True
     except OSError:
         return False
-    return False  # the end, or bytes of somebody's
+    return False  # the end, or bytes that no request asked for
 
 
 class Pool:
-    """The connections to one host, so many at once; the one that was used last comes first."""
+    """The connections to one host, so many at once. The one used last is taken first."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, at_once: int) -> None:
         self._new = partial(Connection, host, port, tls)
@@ -217,7 +216,7 @@ class Pool:
         return self._taken()
 
     def take_fresh(self) -> Connection | None:
-        """One that is open already, likewise; None where none is at hand."""
+        """An open connection, likewise; None where there is none."""
         if not self._places.acquire(blocking=False):
             return None
         link = self._taken()
@@ -228,7 +227,7 @@ class Pool:
 
     @contextmanager
     def lent(self, link: Connection) -> Iterator[Connection]:
-        """Takes the connection back at the end; it is closed where its call failed."""
+        """Takes the connection back at the end. Where its call failed, it is closed."""
         try:
             yield link
         except BaseException:
@@ -238,7 +237,7 @@ class Pool:
             self.put(link)
 
     def put(self, link: Connection) -> None:
-        """Takes back one that was taken."""
+        """Takes a connection back."""
         self._kept.append(link)
         self._places.release()
         if self._closed:

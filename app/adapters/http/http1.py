@@ -1,7 +1,7 @@
 """One HTTP/1.1 exchange as bytes: the request as it is written, and the reply as llhttp reads it (httptools).
 
-llhttp is the parser of Node.js, in C. It takes a tenth of http.client's time for a reply, and it is strict: two lengths
-or a bare line feed, which other readers take for good, are no reply here, and bytes after the reply end its connection.
+llhttp is the parser of Node.js, in C. It takes a tenth of http.client's time for a reply, and it is strict. Two lengths
+or a bare line feed, which other parsers accept, are no reply here, and bytes after the reply end its connection.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 MOST_HEADERS = 100
-_MOST_HEAD = 64 * 1024  # bytes; also of what follows the body: trailers, and what chunks say besides their data
+_MOST_HEAD = 64 * 1024  # bytes; also of trailers, and of all that chunks hold besides data
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(r"[!-~]+")
@@ -22,7 +22,7 @@ class NotHttp(Exception):
 
 
 class TooLarge(Exception):
-    """The reply is larger than anybody wants to read."""
+    """The reply is larger than the caller allows."""
 
 
 class CutShort(Exception):
@@ -30,7 +30,7 @@ class CutShort(Exception):
 
 
 class CannotUnpack(Exception):
-    """The body is packed in a form that nobody asked for."""
+    """The body is packed in a form that is not read here."""
 
 
 def request(method: str, target: str, host: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
@@ -48,7 +48,7 @@ def request(method: str, target: str, host: str, headers: Mapping[str, str], bod
 
 
 class Response:
-    """A reply while its bytes come in. `status` and `headers` (names in lower case) are not those of an interim one.
+    """A reply while its bytes come in. `status` and `headers` (names in lower case) are those of the final reply.
 
     `complete` once all of it is there; `reusable` says whether the connection may serve another request.
     """
@@ -120,7 +120,7 @@ class Response:
     def on_message_complete(self) -> None:
         if self.complete:
             return
-        if 100 <= self.status < 200:  # an interim one; the reply follows
+        if 100 <= self.status < 200:  # an interim reply; the final one follows
             self.headers.clear()
             self._in_head = True
             return
@@ -129,7 +129,7 @@ class Response:
 
 
 def _unpacked(body: bytes | bytearray, how: str, most: int) -> bytes:
-    """Nobody asked for a packed reply; the two forms that every server knows are read all the same."""
+    """No request asks for a packed reply. The two forms that every server knows are read all the same."""
     if how not in ("gzip", "x-gzip", "deflate"):
         raise CannotUnpack
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)  # tells gzip from zlib by itself

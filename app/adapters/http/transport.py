@@ -1,6 +1,6 @@
-"""HTTP to the broker with nothing left to chance: one total time-out, no retry, no redirect, a bounded body.
+"""HTTP to the outside: one total time-out for a call, no retry, no redirect, a bounded body.
 
-A call ends in a `Reply`, whatever it says, or in `CallFailed`, which knows whether a byte of the request was written.
+A call ends in a `Reply` of any status, or in `CallFailed`, which says whether a byte of the request was written.
 """
 
 import socket
@@ -34,7 +34,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. Header names are in lower case; `seconds` is how long the call took."""
+    """A reply. Header names are in lower case; `seconds` is the time that the call took."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -44,12 +44,12 @@ class Reply:
 
     @property
     def says_wait(self) -> bool:
-        """Whether the server told when to come again, in whatever words."""
+        """Whether the server said when to try again, in any form."""
         return "retry-after" in self.headers or "x-retry-after-ms" in self.headers
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait, where that can be read."""
+        """The seconds to wait, where they can be read."""
         for name, unit in (("x-retry-after-ms", 1000), ("retry-after", 1)):
             text = self.headers.get(name, "").strip()
             if text.isascii() and text.isdigit() and len(text) < 10:
@@ -58,10 +58,10 @@ class Reply:
 
 
 class Transport:
-    """One set of connections for all calls and threads; make it in the process that uses it, after any fork.
+    """One set of connections for all calls and threads. Make it in the process that uses it, after any fork.
 
-    No session of requests, as the SDK has one: that takes many times as long for a call, for cookies, redirects and
-    proxies that have no place here. Its headers are sent all the same, as the SDK would send them.
+    It is no session of `requests`, which takes many times as long for a call; cookies, redirects and proxies have no
+    place here. The headers are those of such a session, as the broker's SDK sends them.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Transport:
     ) -> Reply:
         """One request, sent once. `connect` and `total` are seconds, `most` the bytes that a reply may have.
 
-        `params`, where there are any, take the place of the address's own query.
+        `params`, where there are any, replace the query of the address.
 
-        With a `window` the first byte leaves only while that is open. Raises CallFailed and nothing else.
+        With a `window` the first byte leaves only while the window is open. Raises CallFailed and nothing else.
         """
         if connect <= 0 or total <= 0:
             raise CallFailed("there was no time left for the call", wrote=False)
@@ -112,9 +112,9 @@ class Transport:
         total: float,
         most: int = MOST_BYTES,
     ) -> "Begun | None":
-        """A GET that is sent at once, its reply to be read later, all within so many seconds.
+        """Sends a GET at once, for its reply to be read later, all within so many seconds.
 
-        None, and nothing is waited for, where no open connection is at hand for it.
+        None, without a wait, where there is no open connection for it.
         """
         pool = self._pool(url)
         if total <= 0 or (link := pool.take_fresh()) is None:
@@ -124,13 +124,13 @@ class Transport:
             if self._may_go():
                 link.ask(call, self._request("GET", url, params, headers, None))
                 return Begun(pool, link, call, most)
-        except Exception:  # noqa: BLE001 - as if none had been at hand: what only reads may be asked again
+        except Exception:  # noqa: BLE001 - as if there had been no connection: a GET may be sent again
             link.close()
         pool.put(link)
         return None
 
     def warm(self, url: str, seconds: float) -> bool:
-        """Opens a connection to that host ahead of time; False where it could not be had in so many seconds."""
+        """Opens a connection to that host ahead of time. False where that takes longer than so many seconds."""
         if seconds <= 0:
             return False
         pool, call = self._pool(url), Call(seconds, seconds, None, self._resolver)
@@ -145,7 +145,7 @@ class Transport:
         self._pools.close()
 
     def _may_go(self) -> bool:
-        """Whether a request may leave at this moment."""
+        """Whether a request may leave now."""
         return True
 
     def _pool(self, url: str) -> Pool:
@@ -163,7 +163,7 @@ class Transport:
 
 
 class Begun:
-    """A request that was sent, on a connection that it keeps until its reply is read."""
+    """A request that was sent. It keeps its connection until the reply is read."""
 
     def __init__(self, pool: Pool, link: Connection, call: Call, most: int) -> None:
         self._pool = pool
@@ -184,9 +184,9 @@ class Begun:
 def _or_failed(work: Callable[[], Reply], call: Call) -> Reply:
     try:
         return work()
-    except Exception as problem:  # noqa: BLE001 - whatever it was, what counts is whether a byte left
+    except Exception as problem:  # noqa: BLE001 - any failure; what counts is whether a byte left
         why = _words(problem, call)
-    raise CallFailed(why, call.wrote)  # out here, so that the library's exception, with its request, stays behind
+    raise CallFailed(why, call.wrote)  # raised here, without the library's exception, which may quote the request
 
 
 def _reply(link: Connection, call: Call, most: int) -> Reply:
@@ -196,14 +196,14 @@ def _reply(link: Connection, call: Call, most: int) -> Reply:
 
 @cache
 def trusting_public_authorities() -> ssl.SSLContext:
-    """The one TLS context: names and authorities checked, HTTP/1.1. Reading the authorities takes 15 ms."""
+    """The TLS context of every transport: names and authorities checked, HTTP/1.1. Reading those takes 15 ms, once."""
     context = ssl.create_default_context(cafile=certifi.where())
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (WindowOver, "the time to send the order was over"),
+    (WindowOver, "the time to send was over"),
     (TooLarge, "the reply is too large"),
     (TimeoutError, "timed out"),
     (socket.gaierror, "the host was not found"),
@@ -217,7 +217,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def _words(problem: BaseException, call: Call) -> str:
-    """What happened, in words of ours: a library's own text may quote the request, and with it the token."""
+    """What happened, in the gateway's words: a library's own text may quote the request, and with it a secret."""
     chain = list(_chain(problem))
     for kind, words in _WORDS:
         if any(isinstance(link, kind) for link in chain):

@@ -1,12 +1,12 @@
 """Every notice to the log and to every sink. Nothing is raised: no trade may depend on a phone.
 
-A notice is delivered once each sink took it. A sink that has it is not sent it again: this process remembers, and the
-ledger is told where another sink still lacks it. What may have arrived without our hearing of it is sent again, with
-the same id, at growing intervals: at least once, and consumers know it by its id.
+A notice is delivered once each sink has taken it. A sink that has it does not get it again: this process remembers
+that, and the ledger stores it where another sink still lacks the notice. A notice that may have arrived without a reply
+is sent again, with the same id, at growing intervals: at least once, and consumers know it by its id.
 
-A sink in trouble gets one chance under each deadline: a reconcile loses one time-out to it, not one for each notice.
-Of one kind so many notices go out one by one in ten minutes (and process); the others wait in the outbox, where the
-drain tells many as one. CRITICAL ones are never held back.
+A failing sink gets one try under each deadline, so a reconcile loses one time-out to it, not one for each notice.
+Of each kind, so many notices go out singly in ten minutes and one process. The others wait in the outbox, from which
+many are sent as one. CRITICAL notices are never held back.
 """
 
 import copy
@@ -24,12 +24,12 @@ from app.domain.notice import Notice, Severity
 
 log = logging.getLogger("gateway.notice")
 
-PATIENCE = 5.0  # seconds for one sink; an alert's answer leaves it less
+PATIENCE = 5.0  # seconds for one sink; an alert has less
 TAIL = 0.2  # seconds of the deadline that are left for the ledger and the answer
 MOST_OF_A_KIND = 20
 WITHIN = 600.0  # seconds
-FREE_TRIES = 3  # of what may have arrived; after them each pause is twice the last
-FIRST_PAUSE = 180.0  # seconds; so it comes five times in the first ten minutes at most
+FREE_TRIES = 3  # of a notice that may have arrived; after them each pause is twice the last
+FIRST_PAUSE = 180.0  # seconds; so it is sent five times at most in the first ten minutes
 _REMEMBERED = 2_000
 _LINK = re.compile(r"(https?://[^/\s]+)/\S*")
 
@@ -39,12 +39,12 @@ _LEVEL = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severi
 
 
 def _nowhere(notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
-    """Where no ledger keeps it, this process alone remembers who has what."""
+    """Without a ledger, this process alone remembers which sink has which notice."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """Which sinks have a notice; and for those that may have it, how often it was sent and when it may be again."""
+    """Which sinks have a notice; for those that may have it, how often it was sent and when it may be sent again."""
 
     has: set[str] = field(default_factory=set)
     doubts: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Fanout:
         self._troubled: dict[str, Deadline] = {}  # the deadline under which a sink last failed
 
     def among(self, sinks: Sequence[Sink]) -> "Fanout":
-        """The same to these sinks alone; the two share what they know of notices and sinks."""
+        """The same for these sinks alone. The two share what they know of notices and sinks."""
         part = copy.copy(self)
         part._sinks = tuple(sinks)  # noqa: SLF001 -- it is of this class
         return part
@@ -72,13 +72,13 @@ class Fanout:
         return not self.lacking(notice, deadline)
 
     def lacking(self, notice: Notice, deadline: Deadline) -> Mapping[str, str]:
-        """Sends it; the sinks that still lack it, by name, and why."""
+        """Sends it. Returns the sinks that still lack it, by name, each with the reason."""
         known = self._known(notice)
         wanting = [sink for sink in self._sinks if sink.name not in known.has]
         first = not known.has
         if first and self._is_held(notice):
             return {sink.name: "too many of this kind in ten minutes; it waits" for sink in wanting}
-        wanting.sort(key=lambda sink: sink.name in self._troubled)  # who hangs may not take the others' time
+        wanting.sort(key=lambda sink: sink.name in self._troubled)  # a sink that hangs may not take the others' time
         troubles = {sink.name: why for sink in wanting if (why := self._push(sink, notice, known, deadline))}
         new = [sink.name for sink in wanting if sink.name not in troubles]
         if new and first:
@@ -88,7 +88,7 @@ class Fanout:
         return troubles
 
     def _push(self, sink: Sink, notice: Notice, known: _Known, deadline: Deadline) -> str | None:
-        """None where the sink took it, else why not."""
+        """None where the sink took it, else the reason."""
         seconds = deadline.cap(PATIENCE, TAIL) / (2 if sink.name in self._troubled else 1)
         tries, again_at = known.doubts.get(sink.name, (0, 0.0))
         if self._troubled.get(sink.name) is deadline or seconds <= 0 or self._monotonic() < again_at:
@@ -99,8 +99,8 @@ class Fanout:
             if problem.arrived:
                 known.doubts[sink.name] = tries + 1, self._monotonic() + _pause_after(tries + 1)
             return self._failed(sink, notice, problem.why, None if problem.about_notice else deadline)
-        except Exception as fault:  # noqa: BLE001 -- whatever it was, no trade may end with it
-            return self._failed(sink, notice, f"a fault of ours: {type(fault).__name__}", deadline)
+        except Exception as fault:  # noqa: BLE001 -- no failure of a sink may end a trade
+            return self._failed(sink, notice, f"a fault in the gateway: {type(fault).__name__}", deadline)
         self._troubled.pop(sink.name, None)
         known.has.add(sink.name)
         return None
@@ -113,7 +113,7 @@ class Fanout:
         return why
 
     def _known(self, notice: Notice) -> _Known:
-        """What this process knows of it. What it sees for the first time is logged."""
+        """What this process knows of the notice. One that it sees for the first time is logged."""
         with self._lock:
             new = notice.id not in self._notices
             known = self._notices.setdefault(notice.id, _Known())
@@ -122,7 +122,7 @@ class Fanout:
         known.has.update(notice.taken)
         if new:
             extra = {"notice": notice.id, "kind": notice.kind, "facts": dict(notice.facts)}
-            # A login link is for the phone alone: who reads the log must not be able to use it.
+            # A login link is for the phone alone: a reader of the log must not be able to use it.
             log.log(_LEVEL[notice.severity], "%s", _LINK.sub(r"\1/…", notice.text), extra=extra)
         return known
 

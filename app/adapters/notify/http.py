@@ -1,6 +1,6 @@
-"""Notices to any HTTP endpoint, by one POST each: no redirect, no retry, one time-out for all of it.
+"""Notices to any HTTP endpoint, by one POST each: no redirect, no retry, one time-out for the whole call.
 
-The address may be a secret whole (a Telegram token stands in its path, an ntfy topic is one): only its host is shown.
+All of the address may be secret (a Telegram token stands in its path, an ntfy topic is one). Only its host is shown.
 """
 
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ _FROM_A_PROXY = (502, 504)
 
 
 class HttpNotifier:
-    """Implements `Sink` for one address. `transport` is not the broker's: that one keeps to the broker's pace."""
+    """Implements `Sink` for one address. `transport` is not the broker's, whose calls wait for their turn."""
 
     def __init__(self, url: Secret, transport: Transport) -> None:
         self._url = url

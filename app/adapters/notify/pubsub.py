@@ -1,14 +1,12 @@
 """Notices to a Google Cloud Pub/Sub topic. Importing this loads Google's client.
 
-The generated client is used, not the batching one: one message is one call in the caller's own thread, and the call
-returns once Pub/Sub has it. The batching client would send from a thread of its own, after a caller who gave up.
+The generated client is used, not the batching one. One message is one call in the caller's thread, and it returns once
+Pub/Sub has the message. The batching client sends from a thread of its own, after the caller may have given up.
 """
 
 import json
 import os
 
-import google.auth
-import grpc
 from google.api_core.exceptions import (
     DeadlineExceeded,
     GoogleAPICallError,
@@ -20,17 +18,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
+from app.adapters.grpc_channel import open_channel
 from app.adapters.notify.sink import NotTaken
 from app.domain.notice import Notice
-
-# By default gRPC waits up to two minutes before it connects again after an outage.
-_CHANNEL = [
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.min_reconnect_backoff_ms", 2_000),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-]
 
 
 class PubSubNotifier:
@@ -43,18 +33,14 @@ class PubSubNotifier:
         self._topic = topic
         self.name = f"pubsub:{topic}"
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")  # read here as Google's own client reads it
-        if emulator:
-            self._channel = grpc.insecure_channel(emulator, options=_CHANNEL)
-        else:
-            credentials, _ = google.auth.default(scopes=PublisherGrpcTransport.AUTH_SCOPES)
-            self._channel = PublisherGrpcTransport.create_channel(credentials=credentials, options=_CHANNEL)
+        self._channel, _ = open_channel(PublisherGrpcTransport, emulator)
         self._client = PublisherClient(transport=PublisherGrpcTransport(channel=self._channel))
 
     def push(self, notice: Notice, seconds: float) -> None:
         attributes = {"id": notice.id, "kind": notice.kind, "severity": str(notice.severity)}
         message = PubsubMessage(data=json.dumps(notice.document()).encode(), attributes=attributes)
         try:
-            # The library's own retry would go on for ten minutes.
+            # The library's own retry would last ten minutes.
             self._client.publish(topic=self._topic, messages=[message], retry=None, timeout=seconds)
         except (GoogleAPICallError, GoogleAuthError) as error:
             arrived = isinstance(error, DeadlineExceeded | InternalServerError | Unknown)

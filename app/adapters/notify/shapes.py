@@ -1,7 +1,7 @@
-"""What each kind of address wants to be sent: JSON of ours, or the form that a well-known sink takes by itself.
+"""The request that each kind of address takes: the gateway's own JSON, or the form of a well-known sink.
 
-Three forms are all that is needed, so no library is: those that know a hundred services bring retries and logging of
-their own, which print addresses, and none has one time-out for a whole call.
+Three forms are enough, so there is no library for them. Libraries that know a hundred services have retries and logging
+of their own, which print addresses, and none of them has one time-out for a whole call.
 """
 
 import json
@@ -28,7 +28,7 @@ class Post:
 
 
 def shaped(url: str, notice: Notice) -> Post:
-    """The request that tells this address of this notice."""
+    """The request that sends this notice to this address."""
     name, at, _ = urlsplit(url).netloc.rpartition("@")
     headers = {"Idempotency-Key": _in_a_header(notice.id)}
     if at:  # https://name:password@host/…

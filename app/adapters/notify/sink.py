@@ -1,4 +1,4 @@
-"""One place that notices go to."""
+"""One place that notices are sent to."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ from app.domain.notice import Notice
 
 
 class NotTaken(Exception):
-    """No sink said that it has the notice. `why` has no address in it: that may be a secret.
+    """The sink did not confirm the notice. `why` has no address in it, since an address may be a secret.
 
-    `arrived`: it may have it all the same (no answer came, or a proxy's). `about_notice`: the sink works and did not
-    like this one notice, so the next one is worth a try.
+    `arrived`: the sink may have the notice all the same (no reply came, or a proxy's). `about_notice`: the sink works
+    and refused this notice alone, so the next one is worth a try.
     """
 
     def __init__(self, why: str, *, arrived: bool = False, about_notice: bool = False) -> None:
@@ -22,7 +22,7 @@ class NotTaken(Exception):
 class Sink(Protocol):
     @property
     def name(self) -> str:
-        """What the log and the ledger call it: the same in every instance, and no secret."""
+        """Its name in the log and the ledger: the same in every instance, and no secret."""
 
     def push(self, notice: Notice, seconds: float) -> None:
-        """Sends it once and waits for the answer, no longer than that. Raises NotTaken and nothing else."""
+        """Sends it once and waits for the reply, at most so long. Raises NotTaken and nothing else."""

@@ -6,15 +6,13 @@ under names made from their digests and are never overwritten, so every reader o
 
 import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.adapters.private_files import make_file
+from app.adapters.private_files import make_file, replace_file
 from app.adapters.symbols.artifact import digest_of
 from app.adapters.symbols.refused import Refused
 from app.domain.calendar import utc_iso
@@ -153,8 +151,8 @@ class LocalCache:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # held for two small writes; freed with the file or the process
                 if self.pointer(timeout) != over:
                     raise Refused(OVERTAKEN)
-                _replace(self._path.with_name(pointer.current.artifact), artifact)
-                _replace(self._path, pointer.encode())
+                replace_file(self._path.with_name(pointer.current.artifact), artifact)
+                replace_file(self._path, pointer.encode())
                 self._drop_others(pointer)
         except OSError as error:
             raise CacheDown(f"{self._path.name} could not be written: {error.strerror}") from error
@@ -166,17 +164,3 @@ class LocalCache:
         for path in self._path.parent.glob(f"{self._path.name}-" + "[0-9a-f]" * 20):
             if path.name not in pointer.artifacts:
                 path.unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """The whole file or the one before it, whatever happens in between."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -7,16 +7,14 @@ left out and costs the file nothing. pandas is imported here alone, and only whi
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from functools import lru_cache
+from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
+from app.adapters.symbols import cells
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row, units
-from app.domain.calendar import CORE, IST, Session
 from app.facts.fyers import CASH, DERIVATIVES, EXCHANGES, FUTURES, OPTIONS, SHARE
 
 if TYPE_CHECKING:
@@ -34,18 +32,6 @@ _OPTION_TYPES = ["CE", "PE"]
 _DATE_CODE = 5  # characters after the underlying in a ticker: 26NOV, 26D01
 
 _Value = TypeVar("_Value")
-
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_MONTH_LETTERS = "123456789OND"
-_MOVED_AT_MOST = 5  # days
-_DATE_FORM = re.compile(rf"(?a:(\d\d)(?:({'|'.join(_MONTHS)})|([{_MONTH_LETTERS}])([0-3]\d)))")
-_TICKER_FORM = re.compile(r"(?a:(?:NSE|BSE):[A-Z0-9&._-]{1,64})")
-_NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
-_NUMBER_OR_BLANK = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?|)")
-_WHOLE = re.compile(r"(?a:\d{1,9}(?:\.0+)?)")
-_EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
-_HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d))")
-_ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 
 # A row whose own columns contradict each other is left out. More than this share of them means a scrambled file.
 _MAX_CONTRADICTIONS = 0.1
@@ -141,7 +127,7 @@ def _agrees(row: Row) -> bool:
     if not (row.symbol.startswith(prefix) and row.symbol.endswith(row.option_type)):
         return False
     rest = row.symbol[len(prefix) : -len(row.option_type)]
-    return units(rest[_DATE_CODE:]) == row.strike and _is_near(rest[:_DATE_CODE], row.expiry)
+    return units(rest[_DATE_CODE:]) == row.strike and cells.is_near(rest[:_DATE_CODE], row.expiry)
 
 
 def _other_agrees(row: Row) -> bool:
@@ -149,20 +135,7 @@ def _other_agrees(row: Row) -> bool:
     rest = row.symbol.removeprefix(f"{row.exchange}:{row.underlying}")
     if not row.expiry:
         return rest.startswith("-")
-    return rest[_DATE_CODE:] == "FUT" and _is_near(rest[:_DATE_CODE], row.expiry)
-
-
-@lru_cache(4096)
-def _is_near(code: str, expiry: int) -> bool:
-    """True where 26NOV or 26D01 can name this expiry: a holiday moves an expiry by days, not by weeks."""
-    match = _DATE_FORM.fullmatch(code)
-    if match is None:
-        return False
-    year, month, letter, day = match.groups()
-    of_month = _MONTHS.index(month) + 1 if month else _MONTH_LETTERS.index(letter) + 1
-    first = date(2000 + int(year), of_month, 1).toordinal()
-    first, last = (first, first + 30) if month else (first + int(day) - 1, first + int(day) - 1)
-    return first - _MOVED_AT_MOST <= expiry <= last + _MOVED_AT_MOST
+    return rest[_DATE_CODE:] == "FUT" and cells.is_near(rest[:_DATE_CODE], row.expiry)
 
 
 def _frame(body: bytes, name: str) -> "pandas.DataFrame":
@@ -200,30 +173,30 @@ class _Others:
     def __init__(self, frame: "pandas.DataFrame") -> None:
         futures = (frame[_SEGMENT] == _DERIVATIVES) & frame[_INSTRUMENT].isin(list(_FUTURES))
         shares = (frame[_SEGMENT] == _CASH) & (frame[_INSTRUMENT] == _SHARE) & (frame[_LOT] == "1")
-        read = [_other(*cells) for cells in frame[futures | shares].itertuples(index=False, name=None)]
-        updated = (_iso_date(text) for text in frame[shares][_UPDATED].unique())
+        read = [_other(*row) for row in frame[futures | shares].itertuples(index=False, name=None)]
+        updated = (cells.iso_date(text) for text in frame[shares][_UPDATED].unique())
         self.rows = [row for row in read if row is not None]
         self.set_aside = len(read) - len(self.rows)
         self.dated = max((day for day in updated if day is not None), default=None)
 
 
-def _other(*cells: str) -> Row | None:
+def _other(*row: str) -> Row | None:
     """A future or share; None where the row contradicts its own ticker or makes no sense."""
-    instrument, lot, tick, session, _, expiry, ticker, exchange, _, underlying, _, _ = cells
-    place, lot_size, tick_size = _EXCHANGE_CODES.get(exchange), _positive_whole(lot), _positive_units(tick)
-    expires = 0 if instrument == _SHARE else _expiry(expiry)
+    instrument, lot, tick, session, _, expiry, ticker, exchange, _, underlying, _, _ = row
+    place, lot_size, tick_size = _EXCHANGE_CODES.get(exchange), cells.positive_whole(lot), cells.positive_units(tick)
+    expires = 0 if instrument == _SHARE else cells.expiry(expiry)
     if place is None or expires is None or lot_size is None or tick_size is None:
         return None
-    if not _TICKER_FORM.fullmatch(ticker) or not _NAME.fullmatch(underlying):
+    if not cells.TICKER.fullmatch(ticker) or not cells.NAME.fullmatch(underlying):
         return None
-    row = Row(place, underlying, expires, "", 0, ticker, lot_size, tick_size, _session(session), int(instrument))
-    return row if _other_agrees(row) else None
+    found = Row(place, underlying, expires, "", 0, ticker, lot_size, tick_size, cells.session(session), int(instrument))
+    return found if _other_agrees(found) else None
 
 
 def _columns(check: "_Check") -> _Columns | None:
     """The columns of the option rows; None where there are none. Raises Refused for a cell that makes no sense."""
-    check.each(_TICKER, "the ticker", lambda text: _TICKER_FORM.fullmatch(text) is not None)
-    check.each(_STRIKE, "the strike", lambda text: _NUMBER_OR_BLANK.fullmatch(text) is not None)
+    check.each(_TICKER, "the ticker", lambda text: cells.TICKER.fullmatch(text) is not None)
+    check.each(_STRIKE, "the strike", lambda text: cells.NUMBER_OR_BLANK.fullmatch(text) is not None)
     check.each(_TYPE, "the option type", lambda text: text in (*_OPTION_TYPES, "XX", ""))
     check.each(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
     frame = check.frame
@@ -231,18 +204,18 @@ def _columns(check: "_Check") -> _Columns | None:
     if check.frame.empty:
         return None
     return _Columns(
-        dated=max(set(check.converted(_UPDATED, "the last update", _iso_date))),
+        dated=max(set(check.converted(_UPDATED, "the last update", cells.iso_date))),
         tickers=check.frame[_TICKER].tolist(),
         exchanges=check.converted(_EXCHANGE, "the exchange", _EXCHANGE_CODES.get),
         underlyings=check.converted(
-            _UNDERLYING, "the underlying", lambda text: text if _NAME.fullmatch(text) else None
+            _UNDERLYING, "the underlying", lambda text: text if cells.NAME.fullmatch(text) else None
         ),
-        expiries=check.converted(_EXPIRY, "the expiry", _expiry),
+        expiries=check.converted(_EXPIRY, "the expiry", cells.expiry),
         option_types=check.converted(_TYPE, "the option type", str),
-        strikes=check.converted(_STRIKE, "the strike", _positive_units),
-        lots=check.converted(_LOT, "the lot", _positive_whole),
-        ticks=check.converted(_TICK, "the tick", _positive_units),
-        sessions=check.converted(_SESSION, "the session", _session),
+        strikes=check.converted(_STRIKE, "the strike", cells.positive_units),
+        lots=check.converted(_LOT, "the lot", cells.positive_whole),
+        ticks=check.converted(_TICK, "the tick", cells.positive_units),
+        sessions=check.converted(_SESSION, "the session", cells.session),
         instruments=check.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
     )
 
@@ -273,48 +246,3 @@ class _Check:
     def _refuse(self, column: int, what: str, value: str) -> None:
         row = int(self.frame.index[self.frame[column] == value][0]) + 1
         raise Refused(f"{self.name}, row {row}, column {column + 1}: {what} cannot be {value[:40]!r}")
-
-
-def _positive_units(text: str) -> int | None:
-    return units(text) or None
-
-
-def _positive_whole(text: str) -> int | None:
-    return (int(text.partition(".")[0]) or None) if _WHOLE.fullmatch(text) else None
-
-
-def _session(text: str) -> tuple[int, int]:
-    """The hours in `0900-0908|0915-1540|1815-1915:`, in minutes since midnight.
-
-    They go from the first opening to the last close of the sessions that overlap the usual day; where none does, they
-    are the first session's. The session of special days follows the colon. Any other text gives (0, 0): the dated
-    table works without it, while a refused file would stop entries.
-    """
-    said = [session for part in text.partition(":")[0].split("|") if (session := _hours(part)) is not None]
-    usual = [session for session in said if session.overlaps(CORE)] or said[:1]
-    if not usual:
-        return 0, 0
-    opens, closes = min(each.opens for each in usual), max(each.closes for each in usual)
-    return 60 * opens.hour + opens.minute, 60 * closes.hour + closes.minute
-
-
-def _hours(text: str) -> Session | None:
-    match = _HOURS.fullmatch(text)
-    if match is None:
-        return None
-    hours = Session(time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4])))
-    return None if hours.is_empty else hours
-
-
-def _iso_date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
-    except ValueError:
-        return None
-
-
-def _expiry(text: str) -> int | None:
-    """The IST calendar date of the epoch. Its time of day has changed over the years and means nothing."""
-    if not _EPOCH.fullmatch(text):
-        return None
-    return datetime.fromtimestamp(int(text.partition(".")[0]), IST).date().toordinal()

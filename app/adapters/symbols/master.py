@@ -15,24 +15,12 @@ from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
 from app.adapters.symbols.others import COLUMNS as OTHER_COLUMNS
 from app.adapters.symbols.others import Others
 from app.adapters.symbols.row import UNIT, rupees, session_of
+from app.adapters.symbols.series import Series
 from app.domain.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
 from app.domain.calendar import Session
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.instrument import Instrument, ListedKind, Option
-from app.facts.fyers import INDEX_OPTION
 
-# Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0). Where the artifact does not say what an
-# underlying is, every other underlying is a stock.
-_INDEX_SPOTS = {
-    ("NSE", "NIFTY"): "NSE:NIFTY50-INDEX",
-    ("NSE", "BANKNIFTY"): "NSE:NIFTYBANK-INDEX",
-    ("NSE", "FINNIFTY"): "NSE:FINNIFTY-INDEX",
-    ("NSE", "MIDCPNIFTY"): "NSE:MIDCPNIFTY-INDEX",
-    ("NSE", "NIFTYNXT50"): "NSE:NIFTYNXT50-INDEX",
-    ("BSE", "SENSEX"): "BSE:SENSEX-INDEX",
-    ("BSE", "BANKEX"): "BSE:BANKEX-INDEX",
-}
-_STOCK_SERIES = {"NSE": "EQ", "BSE": "A"}
 _EXCHANGES = ("NSE", "BSE")  # in order of preference
 _NEAREST = 3  # how many alternatives an error names
 
@@ -43,39 +31,6 @@ class _Terms:
     tick_size: Decimal
     freeze_quantity: int | None
     session: Session | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """The options on one underlying at one exchange. `expiries` are ordinals, ascending; `bounds` the rows of each."""
-
-    exchange: str
-    underlying: str
-    expiries: tuple[int, ...]
-    bounds: tuple[tuple[int, int, int], ...]
-    instrument: int
-
-    @property
-    def on_index(self) -> bool:
-        if self.instrument:
-            return self.instrument == INDEX_OPTION
-        return (self.exchange, self.underlying) in _INDEX_SPOTS
-
-    def place_of(self, expiry: int) -> int | None:
-        """The place of an expiry; None where it is not listed."""
-        at = bisect_left(self.expiries, expiry)
-        return at if at < len(self.expiries) and self.expiries[at] == expiry else None
-
-    def ladder(self, at: int, option_type: OptionType) -> tuple[int, int]:
-        """The first and the end row of one expiry and type, ascending by strike."""
-        first, puts, end = self.bounds[at]
-        return (first, puts) if option_type is OptionType.CE else (puts, end)
-
-    def last_of_month(self, first: int) -> list[int]:
-        """Places, from `first` on, of the last listed expiry of each calendar month."""
-        days = [date.fromordinal(expiry) for expiry in self.expiries[first:]]
-        months = [(day.year, day.month) for day in days]
-        return [first + at for at, month in enumerate(months) if month not in months[at + 1 : at + 2]]
 
 
 class Master:
@@ -111,7 +66,7 @@ class Master:
         instruments = header.get("instruments") or [0] * len(header["series"])
         self.is_of_this_version = {"sessions", "instruments"} <= header.keys() and columns.keys() >= {*OTHER_COLUMNS}
         self._series = {
-            (exchange, underlying): _Series(
+            (exchange, underlying): Series(
                 exchange,
                 underlying,
                 tuple(row[0] for row in expiries),
@@ -184,10 +139,7 @@ class Master:
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
         """The symbol of the underlying itself. Raises Denied(NO_SUCH_CONTRACT)."""
-        series = self._find(underlying, exchange)
-        known = _INDEX_SPOTS.get((series.exchange, series.underlying))
-        kind = "INDEX" if series.on_index else _STOCK_SERIES[series.exchange]
-        return known or f"{series.exchange}:{series.underlying}-{kind}"
+        return self._find(underlying, exchange).spot_symbol
 
     def expiries(self, underlying: str, exchange: str | None, on: date) -> tuple[date, ...]:
         """The listed expiries from `on`, ascending. Raises Denied(NO_SUCH_CONTRACT)."""
@@ -201,7 +153,7 @@ class Master:
         first, _, end = series.bounds[_expiry(series, expiry, expiry)]
         return tuple(rupees(strike) for strike in sorted({self._strikes[row] for row in range(first, end)}))
 
-    def _find(self, underlying: str, exchange: str | None) -> _Series:
+    def _find(self, underlying: str, exchange: str | None) -> Series:
         exchanges = (exchange,) if exchange else _EXCHANGES
         for names in (self._series, self._spelled):
             for place in exchanges:
@@ -214,7 +166,7 @@ class Master:
         raise Denied(Reason.NO_SUCH_CONTRACT, f"symbol: no options on {underlying} are listed{at}{hint}")
 
     def _by_place(
-        self, series: _Series, at: int, option_type: OptionType, place: Moneyness, spot: Decimal | None
+        self, series: Series, at: int, option_type: OptionType, place: Moneyness, spot: Decimal | None
     ) -> int:
         """The row counted from at-the-money in the listed strikes of this type. Out of the money is up for CE."""
         if spot is None or not spot.is_finite() or spot <= 0:
@@ -239,7 +191,7 @@ class Master:
             return above - 1
         return above
 
-    def _contract(self, series: _Series, at: int, row: int, option_type: OptionType) -> Option:
+    def _contract(self, series: Series, at: int, row: int, option_type: OptionType) -> Option:
         terms = self._terms[self._terms_of[row]]
         lower, upper = (column[row] for column in self._bands) if self._bands else (0, 0)
         return Option(
@@ -260,7 +212,7 @@ class Master:
     def _symbol(self, row: int) -> bytes:
         return bytes(self._symbols[self._begin[row] : self._begin[row + 1]])
 
-    def _no_such_strike(self, series: _Series, at: int, option_type: OptionType, strike: Strike) -> Denied:
+    def _no_such_strike(self, series: Series, at: int, option_type: OptionType, strike: Strike) -> Denied:
         first, end = series.ladder(at, option_type)
         what = f"{series.underlying} {date.fromordinal(series.expiries[at])} {option_type}"
         if first == end:
@@ -286,7 +238,7 @@ def _in_units(strike: Decimal) -> int:
     return whole if whole == exact else -1
 
 
-def _expiry(series: _Series, wanted: Expiry, on: date) -> int:
+def _expiry(series: Series, wanted: Expiry, on: date) -> int:
     """The place of the wanted expiry. Raises Denied(NO_SUCH_CONTRACT), naming the nearest ones."""
     first = bisect_left(series.expiries, on.toordinal())
     if isinstance(wanted, ExpiryRule):
@@ -302,7 +254,7 @@ def _expiry(series: _Series, wanted: Expiry, on: date) -> int:
     raise _no_such_expiry(series, wanted, first)
 
 
-def _no_such_expiry(series: _Series, wanted: Expiry, first: int) -> Denied:
+def _no_such_expiry(series: Series, wanted: Expiry, first: int) -> Denied:
     open_ones = series.expiries[first:]
     if not open_ones:
         return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: every listed expiry of {series.underlying} is over")
@@ -315,9 +267,9 @@ def _no_such_expiry(series: _Series, wanted: Expiry, first: int) -> Denied:
     return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: {wanted} {state} for {series.underlying}; nearest: {days}")
 
 
-def _other_spellings(series: dict[tuple[str, str], _Series]) -> dict[tuple[str, str], _Series]:
+def _other_spellings(series: dict[tuple[str, str], Series]) -> dict[tuple[str, str], Series]:
     """TradingView writes M&M as M_M and BAJAJ-AUTO as BAJAJ_AUTO. A spelling that could be two names is neither."""
-    others: dict[tuple[str, str], list[_Series]] = {}
+    others: dict[tuple[str, str], list[Series]] = {}
     for (exchange, underlying), listed in series.items():
         if (other := spelled(underlying)) != underlying:
             others.setdefault((exchange, other), []).append(listed)

@@ -20,11 +20,11 @@ from app.facts.fyers import INDEX_FUTURE
 
 RECORDS, SYMBOLS = COLUMNS = "others", "other_symbols"
 
-_FORM = struct.Struct("<IHBBIIHHIqqq")
+_FORM = struct.Struct("<IHBBIIqHHIqq")
 
 
 class _Record(NamedTuple):
-    """`begin` and `length` locate the symbol. Integers in the units of Row and Extra; 0 where nothing is known."""
+    """`begin` and `length` locate the symbol. The rest is in the units of Row and Extra; 0 where nothing is known."""
 
     begin: int
     length: int
@@ -32,10 +32,10 @@ class _Record(NamedTuple):
     instrument: int
     expiry: int
     lot_size: int
+    tick_size: int
     opens: int
     closes: int
     freeze_quantity: int
-    tick_size: int
     lower: int
     upper: int
 
@@ -45,29 +45,11 @@ def encode(rows: Sequence[Row], extras: Mapping[str, Extra]) -> dict[str, bytes]
     rows = sorted(rows, key=lambda row: row.symbol)
     records, begin = [], 0
     for row in rows:
-        records.append(_record(row, extras.get(row.symbol, NOTHING), begin))
+        place = begin, len(row.symbol), len(row.underlying)
+        terms = row.instrument, row.expiry, row.lot_size, row.tick_size, *row.session
+        records.append(_FORM.pack(*place, *terms, *extras.get(row.symbol, NOTHING)))
         begin += len(row.symbol)
-    return {
-        RECORDS: b"".join(_FORM.pack(*record) for record in records),
-        SYMBOLS: "".join(row.symbol for row in rows).encode("ascii"),
-    }
-
-
-def _record(row: Row, extra: Extra, begin: int) -> _Record:
-    return _Record(
-        begin=begin,
-        length=len(row.symbol),
-        underlying=len(row.underlying),
-        instrument=row.instrument,
-        expiry=row.expiry,
-        lot_size=row.lot_size,
-        opens=row.session[0],
-        closes=row.session[1],
-        freeze_quantity=extra.freeze_quantity,
-        tick_size=row.tick_size,
-        lower=extra.lower_band,
-        upper=extra.upper_band,
-    )
+    return {RECORDS: b"".join(records), SYMBOLS: "".join(row.symbol for row in rows).encode("ascii")}
 
 
 class Others:

@@ -12,10 +12,10 @@ from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.json_master import Extra, read_extras
 from app.adapters.symbols.refused import Refused
 from app.adapters.symbols.row import Row
-from app.adapters.symbols.sources import MAX_JSON_BYTES, Sleep, Source, fetch, retried, stream
+from app.adapters.symbols.sources import MAX_JSON_BYTES, Source, fetch, retried, stream
 from app.adapters.symbols.symbols import open_cache
 from app.domain.calendar import Calendar, ist_day
-from app.domain.deadline import Deadline
+from app.domain.deadline import Deadline, Sleep
 
 _CACHE_TIMEOUT = 10.0
 

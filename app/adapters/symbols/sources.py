@@ -11,7 +11,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.adapters.symbols.refused import Refused
-from app.domain.deadline import Deadline
+from app.domain.deadline import Deadline, Sleep, tries
 from app.facts.fyers import MASTERS_HOST
 
 MAX_CSV_BYTES = 64 * 1024 * 1024  # NSE_FO.csv has about 12 MB
@@ -21,7 +21,6 @@ _CONNECT, _READ = 3.0, 10.0
 _BACK_OFF = (0.5, 1.5)  # seconds before the second and the third try
 _CHUNK = 256 * 1024
 
-Sleep = Callable[[float], None]
 _Got = TypeVar("_Got")
 
 
@@ -66,15 +65,13 @@ def fetch(source: Source, deadline: Deadline, sleep: Sleep = time.sleep) -> byte
 
 
 def retried(call: Callable[[], _Got], source: Source, deadline: Deadline, sleep: Sleep) -> _Got:
-    """Tries up to three times with back-off, within the deadline."""
-    for pause in (*_BACK_OFF, None):
+    """Up to three tries with back-off, inside the deadline."""
+    for _ in tries(deadline, _BACK_OFF, sleep):
         try:
             return call()
-        except _Unavailable as problem:
-            if pause is None or deadline.left() <= pause:
-                raise Refused(f"{source.name} could not be read: {problem}") from problem
-        sleep(pause)
-    raise AssertionError("unreachable: the last try returns or raises")
+        except _Unavailable as unavailable:
+            problem = unavailable
+    raise Refused(f"{source.name} could not be read: {problem}") from problem
 
 
 def stream(source: Source, limit: int, deadline: Deadline) -> Iterator[bytes]:

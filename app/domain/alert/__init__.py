@@ -1,4 +1,4 @@
-"""What TradingView sent, once it makes sense: the Alert, its key and its fingerprint."""
+"""What TradingView sent, once it is checked: the Alert, its key and its fingerprint."""
 
 from app.domain.alert.alert import (
     MAX_BODY_BYTES,

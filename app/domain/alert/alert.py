@@ -1,4 +1,4 @@
-"""The Alert and the words it is made of."""
+"""The Alert and the types of its fields."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from app.domain.money import plain
 
 MAX_BODY_BYTES = 64 * 1024
 
-# TradingView's own names of the indices beside the exchanges' (charts of NSE:CNXFINANCE trade FINNIFTY options).
+# TradingView's and the exchanges' names of the indices: a chart of NSE:CNXFINANCE trades FINNIFTY options.
 INDICES = {
     "NIFTY": "NIFTY",
     "NIFTY50": "NIFTY",
@@ -47,7 +47,7 @@ class Product(StrEnum):
 
 
 class ExpiryRule(StrEnum):
-    """An expiry said by its place in the list: the nearest, the nearest last-of-month, and the ones after."""
+    """An expiry by its place in the list: the nearest, the nearest that ends its month, and the next ones."""
 
     WEEKLY = "WEEKLY"
     MONTHLY = "MONTHLY"
@@ -60,7 +60,7 @@ Expiry = ExpiryRule | date
 
 @dataclass(frozen=True, slots=True)
 class Moneyness:
-    """A strike said by its place: `steps` listed strikes out of the money (+), in it (-), or at it (0)."""
+    """A strike by its place: `steps` listed strikes out of the money (+), in the money (-) or at the money (0)."""
 
     steps: int
 
@@ -81,7 +81,7 @@ class LevelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A stop-loss or take-profit as it was asked for: a premium in rupees, per cent of the LTP, or points from it."""
+    """A stop-loss or take-profit as an alert asks for it: rupees of premium, per cent of the LTP, or points from it."""
 
     kind: LevelKind
     value: Decimal
@@ -99,10 +99,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert, checked. `quantity` is in units, `lots` in lots; at most one of them is set.
+    """One checked alert. `quantity` is in units, `lots` in lots; at most one of them is set.
 
-    `exchange` is NSE or BSE where the symbol said so and it matters; `delayed` says that the chart's data was.
-    `bar` is how long a bar of the chart is; `bar_time` is when the one that fired opened.
+    `exchange` is BSE where the symbol names it and the underlying could be on either; `delayed` means that the chart's
+    data is. `bar` is the length of the chart's bars; `bar_time` is when the bar that fired opened.
     """
 
     underlying: str
@@ -127,7 +127,7 @@ class Alert:
     unknown: tuple[str, ...] = ()
 
     def fired(self, arrived: datetime) -> datetime:
-        """When it fired: what it says, else when it arrived, but no later than the bar closed that it names."""
+        """When the alert fired: its own time, else its arrival, but no later than the close of the bar it names."""
         if self.fired_at is not None:
             return self.fired_at
         if self.bar_time is None or arrived - self.bar_time <= self.bar:
@@ -135,9 +135,9 @@ class Alert:
         return self.bar_time + self.bar
 
     def asked(self) -> dict[str, str]:
-        """The order that was asked for, under the webhook's own names and in one canonical form.
+        """The order that the alert asks for, under the webhook's names and in one canonical form.
 
-        What makes two alerts the same order: no secret, no identity, no context.
+        Two alerts with the same ones ask for the same order. Secret, identity and context are not among them.
         """
         asked = {
             "symbol": f"{self.exchange}:{self.underlying}" if self.exchange else self.underlying,
@@ -152,10 +152,10 @@ class Alert:
 
 
 def plain_number(number: Decimal) -> str:
-    """48400, 48400.0 and 48400.00 are one number and one text."""
+    """The canonical text: 48400, 48400.0 and 48400.00 are one number and give one text."""
     return plain(number) if number != number.to_integral_value() else f"{number:.0f}"
 
 
 def spelled(underlying: str) -> str:
-    """As TradingView writes the exchange's name: M_M for M&M, BAJAJ_AUTO for BAJAJ-AUTO."""
+    """The exchange's name as TradingView writes it: M_M for M&M, BAJAJ_AUTO for BAJAJ-AUTO."""
     return re.sub("[&-]", "_", underlying)

@@ -1,14 +1,14 @@
-"""Which alert is this? Its key decides whether an order may go out, so it never changes between versions.
+"""The identity of an alert. Its key decides whether an order may be sent, so no version may change it.
 
     tier 1   the sender's own id (alert_id, id, idempotency_key, or the Idempotency-Key header)
-    tier 2   the order asked for, the strategy's order id and `timenow`, the second the alert fired
-    tier 3   the same with `time`, the bar's opening time
+    tier 2   the order asked for, the strategy's order id, and `timenow`, the second in which the alert fired
+    tier 3   the order asked for, the strategy's order id, and `time`, the opening time of the bar
     tier 4   none of these: the order asked for, once in a sliding window
 
-In the first three tiers the key is a function of the alert alone. In the fourth the ledger keeps, under the identity,
-which order the window belongs to; that order's key also holds the moment the window opened.
+In the first three tiers the key is a function of the alert alone. In the fourth the ledger stores, under the identity,
+which order the window belongs to; the key of that order also depends on the moment at which the window opened.
 
-Nothing here reads the secret, and numbers arrive in one canonical form, so 48400, "48400" and 48400.0 are one alert.
+Nothing here reads the secret. Numbers have one canonical form, so 48400, "48400" and 48400.0 are one alert.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _ENCODE = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`digest` names the alert; `fingerprint` names the order it asks for, whoever asks."""
+    """`digest` identifies the alert; `fingerprint` identifies the order it asks for, whichever alert asks."""
 
     tier: int
     digest: str
@@ -40,7 +40,7 @@ class Identity:
         return self.tier == 4
 
     def key(self, window_opened: datetime | None = None) -> str:
-        """The order's key: 64 hex digits. A windowed alert's key also needs the moment its window opened."""
+        """The order's key: 64 hex digits. For a windowed alert it depends on the moment at which the window opened."""
         if not self.windowed:
             return self.digest
         if window_opened is None:
@@ -78,18 +78,18 @@ def identify(alert: Alert, account: str) -> Identity:
 def tag_of(key: str) -> str:
     """The order tag at the broker: "tv" and 18 letters and digits (90 bits), a function of the key alone.
 
-    Fyers documents 1-30 alphanumerics, one integrator saw 20 as the limit; so 20. It comes back in the order book
-    with a prefix ("1:") and must be compared without regard to case.
+    Fyers documents 1-30 alphanumerics and one integrator saw a limit of 20, so it has 20. Compare it without regard to
+    case.
     """
     digest = hmac.digest(b"tag/" + VERSION.encode(), bytes.fromhex(key), "sha256")
     return "tv" + b32encode(digest[:15]).decode().lower()[:18]
 
 
 def _digest(*parts: str) -> str:
-    """One hash over the parts; JSON keeps their borders, so no two lists of parts can run together."""
+    """One hash over the parts. JSON keeps their borders, so different lists of parts have different texts."""
     return hashlib.sha256(_ENCODE(parts).encode()).hexdigest()
 
 
 def _utc(moment: datetime) -> str:
-    """To the second, as TradingView renders it: firings of the same second are one, in whatever form the time came."""
+    """To the second, as TradingView renders it: a time has one text, in whatever form it came."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")

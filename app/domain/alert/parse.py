@@ -1,6 +1,6 @@
-"""From a decoded body to an Alert: who sent it, then field by field what it says.
+"""From a decoded body to an Alert.
 
-Every fault names the field and says what to change. Fields that the gateway does not know are ignored and named.
+Every fault names the field and says what to change. Unknown fields are ignored, and named in the Alert.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,9 @@ _ID_FIELDS = ("alert_id", "id", "idempotency_key")
 _CONTEXT = ("strategy", "ticker", "exchange", "interval", "price", "comment")
 _ORDER_FIELDS = ("symbol", "strikeprice", "optionType", "expiry", "action", "qty", "lots", "sl", "tp", "productType")
 FIELDS = frozenset(("token", *_ORDER_FIELDS, *_ID_FIELDS, "timenow", "time", "order_id", *_CONTEXT))
-# Of these fields the words are kept; of the others what they mean, or a message that is looked at before it is shown.
 _HEADER = "Idempotency-Key"
+# The words of these fields are kept. Of the others only the meaning is, or a message that is checked before it is
+# shown.
 _KEPT = frozenset(("symbol", *_ID_FIELDS, _HEADER, "order_id", *_CONTEXT))
 _NONE = Secrets()
 
@@ -28,11 +29,10 @@ def parse(
     needs_timenow: bool = False,
     secrets: Secrets = _NONE,
 ) -> Alert:
-    """The alert that an authenticated document describes; `idempotency_key` is the header's, if one came.
+    """The alert that an authenticated document describes; `idempotency_key` is the header's, None without one.
 
-    `secrets` are all that are in force: none of them may stand in a field but token, and no part of one in a text that
-    is kept. Raises Malformed, naming the field, for anything that is missing, poisoned or makes no sense, and for an
-    alert without `timenow` where it is needed.
+    No secret in force may stand in a field but token, and no part of one in a text that is kept. Raises Malformed for
+    anything missing, poisoned or meaningless, and for an alert without `timenow` where it is needed.
     """
     fields = _known_fields(document, idempotency_key, secrets)
     exchange, delayed, underlying = values.symbol_of(values.required(fields, "symbol"))
@@ -68,7 +68,7 @@ def parse(
 def _known_fields(
     document: Mapping[str, object], idempotency_key: str | None, secrets: Secrets
 ) -> Mapping[str, object]:
-    """The fields that the gateway knows and that say something. Raises Malformed."""
+    """The fields that the gateway knows and that are not null. Raises Malformed."""
     _refuse_secret_elsewhere(document, idempotency_key, secrets)
     _refuse_poison(document)
     fields = {name: value for name, value in document.items() if name in FIELDS and value is not None}
@@ -85,7 +85,7 @@ def _refuse_poison(document: Mapping[str, object]) -> None:
 
 
 def _refuse_secret_elsewhere(document: Mapping[str, object], header: str | None, secrets: Secrets) -> None:
-    """Every other field may end in an answer, a log line, the ledger or a notification."""
+    """Any other field may end up in an answer, a log line, the ledger or a notice."""
     fields = {**document, _HEADER: header} if header is not None else {**document}
     fields.pop("token", None)
     texts = [value for value in fields.values() if isinstance(value, str)]

@@ -1,4 +1,4 @@
-"""The secrets that alerts are sent with: whether a token is one of them, and whether a text shows one, or a part."""
+"""The secrets of the alerts: whether a token is one of them, and whether a text shows one or a part of one."""
 
 import hashlib
 import hmac
@@ -8,13 +8,13 @@ from app.domain.alert.alert import INDICES
 from app.domain.alert.strict_json import Number
 from app.domain.errors import Unauthorized
 
-PART = 8  # characters: as many of a secret in a row, in capitals or not, are shown nowhere
-HINT = 5  # the same for what stands beside others like it, since two of four show no part
-_BLOCK = PART // 2  # every part of a secret holds one of the blocks that it is cut into
+PART = 8  # characters of a secret in a row that are shown nowhere, in any case
+HINT = 5  # the same for texts that stand side by side, where two of four would show no part
+_BLOCK = PART // 2  # every part of a secret contains one of the blocks it is cut into
 
 
 class Secrets:
-    """Never shown: its repr has no secret."""
+    """Its repr shows no secret."""
 
     __slots__ = ("_blocks", "_digests", "_hints", "_parts", "_whole")
 
@@ -28,20 +28,19 @@ class Secrets:
         self._blocks = [text[at : at + _BLOCK] for text in self._whole for at in range(0, len(text) - 3, _BLOCK)]
 
     def authenticate(self, token: object) -> None:
-        """Compares a body's token with each secret in constant time, on digests of bytes.
+        """Compares the token of a body with each secret in constant time, on digests of bytes.
 
-        Raises Unauthorized, with the same words whatever was wrong. A token that stands twice is wrong, whatever it
-        says.
+        Raises Unauthorized, with the same message whatever was wrong. A token that stands twice is always wrong.
         """
         text = token if isinstance(token, str) and not isinstance(token, Number) else ""
         digest = _digest(text)
-        if not sum(hmac.compare_digest(digest, known) for known in self._digests):  # a sum looks at every one
+        if not sum(hmac.compare_digest(digest, known) for known in self._digests):  # a sum compares with every one
             raise Unauthorized
 
-    # To be asked only about what an authenticated sender wrote: how long they take depends on the secret.
+    # Only for what an authenticated sender wrote: the time these take depends on the secret.
 
     def may_show(self, text: str) -> bool:
-        """False where no part of a secret stands in the text; quick, and at times true of one that has none."""
+        """False where the text has no part of a secret. It is quick, and sometimes true of a text that has none."""
         folded = text.casefold()
         for block in self._blocks:  # noqa: SIM110 (any() takes twice as long, and every alert comes through here)
             if block in folded:
@@ -53,7 +52,7 @@ class Secrets:
         return any(secret in folded for secret in self._whole)
 
     def part_in(self, text: str) -> bool:
-        """The names of the indices are no part of a secret: they stand in every other alert."""
+        """The names of the indices do not count as part of a secret: ordinary alerts have them."""
         if not self.may_show(text):
             return False
         folded = text.casefold()

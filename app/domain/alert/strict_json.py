@@ -1,11 +1,11 @@
 """JSON read strictly from raw bytes, whatever the Content-Type says.
 
-TradingView substitutes placeholders into the text without escaping and sends `text/plain` at times, so bodies arrive
-broken in many ways (Pine FAQ on alerts). Python's own reader takes several of them for good: the last of two equal
-keys, NaN, 1e999 as infinity. Here every such thing becomes `Poison` in its place, so that the sender's secret can be
-judged first and the rest be reported by the name of its field.
+TradingView substitutes placeholders into the text without escaping, and at times sends `text/plain`, so bodies arrive
+broken in many ways (Pine FAQ on alerts). Python's reader accepts several of them: the last of two equal keys, NaN, and
+1e999 as infinity. Here each of these becomes a `Poison` in its place, so that the secret can be checked first and the
+rest be reported by the name of its field.
 
-Whoever sends a body, what is done here costs no more than its length times a constant: no alert may wait for it.
+The time is linear in the length of the body, whatever it contains: other alerts wait for it.
 """
 
 import json
@@ -13,36 +13,37 @@ import re
 from dataclasses import dataclass
 
 from app.domain.errors import Malformed
+from app.domain.json_decoder import strict_decoder
 
 MAX_DEPTH = 16
 BODY = "body"
 
 _LAST_KEY = re.compile(r'"([A-Za-z_][A-Za-z0-9_]{0,63})"\s*:')
-# Nothing is tried twice (possessive), and a text ends where the next `"token"` does: linear in the body's length.
+# Possessive, so nothing is tried twice, and a text ends where the next `"token"` does: linear in the body's length.
 _TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _ANY_TEXT = re.compile(_TEXT, re.DOTALL)
 _VALUE = re.compile(rb"\s*+" + _TEXT, re.DOTALL)
 _TOKEN = re.compile(rb'"token"\s*+:\s*+' + _TEXT, re.DOTALL)
 _NAME = rb'"%b"\s*+:' % b"".join(rb"(?:%c|\\u00(?i:%02x))" % (letter, letter) for letter in b"token")  # also escaped
 _TO_NAME = re.compile(rb'((?:[^"]++|(?!%b)%b)*+)%b' % (_NAME, _TEXT.replace(b"(", b"(?:", 1), _NAME), re.DOTALL)
-_NAMES_SEEN = 512  # as many fields named `token` are looked at in a body that is not decoded
+_NAMES_SEEN = 512  # fields named `token` that are looked at in a body that is not decoded
 _CURLY_QUOTES = "“”„‟‘’"
 
 
 class Number(str):
-    """A number as it was written, not yet converted: huge and endless ones do no harm."""
+    """A number as it was written, not converted: a huge one does no harm."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A value that JSON does not allow or that means two things."""
+    """A value that JSON does not allow, or that is ambiguous."""
 
     problem: str
 
 
-# Made once: a body may hold thousands of them.
+# Made once: a body may have thousands of them.
 _TWICE = Poison("stands twice in the message; send it once")
 _NO_NUMBERS = {
     name: Poison(f"{name} is not a number in JSON; send a number or leave the field out")
@@ -54,8 +55,8 @@ _TOO_DEEP = "is nested too deeply; send a plain value"
 def decode(body: bytes) -> dict[str, object]:
     """The body's top-level object.
 
-    Raises Malformed, naming the field where it can be told, for a body that is not UTF-8, not JSON, too deep to be
-    read or not an object. Values that are no good stay in it: see `poison_in`.
+    Raises Malformed, naming the field where it is known, for a body that is not UTF-8, not JSON, too deeply nested or
+    not an object. Bad values stay in it: see `poison_in`.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -65,7 +66,7 @@ def decode(body: bytes) -> dict[str, object]:
         document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise _not_json(text, error) from None
-    except RecursionError:  # Python's reader counts its depth and stops before its stack ends
+    except RecursionError:  # Python's reader counts its depth and stops before the stack overflows
         raise Malformed(BODY, _TOO_DEEP) from None
     if not isinstance(document, dict):
         raise Malformed(BODY, 'the message must be one JSON object: {"token": "…", "symbol": "NIFTY", …}')
@@ -73,17 +74,17 @@ def decode(body: bytes) -> dict[str, object]:
 
 
 def token_in(body: bytes) -> str | None:
-    """The `token` of a body that was not decoded, or that cannot be; one, not more.
+    """The one `token` of a body that was not decoded, or cannot be.
 
     It is the one that `decode` would find at the top level, however name and value are escaped. Where there is none,
-    as in a body whose quotes are broken, it is the first thing that looks like one.
+    as in a body with broken quotes, it is the first text that looks like one.
     """
     found = _top_level(body) or _TOKEN.search(body)
     if found is None:
         return None
     try:
         text: str = json.loads(b'"%b"' % found[1])
-    except ValueError:  # no text of JSON's: what stands there is taken as it is
+    except ValueError:  # not a JSON text: it is taken as it stands
         text = found[1].decode("utf-8", "replace")
     return text
 
@@ -91,7 +92,7 @@ def token_in(body: bytes) -> str | None:
 def _top_level(body: bytes) -> re.Match[bytes] | None:
     """The first text that is the value of a `token` directly in the outermost object.
 
-    The body is cut at every name that says `token`; brackets are counted in what lies between, outside of texts.
+    The body is cut at every name `token`; between two cuts the brackets outside of texts are counted.
     """
     depth = at = 0
     for _ in range(_NAMES_SEEN):
@@ -108,9 +109,9 @@ def _top_level(body: bytes) -> re.Match[bytes] | None:
 
 
 def poison_in(value: object, depth: int = 1) -> str | None:
-    """What is wrong anywhere inside a value: poison, a lone surrogate, or deep nesting; None when nothing is.
+    """What is wrong anywhere inside a value: poison, a lone surrogate, or deep nesting. None where nothing is.
 
-    `depth` is how many objects and lists the value lies in.
+    `depth` is the number of objects and lists around the value.
     """
     match value:
         case Poison():
@@ -128,22 +129,7 @@ def poison_in(value: object, depth: int = 1) -> str | None:
             return None
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) == len(pairs):
-        return document
-    document.clear()
-    for name, value in pairs:
-        document[name] = _TWICE if name in document else value
-    return document
-
-
-_DECODER = json.JSONDecoder(
-    parse_int=Number,
-    parse_float=Number,
-    parse_constant=_NO_NUMBERS.__getitem__,
-    object_pairs_hook=_object,
-)
+_DECODER = strict_decoder(whole=Number, fraction=Number, no_number=_NO_NUMBERS.__getitem__, twice=lambda _: _TWICE)
 
 
 def _encodes(text: str) -> bool:

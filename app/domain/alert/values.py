@@ -48,7 +48,7 @@ _EXCHANGES = {"NSE": "NSE", "NFO": "NSE", "BSE": "BSE", "BFO": "BSE"}
 
 
 def underlying_of(symbol: str) -> str:
-    """The exchange's name of what an alert's `symbol` means: NIFTY of NIFTY50 or NIFTY1!. Raises Malformed."""
+    """The exchange's name of the underlying in an alert's `symbol`: NIFTY for NIFTY50 or NIFTY1!. Raises Malformed."""
     return symbol_of(symbol)[2]
 
 
@@ -69,26 +69,28 @@ def filled(name: str, value: object) -> str:
 
 def _plain_text(name: str, value: object, limit: int) -> str:
     if not isinstance(value, str):
-        kind = {bool: "true or false", list: "a list", dict: "an object"}.get(type(value), "no text")
+        kind = {bool: "true or false", list: "a list", dict: "an object"}.get(type(value), "not a text")
         raise Malformed(name, f"is {kind}; send a text or a number")
     text = value.strip()
     if len(text) > limit:
         raise Malformed(name, f"is {len(text)} characters long; {limit} are allowed")
     if name in _NUMBERS and text != value:
-        raise Malformed(name, "has blanks around its value; send it without them")
+        raise Malformed(name, "has blanks around its value; remove them")
     return text
 
 
 def optional_text(fields: Mapping[str, object], name: str, limit: int) -> str | None:
-    """Context: an empty text is what a placeholder without a value renders to, so it counts as absent."""
+    """Context. A placeholder without a value renders to an empty text, so an empty text counts as absent."""
     return _plain_text(name, fields[name], limit) or None if name in fields else None
 
 
 def symbol_of(text: str) -> tuple[str | None, bool, str]:
-    """Exchange (where it tells anything), whether the chart's data is delayed, underlying."""
+    """The exchange where it matters, whether the chart's data is delayed, and the underlying."""
     match = _SYMBOL.fullmatch(_upper(text))
     if match is None:
-        raise Malformed("symbol", "is no underlying; send NIFTY, NSE:BANKNIFTY, BANKNIFTY1!, SENSEX or a stock's name")
+        raise Malformed(
+            "symbol", "is not an underlying; send NIFTY, NSE:BANKNIFTY, BANKNIFTY1!, SENSEX or a stock's name"
+        )
     prefix, delayed, name = match.groups()
     if prefix is not None and prefix not in _EXCHANGES:
         raise Malformed("symbol", f"the exchange {prefix} is not served; options of NSE and BSE are")
@@ -111,7 +113,7 @@ def strike(text: str) -> Strike:
     if match := _MONEYNESS.fullmatch(upper):
         return Moneyness(int(match[2]) * (1 if match[1] == "OTM" else -1))
     if upper.startswith(("ITM", "OTM", "ATM")):
-        raise Malformed("strikeprice", f"{_shown(text)} is no strike; send ATM, ITM1 to ITM20 or OTM1 to OTM20")
+        raise Malformed("strikeprice", f"{_shown(text)} is not a strike; send ATM, ITM1 to ITM20 or OTM1 to OTM20")
     strike = _decimal("strikeprice", text, "48400, or ATM, ITM1, OTM2")
     if strike <= 0:
         raise Malformed("strikeprice", "must be above zero")
@@ -124,7 +126,7 @@ def expiry(text: str) -> Expiry:
     except ValueError:
         raise Malformed(
             "expiry",
-            f"{_shown(text)} is no expiry; send WEEKLY, MONTHLY, NEXT_WEEKLY, NEXT_MONTHLY or a date as 2026-11-24",
+            f"{_shown(text)} is not an expiry; send WEEKLY, MONTHLY, NEXT_WEEKLY, NEXT_MONTHLY or a date as 2026-11-24",
         ) from None
 
 
@@ -140,7 +142,7 @@ def product(fields: Mapping[str, object]) -> Product:
     if "productType" not in fields:
         return Product.INTRADAY
     text = _upper(required(fields, "productType"))
-    if text in ("BO", "CO"):  # no longer taken; each entry has legs of its own
+    if text in ("BO", "CO"):  # bracket and cover orders: no longer taken, and every entry has legs
         return Product.INTRADAY
     try:
         return Product(text)
@@ -164,7 +166,7 @@ def level(fields: Mapping[str, object], name: str) -> Level | None:
     match = _LEVEL.fullmatch(_upper(text))
     if match is None:
         raise Malformed(
-            name, f'{_shown(text)} is no level; send a premium (172.5), per cent ("15%") or points ("10pt")'
+            name, f'{_shown(text)} is not a level; send a premium (172.5), per cent ("15%") or points ("10pt")'
         )
     value = Decimal(match[1])
     if value <= 0:
@@ -184,25 +186,25 @@ def moment(fields: Mapping[str, object], name: str) -> datetime | None:
         if _MOMENT.fullmatch(_upper(text)):
             return datetime.fromisoformat(_upper(text)).astimezone(UTC)
     except (ValueError, OverflowError):
-        pass  # a 31st of February and the like: the same answer
-    raise Malformed(name, f"{_shown(text)} is no time; send {{{{{name}}}}} or 2026-11-20T04:00:00Z")
+        pass  # a 31st of February, for example: the same answer
+    raise Malformed(name, f"{_shown(text)} is not a time; send {{{{{name}}}}} or 2026-11-20T04:00:00Z")
 
 
 def bar(fields: Mapping[str, object]) -> timedelta:
-    """How long a bar of the chart is, by TradingView's `{{interval}}`: "15" (minutes), "30S", "1D", "W", "3M".
+    """The length of the chart's bars, from TradingView's `{{interval}}`: "15" (minutes), "30S", "1D", "W", "3M".
 
-    A day where it does not say; a month's bar lasts 31 days at the most.
+    A day where the alert gives none. A month counts as 31 days, its most.
     """
     match = _INTERVAL.fullmatch(_upper(optional_text(fields, "interval", MAX_CONTEXT) or "D"))
     return int(match[1] or 1) * _BARS[match[2]] if match else _BARS["D"]
 
 
 def _upper(text: str) -> str:
-    """Upper case for plain letters only: Python's own makes SELL of "ſell" and NIFTY of "nıfty"."""
+    """Upper case for ASCII only: Python's `upper` makes SELL of "ſell" and NIFTY of "nıfty"."""
     return text.upper() if text.isascii() else text
 
 
 def _shown(text: str) -> str:
-    """A value of the sender's as it may stand in an answer or a log: short and printable."""
+    """The sender's value, short and printable, for an answer or a log."""
     shown = "".join(mark if mark.isprintable() else "?" for mark in text[:40])
     return f'"{shown}{"…" if len(text) > 40 else ""}"'

@@ -1,10 +1,12 @@
-"""The order: its states, what can become of it at the broker, and the form it is stored in."""
+"""The order: its states, the outcomes of placing it, and its stored form."""
 
 from app.domain.order.order import Order, OrderType, Ticket, Transition
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
+from app.domain.order.sent import EXIT_TAG, Sent
 from app.domain.order.status import FINAL, IN_FLIGHT, MOVES, OPEN, IllegalMove, OrderStatus
 
 __all__ = [
+    "EXIT_TAG",
     "FINAL",
     "IN_FLIGHT",
     "MOVES",
@@ -18,6 +20,7 @@ __all__ = [
     "Outcome",
     "Refusal",
     "Rejected",
+    "Sent",
     "Ticket",
     "Transition",
     "Unresolved",

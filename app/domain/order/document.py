@@ -1,4 +1,4 @@
-"""The form an order is stored in: plain JSON values, so that every ledger keeps the same document."""
+"""The stored form of an order: plain JSON values, so that every ledger keeps the same document."""
 
 from dataclasses import fields
 from datetime import datetime
@@ -15,7 +15,7 @@ Document = dict[str, Any]
 
 
 def to_document(order: Order) -> Document:
-    """Field by field: it is written three times for each alert, and this is the fast way."""
+    """Field by field, because that is fast: each alert writes its order three times."""
     return {
         "key": order.key,
         "tag": order.tag,
@@ -42,9 +42,9 @@ def to_document(order: Order) -> Document:
 
 
 def from_document(document: Document) -> Order:
-    """The order again; raises KeyError or ValueError for a document that is none.
+    """The stored order. Raises KeyError or ValueError for a document that is not an order.
 
-    Fields of a later version are passed over: during a deployment, old and new instances share one ledger.
+    Fields of a later version are ignored: during a deployment, old and new instances share one ledger.
     """
     known = {name: document[name] for name in _ORDER if name in document}
     return Order(

@@ -1,4 +1,4 @@
-"""One order from the alert to its end. Orders never change: each step gives a new one with the next sequence number."""
+"""One order from the alert to its end. It is frozen: each transition makes a new one with the next sequence number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ class OrderType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What is sent to the broker. Prices in rupees, quantity in units, the two offsets in points from the entry.
+    """What is sent to the broker. Prices are in rupees, `quantity` in units, `_points` in points from the entry.
 
     A cover carries no protective legs; an entry carries both.
     """
@@ -62,9 +62,9 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`alert_at` is when the alert fired (or arrived, where it does not say); `day` is the IST trading day.
+    """`alert_at` is when the alert fired, or arrived where it gives no time; `day` is the IST trading day.
 
-    `absent_reads` counts the valid readings of the order book in which an order in doubt was not found.
+    `absent_reads` counts the valid readings of the order book that did not have an order in doubt.
     """
 
     key: str
@@ -99,7 +99,7 @@ class Order:
         return self.status in IN_FLIGHT
 
     def priced(self, ticket: Ticket) -> "Order":
-        """The same order with what would be sent for it; not a step of its own, nothing is stored by it."""
+        """The same order with its ticket. This is no transition, and stores nothing."""
         return replace(self, ticket=ticket)
 
     def submitted(self, at: datetime) -> "Order":
@@ -112,7 +112,7 @@ class Order:
         return self.moved(OrderStatus.LAPSED, at, reason=Reason.TOO_OLD, message=message)
 
     def after(self, outcome: Outcome, at: datetime) -> "Order":
-        """Where the broker's reply to this attempt leads. Unresolved leads nowhere: it is only noted."""
+        """The order after the broker's reply to this attempt. Unresolved keeps the state and notes the doubt."""
         match outcome:
             case Accepted():
                 return self.moved(OrderStatus.ACCEPTED, at, broker_order_id=outcome.broker_order_id)
@@ -131,11 +131,11 @@ class Order:
                 return self.unresolved(at, outcome.why)
 
     def unresolved(self, at: datetime, why: str) -> "Order":
-        """Still SUBMITTED, and now known to be in doubt."""
+        """Still SUBMITTED, and now in doubt."""
         return self._doubted(at, why, absent_reads=0)
 
     def absent(self, at: datetime, why: str) -> "Order":
-        """Still in doubt, and once more not found in a valid reading of the order book."""
+        """Still in doubt: one more valid reading of the order book did not have it."""
         return self._doubted(at, why, absent_reads=self.absent_reads + 1)
 
     def _doubted(self, at: datetime, why: str, absent_reads: int) -> "Order":
@@ -145,7 +145,7 @@ class Order:
         return self._stepped(OrderStatus.SUBMITTED, at, absent_reads=absent_reads, **said)
 
     def moved(self, status: OrderStatus, at: datetime, **changes: Any) -> "Order":
-        """The next order; raises IllegalMove, changing nothing, where the table has no such move."""
+        """The order in the next state. Raises IllegalMove, and changes nothing, where the table has no such move."""
         if status not in MOVES[self.status]:
             raise IllegalMove(self.status, status)
         return self._stepped(status, at, **changes)

@@ -1,4 +1,4 @@
-"""What one POST of an order came to, as data. "Do not know" has a type of its own, never turned into a refusal."""
+"""The outcome of one POST of an order, as data. An unknown outcome has its own type and never becomes a refusal."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,10 +31,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Proof that it is not there: not a byte of the request left, or the broker turned it away unread.
+    """Proof that the order is not at the broker: no byte of the request left, or the broker turned it away unread.
 
-    `retry_after` is in seconds, where the broker said so; `again` says that sending anew in this request is allowed;
-    `busy` says that only the rate of calls was in the way, and nothing is wrong with the line.
+    `retry_after` is in seconds, where the broker gave it; `again` allows another attempt within this request; `busy`
+    means that only the rate limit was in the way, and nothing is wrong with the connection.
     """
 
     why: str
@@ -45,7 +45,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """It may be there or not. Only the order book can tell."""
+    """The order may be at the broker or not. Only the order book can tell."""
 
     why: str
 

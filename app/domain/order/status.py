@@ -1,17 +1,19 @@
 """The states of an order, as one table.
 
-An order begins RECEIVED: the alert is written down and nothing was sent. Anyone may take it up from there: the
-sender's second delivery, another instance, a restart. It ends there as DENIED (a rule of ours forbids it) or LAPSED
-(too old).
+An order begins as RECEIVED: the alert is stored and nothing was sent. Any request may take it up from there: a second
+delivery of the alert, or one at another instance or after a restart. DENIED (a rule of the gateway forbids it) and
+LAPSED (it is too old) end it before anything was sent.
 
-The step to SUBMITTED is a compare-and-set that one request wins. From that moment nobody else may send it, ever: the
-state means "it may be at the broker", and it is on disk before the first byte leaves. A kill, a time-out or an
-exception after it changes nothing, so the state stays true. Two things lead on. Proof that not a byte of the request
-left leads back to RECEIVED. Evidence, the broker's reply or a row of its order book with our tag, leads to what the
-broker says. Only the final book after the session, or a human, may say NOT_PLACED; time alone never may.
+The move to SUBMITTED is a compare-and-set that one request wins. From then on no other request may ever send the order:
+the state means "it may be at the broker", and it is stored before the first byte leaves. A kill, a time-out or an
+exception after that changes nothing, so the state stays true. Two things lead on. Proof that no byte of the request
+left leads back to RECEIVED. Evidence (the broker's reply, or a row of its order book with the order's tag) leads to the
+state that the broker shows. NOT_PLACED needs the final order book after the session, or the operator; time alone never
+leads there.
 
-ACCEPTED is the broker's word, not the exchange's: it can still be rejected, filled, cancelled or expire. A cancelled order
-can turn out filled, because the fill was already on its way. *We* deny, *they* reject.
+ACCEPTED is the broker's word, not the exchange's: the order can still be rejected, filled, cancelled or expire. A
+cancelled order can turn out filled, because the fill was already on its way. The gateway *denies*; the broker and the
+exchange *reject*.
 """
 
 from enum import StrEnum

@@ -1,15 +1,14 @@
-"""What stands between an order and the market: the operator's limits, the shared controls, and the check of both."""
+"""The checks before an order is sent: the operator's limits, the shared controls, and the check of an order by both."""
 
-from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide, entry_unseen
+from app.domain.order import EXIT_TAG, Sent
+from app.domain.risk.check import Decide, Decision, NeedsBook, NeedsRoom, check, decide
 from app.domain.risk.controls import (
     BREAKER_FAILURES,
     BREAKER_OPEN,
-    EXIT_TAG,
     GIVES_BACK,
     SYSTEM,
     UNRESOLVED_AT_ONCE,
     Controls,
-    Sent,
     TradingState,
     doubt_reduces,
     learned,
@@ -35,7 +34,6 @@ __all__ = [
     "check",
     "decide",
     "doubt_reduces",
-    "entry_unseen",
     "learned",
     "teaches",
 ]

@@ -1,32 +1,27 @@
-"""The last word before the market: one pure check over the order, the controls and the limits.
+"""The last check before an order is sent: one pure function of the order, the controls and the limits.
 
 The controls hold the trading state and the day's counters. A ledger's `submit` reads them, runs `decide`, and commits
 order and controls together, so two orders at once cannot pass a limit, and a halt holds for every commit after it.
 Nothing is cached and no clock is read here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from app.domain.calendar import ist_day, ist_time
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.exposure import Exposure, positions_ahead
-from app.domain.legs import units_of_legs
-from app.domain.money import plain
-from app.domain.order import Order, Ticket
-from app.domain.risk.controls import MINUTE, SYSTEM, Controls, Sent, TradingState, doubt_reduces, ticket_of
-from app.domain.risk.limits import Limits
-
-SECOND = timedelta(seconds=1)
+from app.domain.holding import Holdings
+from app.domain.order import Order, Sent, Ticket
+from app.domain.risk.controls import SYSTEM, Controls, TradingState, doubt_reduces, ticket_of
+from app.domain.risk.limits import Limits, check_entry, check_rates
 
 
 class NeedsBook(Exception):
-    """Whether the limit of open lots is reached can only be told from the order book, which was not read yet.
+    """Only the order book, which was not read yet, can tell whether the limit of open lots is reached.
 
-    Without it every order of the last minutes counts as open beside the positions, filled or not: enough to let an
-    order through, and not enough to deny one.
+    Without it every order of the last minutes counts as open beside the positions, filled or not. That is enough to
+    let an order through, and not enough to deny one.
     """
 
 
@@ -46,15 +41,15 @@ Decision = tuple[Order, Controls]
 Decide = Callable[[Controls], Decision]
 
 
-def decide(order: Order, controls: Controls, limits: Limits, exposure: Exposure, now: datetime) -> Decision:
-    """The order SUBMITTED and counted, or DENIED with its reason; and the controls as it is afterwards."""
-    if controls.damaged:  # nothing is written over it: what it counted may still be read by a human
+def decide(order: Order, controls: Controls, limits: Limits, holdings: Holdings, now: datetime) -> Decision:
+    """The order SUBMITTED and counted, or DENIED with its reason; and the controls after it."""
+    if controls.damaged:  # it is not overwritten: the operator may still be able to read what it counted
         return order.denied(now, Reason.TRADING_HALTED, f"trading is halted: {controls.reason}"), controls
-    controls = doubt_reduces(controls.on(str(ist_day(now))), exposure.unresolved, now)
+    controls = doubt_reduces(controls.on(str(ist_day(now))), holdings.unresolved, now)
     if controls.open_until is not None and now >= controls.open_until:
-        controls = controls.reached()  # by the reads that `exposure` comes from
+        controls = controls.reached()  # the reads behind `holdings` succeeded
     try:
-        check(order, controls, limits, exposure, now)
+        check(order, controls, limits, holdings, now)
     except Denied as denied:
         if denied.reason is Reason.REPEATED_ORDER:
             controls = controls.switched(TradingState.REDUCING, denied.message, SYSTEM, now)
@@ -63,171 +58,72 @@ def decide(order: Order, controls: Controls, limits: Limits, exposure: Exposure,
     return order.submitted(now), controls.counted(order, now, keep, limits.remembered)
 
 
-def check(order: Order, controls: Controls, limits: Limits, exposure: Exposure, now: datetime) -> None:
-    """Raises Denied, with the numbers, where a rule forbids the order; NotNow where a cover has to wait."""
+def check(order: Order, controls: Controls, limits: Limits, holdings: Holdings, now: datetime) -> None:
+    """Raises Denied, with the numbers, where a rule forbids the order, and NotNow where the order has to wait."""
     ticket = ticket_of(order)
-    if order.attempt:  # an earlier one of this very order was proven unsent; it must not stand in the way of the next
+    if order.attempt:  # an earlier attempt of this order is proven unsent, and must not count against this one
         controls = replace(controls, recent=tuple(sent for sent in controls.recent if sent.tag != order.tag))
     _check_state(ticket, controls)
     _check_breaker(ticket, controls, now)
-    _check_rates(ticket, controls, limits, now)
-    unseen = _unseen(controls, limits, exposure, now)
+    check_rates(ticket, controls, limits, now)
+    holdings = holdings.with_sent(controls.sent_since(now - limits.venue.book_lag))
     if ticket.covers:
-        _check_cover(ticket, unseen, exposure)
+        _check_cover(ticket, holdings)
     else:
-        _check_not_leaving(ticket, unseen)
-        lots_open = exposure.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
-        if exposure.book is None and lots_open + _may_rest(controls, limits, unseen) + ticket.lots > limits.lots_open:
+        _check_not_leaving(ticket, holdings)
+        unseen = holdings.unseen
+        lots_open = holdings.lots_open + sum(sent.lots for sent in unseen if not sent.covers)
+        if holdings.book is None and lots_open + _may_rest(controls, limits, unseen) + ticket.lots > limits.lots_open:
             raise NeedsBook
-        _check_entry(ticket, order.strategy, controls, limits, lots_open, exposure, now)
+        check_entry(ticket, order.strategy, controls, limits, lots_open, holdings, now)
 
 
-def entry_unseen(controls: Controls, limits: Limits, symbol: str, exposure: Exposure, now: datetime) -> bool:
-    """Whether an entry of that contract went out a moment ago and the order book does not show it yet."""
-    unseen = _unseen(controls, limits, exposure, now)
-    return any(one.symbol == symbol and not one.covers and one.quantity for one in unseen)
-
-
-def _unseen(controls: Controls, limits: Limits, exposure: Exposure, now: datetime) -> list[Sent]:
-    """What was sent so lately that the order book may not show it yet, and does not."""
-    since, shown = now - limits.venue.book_lag, exposure.tags
-    return [sent for sent in controls.recent if sent.at > since and sent.tag not in shown]
-
-
-def _may_rest(controls: Controls, limits: Limits, unseen: list[Sent]) -> int:
+def _may_rest(controls: Controls, limits: Limits, unseen: Sequence[Sent]) -> int:
     """The most lots that older orders of today may still open: those that rest show in the order book alone.
 
     It was not read, so all of the young ones are unseen.
     """
-    young = sum(sent.quantity > 0 for sent in unseen)
-    return max(0, controls.orders - young) * limits.lots_per_order
+    return max(0, controls.orders - len(unseen)) * limits.lots_per_order
 
 
 def _check_state(ticket: Ticket, controls: Controls) -> None:
     if controls.state is TradingState.HALTED:
         raise Denied(Reason.TRADING_HALTED, f"trading is halted: {controls.reason or 'no reason given'}")
     if controls.state is TradingState.REDUCING and not ticket.covers:
-        raise Denied(Reason.EXITS_ONLY, f"only covers are let through: {controls.reason or 'no reason given'}")
+        raise Denied(Reason.EXITS_ONLY, f"entries are stopped, covers pass: {controls.reason or 'no reason given'}")
 
 
 def _check_breaker(ticket: Ticket, controls: Controls, now: datetime) -> None:
-    """A cover is let through: what it risks is one more order in doubt, and waiting risks the open position."""
+    """A cover passes: it risks one more order in doubt, and waiting would risk the open position."""
     if controls.open_until is not None and now < controls.open_until and not ticket.covers:
         until = ist_time(controls.open_until)
         raise NotNow(Reason.BROKER_DOWN, f"orders did not reach the broker; entries wait until {until}")
 
 
-def _check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:
-    """The broker counts covers too; but a cover is worth another try, so it is put off, never denied."""
-    refuse = NotNow if ticket.covers else Denied
-    if limits.orders_per_second is not None:
-        per_second = sum(now - sent.at < SECOND for sent in controls.recent)
-        if per_second >= limits.orders_per_second:
-            raise refuse(Reason.MAX_ORDERS_PER_SECOND, f"{per_second} orders in the last second; that is the limit")
-    if limits.orders_per_minute is not None:
-        per_minute = sum(now - sent.at < MINUTE for sent in controls.recent)
-        if per_minute >= limits.orders_per_minute:
-            raise refuse(Reason.MAX_ORDERS_PER_MINUTE, f"{per_minute} orders in the last minute; that is the limit")
-
-
-def _check_cover(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
+def _check_cover(ticket: Ticket, holdings: Holdings) -> None:
     """A cover must not buy more than is short, and a cover sent a moment ago may show in neither book nor position.
 
     Nor may what works at the broker, covers and legs together, ever be more than the position (`NeedsRoom`).
     (Where BUY opens longs, a SELL that closes one is such a cover, the other way round.)
     """
-    _check_book_has_entries(ticket, unseen, exposure)
-    covering = sum(sent.quantity for sent in unseen if sent.covers and sent.symbol == ticket.symbol)
-    closable = exposure.closable(ticket.symbol, ticket.product, ticket.side)
-    units = closable[1] if closable and closable[0] is ticket.product else 0  # not another product's
-    left = units - exposure.covers_working(ticket.symbol, ticket.product, ticket.side) - covering
-    if ticket.quantity > left:
-        raise NotNow(
-            Reason.POSITION_UNKNOWN,
-            f"a cover of {covering} {ticket.symbol} was sent moments ago and the order book does not show it yet",
-        )
-    room = max(0, left - ticket.quantity)
-    if units_of_legs(exposure.book or (), ticket.symbol, ticket.product, ticket.side) > room:
-        raise NeedsRoom(room)
-
-
-def _check_not_leaving(ticket: Ticket, unseen: list[Sent]) -> None:
-    """Fyers closes whatever it finds open when the exit gets there: an entry would be closed, and its legs not."""
-    if any(sent.covers and sent.squares_off and sent.quantity and sent.symbol == ticket.symbol for sent in unseen):
-        raise NotNow(Reason.POSITION_UNKNOWN, f"{ticket.symbol} is being squared off since moments ago")
-
-
-def _check_book_has_entries(ticket: Ticket, unseen: list[Sent], exposure: Exposure) -> None:
-    """An entry that the positions have and the book has not is there with its legs, and nobody can see these yet."""
-    entries = any(not sent.covers and sent.symbol == ticket.symbol and sent.quantity for sent in unseen)
-    if entries and positions_ahead(exposure.positions, exposure.book or (), ticket.symbol):
+    holding = holdings.at(ticket.symbol, ticket.product)
+    if holding.entry_unseen and holdings.ahead(ticket.symbol):  # its legs stand at the broker, and cannot be seen yet
         raise NotNow(
             Reason.POSITION_UNKNOWN,
             f"an entry of {ticket.symbol} is filled and not in the order book yet, so its legs are not known",
         )
-
-
-def _check_entry(
-    ticket: Ticket,
-    strategy: str | None,
-    controls: Controls,
-    limits: Limits,
-    lots_open: int,
-    exposure: Exposure,
-    now: datetime,
-) -> None:
-    if controls.orders >= limits.orders_per_day:
-        raise Denied(Reason.MAX_ORDERS_PER_DAY, f"{controls.orders} orders today; {limits.orders_per_day} are allowed")
-    if ticket.lots > limits.lots_per_order:
-        raise Denied(
-            Reason.MAX_LOTS_PER_ORDER, f"{ticket.lots} lots; WEBHOOK_MAX_QTY allows {limits.lots_per_order} per order"
+    room = holding.left(ticket.side) - ticket.quantity
+    if room < 0:
+        raise NotNow(
+            Reason.POSITION_UNKNOWN,
+            f"a cover of {holding.covers_unseen} {ticket.symbol} was sent moments ago"
+            " and the order book does not show it yet",
         )
-    if lots_open + ticket.lots > limits.lots_open:
-        raise Denied(
-            Reason.MAX_LOTS_OPEN, f"{lots_open} lots open and {ticket.lots} more; {limits.lots_open} are allowed"
-        )
-    _check_loss(limits, exposure)
-    _check_premium(ticket, controls, limits)
-    _check_repeats(ticket, strategy, controls, limits, now)
+    if holding.units_of_legs(ticket.side) > room:
+        raise NeedsRoom(room)
 
 
-def _check_loss(limits: Limits, exposure: Exposure) -> None:
-    """What is open counts while it loses; a profit that is not realised yet makes no room for more losses."""
-    if limits.daily_loss is None:
-        return
-    if exposure.unrealised is None:
-        raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not say what is lost so far, and MAX_DAILY_LOSS is set")
-    lost = -exposure.realised - min(exposure.unrealised, Decimal(0))
-    if lost >= limits.daily_loss:
-        shown = f"₹{plain(lost)} lost today (realised ₹{plain(exposure.realised)}, open ₹{plain(exposure.unrealised)})"
-        raise Denied(Reason.MAX_DAILY_LOSS, f"{shown}; entries stop at ₹{plain(limits.daily_loss)}")
-
-
-def _check_premium(ticket: Ticket, controls: Controls, limits: Limits) -> None:
-    # An order's own at the last price where that is higher: its stop-loss is as far away as that price says.
-    dearest = max(ticket.premium, ticket.ltp * ticket.quantity)
-    if limits.premium_per_order is not None and dearest > limits.premium_per_order:
-        asked, allowed = plain(dearest), plain(limits.premium_per_order)
-        raise Denied(Reason.MAX_PREMIUM_PER_ORDER, f"a premium of ₹{asked}; one order may have ₹{allowed}")
-    if limits.premium_per_day is not None and controls.premium + ticket.premium > limits.premium_per_day:
-        total, allowed = plain(controls.premium + ticket.premium), plain(limits.premium_per_day)
-        raise Denied(Reason.MAX_PREMIUM_PER_DAY, f"a premium of ₹{total} today; the day may have ₹{allowed}")
-
-
-def _check_repeats(ticket: Ticket, strategy: str | None, controls: Controls, limits: Limits, now: datetime) -> None:
-    entries = [sent for sent in controls.recent if not sent.covers]
-    if limits.repeats is not None:
-        same = [sent for sent in entries if (sent.symbol, sent.side) == (ticket.symbol, ticket.side)]
-        repeats = sum(now - sent.at < MINUTE for sent in same)
-        if repeats >= limits.repeats:
-            raise Denied(
-                Reason.REPEATED_ORDER,
-                f"{ticket.side} {ticket.symbol} went out {repeats} times in a minute; entries stop until a human looks",
-            )
-    if limits.cooldown is not None:
-        young = [sent for sent in entries if now - sent.at < limits.cooldown]
-        if any(one.underlying == ticket.underlying or (strategy and one.strategy == strategy) for one in young):
-            seconds = int(limits.cooldown.total_seconds())
-            raise Denied(
-                Reason.COOLING_DOWN, f"the last entry of this underlying or strategy is less than {seconds} s ago"
-            )
+def _check_not_leaving(ticket: Ticket, holdings: Holdings) -> None:
+    """The broker closes whatever is open when the exit gets there: an entry would be closed, and its legs not."""
+    if holdings.at(ticket.symbol, ticket.product).squared_off:
+        raise NotNow(Reason.POSITION_UNKNOWN, f"{ticket.symbol} is being squared off since moments ago")

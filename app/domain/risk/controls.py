@@ -7,14 +7,13 @@ from enum import StrEnum
 
 from app.domain.calendar import ist_day
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus, Ticket
+from app.domain.order import Order, OrderStatus, Sent, Ticket
 
 MINUTE = timedelta(minutes=1)
 UNRESOLVED_AT_ONCE = 2
-BREAKER_FAILURES = 3  # of the line to the broker within a minute
-BREAKER_OPEN = timedelta(seconds=30)  # longer than any alert lives, so none of its reads is from before
+BREAKER_FAILURES = 3  # of the connection to the broker within a minute
+BREAKER_OPEN = timedelta(seconds=30)  # longer than an alert lives, so no alert goes by reads from before
 SYSTEM = "gateway"
-EXIT_TAG = "exit:"
 
 
 class TradingState(StrEnum):
@@ -26,31 +25,11 @@ class TradingState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """One submitted order as the rate limits remember it; `quantity` is 0 once it is known not to be at the broker."""
-
-    at: datetime
-    tag: str
-    symbol: str
-    quantity: int
-    lots: int
-    side: str
-    covers: bool
-    underlying: str
-    strategy: str | None
-
-    @property
-    def squares_off(self) -> bool:
-        """True for the exit of a whole position, which the order book never shows by its tag."""
-        return self.tag.startswith(EXIT_TAG)
-
-
-@dataclass(frozen=True, slots=True)
 class Controls:
-    """The shared document. `orders` and `premium` (rupees) are the day's; `recent` holds the last minutes.
+    """The shared document. `orders` and `premium` (rupees) are the day's; `recent` has the orders of the last minutes.
 
-    `failures` are those of the line within the last minute; until `open_until` the breaker keeps entries back.
-    `damaged` says that the stored one cannot be read: it is HALTED, and only a new trading state replaces it.
+    `failures` are those of the connection within the last minute; until `open_until` the breaker keeps entries back.
+    `damaged` means that the stored document cannot be read: it is HALTED, and only a new trading state replaces it.
     """
 
     state: TradingState = TradingState.ACTIVE
@@ -69,11 +48,11 @@ class Controls:
         return replace(self, state=state, reason=reason, author=author, changed_at=at, damaged=False)
 
     def on(self, day: str) -> "Controls":
-        """The document on a given day: counters start anew, the trading state stays. A late clock resets nothing."""
+        """The controls on that day. A new day resets the counters alone; a clock that is late resets nothing."""
         return self if day <= self.day else replace(self, day=day, orders=0, premium=Decimal(0))
 
     def counted(self, order: Order, at: datetime, keep: timedelta, most: int) -> "Controls":
-        """One more order. Those of the last `keep` are remembered, and of these at most so many."""
+        """With one more order. `recent` keeps the orders of the last `keep`, and at most `most` of them."""
         ticket = ticket_of(order)
         sent = Sent(
             at=at,
@@ -91,8 +70,12 @@ class Controls:
         premium = self.premium if ticket.covers else self.premium + ticket.premium
         return replace(self, orders=self.orders + 1, premium=premium, recent=recent)
 
+    def sent_since(self, since: datetime) -> tuple[Sent, ...]:
+        """What was sent after that moment, less what is known not to be at the broker."""
+        return tuple(sent for sent in self.recent if sent.at > since and sent.quantity)
+
     def given_back(self, order: Order) -> "Controls":
-        """What `counted` took, for an order that definitively is not at the broker. The rates stay: it was sent."""
+        """Takes back what `counted` added, for an order that is certainly not at the broker. The rates keep it."""
         recent = tuple(replace(sent, quantity=0, lots=0) if sent.tag == order.tag else sent for sent in self.recent)
         back = replace(self, recent=recent)
         if order.ticket is None or order.submitted_at is None or str(ist_day(order.submitted_at)) != self.day:
@@ -101,14 +84,14 @@ class Controls:
         return replace(back, orders=max(0, self.orders - 1), premium=max(Decimal(0), premium))
 
     def failed(self, at: datetime) -> "Controls":
-        """One more order that the line failed; the last one it takes opens the breaker."""
+        """With one more failure of the connection; BREAKER_FAILURES of them within a minute open the breaker."""
         failures = (*(one for one in self.failures if at - one < MINUTE), at)
         if len(failures) < BREAKER_FAILURES:
             return replace(self, failures=failures)
         return replace(self, failures=(), open_until=at + BREAKER_OPEN)
 
     def reached(self) -> "Controls":
-        """The broker has answered a read: the breaker is closed. An order never tries it out."""
+        """With the breaker closed, after the broker answered a read. No order is sent to find that out."""
         return self if self.damaged else replace(self, failures=(), open_until=None)
 
 
@@ -116,12 +99,12 @@ GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.
 
 
 def teaches(order: Order) -> bool:
-    """Whether the order's newest step changes the controls as well."""
+    """Whether the order's newest transition changes the controls as well."""
     return order.status in GIVES_BACK or _line_failed(order)
 
 
 def learned(controls: Controls, order: Order) -> Controls:
-    """The controls after the order's newest step; a ledger stores both in one commit."""
+    """The controls after the order's newest transition. A ledger stores both in one commit."""
     if controls.damaged:
         return controls
     if order.status in GIVES_BACK:
@@ -130,12 +113,12 @@ def learned(controls: Controls, order: Order) -> Controls:
 
 
 def _line_failed(order: Order) -> bool:
-    """Not sent, or sent and no word of it: what is wrong is the line or the broker, not the order."""
+    """Not sent, or sent without a reply: the connection or the broker is at fault, not the order."""
     return order.reason is Reason.NOT_SENT or (order.reason is Reason.OUTCOME_UNKNOWN and order.absent_reads == 0)
 
 
 def doubt_reduces(controls: Controls, unresolved: int, now: datetime) -> Controls:
-    """Two orders in doubt at once: entries stop until somebody has looked and says `trading-state active`."""
+    """Two orders in doubt at once stop entries until the operator has checked and sets the trading state to ACTIVE."""
     if unresolved < UNRESOLVED_AT_ONCE or controls.state is not TradingState.ACTIVE:
         return controls
     why = f"{unresolved} orders with an unknown outcome at once; check the order book"

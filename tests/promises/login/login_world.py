@@ -1,4 +1,4 @@
-"""A service of several instances that share store, ledger and phone, and a Fyers that can be asked and be down."""
+"""Several instances that share store, ledger and phone, and a Fyers in memory that can be down."""
 
 import json
 import re
@@ -51,16 +51,16 @@ class Phone:
     """A sink that can be out of reach."""
 
     def __init__(self) -> None:
-        self.rang: list[Notice] = []
+        self.received: list[Notice] = []
         self.works = True
 
     def send(self, notice: Notice, deadline: Deadline) -> bool:
         if self.works:
-            self.rang.append(notice)
+            self.received.append(notice)
         return self.works
 
     def of(self, kind: str) -> list[Notice]:
-        return [notice for notice in self.rang if notice.kind == kind]
+        return [notice for notice in self.received if notice.kind == kind]
 
 
 class Store:

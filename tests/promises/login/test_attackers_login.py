@@ -1,8 +1,8 @@
-"""An attacker with an account of his own at Fyers and a login link of the owner's: what he can reach, and no more.
+"""An attacker with another account at Fyers and one of the owner's login links: what that opens, and no more.
 
-He may have read the link in a notice, or hold the operator's token, or write to the token store. Nothing of that makes
-the gateway trade in his account, hands him the owner's, or puts the owner's login out of force. Whose token each
-request to the broker bore, the simulator wrote down.
+The attacker may have read the link in a notice, or hold the operator's token, or write to the token store. None of that
+makes the gateway trade in the attacker's account, hands over the owner's, or puts the owner's login out of force. The
+simulator records whose token each request to the broker bore.
 """
 
 import json

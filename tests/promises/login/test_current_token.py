@@ -1,4 +1,4 @@
-"""The token in use: read once, never a dead one, healed by a login anywhere, and missed aloud, once."""
+"""The token in use: read once, never a dead one, replaced by a login on any instance; its absence is told once."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +51,7 @@ def test_a_store_that_does_not_answer_says_nothing_about_the_login(world: World,
     assert "cannot be read" in world.put_off(one)
 
     assert one.current.state is LoginState.UNKNOWN
-    assert world.phone.rang == []
+    assert world.phone.received == []
 
 
 def test_a_store_that_goes_down_ends_no_login_that_can_be_alive(world: World, one: Instance) -> None:
@@ -192,7 +192,7 @@ def test_a_refused_token_gives_way_to_the_one_that_another_instance_stored(world
     assert one.current.refused(old, "Token is Invalid or Expired", world.soon())
 
     assert world.alert(one) == today
-    assert world.phone.rang == []
+    assert world.phone.received == []
 
 
 def test_a_refused_token_without_another_ends_the_login(world: World, one: Instance) -> None:
@@ -213,7 +213,7 @@ def test_a_refused_token_ends_the_login_also_while_the_store_is_down(world: Worl
     assert not one.current.refused(today, "Token is Invalid", world.soon())
 
     assert one.current.state is LoginState.NEEDS_LOGIN
-    assert len(world.phone.rang) == 1
+    assert len(world.phone.received) == 1
 
 
 def test_a_late_refusal_of_yesterdays_token_does_not_end_todays_login(world: World, one: Instance) -> None:
@@ -242,10 +242,10 @@ def test_a_refusal_that_was_a_mistake_is_healed_on_every_instance_by_one_validat
     assert world.served(other).access_token == today.access_token
 
 
-# --- telling somebody
+# --- notices
 
 
-def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(
+def test_one_dead_token_is_told_once_however_many_alerts_and_instances_meet_it(
     world: World, one: Instance, other: Instance
 ) -> None:
     world.put(token(ist(9, day=19)))
@@ -254,51 +254,51 @@ def test_one_dead_token_rings_once_however_many_alerts_and_instances_meet_it(
         world.alert(other)
         world.clock.pass_by(5)
 
-    (notice,) = world.phone.rang
+    (notice,) = world.phone.received
     assert notice.severity == "CRITICAL"
     assert "state=" in notice.text
     assert "06:30 IST" in notice.text
 
 
-def test_the_next_day_rings_again(world: World, one: Instance) -> None:
+def test_the_next_day_a_missing_login_is_told_again(world: World, one: Instance) -> None:
     world.alert(one)
     world.clock.go_to(ist(5, 59, day=21))
     world.alert(one)
-    assert len(world.phone.rang) == 1
+    assert len(world.phone.received) == 1
 
     world.clock.go_to(ist(6, 0, day=21))
     world.alert(one)
 
-    assert len(world.phone.rang) == 2
+    assert len(world.phone.received) == 2
 
 
-def test_another_dead_token_on_the_same_day_rings_again(world: World, one: Instance) -> None:
+def test_another_dead_token_on_the_same_day_is_told_again(world: World, one: Instance) -> None:
     world.alert(one)
     today = world.put(token(ist(9)))
     world.clock.pass_by(3)
     world.alert(one)
     one.current.refused(today, "Token is Invalid", world.soon())
 
-    assert len({notice.id for notice in world.phone.rang}) == 2
+    assert len({notice.id for notice in world.phone.received}) == 2
 
 
-def test_the_phone_rings_without_a_ledger_too(world: World) -> None:
+def test_the_notice_goes_out_without_a_ledger_too(world: World) -> None:
     one = world.instance(ledger=LedgerDown())
     for _ in range(5):
         world.alert(one)
         world.clock.pass_by(5)
 
-    assert [notice.kind for notice in world.phone.rang] == ["login-needed"]
+    assert [notice.kind for notice in world.phone.received] == ["login-needed"]
 
 
-def test_where_nobody_could_be_told_the_next_alert_tries_again(world: World) -> None:
+def test_where_no_notice_got_out_the_next_alert_tries_again(world: World) -> None:
     one = world.instance(ledger=LedgerDown())
     world.phone.works = False
     world.alert(one)
     world.phone.works = True
     world.alert(one)
 
-    assert [notice.kind for notice in world.phone.rang] == ["login-needed"]
+    assert [notice.kind for notice in world.phone.received] == ["login-needed"]
 
 
 def test_a_phone_out_of_reach_leaves_the_notice_in_the_outbox(world: World, one: Instance) -> None:
@@ -319,7 +319,7 @@ def test_an_app_that_may_place_no_orders_halts_trading_for_all(world: World, one
     assert [notice.kind for notice in world.ledger.outbox(world.soon())] == ["trading-state"]
 
 
-def test_a_halt_by_a_human_keeps_his_words(world: World, one: Instance) -> None:
+def test_a_halt_by_an_operator_keeps_its_reason(world: World, one: Instance) -> None:
     now = world.clock.now()
     world.ledger.change_controls(lambda it: it.switched(TradingState.HALTED, "holiday", "owner", now), world.soon())
 
@@ -333,14 +333,14 @@ def test_a_halt_that_the_ledger_does_not_take_is_told_directly(world: World) -> 
 
     one.current.forbidden("not allowed from this app", world.soon())
 
-    (notice,) = world.phone.rang
+    (notice,) = world.phone.received
     assert "could not be halted" in notice.text
 
 
-def test_the_status_tells_nobody_and_never_raises(world: World, one: Instance) -> None:
+def test_the_status_publishes_no_notice_and_never_raises(world: World, one: Instance) -> None:
     missing = one.current.status(world.soon())
     assert missing.problem is not None
-    assert world.phone.rang == []
+    assert world.phone.received == []
 
     today = world.put(token(ist(9)))
     world.clock.pass_by(3)

@@ -189,7 +189,9 @@ def test_a_link_expires_after_ten_minutes_and_one_for_the_phone_after_twenty(wor
         lambda state: "9" * 100_000,
     ],
 )
-def test_a_state_that_is_not_ours_is_refused(world: World, one: Instance, forge: Callable[..., Any]) -> None:
+def test_a_state_that_the_gateway_did_not_sign_is_refused(
+    world: World, one: Instance, forge: Callable[..., Any]
+) -> None:
     state = state_of(one.begin(world))
     forged = forge(state)
     assert forged != state
@@ -214,13 +216,13 @@ def test_a_login_that_is_alive_is_left_alone_each_time(world: World, one: Instan
 
     assert [one.login.refresh(world.soon()) for _ in range(3)] == [LoginState.AUTHENTICATED] * 3
 
-    assert world.phone.rang == []
+    assert world.phone.received == []
     assert set(world.fyers.asked) == {"profile"}
 
 
 def test_a_missing_login_sends_a_link_that_completes_it(world: World, one: Instance, other: Instance) -> None:
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
-    (notice,) = world.phone.rang
+    (notice,) = world.phone.received
     world.fyers.gives["code"] = token(ist(9))
 
     other.login.complete("code", state_of(notice.text), PAGE, world.soon())
@@ -236,7 +238,7 @@ def test_the_link_is_sent_until_it_is_done_but_once_in_a_quarter_of_an_hour(
         assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
         assert other.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
 
-    assert [notice.id[-5:] for notice in world.phone.rang] == ["09:15", "09:30", "09:45", "10:00"]
+    assert [notice.id[-5:] for notice in world.phone.received] == ["09:15", "09:30", "09:45", "10:00"]
 
 
 def test_a_token_that_fyers_refuses_is_found_out_before_an_alert_needs_it(world: World, one: Instance) -> None:
@@ -255,7 +257,7 @@ def test_where_the_store_or_fyers_does_not_answer_the_state_is_not_told(world: W
     world.store.is_down = True
     assert one.login.refresh(world.soon()) is LoginState.UNKNOWN
 
-    assert world.phone.rang == []
+    assert world.phone.received == []
 
 
 def test_nonsense_in_the_store_sends_the_link(world: World, one: Instance) -> None:
@@ -321,7 +323,7 @@ def test_no_secret_shows_in_logs_notices_errors_or_reprs(world: World, caplog: p
         shown.append(repr(refusal.value))
     shown.append(log_in(world, one))
     shown += [one.current.status(world.soon()), one.current.__dict__["_links"], one.login, one.current]
-    shown += [notice.document() for notice in (*world.phone.rang, *world.ledger.outbox(world.soon()))]
+    shown += [notice.document() for notice in (*world.phone.received, *world.ledger.outbox(world.soon()))]
 
     everything = caplog.text + repr([vars(record) for record in caplog.records]) + repr(shown)
     assert "eyJ" not in everything

@@ -60,7 +60,7 @@ def tap(text: str) -> dict[str, str]:
 
 def test_one_tap_on_the_phone_is_the_days_login(world: World, one: Instance, broker: FyersBroker) -> None:
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
-    back = tap(world.phone.rang[0].text)
+    back = tap(world.phone.received[0].text)
 
     result = one.login.complete(back["auth_code"], back["state"], "/auth/callback", world.soon())
 
@@ -99,4 +99,4 @@ def test_a_refresh_token_that_the_rules_ended_is_tried_and_the_link_sent(
     assert one.login.refresh(world.soon()) is LoginState.NEEDS_LOGIN
 
     assert [entry.endpoint for entry in simulator.log] == ["validate-refresh-token"]
-    assert [notice.kind for notice in world.phone.rang] == ["logged-in", "login-link"]
+    assert [notice.kind for notice in world.phone.received] == ["logged-in", "login-link"]

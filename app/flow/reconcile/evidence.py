@@ -1,0 +1,122 @@
+"""What became of each order: the book's rows move it, the book's silence counts by strict rules, and so does time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from app.domain.alert import Side
+from app.domain.book import BookRow
+from app.domain.errors import Reason
+from app.domain.notice import ABSENT_READS, what
+from app.domain.order import MOVES, Order, OrderStatus
+from app.domain.risk import UNRESOLVED_AT_ONCE, Controls, doubt_reduces
+from app.flow.reconcile.report import SETTLE, Run, submitted_at
+
+ABSENCE_TAKES = timedelta(seconds=60)
+
+_S = OrderStatus
+_STANDS = frozenset({_S.ACCEPTED, _S.PARTIALLY_FILLED, _S.FILLED})
+
+
+def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:
+    """The order as a row of the book shows it; None where that is no news.
+
+    A row whose status is not known is still proof that the order is there.
+    """
+    status = row.status or (_S.ACCEPTED if order.status is _S.SUBMITTED else order.status)
+    found = order.status is _S.SUBMITTED and status in _STANDS
+    same = (status, row.filled_quantity) == (order.status, order.filled_quantity)
+    if same or status not in MOVES[order.status]:
+        return None
+    return order.moved(
+        status,
+        at,
+        broker_order_id=row.broker_order_id,
+        filled_quantity=row.filled_quantity,
+        average_price=row.average_price,
+        reason=Reason.FOUND_IN_BOOK if found else None,
+        message=row.message or None,
+    )
+
+
+def reached(run: Run) -> None:
+    """The broker has just answered a read, so the breaker need not wait any longer."""
+    if run.desk.ledger.controls(run.deadline).open_until is not None:
+        run.desk.ledger.change_controls(Controls.reached, run.deadline)
+
+
+def follow(run: Run, book: Sequence[BookRow]) -> None:
+    """Evidence of presence moves any record, once the request that sent the order has had its time to speak."""
+    rows = {row.tag: row for row in book if row.protects is None}
+    for order in list(run.orders.values()):
+        if (row := rows.get(order.tag)) is None or (order.reason is None and run.is_young(order)):
+            continue
+        if order.status is _S.RECEIVED:  # it was called not sent, and there it is: it may not be sent again
+            run.record(order.submitted(run.now()))
+        current = run.orders[order.key]
+        if (step := after_row(current, row, run.now())) is not None:
+            run.record(step)
+
+
+def in_the_dark(run: Run) -> None:
+    """Without a book: an order that no request speaks for any more is in doubt all the same, and is notified."""
+    for order in list(run.orders.values()):
+        if order.status is _S.SUBMITTED and order.reason is None and not run.is_young(order):
+            why = "the request that sent it ended without an answer, and the order book cannot be read"
+            run.record(order.unresolved(run.now(), why))
+
+
+def absences(run: Run, book: Sequence[BookRow], final: bool) -> None:
+    """What the book's silence says about orders in doubt, where the reading is valid."""
+    tags = {row.tag for row in book}
+    valid = not run.not_shown(book)
+    for order in list(run.orders.values()):
+        now = run.now()
+        if order.status is not _S.SUBMITTED or order.tag in tags or run.is_young(order):
+            continue
+        if (step := _step_of_absence(order, valid and order.day == run.today, final, now)) is not None:
+            run.record(step)
+
+
+def _step_of_absence(order: Order, valid: bool, final: bool, now: datetime) -> Order | None:
+    if valid and final:
+        return order.moved(_S.NOT_PLACED, now, message="it is not in the final order book of its day")
+    if order.reason is None:
+        return order.unresolved(now, "the request that sent it ended without an answer")
+    if not valid or order.absent_reads >= ABSENT_READS:
+        return None
+    if order.absent_reads == ABSENT_READS - 1 and now - submitted_at(order) < ABSENCE_TAKES:
+        return None  # readings in quick succession prove less than a minute does
+    return order.absent(now, f"not found in {order.absent_reads + 1} readings of the order book")
+
+
+def lapse(run: Run) -> None:
+    """Time alone may do this and no more: an alert that was not sent in time is never sent late."""
+    ages = run.desk.ages
+    for order in list(run.orders.values()):
+        if order.status is not _S.RECEIVED:
+            continue
+        covers = order.asked["action"] == Side.BUY
+        allowed = max(ages.exit, ages.entry) if covers else ages.entry
+        if run.now() - order.alert_at > allowed + SETTLE:
+            run.record(order.lapsed(run.now(), "nobody could send it in time, so it was not sent"))
+            run.report.lapsed += 1
+
+
+def unsent(run: Run) -> None:
+    """Notifies of an order that was taken up, proven unsent, and is still waiting.
+
+    The sender of an alert that came twice may have been answered 202 by the later request, and never hear of it again.
+    """
+    for order in run.orders.values():
+        if order.status is _S.RECEIVED and order.attempt and run.now() - order.transitions[-1].at >= SETTLE:
+            text = f"Not sent yet, {what(order)}: {order.message}. If no resent alert takes it up, it never is."
+            run.notify(f"unsent:{order.key}:{order.sequence}", text, order)
+
+
+def doubts(run: Run) -> None:
+    """Counts the orders in doubt, and stops entries where there are two at once."""
+    doubted = sum(order.status is _S.SUBMITTED and run.settled(order) for order in run.orders.values())
+    run.report.in_doubt = doubted
+    if doubted >= UNRESOLVED_AT_ONCE:
+        run.desk.ledger.change_controls(partial(doubt_reduces, unresolved=doubted, now=run.now()), run.deadline)
