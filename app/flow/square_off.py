@@ -76,7 +76,7 @@ class _Run:
                 self.report.left[sent.symbol] = "an entry was sent moments ago and the order book does not show it yet"
 
     def _close(self, holding: Holding, holdings: Holdings) -> bool:
-        """Exits a position that the gateway opened; True where an exit was sent, whatever came of it."""
+        """Exits a position that the gateway opened; True where the exit was sent or may have been."""
         opened = holding.gateway_units
         if holding.net == 0 or opened is None:
             return False
@@ -113,7 +113,10 @@ class _Run:
         return False
 
     def _outcome(self, holding: Holding, holdings: Holdings) -> Outcome:
-        """Cancels the legs and closes the position. A leg that is filled beside the exit would open a position."""
+        """Cancels the legs and closes the position. A leg that is filled beside the exit would open a position.
+
+        The rest of an exit that is filled in part stays in the book, without a tag, so no leg may stand there later.
+        """
         try:
             if legs := _legs(holding):
                 self.report.legs_cancelled += trim(legs, self._desk, self._deadline)

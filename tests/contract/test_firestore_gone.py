@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.adapters.firestore import FirestoreLedger
+from app.adapters.firestore.ledger import FirestoreLedger
 from app.domain.risk import TradingState
 from app.flow.ports import Window
 from tests.contract.ledgers import instance, order_named, patient
