@@ -15,7 +15,7 @@ from app.adapters.notify.fanout import Fanout
 from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
-from app.login import Login
+from app.login.login import Login
 from app.login.ports import LoginRefused, TokenSource
 from app.runtime.config import Config
 from app.runtime.openings import open_login

@@ -14,7 +14,7 @@ from app.domain.errors import AlertError
 from app.domain.notice import Notice, Severity
 from app.operations.back_office import BackOffice
 from app.operations.check import Check, Mark
-from app.operations.doctor import examine
+from app.operations.checks import examine
 from app.runtime import log
 from app.runtime.bootstrap import bootstrap
 from app.runtime.config import ConfigFaults

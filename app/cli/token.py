@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from app.cli.settings import configured
 from app.domain.deadline import Deadline
 from app.domain.secret import Secret
-from app.login import Login
+from app.login.login import Login
 from app.login.ports import LoginRefused
 from app.runtime.openings import open_login_alone, open_token_store
 

@@ -22,11 +22,10 @@ class AgeRules:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What an alert, reconcile and square-off need. The operator's part stands beside it, in the BackOffice.
+    """What an alert, reconcile and square-off need. The operator's part is the BackOffice.
 
-    `account` names the broker account within keys; `readers` runs reads side by side and owns no effect.
-    `beside_claim` runs an alert's reads while its claim is under way. It is None where a claim takes no round trip:
-    there it is cheaper to read after the claim.
+    `account` names the broker account within keys. `readers` runs reads side by side. `beside_claim` runs an alert's
+    reads during its claim; it is None where a claim takes no round trip, since reading after it is cheaper there.
     """
 
     account: str

@@ -1,7 +1,7 @@
-"""When a contract trades, as an alert, the operator and the square-off have to know it.
+"""When a contract trades, for alerts, the operator and the square-off.
 
-The dated table (app/facts/hours.py) and the symbol master both say it. Where they differ entries go by the narrower and
-exits by the wider, and the operator is told.
+The dated table (app/facts/hours.py) and the symbol master both say it. Where they differ, entries go by the narrower
+hours and exits by the wider, and the operator is notified.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -21,8 +21,8 @@ def expiry_floor(
 ) -> date:
     """The first day whose expiry can still be traded: today until its contract stops, then tomorrow.
 
-    For an exit that is the later of the table's last minute and the symbol master's, for an entry the table's. Raises
-    as ports.SymbolMaster.resolve does.
+    An exit goes by the later of the table's last minute and the symbol master's, an entry by the table's. Raises as
+    ports.SymbolMaster.resolve does.
     """
     today = ist_day(now)
     expiring = symbols.expiring(underlying, exchange, today)
@@ -60,17 +60,14 @@ def differences(symbols: SymbolMaster, calendar: Calendar, day: date) -> list[st
 
 
 def notice_of_differences(symbols: SymbolMaster, calendar: Calendar, day: date) -> Notice | None:
-    """What the operator is told of them, once a day. Raises NotNow(SYMBOLS_MISSING)."""
+    """The day's notice of the differences. Raises NotNow(SYMBOLS_MISSING)."""
     found = differences(symbols, calendar, day)
     text = f"Today's hours are in doubt: {'; '.join(found)}. Until they agree {RULE}: {ADVICE}."
     return Notice(f"hours:{day}", "hours", Severity.WARNING, text) if found else None
 
 
 def stopped_by(at: time, symbols: SymbolMaster, calendar: Calendar, day: date) -> list[str]:
-    """What has stopped trading by that time of the day, so that nothing closes it then, with its last minute.
-
-    Raises NotNow(SYMBOLS_MISSING).
-    """
+    """What has stopped trading by that time of day, with its last minute. Raises NotNow(SYMBOLS_MISSING)."""
     market = calendar.session_on(day)
     if market is None:
         return []
@@ -81,13 +78,13 @@ def stopped_by(at: time, symbols: SymbolMaster, calendar: Calendar, day: date) -
 
 
 def last_minute(contract: Listed, calendar: Calendar, day: date) -> time:
-    """When the contract stops that day, by whoever says it earliest; the day's end where it does not trade at all."""
+    """When the contract stops that day, by the narrower hours; the day's end where it does not trade at all."""
     hours = calendar.hours_of(contract, day, entering=True)
     return hours.closes if hours is not None else time.max
 
 
 def _other_hours(contract: Listed, calendar: Calendar, day: date) -> Session | None:
-    """The table's hours where the master says others; None where they agree, or where a setting says the hours."""
+    """The table's hours where the master gives others; None where they agree, or where a setting gives the hours."""
     table = calendar.table_hours(contract, day) if calendar.goes_by_table(day) else None
     return table if contract.session not in (None, table) else None
 

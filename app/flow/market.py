@@ -1,14 +1,15 @@
 """The market reads of one alert, started beside the claim: contract and quote, positions and order book, doubts.
 
-Reads only: whatever is still under way when the request ends is left to its own time-out and harms nobody.
+Reads only: what is still under way when the request ends is left to its own time-out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 from app.domain.alert import Alert, ExpiryRule, Moneyness, Side
@@ -23,6 +24,7 @@ from app.domain.ticket import BuyMode
 from app.facts.freeze import freeze_on
 from app.flow.desk import Desk
 from app.flow.hours import closed, expiry_floor
+from app.flow.protection import positions_lag
 
 _Read = TypeVar("_Read")
 
@@ -45,8 +47,8 @@ def may_cover(alert: Alert, buy_mode: BuyMode) -> bool:
 class MarketReads:
     """Started at once, waited for later. The order book is read for what may be a cover; an entry asks when it must.
 
-    Where today may be a holiday, what may open a position asks for the market's status as well. `fired` is when the
-    alert did: what it meant then is not another contract some seconds later.
+    Where today may be a holiday, what may open a position asks for the market's status as well. Expiries count from
+    `fired`, the alert's own time: it means the same contract some seconds later.
     """
 
     def __init__(self, alert: Alert, fired: datetime, desk: Desk, deadline: Deadline) -> None:
@@ -56,8 +58,8 @@ class MarketReads:
         self._covers = may_cover(alert, desk.tickets.buy_mode)
         may_open = alert.side is Side.SELL or desk.tickets.buy_mode is BuyMode.OPEN
         assumed = may_open and desk.calendar.is_assumed(ist_day(desk.clock.now()))
-        self._status = self._wait_for(desk.readers, lambda: self._check_open(alert)) if assumed else None
-        self._book = self._wait_for(desk.readers, self._read_book) if self._covers else None
+        self._status = self._wait_for(desk.readers, self._check_open) if assumed else None
+        self._book = self._wait_for(desk.readers, partial(self._read, desk.broker.order_book)) if self._covers else None
         self._priced = self._wait_for(desk.beside_claim, lambda: _priced(alert, fired, desk, deadline))
         doubted = desk.clock.now() - timedelta(seconds=SEND_WINDOW)
         self._unresolved = self._wait_for(
@@ -65,10 +67,10 @@ class MarketReads:
         )
 
     def result(self) -> Market:
-        """Waits for all of them. Raises Denied or NotNow as the first that failed says, and OUT_OF_TIME."""
+        """Waits for all reads. Raises what the first failed one raised, and NotNow(OUT_OF_TIME)."""
         try:
             meant, quotes, positions = self._priced()
-        finally:  # a closed market has no quotes of today; that it is closed is what is said then
+        finally:  # a closed market has no quotes of today, and the sender hears that it is closed
             if not self._covers:
                 self.require_open()
         book = self._book() if self._book is not None else None
@@ -77,40 +79,38 @@ class MarketReads:
         return Market(contract, _quote_of(contract.symbol, quotes, self._desk), holdings, meant.todays)
 
     def require_open(self) -> None:
-        """For an entry: raises Denied(MARKET_CLOSED) or NotNow where no list knows today and the broker says no yes."""
+        """For an entry on what may be a holiday: raises Denied or NotNow unless the broker says that it trades."""
         if self._status is not None:
             self._status()
 
     def with_book(self, market: Market) -> Market:
         """The same with the order book, read now, and positions that are no older than it."""
-        held = self._held(market.holdings.positions, self._read_book(), market.contract.symbol)
-        return replace(market, holdings=held)
+        book = self._read(self._desk.broker.order_book)
+        return replace(market, holdings=self._held(market.holdings.positions, book, market.contract.symbol))
 
     def _held(self, positions: tuple[Position, ...], book: tuple[BookRow, ...] | None, symbol: str | None) -> Holdings:
         holdings = hold(positions, book)
         if book is not None and holdings.lag():
-            holdings = hold(self._read_positions(), book)
+            holdings = hold(self._read(self._desk.broker.positions), book)
             if holdings.lag({symbol} if self._covers and symbol else None):  # an entry counts all open lots
-                raise NotNow(
-                    Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled"
-                )
+                raise positions_lag()
         lots = holdings.count_lots(self._desk.symbols.lookup_symbol)
         return replace(holdings, unresolved=self._unresolved(), lots_open=lots)
 
-    def _check_open(self, alert: Alert) -> None:
-        exchange = self._desk.symbols.spot_symbol(alert.underlying, alert.exchange).partition(":")[0]
+    def _check_open(self) -> None:
+        underlying = self._alert.underlying, self._alert.exchange
+        exchange = self._desk.symbols.spot_symbol(*underlying).partition(":")[0]
         self._desk.market_status.require_open(exchange, self._deadline.within(MARKET_READ))
 
-    def _read_positions(self) -> tuple[Position, ...]:
-        with _or_position_unknown():
-            return self._desk.broker.positions(self._deadline.within(MARKET_READ))
-
-    def _read_book(self) -> tuple[BookRow, ...]:
-        with _or_position_unknown():
-            return self._desk.broker.order_book(self._deadline.within(MARKET_READ))
+    def _read(self, read: Callable[[Deadline], _Read]) -> _Read:
+        """Positions or order book. They decide how much may be sent, so without them the position is unknown."""
+        try:
+            return read(self._deadline.within(MARKET_READ))
+        except NotNow as problem:
+            raise without_positions(problem) from problem
 
     def _wait_for(self, executor: Executor | None, read: Callable[[], _Read]) -> Callable[[], _Read]:
-        """What waits for the read: it starts now where somebody runs it, and else when it is waited for."""
+        """A call that waits for the read. The read starts now; without an executor it starts with that call."""
         if executor is None:
             return read
         reading = executor.submit(read)
@@ -124,20 +124,11 @@ class MarketReads:
         return waited
 
 
-@contextmanager
-def _or_position_unknown() -> Iterator[None]:
-    """Positions and book decide how much may be sent; without them nothing is."""
-    try:
-        yield
-    except NotNow as problem:
-        raise without_positions(problem) from problem
-
-
 @dataclass(frozen=True, slots=True)
 class _Meant:
-    """What the alert asks for; for what may be a cover also today's contract, where its rule has rolled past it.
+    """What the alert asks for; for what may be a cover also today's contract, where the alert's expiry is past it.
 
-    `in_doubt`: table or symbol master says that today's still trades, so the cover may be meant for either.
+    `in_doubt`: table or symbol master says that today's contract still trades, so the alert may mean either.
     """
 
     contract: Instrument
@@ -149,16 +140,14 @@ _Priced = tuple[_Meant, Mapping[str, Quote], tuple[Position, ...]]
 
 
 def _priced(alert: Alert, fired: datetime, desk: Desk, deadline: Deadline) -> _Priced:
-    """The contract, its quote, and beside that the positions."""
+    """The contract, its quote, and the positions, read side by side with the quote."""
     spot = None
     if isinstance(alert.strike, Moneyness):
         symbol = desk.symbols.spot_symbol(alert.underlying, alert.exchange)
         spot = _quote_of(symbol, desk.broker.quotes([symbol], deadline.within(MARKET_READ)), desk).ltp
     meant = _resolved(alert, fired, desk, spot)
-    symbols = [meant.contract.symbol]
-    if meant.in_doubt and meant.todays is not None:
-        symbols.append(meant.todays.symbol)
-    return meant, *desk.broker.quotes_and_positions(symbols, deadline.within(MARKET_READ))
+    also = [meant.todays.symbol] if meant.in_doubt and meant.todays is not None else []
+    return meant, *desk.broker.quotes_and_positions([meant.contract.symbol, *also], deadline.within(MARKET_READ))
 
 
 def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -> _Meant:
@@ -169,14 +158,14 @@ def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -
     now = desk.clock.now()
     today, fired, entering = ist_day(now), min(fired, now), not may_cover(alert, desk.tickets.buy_mode)
 
+    underlying = alert.underlying, alert.exchange
+
     def contract(on: date) -> Instrument:
-        return desk.symbols.resolve(
-            alert.underlying, alert.exchange, alert.expiry, alert.strike, alert.option_type, on=on, spot=spot
-        )
+        option = desk.symbols.resolve(*underlying, alert.expiry, alert.strike, alert.option_type, on=on, spot=spot)
+        return _with_freeze(option, today)
 
     def floor(*, entering: bool) -> date:
-        where = (alert.underlying, alert.exchange)
-        return expiry_floor(desk.symbols, desk.calendar, *where, fired, entering=entering)
+        return expiry_floor(desk.symbols, desk.calendar, *underlying, fired, entering=entering)
 
     on, todays, in_doubt = today, None, False
     if isinstance(alert.expiry, ExpiryRule) and not desk.calendar.always:
@@ -190,12 +179,10 @@ def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -
     except Denied:
         if todays is None:
             raise
-        found, todays = todays, None  # not listed any further: what can be said is said of today's
+        found, todays = todays, None  # no later one is listed, so today's is judged
     if (denied := closed(found, desk.calendar, now, entering=entering)) is not None:
         raise denied
-    if todays is None:
-        return _Meant(_with_freeze(found, today))
-    return _Meant(_with_freeze(found, today), _with_freeze(todays, today), in_doubt)
+    return _Meant(found, todays, in_doubt and todays is not None)
 
 
 def _with_freeze(contract: Instrument, today: date) -> Instrument:

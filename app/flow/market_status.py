@@ -1,8 +1,8 @@
-"""Whether the exchange trades on a day beyond the known holiday list: the broker's word, asked for by an entry.
+"""Whether the exchange trades on a day beyond the known holiday list. An entry asks the broker.
 
-A yes holds for its day: if it was open once today, today is no holiday, and its hours are the calendar's. A no holds
-for seconds, since a session of its own may begin later in the day; in the first minute after the opening it is no
-answer, since the status may lag. Each process asks for itself.
+A yes holds for the day: today is no holiday, and the calendar says its hours. A no holds for seconds, since a special
+session may begin later in the day. In the first minute after the opening a no counts as no answer, since the status
+may lag. Each process asks for itself.
 """
 
 from datetime import date, datetime, timedelta
@@ -12,10 +12,7 @@ from app.domain.deadline import Deadline
 from app.domain.errors import Denied, NotNow, Reason
 from app.flow.ports import Broker, Clock
 
-NO_HOLDS = (
-    10.0  # seconds; alerts that come together cost one call, and six a minute are few beside what a broker allows
-)
-
+NO_HOLDS = 10.0  # seconds; alerts that come together cost one call
 LAGS = timedelta(minutes=1)  # after the opening; how long a broker's status lags is not documented
 
 
@@ -50,8 +47,7 @@ class MarketStatus:
             if problem.reason is Reason.NEEDS_LOGIN:
                 raise
             raise _unknown(problem.message) from problem
-        left = self._lag_left()
-        until = self._clock.monotonic() + (min(NO_HOLDS, left) if left > 0 else NO_HOLDS)
+        until = self._clock.monotonic() + min(NO_HOLDS, self._lag_left() or NO_HOLDS)
         for exchange, is_open in said.items():
             if is_open:
                 self._open_on[exchange] = today
@@ -66,14 +62,13 @@ class MarketStatus:
         return Denied(Reason.MARKET_CLOSED, text)
 
     def _lag_left(self) -> float:
-        """Seconds until the broker's status counts as caught up with the opening; none before it and later."""
+        """Seconds until the broker's status counts as caught up with the opening; 0 before the opening and later."""
         now = self._clock.now().astimezone(IST)
         hours = self._calendar.session_on(now.date())
-        opened = datetime.combine(now.date(), hours.opens, IST) if hours is not None else now - LAGS
-        return max(0.0, (opened + LAGS - now).total_seconds()) if now >= opened else 0.0
+        since = now - datetime.combine(now.date(), hours.opens, IST) if hours else LAGS
+        return (LAGS - since).total_seconds() if timedelta(0) <= since < LAGS else 0.0
 
 
 def _unknown(why: str) -> NotNow:
     rest = "today is beyond the known holiday list, so an entry needs the broker to say that the market is open"
-    text = f"{why}; {rest}. Nothing was sent"
-    return NotNow(Reason.MARKET_STATUS_UNKNOWN, text)
+    return NotNow(Reason.MARKET_STATUS_UNKNOWN, f"{why}; {rest}. Nothing was sent")

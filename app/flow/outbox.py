@@ -1,6 +1,7 @@
-"""Notices leave the ledger's outbox here: before the answer where time allows, by `reconcile` otherwise."""
+"""Delivers the notices in the ledger's outbox: before the answer where time allows, by `reconcile` otherwise."""
 
 import logging
+from collections import Counter
 
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
@@ -9,24 +10,24 @@ from app.flow.ports import Ledger, Notifier
 
 log = logging.getLogger("gateway.outbox")
 
-TOGETHER = 20  # notices of one kind that wait at once
+TOGETHER = 20  # waiting notices of one kind that become one
 
 
 def post(notice: Notice, ledger: Ledger, notifier: Notifier, deadline: Deadline) -> None:
     """Stores and delivers a notice that no step of an order carries; without a ledger it is delivered all the same."""
     try:
         if not ledger.notify(notice, deadline):
-            return  # told before
+            return  # published before
     except NotNow as problem:
-        said = {"notice": notice.id, "why": problem.message}
-        log.critical("the ledger does not take a notice; it is sent directly", extra=said)
+        facts = {"notice": notice.id, "why": problem.message}
+        log.critical("the ledger does not take a notice; it is sent directly", extra=facts)
         notifier.send(notice, deadline)
-        return
-    deliver(notice, ledger, notifier, deadline)
+    else:
+        deliver(notice, ledger, notifier, deadline)
 
 
 def deliver(notice: Notice, ledger: Ledger, notifier: Notifier, deadline: Deadline) -> bool:
-    """Sends a stored notice and takes it out of the outbox. What fails here is done by the next drain."""
+    """Sends a stored notice and takes it out of the outbox. The next drain retries what fails here."""
     if not notifier.send(notice, deadline):
         return False
     try:
@@ -37,31 +38,25 @@ def deliver(notice: Notice, ledger: Ledger, notifier: Notifier, deadline: Deadli
 
 
 def drain(ledger: Ledger, notifier: Notifier, deadline: Deadline) -> tuple[int, int]:
-    """Sends what waits, oldest first, while there is time. Returns how many were delivered and how many still wait.
-
-    One that cannot be delivered does not stop the others: its sink may lack it, and theirs may not.
-    """
+    """Sends what waits, oldest first, while there is time. Returns how many were delivered and how many still wait."""
     waiting = _folded(ledger.outbox(deadline), ledger, deadline)
     sent = sum(deadline.left() > 0 and deliver(notice, ledger, notifier, deadline) for notice in waiting)
     return sent, len(waiting) - sent
 
 
 def _folded(waiting: list[Notice], ledger: Ledger, deadline: Deadline) -> list[Notice]:
-    """Many of one kind become one that says how many: a phone that rings a hundred times is switched off."""
-    kinds: dict[str, list[Notice]] = {}
-    for notice in waiting:
-        if notice.severity is not Severity.CRITICAL:
-            kinds.setdefault(notice.kind, []).append(notice)
-    for many in kinds.values():
-        if len(many) < TOGETHER:
-            continue
+    """Replaces many of one kind by one that says how many, so that the operator does not mute the phone."""
+    minor = [notice for notice in waiting if notice.severity is not Severity.CRITICAL]
+    kinds = Counter(notice.kind for notice in minor)
+    for kind in (kind for kind, count in kinds.items() if count >= TOGETHER):
+        many = [notice for notice in minor if notice.kind == kind]
         summary = summary_of(many)
         try:
             ledger.notify(summary, deadline)
             for notice in many:
                 ledger.delivered(notice.id, deadline)
         except NotNow:
-            log.warning("notices could not be put together", extra={"kind": summary.facts["kind"]})
+            log.warning("notices could not be put together", extra={"kind": kind})
             continue
         log.warning("notices are told as one", extra={"summary": summary.id, "notices": [one.id for one in many]})
         waiting = [notice for notice in waiting if notice not in many] + [summary]

@@ -68,7 +68,7 @@ class Window:
 
 
 class Overtaken(Exception):
-    """Somebody else moved the order on first; `current` is the order as the ledger has it."""
+    """Another request or run moved the order first; `current` is the order as the ledger has it."""
 
     def __init__(self, current: Order) -> None:
         super().__init__(f"the order is {current.status} already")
@@ -116,7 +116,7 @@ class Ledger(Protocol):
         """Commits a change of the controls under its version; a new trading state is notified with it."""
 
     def once(self, name: str, deadline: Deadline) -> bool:
-        """True the first time anyone asks with this name; names are remembered for at least a week."""
+        """True for the first call with this name; names are kept for at least a week."""
 
     def try_out(self, deadline: Deadline, whole: bool = False) -> None:
         """Writes as much as an alert does and keeps none of it; `whole`: also looks for damage in all that is stored.
@@ -171,7 +171,7 @@ class SymbolMaster(Protocol):
     def kinds(self, day: date, *, expiring: bool = False) -> Mapping[ListedKind, int]:
         """How many contracts trade at which hours: of all, or of those that expire that day.
 
-        Those of any other day stand together, under `date.max`. Raises NotNow(SYMBOLS_MISSING).
+        Contracts that expire on another day are counted under `date.max`. Raises NotNow(SYMBOLS_MISSING).
         """
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
@@ -188,7 +188,7 @@ class SymbolMaster(Protocol):
         on: date,
         spot: Decimal | None = None,
     ) -> Option:
-        """The contract, counting expiries from `on`; `spot` (rupees) is needed where the strike is said by its place.
+        """The contract, counting expiries from `on`; `spot` (rupees) is needed for a strike by its moneyness.
 
         Raises Denied(NO_SUCH_CONTRACT) naming the nearest listed ones, and NotNow(SYMBOLS_MISSING) without a master.
         """
@@ -196,7 +196,4 @@ class SymbolMaster(Protocol):
 
 class Notifier(Protocol):
     def send(self, notice: Notice, deadline: Deadline) -> bool:
-        """Delivers one notice, at least once; False where it has to be sent again.
-
-        Never raises: a failing sink must not touch a trade.
-        """
+        """Delivers one notice, at least once; False where it has to be sent again. Never raises."""

@@ -12,9 +12,9 @@ from app.flow.desk import Desk
 
 
 def trim(legs: Trim, desk: Desk, deadline: Deadline) -> int:
-    """Cancels the legs that have to go, and makes smaller what may stay so; what cannot be made smaller goes as well.
+    """Cancels and shrinks legs; returns how many the broker changed. One that cannot be shrunk is cancelled.
 
-    Returns how many legs the broker took away or changed. Raises NotNow without a token, or without an order book.
+    Raises NotNow without a token, or without an order book.
     """
     return cancel_all(legs.cancel, desk, deadline) + sum(_shrunk(*one, desk, deadline) for one in legs.shrink)
 
@@ -37,15 +37,18 @@ def cancel_all(rows: Sequence[BookRow], desk: Desk, deadline: Deadline) -> int:
 def holdings_after(
     book: Sequence[BookRow], desk: Desk, deadline: Deadline, cover_tags: Collection[str] = ()
 ) -> Holdings:
-    """The holdings, by positions that are read after the book and no older than it.
+    """The holdings, by positions that are read after the book. Raises NotNow where they stay older than it.
 
-    Raises NotNow where they stay behind.
-    In this order, a leg that fills in between makes the position smaller than the book says, and is not taken for
-    protection; and no leg is taken for an orphan because its entry's fill does not show yet.
+    In this order a leg that fills in between makes the position smaller, so it does not count as protection; and no
+    leg counts as an orphan because its entry's fill does not show yet.
     """
-    judged = {row.symbol for row in book if row.own}  # what is traded by hand elsewhere is no concern of this
+    judged = {row.symbol for row in book if row.own}  # trades by hand in other contracts do not matter here
     for _ in range(2):
         holdings = hold(desk.broker.positions(deadline), book, cover_tags)
         if not holdings.lag(judged):
             return holdings
-    raise NotNow(Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled")
+    raise positions_lag()
+
+
+def positions_lag() -> NotNow:
+    return NotNow(Reason.POSITION_UNKNOWN, "the positions do not show yet what the order book says is filled")

@@ -1,6 +1,6 @@
 """One run of the same work for all callers that ask for it at the same time.
 
-A run has no time-out of its own. Each caller waits for the Future that it gets, by its own deadline.
+A run has no time-out. Each caller waits for its Future by its own deadline.
 """
 
 import threading
@@ -14,17 +14,13 @@ Start = Callable[[Callable[[], None]], None]
 
 
 def here(work: Callable[[], None]) -> None:
-    """Starts a run in the caller's own thread: it has ended when the caller gets its Future."""
+    """Starts a run in the caller's thread, which gets its Future after the run."""
     work()
 
 
 def apart(name: str) -> Start:
-    """Starts each run in a thread of that name. A daemon: a run that hangs must not hold up the end of the process."""
+    """Starts each run in a daemon thread of that name: a run that hangs does not hold up the end of the process."""
     return lambda work: threading.Thread(target=work, name=name, daemon=True).start()
-
-
-def once_done(run: "Future[_Result]", age: float) -> bool:  # noqa: ARG001
-    return run.done()
 
 
 class SingleFlight(Generic[_Result]):
@@ -46,11 +42,11 @@ class SingleFlight(Generic[_Result]):
     def run(
         self,
         work: Callable[[], _Result],
-        again: "Callable[[Future[_Result], float], bool]" = once_done,
+        again: "Callable[[Future[_Result], float], bool]" = lambda run, _age: run.done(),
     ) -> "Future[_Result]":
         """The last run, or a new one where there is none or `again` asks for one.
 
-        `again` gets the last run and the seconds since it began. It is called under the lock.
+        `again` gets the last run and the seconds since it began, under the lock.
         """
         with self._lock:
             now = self._monotonic()
@@ -65,5 +61,5 @@ class SingleFlight(Generic[_Result]):
 def _finish(run: "Future[_Result]", work: Callable[[], _Result]) -> None:
     try:
         run.set_result(work())
-    except BaseException as problem:  # noqa: BLE001 -- it is raised where the run is waited for
+    except BaseException as problem:  # noqa: BLE001 -- the callers that wait raise it
         run.set_exception(problem)

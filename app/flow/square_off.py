@@ -1,10 +1,8 @@
 """Square off: closes what this gateway opened, and nothing else. Running it twice closes nothing twice.
 
-Which units the gateway opened is told by the order book (`Holding.gateway_units`). A position larger than that is mixed
-with trades by hand; on doubt it is left alone and the owner is told. Positions of earlier days are not in the book, so
-they are left alone as well.
-
-It works in every trading state: the kill switch is against alerts, and this only takes away.
+The order book says which units the gateway opened (`Holding.gateway_units`). A position larger than that has trades by
+hand in it: it is left alone and the owner is notified. Positions of earlier days are not in the book, so they are left
+alone as well. It works in every trading state: the kill switch stops alerts, and this only closes.
 """
 
 import hashlib
@@ -29,7 +27,7 @@ from app.flow.protection import cancel_all, holdings_after, trim
 
 @dataclass(slots=True)
 class SquareOff:
-    """What one run did, by the position's id; `left` says why each of those was not closed."""
+    """What one run did, by the position's id; `left` says why each of these was not closed."""
 
     closed: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -59,7 +57,7 @@ class _Run:
         return self.report
 
     def _without_entries(self) -> tuple[BookRow, ...]:
-        """The book without working entries of the gateway: one that fills later would open a position again."""
+        """The book after the gateway's working entries are cancelled: one that fills later would open a position."""
         orders = self._desk.ledger.orders(self._deadline, day=str(ist_day(self._desk.clock.now())))
         covers = {order.tag for order in orders if order.ticket is not None and order.ticket.covers}
         book = self._desk.broker.order_book(self._deadline)
@@ -78,7 +76,7 @@ class _Run:
                 self.report.left[sent.symbol] = "an entry was sent moments ago and the order book does not show it yet"
 
     def _close(self, holding: Holding, holdings: Holdings) -> bool:
-        """Exits a position that the gateway opened; True where an exit was sent, whatever came of it."""
+        """Exits a position that the gateway opened; True where the exit was sent or may have been."""
         opened = holding.gateway_units
         if holding.net == 0 or opened is None:
             return False
@@ -91,33 +89,33 @@ class _Run:
         return False
 
     def _exit(self, holding: Holding, holdings: Holdings) -> bool:
-        """Once it is written down where every instance sees it, so that neither a cover nor another exit joins in."""
-        place, now = holding.id, self._desk.clock.now()
+        """Sends the exit once the controls have it: every instance sees it there, and sends no cover and no exit."""
+        left, now = self.report.left, self._desk.clock.now()
         exit_ = _exit_as_sent(holding, now)
         try:
             noted = partial(_noted, exit_, holdings, now - self._desk.limits.venue.book_lag)
             self._desk.ledger.change_controls(noted, self._deadline)
         except NotNow as problem:
-            self.report.left[place] = problem.message
+            left[holding.id] = problem.message
             return False
-        outcome = self._outcome(holding, holdings)
-        match outcome:
+        match self._outcome(holding, holdings):
             case Accepted():
-                self.report.closed.append(place)
-            case Rejected():
-                self.report.left[place] = f"the broker refused: {outcome.message}"
-            case NotSent():
-                self.report.left[place] = f"it could not be sent: {outcome.why}"
+                self.report.closed.append(holding.id)
+                return True
+            case Rejected(message=message):
+                left[holding.id] = f"the broker refused: {message}"
+            case NotSent(why=why):
+                left[holding.id] = f"it could not be sent: {why}"
             case _:
-                self.report.left[place] = "the outcome is not known; look at the positions before anything else"
-        if isinstance(outcome, Rejected | NotSent):
-            self._desk.ledger.change_controls(partial(_forgotten, exit_.tag), self._deadline)
-            return False
-        return True
+                left[holding.id] = "the outcome is not known; look at the positions before anything else"
+                return True
+        self._desk.ledger.change_controls(partial(_forgotten, exit_.tag), self._deadline)
+        return False
 
     def _outcome(self, holding: Holding, holdings: Holdings) -> Outcome:
-        """Takes the legs away and closes the position. What is left of an exit that fills in part rests in the book,
-        without a tag, and a leg that was filled beside it would open a position: so no leg may stand there any more.
+        """Cancels the legs and closes the position. A leg that is filled beside the exit would open a position.
+
+        The rest of an exit that is filled in part stays in the book, without a tag, so no leg may stand there later.
         """
         try:
             if legs := _legs(holding):
@@ -130,7 +128,7 @@ class _Run:
         return self._desk.broker.exit_position(holding.id, self._deadline)
 
     def _look_after(self, tried: Sequence[Holding]) -> None:
-        """What became of the exits. What cannot be read now, reconcile will."""
+        """Reports exits in doubt as closed where their position is gone. What cannot be read now, reconcile reads."""
         try:
             holdings = holdings_after(self._desk.broker.order_book(self._deadline), self._desk, self._deadline)
         except NotNow:
@@ -141,7 +139,7 @@ class _Run:
                 self.report.closed.append(holding.id)
 
     def _tell(self, what: str, why: str) -> None:
-        """Once a day for each thing that is left, and once more when the reason is another."""
+        """Notifies once a day and reason of a position or order that is left."""
         text = f"Not squared off, {what}: {why}. Close it by hand if it should be closed."
         day, words = ist_day(self._desk.clock.now()), hashlib.sha256(why.encode()).hexdigest()[:8]
         notice = Notice(f"square-off:{day}:{what}:{words}", "square-off", Severity.CRITICAL, text)
@@ -153,7 +151,7 @@ def _working_entries(book: Sequence[BookRow], covers: Collection[str]) -> list[B
 
 
 def _exit_as_sent(holding: Holding, now: datetime) -> Sent:
-    """The exit as the controls remember it: a cover that the book never shows by its tag."""
+    """The exit as the controls keep it: a cover that the book never shows by its tag."""
     return Sent(
         at=now,
         tag=f"{EXIT_TAG}{holding.id}:{now.isoformat()}",
@@ -168,17 +166,15 @@ def _exit_as_sent(holding: Holding, now: datetime) -> Sent:
 
 
 def _noted(exit_: Sent, holdings: Holdings, since: datetime, controls: Controls) -> Controls:
-    """The controls with the exit in them. Raises NotNow where an order of that contract is on its way.
+    """The controls with the exit. Raises NotNow where an order of that contract is on its way.
 
-    Another exit would close too much; and an entry would be closed with the rest, but its legs would not.
+    Beside another exit this one would close too much. Beside an entry it would leave the entry's legs.
     """
     for sent in holdings.with_sent(controls.sent_since(since)).unseen:
         if sent.symbol == exit_.symbol:
             does = "close" if sent.covers else "open"
-            words = (
-                f"an order was sent moments ago to {does} {sent.quantity} units of it, and the book does not show it"
-            )
-            raise NotNow(Reason.POSITION_UNKNOWN, words)
+            text = f"an order was sent moments ago to {does} {sent.quantity} units of it, and the book does not show it"
+            raise NotNow(Reason.POSITION_UNKNOWN, text)
     return replace(controls, recent=(*controls.recent, exit_))
 
 

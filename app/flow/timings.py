@@ -1,8 +1,9 @@
 """Where the time of one request goes: a stopwatch that each step of the flow writes to, and a count of broker calls.
 
-It is found by its context, so that nothing has to be handed down; where there is none, nothing is measured.
+The stopwatch belongs to the request's context. Outside a request nothing is measured.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -13,40 +14,34 @@ _Given = TypeVar("_Given")
 
 
 class Steps:
-    """`monotonic` gives seconds. A step that is taken twice has the sum of both."""
+    """A request's stopwatch. `monotonic` gives seconds. A step that is taken twice has the sum of both."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self.monotonic = monotonic
-        self._seconds: dict[str, float] = {}
-        self._calls: list[None] = []  # appending is safe among the threads that read side by side
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.calls: list[None] = []  # to the broker; appending is safe among the threads that read side by side
 
     @property
     def milliseconds(self) -> dict[str, float]:
-        return {name: round(seconds * 1000, 2) for name, seconds in self._seconds.items()}
+        return {name: round(seconds * 1000, 2) for name, seconds in self.seconds.items()}
 
     @property
     def broker_calls(self) -> int:
-        return len(self._calls)
-
-    def count_call(self) -> None:
-        self._calls.append(None)
-
-    def add(self, name: str, seconds: float) -> None:
-        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        return len(self.calls)
 
 
 _steps: ContextVar[Steps | None] = ContextVar("steps", default=None)
 
 
 def begin(monotonic: Callable[[], float]) -> Steps:
-    """A new stopwatch for the request that this context is of."""
+    """A new stopwatch for the request of this context."""
     steps = Steps(monotonic)
     _steps.set(steps)
     return steps
 
 
 class step:  # noqa: N801 - it is written as a verb, like contextlib's own
-    """Measures what runs inside, or the function it decorates, as the step of that name."""
+    """Measures what runs inside, or the function that it decorates, as the step of that name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -65,9 +60,9 @@ class step:  # noqa: N801 - it is written as a verb, like contextlib's own
 
     def __exit__(self, *_: object) -> None:
         if self._steps:
-            self._steps.add(self._name, self._steps.monotonic() - self._began)
+            self._steps.seconds[self._name] += self._steps.monotonic() - self._began
 
 
 def count_broker_call() -> None:
     if (steps := _steps.get()) is not None:
-        steps.count_call()
+        steps.calls.append(None)

@@ -1,19 +1,19 @@
 """The token that the broker adapter uses now, and the steps to take if there is none.
 
-    UNKNOWN        nothing is known yet: the store was not read, or did not answer
+    UNKNOWN        the store was not read, or did not answer
     AUTHENTICATED  there is a token that can be alive
-    NEEDS_LOGIN    there is none: no login today, it has ended, Fyers refused it, or it belongs to another app or
-                   another account
+    NEEDS_LOGIN    there is none: no login today, it has ended, Fyers refused it, or it is of another app or account
 
 A token that is known to have ended is never tried at Fyers. After a refusal by Fyers the store is read again, since
-another instance may have stored today's token. If it has no other, the owner is notified: once a day for each dead
-token, however many alerts and instances meet it. While a login is needed the store is read at most once a second, so
-one login reaches all instances. A store that does not answer ends no login that can be alive.
+another instance may have stored today's token. If it has no other, the owner is notified once a day for each dead
+token. While a login is needed the store is read at most once a second, so one login reaches all instances. A store that
+does not answer ends no login that can be alive.
 """
 
 import hashlib
 import logging
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,14 +25,16 @@ from app.domain.notice import Notice, Severity, hour_of
 from app.domain.risk import SYSTEM, Controls, TradingState
 from app.flow.outbox import deliver
 from app.flow.ports import Clock, Ledger, Notifier
+from app.flow.single_flight import SingleFlight, apart
 from app.login.holder import AccountHolder, OtherAccount
 from app.login.links import PHONE_LINK_LASTS, LoginLinks
 from app.login.ports import ForeignToken, LoginRefused, TokenStore, TokenUnreadable
-from app.login.reading import SharedReading
 from app.login.token import Token
 
 log = logging.getLogger("gateway.login")
 
+READ = 2.0  # seconds
+AGAIN_AFTER = 1.0  # seconds that an answer is reused, a failure too; the next read finds a login at another instance
 TELLING = 1.0  # seconds that a notice may take
 MAKING_A_LINK = 0.5  # seconds of an alert that cannot be traded anyway
 _LOGIN_DAY_BEGINS = timedelta(hours=6)  # after midnight IST: tokens end then, and the next login is due
@@ -54,12 +56,11 @@ MOVES: dict[LoginState, frozenset[LoginState]] = {
 
 @dataclass(frozen=True, slots=True)
 class LoginStatus:
-    """What is known without asking Fyers. `problem` is one sentence, None if there is none."""
+    """What is known without asking Fyers. `problem` is one sentence."""
 
     state: LoginState
     problem: str | None = None
     ends_at: datetime | None = None
-    last_validated_at: datetime | None = None
 
 
 class CurrentToken:
@@ -75,7 +76,8 @@ class CurrentToken:
         holder: AccountHolder,
         app_id: str,
     ) -> None:
-        self._reading = SharedReading(store, self._owned, clock)
+        self._store = store
+        self._reads: SingleFlight[Token | None] = SingleFlight(clock.monotonic, apart("token-read"))
         self._holder = holder
         self._ledger = ledger
         self._notifier = notifier
@@ -95,10 +97,7 @@ class CurrentToken:
 
     def token(self, deadline: Deadline) -> Token:
         """Makes no call while the token can be alive. Raises NotNow, and notifies the owner, if there is none."""
-        token = self._token
-        if token is not None and self.problem_of(token) is None:
-            return token
-        return self.look(deadline)
+        return self.alive or self.look(deadline)
 
     def look(self, deadline: Deadline, *, fresh: bool = False, tell: bool = True) -> Token:
         """Uses the stored token. Raises NotNow; the state stays if the store does not answer."""
@@ -119,8 +118,24 @@ class CurrentToken:
         return self.adopt(stored)
 
     def stored(self, deadline: Deadline, fresh: bool = True) -> Token | None:
-        """The stored token, dead or alive; one that can be alive is the owner's. Raises NotNow."""
-        return self._reading.latest(deadline, fresh)
+        """The stored token, dead or alive; one that can be alive is the owner's. Raises NotNow.
+
+        All callers share one read, in a thread of its own; each waits by its own deadline. `fresh` ignores a finished
+        read. A read that should have ended long ago is given up.
+        """
+
+        def again(read: "Future[Token | None]", age: float) -> bool:
+            return age >= READ + AGAIN_AFTER or (read.done() and (fresh or age >= AGAIN_AFTER))
+
+        try:
+            return self._reads.run(self._read, again).result(deadline.cap(READ))
+        except TimeoutError:
+            raise NotNow(Reason.NEEDS_LOGIN, "the token store does not answer in time; nothing was sent") from None
+
+    def _read(self) -> Token | None:
+        deadline = Deadline(self._clock.monotonic, READ)
+        token = self._store.load(deadline)
+        return None if token is None else self._owned(token, deadline)
 
     @property
     def alive(self) -> Token | None:
@@ -132,7 +147,7 @@ class CurrentToken:
         """The stored token, if it is the owner's. Raises ForeignToken, and NotNow if Fyers names no account.
 
         Anyone with write access to the store can put any token there. Fyers is asked once about a token that no login
-        here has sealed, before its first use; in one thread at a time (app/login/reading.py).
+        here has sealed, before its first use. Runs in one thread at a time (`_read`).
         """
         if self.problem_of(token) is not None or self._holder.knows(token):
             return token
@@ -153,8 +168,7 @@ class CurrentToken:
     def adopt(self, token: Token) -> Token:
         """Uses a token that can be alive, unless the one in use is newer. Returns the one in use."""
         with self._lock:
-            current = self._token
-            if current is not None and token.is_older_than(current) and self.problem_of(current) is None:
+            if (current := self.alive) is not None and token.is_older_than(current):
                 return current
             self._token = token
             self._refused.pop(token.access_token, None)
@@ -170,8 +184,7 @@ class CurrentToken:
                 del self._refused[oldest]
 
     def refused(self, token: Token, message: str, deadline: Deadline) -> bool:
-        current = self._token
-        if current is not None and current.access_token != token.access_token and self.problem_of(current) is None:
+        if (current := self.alive) is not None and current.access_token != token.access_token:
             return True  # the answer to a request from before the login
         self.refuse(token, message)
         try:
@@ -184,9 +197,9 @@ class CurrentToken:
         why = f"Fyers takes no orders from this app: {_in_short(message)}"
         log.critical("trading has to halt", extra={"why": why})
 
-        def halt(account: Controls) -> Controls:
-            halted = account.state is TradingState.HALTED
-            return account if halted else account.switched(TradingState.HALTED, why, SYSTEM, now)
+        def halt(controls: Controls) -> Controls:
+            halted = controls.state is TradingState.HALTED
+            return controls if halted else controls.switched(TradingState.HALTED, why, SYSTEM, now)
 
         try:
             self._ledger.change_controls(halt, deadline)
@@ -197,14 +210,12 @@ class CurrentToken:
     def status(self, deadline: Deadline, needed_until: datetime | None = None) -> LoginStatus:
         """For `/readyz` and preflight: sends no notice and never raises. `needed_until`: the end of the session."""
         try:
-            token = self._token
-            if token is None or self.problem_of(token) is not None:
-                token = self.look(deadline, tell=False)
+            token = self.alive or self.look(deadline, tell=False)
         except NotNow as none:
             return LoginStatus(self._state, none.message)
         short = needed_until is not None and token.ends_at is not None and token.ends_at < needed_until
         problem = f"the login ends {said(token.ends_at)}: log in again after 06:30 IST" if short else None
-        return LoginStatus(self._state, problem, token.ends_at, token.last_validated_at)
+        return LoginStatus(self._state, problem, token.ends_at)
 
     def problem_of(self, token: Token | None) -> str | None:
         """Why this token must not be used; None if it can be alive."""
@@ -236,7 +247,7 @@ class CurrentToken:
                 self._told.pop(notice.kind, None)
 
     def tell_refused(self, account: str, page: str, deadline: Deadline) -> None:
-        """For a login of another account: one notice an hour for each account, however often it is tried."""
+        """For a login of another account: one notice an hour for each account and page."""
         text = (
             f"A login of the Fyers account {account} came through {page} and was refused, since it is not "
             "FYERS_CLIENT_ID. The former login stays in force. If you did not do this, another person has a "
@@ -258,8 +269,7 @@ class CurrentToken:
     def _without(self, stored: Token | None, problem: str, deadline: Deadline, tell: bool) -> Token:
         """Raises NotNow: no token can be alive. If a login was completed meanwhile, returns its token."""
         with self._lock:
-            current = self._token
-            if current is not None and self.problem_of(current) is None:
+            if (current := self.alive) is not None:
                 return current
             self._token = None
             self._move(LoginState.NEEDS_LOGIN, problem)
@@ -271,7 +281,7 @@ class CurrentToken:
         day = ist_day(self._clock.now() - _LOGIN_DAY_BEGINS)
         which = "none" if stored is None else hashlib.sha256(stored.access_token.encode()).hexdigest()[:8]
         notice_id, kind = f"login:needed:{day}:{which}", "login-needed"
-        if self._told.get(kind) != notice_id:  # a link costs a read of the store, and most alerts publish nothing new
+        if self._told.get(kind) != notice_id:  # a link costs a read of the store
             text = f"Alerts are not traded: {problem}. Log in (after 06:30 IST): {self.way_in(deadline)}"
             self.tell(Notice(notice_id, kind, Severity.CRITICAL, text), deadline)
 
@@ -285,7 +295,7 @@ class CurrentToken:
 
 
 def _in_short(message: str) -> str:
-    """Fyers' message on one line of bounded length."""
+    """The message on one line of at most 200 characters."""
     return " ".join(message.split())[:200]
 
 

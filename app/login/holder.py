@@ -1,9 +1,9 @@
 """Only tokens of one account are used: FYERS_CLIENT_ID.
 
 Fyers logs in anyone who has an account and knows the app's id, so a valid token need not be the owner's. `/profile`
-names its account. The token's JWT names one too, but the gateway cannot verify the signature, so the JWT can refuse a
+names its account. The token's JWT names one too, but the gateway cannot verify its signature, so the JWT can refuse a
 token and never admit one. A proved token has a seal, a MAC under the app's secret: other instances use it without
-asking Fyers again. A token that was put into the store in any other way has no seal, and Fyers is asked before its use.
+asking Fyers. About a token without one Fyers is asked before its use.
 """
 
 import hmac
@@ -39,8 +39,7 @@ class AccountHolder:
     def proved(self, token: Token, deadline: Deadline) -> Token:
         """The token with its seal, after Fyers has named the owner's account.
 
-        Raises OtherAccount, LoginRefused if Fyers says that the token is dead, and NotNow if Fyers names no account:
-        then the token may not be used.
+        Raises OtherAccount, LoginRefused if Fyers says that the token is dead, and NotNow if Fyers names no account.
         """
         self._compare(token.claimed_account)
         account = self._broker.profile(token, deadline)

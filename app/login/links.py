@@ -5,6 +5,7 @@ stored beside the token, for all instances. Each login replaces it, which ends e
 """
 
 import hmac
+import math
 import re
 import secrets
 import threading
@@ -29,31 +30,18 @@ class LinkRefused(LoginRefused):
     """The state of a link that the gateway did not issue, or that has expired, was used, or was ended."""
 
 
-def _nonce() -> str:
-    return secrets.token_hex(16)
-
-
 class LoginLinks:
-    def __init__(
-        self,
-        keys: LinkKeys,
-        auth_url: Callable[[str], str],
-        ledger: Ledger,
-        clock: Clock,
-        nonce: Callable[[], str] = _nonce,
-    ) -> None:
-        """`nonce` returns 32 hex digits, different each time."""
+    def __init__(self, keys: LinkKeys, auth_url: Callable[[str], str], ledger: Ledger, clock: Clock) -> None:
         self._keys = keys
         self._auth_url = auth_url
         self._ledger = ledger
         self._clock = clock
-        self._nonce = nonce
         self._reading = threading.Lock()
-        self._known: tuple[str | None, float] | None = None  # the key, None after a failure, and when it was read
+        self._known: tuple[str | None, float] = None, -math.inf  # the key, None after a failure, and when it was read
 
     def new(self, lasts: timedelta, deadline: Deadline) -> str:
         """A link for one login. Raises NotNow if the key cannot be read."""
-        signed = f"{self._nonce()}.{int((self._clock.now() + lasts).timestamp())}"
+        signed = f"{secrets.token_hex(16)}.{int((self._clock.now() + lasts).timestamp())}"
         return self._auth_url(f"{signed}.{_mac(self._read(deadline), signed)}")
 
     def use(self, state: str, deadline: Deadline) -> None:
@@ -77,11 +65,11 @@ class LoginLinks:
 
         Anyone may send a state, so wrong ones share one read of the store, and at most one thread waits for it.
         """
-        known = self._known
-        if known is not None and self._clock.monotonic() - known[1] < _AGAIN_AFTER:
-            if known[0] is None:
+        key, read_at = self._known
+        if self._clock.monotonic() - read_at < _AGAIN_AFTER:
+            if key is None:
                 raise _unreadable()
-            return known[0]
+            return key
         if not self._reading.acquire(blocking=False):
             raise _unreadable()
         try:

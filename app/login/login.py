@@ -6,6 +6,7 @@ token is still used if there is one, the PIN is set and Fyers accepts it. The ne
 
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -40,26 +41,16 @@ class LoginResult:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class Login:
-    def __init__(
-        self,
-        broker: BrokerLogin,
-        store: TokenStore,
-        current: CurrentToken,
-        links: LoginLinks,
-        clock: Clock,
-        holder: AccountHolder,
-        app_id: str,
-        pin: Secret | None,
-    ) -> None:
-        self._broker = broker
-        self._store = store
-        self._current = current
-        self._links = links
-        self._clock = clock
-        self._holder = holder
-        self._app_id = app_id
-        self._pin = pin
+    _broker: BrokerLogin
+    _store: TokenStore
+    _current: CurrentToken
+    _links: LoginLinks
+    _clock: Clock
+    _holder: AccountHolder
+    _app_id: str
+    _pin: Secret | None
 
     def begin(self, deadline: Deadline) -> str:
         """The Fyers login page, for the owner to open now. Raises NotNow if no link can be made."""
@@ -75,7 +66,7 @@ class Login:
         return self.exchange(auth_code, page, deadline)
 
     def exchange(self, auth_code: str | None, page: str, deadline: Deadline) -> LoginResult:
-        """Completes a login by an auth code that the operator sends; `page` names the route for the notice.
+        """Completes a login by an auth code; `page` names the route for the notice. Raises as `complete` does.
 
         The token is stored only after Fyers has named the owner's account; until then the former token stays.
         """
@@ -113,16 +104,12 @@ class Login:
     def _stored(self, deadline: Deadline) -> Token | None:
         try:
             return self._current.stored(deadline)
-        except ForeignToken as foreign:
+        except ForeignToken as foreign:  # the owner's token, if this process still has it, goes back into the store
             self._current.tell_refused(foreign.account, _STORE, deadline)
-            return self._put_back(deadline)
+            token = self._current.alive
+            return None if token is None else self._store.save(token, deadline)
         except TokenUnreadable:
             return None
-
-    def _put_back(self, deadline: Deadline) -> Token | None:
-        """Stores the owner's token, which this process still has, in place of another account's."""
-        token = self._current.alive
-        return None if token is None else self._store.save(token, deadline)
 
     def _is_alive(self, token: Token, deadline: Deadline) -> bool:
         """Asks Fyers, also about a token that it refused before. Raises NotNow if Fyers does not answer."""
@@ -130,12 +117,10 @@ class Login:
         if not token.can_be_alive(now) or token.app_id not in (None, self._app_id):
             return False
         try:
-            validated = self._validated(token, deadline.within(CALL, tail=STORE))
-        except OtherAccount as other:
-            self._current.tell_refused(other.account, _STORE, deadline)
-            self._current.refuse(token, other.message)
-            return False
+            validated = self._validated(token, deadline)
         except LoginRefused as refusal:
+            if isinstance(refusal, OtherAccount):
+                self._current.tell_refused(refusal.account, _STORE, deadline)
             self._current.refuse(token, refusal.message)
             return False
         before = token.last_validated_at
@@ -157,7 +142,7 @@ class Login:
         try:
             renewed = self._broker.refresh(token.refresh_token, self._pin.reveal(), deadline.within(CALL, tail=STORE))
             renewed = self._checked(replace(renewed, refresh_token=renewed.refresh_token or token.refresh_token))
-            self._kept(self._validated(renewed, deadline.within(CALL, tail=STORE)), _RENEWAL, deadline)
+            self._kept(self._validated(renewed, deadline), _RENEWAL, deadline)
         except OtherAccount as other:
             self._current.tell_refused(other.account, _RENEWAL, deadline)
             return False
@@ -167,11 +152,9 @@ class Login:
         return True
 
     def _send_link(self, deadline: Deadline) -> LoginState:
-        try:
+        with suppress(NotNow):
             self._current.look(deadline, tell=False)
             return LoginState.AUTHENTICATED  # a login was completed meanwhile
-        except NotNow:
-            pass  # as expected
         local = self._clock.now().astimezone(IST)
         quarter = local.replace(minute=local.minute // 15 * 15)
         text = f"Log in at Fyers for today (after 06:30 IST): {self._current.way_in(deadline)}"
@@ -187,31 +170,28 @@ class Login:
         if token.app_id != self._app_id:
             raise LoginRefused("this login was made for another app than FYERS_APP_ID")
         if not token.can_be_alive(now):
-            raise LoginRefused(
-                f"Fyers gave a token that ended {said(token.ends_at)} already; check this machine's clock"
-            )
+            ended = said(token.ends_at)
+            raise LoginRefused(f"Fyers gave a token that ended {ended} already; check this machine's clock")
         return token
 
     def _proved(self, token: Token, deadline: Deadline) -> Token:
         """As `_validated`, with a second try: the auth code is used up, so a failure costs the owner another login."""
         try:
-            return self._validated(token, deadline.within(CALL, tail=STORE))
+            return self._validated(token, deadline)
         except NotNow as problem:
             log.warning("Fyers did not say whose login this is", extra={"why": problem.message})
         try:
-            return self._validated(token, deadline.within(CALL, tail=STORE))
+            return self._validated(token, deadline)
         except NotNow:
             text = "Fyers did not say whose login this is, so it was refused: log in again"
             raise NotNow(Reason.BROKER_DOWN, text) from None
 
     def _validated(self, token: Token, deadline: Deadline) -> Token:
-        return replace(self._holder.proved(token, deadline), last_validated_at=self._clock.now())
+        proved = self._holder.proved(token, deadline.within(CALL, tail=STORE))
+        return replace(proved, last_validated_at=self._clock.now())
 
     def _kept(self, token: Token, page: str, deadline: Deadline) -> Token:
-        """Stores and uses a proved token, and sends a notice. Every open link is ended first, even if a step fails.
-
-        Returns the stored token.
-        """
+        """Ends every open link, then stores and uses a proved token, and sends a notice. Returns the stored token."""
         self._links.end_all(deadline)
         kept = self._current.adopt(self._store.save(token, deadline))
         text = f"Logged in at Fyers as {self._holder.name} through {page}; it ends {said(kept.ends_at)}."

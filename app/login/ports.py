@@ -29,18 +29,14 @@ class TokenStore(Protocol):
         """The stored token, or None. Raises TokenUnreadable for anything else in the store."""
 
     def save(self, token: Token, deadline: Deadline) -> Token:
-        """Replaces the stored token atomically, unless that one was issued later: the newer login stays.
+        """Replaces the stored token atomically, and returns the stored one afterwards.
 
-        A stored token that is not known to be the owner's is replaced, whatever time of issue it states. Returns the
-        stored token afterwards: this one, or the newer one.
+        A later issued token stays, if it is known to be the owner's.
         """
 
 
 class LinkKeys(Protocol):
-    """The key that signs login links: 64 hex digits, stored beside the token, one for all instances.
-
-    Each call raises NotNow if the store does not answer in time.
-    """
+    """The key that signs login links: 64 hex digits, one for all instances. Raises NotNow as TokenStore does."""
 
     def link_key(self, deadline: Deadline) -> str:
         """The stored key. A missing one is made; concurrent callers get the same."""
@@ -71,9 +67,9 @@ class BrokerLogin(Protocol):
         """A new token without a login, if Fyers still allows that."""
 
     def profile(self, token: Token, deadline: Deadline) -> str | None:
-        """The account id that Fyers gives for the token, which proves it alive. None if Fyers names no account.
+        """The account id that Fyers gives for the token, None if it names none. Either proves the token alive.
 
-        Raises LoginRefused only if Fyers says that the token is dead, and NotNow for any other failure.
+        Raises LoginRefused only if Fyers says that the token is dead.
         """
 
 

@@ -8,7 +8,7 @@ issue. The JWT is read here but never verified: only Fyers can say whether a tok
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -77,16 +77,12 @@ class Token:
 
     def document(self) -> dict[str, str | None]:
         """The token object as it is stored, with its secrets."""
-        seal = {} if self.seal is None else {"seal": self.seal}
-        return {
-            "access_token": self.access_token,
-            "refresh_token": self.refresh_token,
-            "issued_at": _written(self.issued_at),
-            "expires_at": _written(self.expires_at),
-            "app_id": self.app_id,
-            "last_validated_at": _written(self.last_validated_at),
-            **seal,
+        fields = {
+            name: utc_iso(value) if isinstance(value, datetime) else value for name, value in asdict(self).items()
         }
+        if self.seal is None:
+            del fields["seal"]
+        return fields
 
 
 def parse(text: bytes) -> Token:
@@ -144,10 +140,6 @@ def _jwt_claims(access_token: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
-
-
-def _written(moment: datetime | None) -> str | None:
-    return None if moment is None else utc_iso(moment)
 
 
 def _from_seconds(claim: object) -> datetime | None:

@@ -7,13 +7,14 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import TypeVar
 
-from app.domain.calendar import IST, Calendar, ist_day
+from app.domain.calendar import IST, ist_day
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.errors import AlertError, NotNow
 from app.domain.instrument import Option
-from app.domain.risk import Controls, TradingState
+from app.domain.risk import TradingState
 from app.flow.hours import ADVICE, RULE, differences, last_minute, stopped_by
 from app.flow.ports import Clock
 from app.login.current import said
@@ -27,9 +28,8 @@ SKEW_MATTERS = 2.0  # seconds between this machine's clock and the broker's
 SKEW_STOPS = 10.0
 HOLIDAYS_NEEDED = timedelta(days=45)
 _LONGER_LIST = "install a later version; EXTRA_HOLIDAYS closes one day, EXTRA_SESSIONS gives one its hours"
-_NAMED = 3  # facts that a finding names; `facts --due` has them all
+_NAMED = 3  # facts that a finding names
 SLOW = 300.0  # milliseconds; an alert's deadline leaves little more for each call (app/domain/deadline.py)
-
 
 Look = Callable[[BackOffice, Deadline], Check]
 
@@ -44,9 +44,7 @@ _MEND = {
 
 def look_at(looks: Mapping[str, Look], office: BackOffice, deadline: Deadline) -> list[Check]:
     """Runs the checks side by side. None is waited for beyond the deadline."""
-    begun: dict[str, Future[Check]] = {
-        name: office.desk.readers.submit(look, office, deadline) for name, look in looks.items()
-    }
+    begun = {name: office.desk.readers.submit(look, office, deadline) for name, look in looks.items()}
     return [_finished(name, answer, deadline) for name, answer in begun.items()]
 
 
@@ -66,7 +64,10 @@ def _finished(name: str, answer: "Future[Check]", deadline: Deadline) -> Check:
 def login(office: BackOffice, deadline: Deadline) -> Check:
     if office.login is None:
         return Check("login", Mark.OK, "paper trading needs none")
-    status = office.login.status(deadline, needed_until=_session_ends(office.desk.calendar, office.desk.clock.now()))
+    today = ist_day(office.desk.clock.now())
+    session = office.desk.calendar.session_on(today)
+    ends = datetime.combine(today, session.closes, IST) if session else None
+    status = office.login.status(deadline, needed_until=ends)
     if status.problem is not None:
         return Check("login", Mark.FAIL, status.problem, _MEND["login"])
     return Check("login", Mark.OK, f"ends {said(status.ends_at)}")
@@ -133,44 +134,44 @@ def clock(office: BackOffice, deadline: Deadline) -> Check:
 
 
 def trading_state(office: BackOffice, deadline: Deadline) -> Check:
-    account = office.desk.ledger.controls(deadline)
-    why = f"{account.state}{_by(account)}"
-    match account.state:
+    controls = office.desk.ledger.controls(deadline)
+    found = f"{controls.state} by {controls.author} ({controls.reason})" if controls.reason else str(controls.state)
+    match controls.state:
         case TradingState.ACTIVE:
-            return Check("trading state", Mark.OK, why)
+            return Check("trading state", Mark.OK, found)
         case TradingState.REDUCING:
-            return Check("trading state", Mark.WARN, f"{why}: covers only", "`trading-state active --reason …`")
+            return Check("trading state", Mark.WARN, f"{found}: covers only", "`trading-state active --reason …`")
         case TradingState.HALTED:
-            return Check("trading state", Mark.FAIL, f"{why}: nothing is sent", "`trading-state active --reason …`")
+            return Check("trading state", Mark.FAIL, f"{found}: nothing is sent", "`trading-state active --reason …`")
 
 
 def doubts(office: BackOffice, deadline: Deadline) -> Check:
     count = office.desk.ledger.unresolved(office.desk.clock.now() - timedelta(seconds=SEND_WINDOW), deadline)
-    if count:
-        found = f"{count} with an unknown outcome"
-        return Check("orders", Mark.WARN, found, "`reconcile`; then look at Fyers, and `orders resolve`")
-    return Check("orders", Mark.OK, "none in doubt")
+    if not count:
+        return Check("orders", Mark.OK, "none in doubt")
+    found = f"{count} with an unknown outcome"
+    return Check("orders", Mark.WARN, found, "`reconcile`; then look at Fyers, and `orders resolve`")
 
 
 def outbox(office: BackOffice, deadline: Deadline) -> Check:
     waiting = len(office.desk.ledger.outbox(deadline))
-    if waiting:
-        found = f"{waiting} notices wait in the outbox"
-        return Check("outbox", Mark.WARN, found, "reconcile sends them each minute; the log says which sink fails")
-    return Check("outbox", Mark.OK, "no notice waits")
+    if not waiting:
+        return Check("outbox", Mark.OK, "no notice waits")
+    found = f"{waiting} notices wait in the outbox"
+    return Check("outbox", Mark.WARN, found, "reconcile sends them each minute; the log says which sink fails")
 
 
 def holidays(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001
     desk = office.desk
     today = ist_day(desk.clock.now())
     until = desk.calendar.known_until
-    if desk.calendar.is_assumed(today):
-        found = f"known until {until} only: today may be one, so entries need Fyers' market status"
-        return Check("holidays", Mark.WARN, found, _LONGER_LIST)
     if until - today >= HOLIDAYS_NEEDED:
         return Check("holidays", Mark.OK, f"known until {until}")
-    found = f"known until {until} only: each weekday after it that no setting names is assumed to be a trading day"
-    return Check("holidays", Mark.WARN, f"{found}, on which entries need Fyers' market status", _LONGER_LIST)
+    doubt = "each weekday after it that no setting names is assumed to be a trading day, on which"
+    if desk.calendar.is_assumed(today):
+        doubt = "today may be one, so"
+    found = f"known until {until} only: {doubt} entries need Fyers' market status"
+    return Check("holidays", Mark.WARN, found, _LONGER_LIST)
 
 
 def facts(office: BackOffice, deadline: Deadline) -> Check:  # noqa: ARG001 -- they are in the code
@@ -215,11 +216,12 @@ def square_off(at: time | None, office: BackOffice, deadline: Deadline) -> Check
     desk = office.desk
     if at is None:
         return Check("square-off", Mark.OK, "SQUARE_OFF_AT is not set")
+    today = ist_day(desk.clock.now())
     try:
-        late = stopped_by(at, desk.symbols, desk.calendar, ist_day(desk.clock.now()))
+        late = stopped_by(at, desk.symbols, desk.calendar, today)
     except NotNow as problem:
         return Check("square-off", Mark.WARN, f"not known: {problem.message}", _MEND["symbols"])
-    session = desk.calendar.session_on(ist_day(desk.clock.now()))
+    session = desk.calendar.session_on(today)
     if session is not None and at <= session.opens:
         found = f"SQUARE_OFF_AT {at:%H:%M} is too early: today's session is {session}"
         return Check("square-off", Mark.WARN, found, "set SQUARE_OFF_AT within the session, or close by hand")
@@ -247,18 +249,29 @@ def _left_open(at: time, office: BackOffice, deadline: Deadline) -> list[str]:
     )
 
 
-def _by(account: Controls) -> str:
-    return f" by {account.author} ({account.reason})" if account.reason else ""
-
-
-def _session_ends(calendar: Calendar, now: datetime) -> datetime | None:
-    """The end of today's session: until then a login is needed."""
-    hours = calendar.session_on(ist_day(now))
-    return datetime.combine(ist_day(now), hours.closes, IST) if hours else None
-
-
 def _timed(clock: Clock, call: Callable[[], _Result]) -> tuple[float, _Result]:
     """The milliseconds of the call, and its result."""
     began = clock.monotonic()
     result = call()
     return (clock.monotonic() - began) * 1000, result
+
+
+LOOKS: dict[str, Look] = {
+    "login": login,
+    "ledger": ledger_round_trip,
+    "symbols": symbols,
+    "broker": broker,
+    "clock": clock,
+    "trading state": trading_state,
+    "orders": doubts,
+    "outbox": outbox,
+    "holidays": holidays,
+    "hours": hours,
+    "facts": facts,
+}
+
+
+def examine(office: BackOffice, deadline: Deadline) -> list[Check]:
+    """All checks of doctor and preflight, the settings first. Writes one name into the ledger and no more."""
+    looks = LOOKS | {"square-off": partial(square_off, office.square_off_at)}
+    return [*office.judge_settings(), *look_at(looks, office, deadline)]

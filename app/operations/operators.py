@@ -1,16 +1,8 @@
 """Who may call the operator's and the scheduler's routes, and by which proof.
 
-    NotAnOperator
-    ├── NobodyIsOperator    neither OPERATOR_TOKEN nor the OIDC pair is configured: these routes are closed
-    ├── NoCredentials       the Authorization header is missing or proves nothing
-    ├── OtherIdentity       a valid Google token of another identity
-    ├── TasksOnly           the scheduler, at a route for the operator alone
-    └── CannotVerify        Google's certificates cannot be fetched: refused for now
-
-There are two proofs. OPERATOR_TOKEN as a bearer token opens every route. An OIDC token that Google signed for
-OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT, the scheduler's, opens the tasks alone: it cannot read orders or change the
-trading state. The webhook secret proves nothing here: TradingView's servers know it. A refusal's answer says no more
-than its class; the log has the rest.
+OPERATOR_TOKEN as a bearer token opens every route. The scheduler's OIDC token, signed by Google for OIDC_AUDIENCE and
+OIDC_SERVICE_ACCOUNT, opens the tasks alone: it cannot read orders or change the trading state. The webhook secret
+proves nothing here, since TradingView's servers know it. A refusal answers with its docstring; the log has the rest.
 """
 
 import hashlib
@@ -114,7 +106,7 @@ class OperatorAuth:
         return self._identified(self._id_tokens.claims(bearer, self._audience, deadline), self._audience)
 
     def _identified(self, claims: Mapping[str, Any], audience: str) -> Operator:
-        """Checks each claim here too, so that the adapter is trusted with the signature alone."""
+        """Checks each claim here too: the adapter is trusted with the signature alone."""
         if claims.get("iss") not in GOOGLE_ISSUERS or claims.get("aud") != audience:
             raise NoCredentials
         email = claims.get("email")

@@ -1,6 +1,6 @@
 """Before the session: one notice that says whether the gateway is ready to trade today, and why not.
 
-The same verdict is published once a day, however often preflight runs. Each change of the verdict is published.
+A verdict is published once a day, and each change of it as well.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from app.flow.hours import notice_of_differences
 from app.flow.outbox import post
 from app.operations.back_office import BackOffice
 from app.operations.check import Check, Mark
-from app.operations.doctor import examine
+from app.operations.checks import examine
 
 LOOKING = 10.0  # seconds
 _SATURDAY = 5
@@ -40,11 +40,8 @@ class Preflight:
     checks: tuple[Check, ...] = ()
 
     def document(self) -> dict[str, object]:
-        return {
-            "verdict": str(self.verdict),
-            "text": self.text,
-            "checks": [check.document() for check in self.checks],
-        }
+        checks = [check.document() for check in self.checks]
+        return {"verdict": str(self.verdict), "text": self.text, "checks": checks}
 
 
 class PreflightTask:
@@ -76,9 +73,8 @@ class PreflightTask:
 
     def _notice(self, preflight: Preflight) -> Notice | None:
         today = ist_day(self._desk.clock.now())
-        if preflight.verdict is Verdict.CLOSED and (
-            today not in self._desk.calendar.holidays or today.weekday() >= _SATURDAY
-        ):
+        holiday = today in self._desk.calendar.holidays and today.weekday() < _SATURDAY
+        if preflight.verdict is Verdict.CLOSED and not holiday:
             return None
         notice_id = f"preflight:{today}:{_digest(preflight)}{self._change(str(today), _digest(preflight))}"
         severity = Severity.CRITICAL if preflight.verdict is Verdict.NOT_READY else Severity.INFO

@@ -57,6 +57,5 @@ REGISTER: tuple[Fact, ...] = (
 
 def due(on: date) -> tuple[Fact, ...]:
     """The facts to review by that day, the longest due first."""
-    return tuple(
-        sorted((fact for fact in REGISTER if fact.source.review_by <= on), key=lambda fact: fact.source.review_by)
-    )
+    late = [fact for fact in REGISTER if fact.source.review_by <= on]
+    return tuple(sorted(late, key=lambda fact: fact.source.review_by))

@@ -25,7 +25,7 @@ from app.runtime.symbols import open_symbols, refresh_symbols, warn_of_late_squa
 
 if TYPE_CHECKING:
     from app.adapters.http.transport import Transport
-    from app.login import Login
+    from app.login.login import Login
 
 FIRST_CALLS = 2  # an alert asks the broker for quote and positions side by side
 READERS = 64  # an alert reads up to four things side by side, sixteen alerts at once; most of the time is waiting

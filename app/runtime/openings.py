@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from app.adapters.http.transport import Transport
     from app.adapters.notify.pubsub import PubSubNotifier
     from app.adapters.tokens import FileTokens, GcsTokens
-    from app.login import Login
+    from app.login.login import Login
 
 log = logging.getLogger("gateway.bootstrap")
 
@@ -113,7 +113,10 @@ def open_login(
 ) -> tuple[TokenSource, "Login"]:
     """The source of today's token, and the login for it."""
     from app.adapters.fyers.session import FyersLogin
-    from app.login import AccountHolder, CurrentToken, Login, LoginLinks
+    from app.login.current import CurrentToken
+    from app.login.holder import AccountHolder
+    from app.login.links import LoginLinks
+    from app.login.login import Login
 
     fyers = config.fyers
     if fyers.secret_id is None or fyers.redirect_uri is None or fyers.api_url is None or fyers.client_id is None:

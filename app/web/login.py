@@ -7,7 +7,8 @@ from flask import Blueprint, Response, jsonify, request
 from app.domain.alert.strict_json import decode
 from app.domain.deadline import Deadline
 from app.domain.errors import AlertError, Malformed, NotNow
-from app.login import Login, LoginState
+from app.login.current import LoginState
+from app.login.login import Login
 from app.login.ports import LoginRefused
 from app.operations.back_office import BackOffice
 from app.web.auth import Auth, blueprint, error

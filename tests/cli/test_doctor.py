@@ -22,7 +22,7 @@ from app.domain.risk import TradingState
 from app.login.token import Token
 from app.operations import checks
 from app.operations.check import Mark
-from app.operations.doctor import examine
+from app.operations.checks import examine
 from app.runtime.config import Config
 from app.runtime.config.judged import judged
 from app.runtime.processes import free_port

@@ -15,7 +15,7 @@ from app.domain.calendar import IST
 from app.domain.deadline import ANSWER_AT
 from app.flow.market_status import NO_HOLDS
 from app.operations.check import Mark
-from app.operations.doctor import examine
+from app.operations.checks import examine
 from app.runtime.config import Config
 from app.simulator import Exchange, Fault, FaultKind, Rules, Simulator
 from tests.gateway import Answer, Gateway, gateway

@@ -31,7 +31,7 @@ import requests
 
 from app.adapters.tokens import FileTokens
 from app.domain.errors import NotNow, Reason
-from app.login import CurrentToken
+from app.login.current import CurrentToken
 from app.login.token import Token
 from app.runtime import log
 from app.runtime.processes import bare_environment, free_port

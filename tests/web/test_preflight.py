@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.operations.check import Check, Mark
-from app.operations.doctor import LOOKS
+from app.operations.checks import LOOKS
 from app.simulator import Exchange, Fault, FaultKind, Simulator
 from tests.gateway import Gateway, gateway
 from tests.sinks import Phone, phone

@@ -1,5 +1,10 @@
-"""What became of each order: the book's rows move it, the book's silence counts by strict rules, and so does time."""
+"""Ledger and order book against each other.
 
+The book's rows move orders, the book's silence counts by strict rules, and so does time. `audit` compares which orders
+the two know.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,13 +21,11 @@ ABSENCE_TAKES = timedelta(seconds=60)
 
 _S = OrderStatus
 _STANDS = frozenset({_S.ACCEPTED, _S.PARTIALLY_FILLED, _S.FILLED})
+_NEVER_PLACED = frozenset({_S.DENIED, _S.LAPSED, _S.NOT_PLACED})
 
 
 def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:
-    """The order as a row of the book shows it; None where that is no news.
-
-    A row whose status is not known is still proof that the order is there.
-    """
+    """The order as a row shows it; None where nothing changed. A row of unknown status still proves presence."""
     status = row.status or (_S.ACCEPTED if order.status is _S.SUBMITTED else order.status)
     found = order.status is _S.SUBMITTED and status in _STANDS
     same = (status, row.filled_quantity) == (order.status, order.filled_quantity)
@@ -40,18 +43,18 @@ def after_row(order: Order, row: BookRow, at: datetime) -> Order | None:
 
 
 def reached(run: Run) -> None:
-    """The broker has just answered a read, so the breaker need not wait any longer."""
+    """Closes the breaker: the broker has just answered a read."""
     if run.desk.ledger.controls(run.deadline).open_until is not None:
         run.desk.ledger.change_controls(Controls.reached, run.deadline)
 
 
 def follow(run: Run, book: Sequence[BookRow]) -> None:
-    """Evidence of presence moves any record, once the request that sent the order has had its time to speak."""
+    """Rows of the book move their orders, after the request that sent an order has had its time to record it."""
     rows = {row.tag: row for row in book if row.protects is None}
     for order in list(run.orders.values()):
         if (row := rows.get(order.tag)) is None or (order.reason is None and run.is_young(order)):
             continue
-        if order.status is _S.RECEIVED:  # it was called not sent, and there it is: it may not be sent again
+        if order.status is _S.RECEIVED:  # it was recorded as not sent and is there: it may not be sent again
             run.record(order.submitted(run.now()))
         current = run.orders[order.key]
         if (step := after_row(current, row, run.now())) is not None:
@@ -59,7 +62,7 @@ def follow(run: Run, book: Sequence[BookRow]) -> None:
 
 
 def in_the_dark(run: Run) -> None:
-    """Without a book: an order that no request speaks for any more is in doubt all the same, and is notified."""
+    """Without a book: an order whose request ended without an outcome is in doubt, and the operator is notified."""
     for order in list(run.orders.values()):
         if order.status is _S.SUBMITTED and order.reason is None and not run.is_young(order):
             why = "the request that sent it ended without an answer, and the order book cannot be read"
@@ -67,7 +70,7 @@ def in_the_dark(run: Run) -> None:
 
 
 def absences(run: Run, book: Sequence[BookRow], final: bool) -> None:
-    """What the book's silence says about orders in doubt, where the reading is valid."""
+    """Moves orders that the book does not show. Only a valid reading counts."""
     tags = {row.tag for row in book}
     valid = not run.not_shown(book)
     for order in list(run.orders.values()):
@@ -91,7 +94,7 @@ def _step_of_absence(order: Order, valid: bool, final: bool, now: datetime) -> O
 
 
 def lapse(run: Run) -> None:
-    """Time alone may do this and no more: an alert that was not sent in time is never sent late."""
+    """Lapses orders that were not sent in time: they are never sent late. Time alone does no more."""
     ages = run.desk.ages
     for order in list(run.orders.values()):
         if order.status is not _S.RECEIVED:
@@ -104,10 +107,7 @@ def lapse(run: Run) -> None:
 
 
 def unsent(run: Run) -> None:
-    """Notifies of an order that was taken up, proven unsent, and is still waiting.
-
-    The sender of an alert that came twice may have been answered 202 by the later request, and never hear of it again.
-    """
+    """Notifies of an order that was taken up, proven unsent, and still waits: its sender may have got a 202."""
     for order in run.orders.values():
         if order.status is _S.RECEIVED and order.attempt and run.now() - order.transitions[-1].at >= SETTLE:
             text = f"Not sent yet, {what(order)}: {order.message}. If no resent alert takes it up, it never is."
@@ -120,3 +120,34 @@ def doubts(run: Run) -> None:
     run.report.in_doubt = doubted
     if doubted >= UNRESOLVED_AT_ONCE:
         run.desk.ledger.change_controls(partial(doubt_reduces, unresolved=doubted, now=run.now()), run.deadline)
+
+
+def audit(run: Run, book: Sequence[BookRow]) -> None:
+    """Notifies of rows that the ledger does not know, orders that the book lacks, and two rows of one order."""
+    own = [row for row in book if row.own]
+    orders = {order.tag: order for order in run.orders.values()}
+    if any(row.tag not in orders for row in own):  # claimed after the ledger was read and before the book was
+        orders |= {order.tag: order for order in run.desk.ledger.orders(run.deadline, day=run.today)}
+    for row in own:
+        _strange(run, row, orders.get(row.tag))
+    live = Counter(row.tag for row in own if row.status is not _S.REJECTED)
+    for tag, count in live.items():
+        if count > 1:
+            run.report.doubled.append(tag)
+            run.notify(f"doubled:{tag}", f"{count} orders at the broker have the one tag {tag}. Check them at once.")
+    for order in run.not_shown(book):
+        if run.now() - submitted_at(order) < run.desk.limits.venue.book_lag:
+            continue  # the book may lag
+        run.report.missing.append(order.key)
+        text = f"{what(order)}, order {order.broker_order_id}, is not in the broker's order book. Check it at once."
+        run.notify(f"missing:{order.key}", text, order)
+
+
+def _strange(run: Run, row: BookRow, order: Order | None) -> None:
+    """Notifies of a row that the ledger does not know, or has as never placed."""
+    if order is None or (order.status in _NEVER_PLACED and row.status is not _S.REJECTED):
+        run.report.strangers.append(row.broker_order_id)
+        said = f"{row.side} {row.quantity} {row.symbol}, order {row.broker_order_id},"
+        known = f"has it as {order.status}" if order else "does not know it"
+        text = f"{said} has a tag of this gateway, and the ledger {known}. Check it at once."
+        run.notify(f"stranger:{row.broker_order_id}", text, order)

@@ -1,4 +1,4 @@
-"""Positions and what works on them: nothing outlives its position, and nothing stands bare in silence."""
+"""Positions and what works on them: no leg outlives its position, and no position stands bare unnoticed."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,9 @@ def _notify_overbought(run: Run, holdings: Holdings) -> None:
 
 
 def _notify_naked(run: Run, holdings: Holdings) -> None:
-    leaving = _leaving(run)
+    # The legs of a position that is being closed went first. The next run judges what is left of it.
+    recent = run.desk.ledger.controls(run.deadline).recent
+    leaving = {sent.symbol for sent in recent if sent.covers and run.now() - sent.at < SETTLE}
     orders = [order for order in run.orders.values() if order.ticket is None or order.ticket.symbol not in leaving]
     for entry in naked(filter(run.settled, orders), holdings):
         run.report.naked.append(entry.order.key)
@@ -47,14 +49,8 @@ def _notify_naked(run: Run, holdings: Holdings) -> None:
         run.notify(f"naked:{entry.order.key}:{entry.units}:{entry.stops}", text, entry.order)
 
 
-def _leaving(run: Run) -> set[str]:
-    """What is being closed at this moment: its legs went first, and the next run judges what is left of it."""
-    recent = run.desk.ledger.controls(run.deadline).recent
-    return {sent.symbol for sent in recent if sent.covers and run.now() - sent.at < SETTLE}
-
-
 def _notify_overnight(run: Run, holdings: Holdings) -> None:
-    """Once a day and size for a position of the gateway that came over from an earlier day and has no stop-loss."""
+    """Once a day and size for the gateway's position of an earlier day that has no stop-loss."""
     bare = [holding for holding in holdings if holding.overnight]
     if not bare:
         return
@@ -71,5 +67,5 @@ def _notify_overnight(run: Run, holdings: Holdings) -> None:
 
 
 def _opened(order: Order) -> bool:
-    """Whether it opened something, or may have: at the end of its day the book may not have been read any more."""
+    """Whether it opened a position, or may have: the book may not have been read at the end of its day."""
     return order.ticket is not None and not order.ticket.covers and (order.filled_quantity > 0 or order.in_flight)

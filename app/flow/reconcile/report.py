@@ -1,4 +1,4 @@
-"""One run of reconcile: what it did, and the orders of today and those in flight as they become known."""
+"""One run of reconcile: its report, and today's orders and those in flight as they become known."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ from app.flow.desk import Desk
 from app.flow.outbox import post
 from app.flow.ports import Overtaken
 
-SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a request that still lives records its own outcome within this
+SETTLE = timedelta(seconds=SEND_WINDOW + 3.8)  # a live request records its outcome within this
 
 
 @dataclass(slots=True)
@@ -67,20 +67,17 @@ class Run:
         return self.now() - submitted_at(order) >= SETTLE
 
     def is_young(self, order: Order) -> bool:
-        """True while the request that sent the order may be at it."""
+        """Whether the request that sent the order may still be under way."""
         return order.status is OrderStatus.SUBMITTED and not self.settled(order)
 
     def not_shown(self, book: Iterable[BookRow]) -> list[Order]:
-        """Orders of today that the broker gave an id and this reading does not have: then it is not a valid one."""
+        """Orders of today with a broker's id that this reading lacks: with any, the reading is not valid."""
         ids = {row.broker_order_id for row in book}
-        return [
-            order
-            for order in self.orders.values()
-            if order.day == self.today and order.broker_order_id is not None and order.broker_order_id not in ids
-        ]
+        known = [order for order in self.orders.values() if order.broker_order_id is not None]
+        return [order for order in known if order.day == self.today and order.broker_order_id not in ids]
 
     def record(self, step: Order) -> None:
-        """Stores a step; where another request or run was first, theirs counts."""
+        """Stores a step. Where another request or run was first, its step counts."""
         before = self.orders[step.key].status
         try:
             current = self.desk.ledger.record(step, self.deadline)

@@ -15,8 +15,10 @@ from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice
 from app.domain.secret import Secret
-from app.login import AccountHolder, CurrentToken, Login, LoginLinks
-from app.login.holder import seal_of
+from app.login.current import CurrentToken
+from app.login.holder import AccountHolder, seal_of
+from app.login.links import LoginLinks
+from app.login.login import Login
 from app.login.ports import LoginRefused
 from app.login.token import Token
 from tests.present import present

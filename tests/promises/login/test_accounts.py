@@ -11,7 +11,8 @@ import pytest
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Severity
-from app.login import LoginState, OtherAccount
+from app.login.current import LoginState
+from app.login.holder import OtherAccount
 from app.login.login import LoginResult
 from app.login.ports import LoginRefused
 from app.login.token import Token

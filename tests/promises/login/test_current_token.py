@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.domain.risk import TradingState
-from app.login import LoginState
-from app.login.current import MOVES
+from app.login.current import MOVES, LoginState
 from app.login.token import Token
 from tests.promises.login.login_world import Instance, LedgerDown, World
 from tests.stopwatch import Stopwatch

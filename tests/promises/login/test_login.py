@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.login import LoginState
+from app.login.current import LoginState
 from app.login.login import LoginResult
 from app.login.ports import LoginRefused
 from app.login.token import Token

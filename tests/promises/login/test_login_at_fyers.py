@@ -12,7 +12,7 @@ from app.adapters.fyers.broker import FyersBroker
 from app.adapters.fyers.session import FyersLogin
 from app.adapters.http.transport import Transport
 from app.domain.errors import NotNow, Reason
-from app.login import LoginState
+from app.login.current import LoginState
 from app.simulator import Exchange, Simulator
 from tests.present import present
 from tests.promises.login.login_world import PIN, SECRET_ID, Instance, World
