@@ -21,8 +21,7 @@ from app.domain.order import Order
 from app.flow.desk import Desk
 from app.flow.execution import Receipt, execute
 from app.runtime.bootstrap import bootstrap
-from app.runtime.config import Config
-from app.runtime.config.config import BrokerKind, FyersApp
+from app.runtime.config import BrokerKind, Config, FyersApp
 from app.simulator import Exchange, Simulator
 
 _PATIENCE = 10.0  # seconds for one alert: no sender waits for the answer
