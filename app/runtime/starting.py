@@ -91,7 +91,6 @@ class Starting:
 
 
 def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
-    """503 in the form of every other error, made without Flask."""
     reason, request_id = Reason.STARTING, secrets.token_hex(8)
     said = {"http": 503, "reason": reason, "field": None, "why": MEANING[reason], "request_id": request_id}
     log.warning("alert refused" if request["PATH_INFO"] == "/webhook" else "a request was refused", extra=said)

@@ -9,7 +9,7 @@ import pytest
 from app.adapters.symbols import artifact
 from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.master import Master
-from app.cli.find import find_batch, find_one
+from app.cli.symbols import find_batch, find_one
 from tests.masters import Listed, chain, csv_of, exchange_list
 
 FRIDAY = date(2026, 11, 20)
