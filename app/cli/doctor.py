@@ -53,10 +53,9 @@ def _checks(args: argparse.Namespace) -> Sequence[Check]:
         office = bootstrap(config)
     except ConfigFaults as faults:
         return [Check("settings", Mark.FAIL, fault, ".env.example explains each setting") for fault in faults.faults]
-    except AlertError as problem:
-        return [Check("start", Mark.FAIL, problem.message, "the gateway cannot start")]
     except Exception as problem:  # noqa: BLE001 -- doctor reports whatever stops the start
-        return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start")]
+        found = problem.message if isinstance(problem, AlertError) else f"{type(problem).__name__}: {problem}"
+        return [Check("start", Mark.FAIL, found, "the gateway cannot start")]
     with office.resources:
         deadline = Deadline(time.monotonic, _PATIENCE)
         checks = [*examine(office, deadline), egress(config.live, args.egress, args.registered, deadline)]
@@ -87,9 +86,8 @@ def _compared(address: str, registered: str | None) -> Check:
 
 
 def _test_notice(office: BackOffice, has_sinks: bool, deadline: Deadline) -> Check:
-    notice = Notice(
-        f"doctor:{datetime.now(UTC).isoformat()}", "test", Severity.INFO, "A test: the gateway can reach this phone."
-    )
+    text = "A test: the gateway can reach this phone."
+    notice = Notice(f"doctor:{datetime.now(UTC).isoformat()}", "test", Severity.INFO, text)
     lacking = office.lacking(notice, deadline)
     if not has_sinks:
         advice = "set NOTIFICATION_URL or NOTIFICATION_TOPIC"
