@@ -10,17 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from app.cli.settings import configured
-from app.domain.alert import Alert, Moneyness, parse
+from app.domain.alert import parse
 from app.domain.alert.strict_json import decode
-from app.domain.calendar import Calendar
 from app.domain.errors import AlertError
 from app.flow.hours import expiry_floor
 from app.flow.ports import SymbolMaster
 from app.runtime.config import Config
 from app.runtime.openings import renew, stored_symbols, with_simulator
 
-# The underlying's price in rupees, or a function of its symbol (NSE:NIFTY50-INDEX), called if a strike needs it.
-Spot = Decimal | Callable[[str], Decimal | None] | None
 # The day from which expiries count, or a function of underlying and exchange that returns it.
 From = date | Callable[[str, str | None], date]
 
@@ -56,7 +53,7 @@ def _refresh(args: argparse.Namespace) -> int:
 def _find(args: argparse.Namespace) -> int:
     config = configured()
     master = _master(config)
-    on = args.on or partial(_expiry_floor, master, config.calendar)
+    on = args.on or partial(expiry_floor, master, config.calendar, now=datetime.now(UTC), entering=True)
     if args.batch is not None:
         with args.batch.open("rb") as lines:
             answers = list(find_batch(master, lines, on, args.spot))
@@ -69,11 +66,6 @@ def _find(args: argparse.Namespace) -> int:
     answer = find_one(master, row, on, args.spot)
     print(json.dumps(answer) if args.json else _sentence(answer))
     return 0 if "error" not in answer else 1
-
-
-def _expiry_floor(master: SymbolMaster, calendar: Calendar, underlying: str, exchange: str | None) -> date:
-    """The day from which expiries count for an entry now."""
-    return expiry_floor(master, calendar, underlying, exchange, datetime.now(UTC), entering=True)
 
 
 def _master(config: Config) -> SymbolMaster:
@@ -100,19 +92,21 @@ def _sentence(answer: Mapping[str, object]) -> str:
     )
 
 
-def find_one(master: SymbolMaster, row: Mapping[str, object], on: From, spot: Spot = None) -> dict[str, object]:
+def find_one(
+    master: SymbolMaster, row: Mapping[str, object], on: From, spot: Decimal | None = None
+) -> dict[str, object]:
     """The contract that a row of the webhook's fields asks for, counting expiries from `on`.
 
-    Prices are strings in rupees, as in the webhook's answer. If there is no contract, the only field is `error`.
+    `spot` is the underlying's price in rupees, for a strike such as ATM. Prices are strings in rupees, as in the
+    webhook's answer. If there is no contract, the only field is `error`.
     """
     fields = {name: str(value) if isinstance(value, int | float | Decimal) else value for name, value in row.items()}
     try:
         # An alert needs a side; it makes no difference to the contract.
         asked = parse({name: fields[name] for name in _NAMES if name in fields} | {"action": "SELL"})
-        price = _price(master, asked, spot) if isinstance(asked.strike, Moneyness) else None
         day = on(asked.underlying, asked.exchange) if callable(on) else on
         contract = master.resolve(
-            asked.underlying, asked.exchange, asked.expiry, asked.strike, asked.option_type, on=day, spot=price
+            asked.underlying, asked.exchange, asked.expiry, asked.strike, asked.option_type, on=day, spot=spot
         )
     except AlertError as error:
         return {"error": error.message}
@@ -127,21 +121,13 @@ def find_one(master: SymbolMaster, row: Mapping[str, object], on: From, spot: Sp
     }
 
 
-def _price(master: SymbolMaster, asked: Alert, spot: Spot) -> Decimal | None:
-    return spot(master.spot_symbol(asked.underlying, asked.exchange)) if callable(spot) else spot
-
-
 def find_batch(
-    master: SymbolMaster, lines: Iterable[bytes], on: From, spot: Spot = None
+    master: SymbolMaster, lines: Iterable[bytes], on: From, spot: Decimal | None = None
 ) -> Iterator[dict[str, object]]:
     """One answer for each line, in order. A line is one JSON object as in `find_one`; empty lines are skipped."""
     for line in lines:
         if line.strip():
-            yield _find_line(master, line, on, spot)
-
-
-def _find_line(master: SymbolMaster, line: bytes, on: From, spot: Spot) -> dict[str, object]:
-    try:
-        return find_one(master, decode(line), on, spot)
-    except AlertError as error:
-        return {"error": error.message}
+            try:
+                yield find_one(master, decode(line), on, spot)
+            except AlertError as error:
+                yield {"error": error.message}
