@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -113,7 +113,6 @@ def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> 
 def open_login(
     config: Config, ledger: Ledger, notifier: Notifier, clock: Clock, transport: "Transport", resources: ExitStack
 ) -> tuple[TokenSource, "Login"]:
-    """The source of today's token, and the login for it."""
     from app.adapters.fyers.session import FyersLogin
     from app.login import AccountHolder, CurrentToken, Login, LoginLinks
 
@@ -214,13 +213,10 @@ def warn_of_late_square_off(config: Config, symbols: SymbolMaster, clock: Clock)
     """Logs a SQUARE_OFF_AT after which some contract no longer trades."""
     if config.square_off_at is None:
         return
-    try:
-        late = stopped_by(config.square_off_at, symbols, config.calendar, ist_day(clock.now()))
-    except NotNow:
-        return
-    if late:
-        said = {"square_off_at": f"{config.square_off_at:%H:%M}", "why": "; ".join(late)}
-        log.warning("SQUARE_OFF_AT is too late", extra=said)
+    with suppress(NotNow):
+        if late := stopped_by(config.square_off_at, symbols, config.calendar, ist_day(clock.now())):
+            said = {"square_off_at": f"{config.square_off_at:%H:%M}", "why": "; ".join(late)}
+            log.warning("SQUARE_OFF_AT is too late", extra=said)
 
 
 def _is_of(symbols: SymbolMaster, oldest: date) -> bool:
@@ -234,15 +230,13 @@ def caller_address(url: str, deadline: Deadline) -> str:
     """The answer of a URL that returns the caller's own address. Raises ConnectionError, which says why."""
     from app.adapters.http import CallFailed, Transport
 
-    transport = Transport(connections=1)
-    try:
-        total = deadline.cap(ADDRESS)
-        reply = transport.call("GET", url, headers={}, connect=total, total=total, most=1024)
-        return reply.body.decode("ascii", "replace")
-    except CallFailed as failed:
-        raise ConnectionError(failed.why) from None
-    finally:
-        transport.close()
+    total = deadline.cap(ADDRESS)
+    with closing(Transport(connections=1)) as transport:
+        try:
+            reply = transport.call("GET", url, headers={}, connect=total, total=total, most=1024)
+        except CallFailed as failed:
+            raise ConnectionError(failed.why) from None
+    return reply.body.decode("ascii", "replace")
 
 
 def make_secret_file(path: Path) -> None:

@@ -52,11 +52,12 @@ TOO_SLOW = f"the request did not arrive whole within {REQUEST_ARRIVES:.0f} s, so
 class Inbound:
     """A connection's socket for gunicorn: reads return what has arrived, and writes are bounded in time."""
 
+    request: Arriving
+    began: float | None  # when the request's first byte was read, monotonic seconds
+    ahead = 0  # requests in a row that were sent before the answer to the one before
+
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.request = Arriving(MOST_BODY)
-        self.began: float | None = None  # when the request's first byte was read, monotonic seconds
-        self.ahead = 0  # requests in a row that were sent before the answer to the one before
 
     def begin(self, ahead: bool) -> None:
         self.request = Arriving(MOST_BODY)

@@ -1,7 +1,4 @@
-"""Who may call: every route but the public ones asks for proof before it touches anything.
-
-A test walks the URL map for that.
-"""
+"""Who may call: every route but the public ones asks for proof before it touches anything."""
 
 import functools
 import logging
@@ -82,7 +79,6 @@ def blueprint(name: str) -> Blueprint:
 
 
 def error(status: int, message: str, reason: str | None = None) -> Response:
-    """The JSON of every request of an operator that failed."""
     body = {"status": "ERROR", "reason": reason, "message": message, "request_id": g.request_id}
     return make_response(body, status)
 

@@ -133,7 +133,11 @@ class Config:
             tickets=_tickets(read),
             calendar=_calendar(read),
             square_off_at=read.time_of_day("SQUARE_OFF_AT"),
-            ages=_ages(read),
+            ages=AgeRules(
+                entry=read.seconds("ALERT_MAX_AGE_SECONDS", 60),
+                exit=read.seconds("EXIT_MAX_AGE_SECONDS", 300),
+                dedupe_window=read.seconds("DEDUPE_WINDOW_SECONDS", 60),
+            ),
             needs_timenow=read.yes_or_no("REQUIRE_TIMENOW", live),
             limits=_limits(read),
             paced=read.yes_or_no("PACE_CALLS", True),
@@ -175,7 +179,7 @@ def _fyers(read: Reader, live: bool) -> FyersApp:
 
 def _tickets(read: Reader) -> TicketRules:
     prices = PriceRules(
-        order_type=read.convert("ORDER_TYPE", OrderType.LIMIT, lambda text: OrderType(text.upper()), "LIMIT or MARKET"),
+        order_type=OrderType(read.one_of("ORDER_TYPE", tuple(OrderType), "LIMIT")),
         slippage_bps=read.decimal("SLIPPAGE_BPS", "200", "a number of basis points above zero"),
         stop_loss_percent=read.decimal("STOP_LOSS_PERCENT", "15"),
         take_profit_percent=read.decimal("TAKE_PROFIT_PERCENT", "25"),
@@ -205,14 +209,6 @@ def _calendar(read: Reader) -> Calendar:
         extra=read.extra_sessions(),
         always=read.text("MARKET_HOURS") == "always",
         known_until=KNOWN_UNTIL,
-    )
-
-
-def _ages(read: Reader) -> AgeRules:
-    return AgeRules(
-        entry=read.seconds("ALERT_MAX_AGE_SECONDS", 60),
-        exit=read.seconds("EXIT_MAX_AGE_SECONDS", 300),
-        dedupe_window=read.seconds("DEDUPE_WINDOW_SECONDS", 60),
     )
 
 
@@ -246,12 +242,11 @@ def _contradictions(config: Config, read: Reader) -> None:
     check(config, read)
     if config.on_cloud_run and config.ledger_url.startswith("sqlite:"):
         read.fault("LEDGER_URL", "on Cloud Run the disk dies with the instance; use firestore://PROJECT/DATABASE")
-    if config.log_to is LogTo.CLOUD:
-        if config.project is None:
-            read.fault("GOOGLE_CLOUD_PROJECT", "is missing; LOG_TO=cloud sends the log lines to this project")
-        if config.on_cloud_run:
-            text = "Cloud Run itself takes standard output to Cloud Logging, and halts a sender after each answer"
-            read.fault("LOG_TO", f"{text}; use stdout")
+    if config.log_to is LogTo.CLOUD and config.project is None:
+        read.fault("GOOGLE_CLOUD_PROJECT", "is missing; LOG_TO=cloud sends the log lines to this project")
+    if config.log_to is LogTo.CLOUD and config.on_cloud_run:
+        text = "Cloud Run itself takes standard output to Cloud Logging, and halts a sender after each answer"
+        read.fault("LOG_TO", f"{text}; use stdout")
     if config.operator_token is not None and config.operator_token in config.webhook_secrets:
         read.fault("OPERATOR_TOKEN", "must not be the webhook secret, which TradingView's servers know")
     if (config.oidc_audience is None) != (config.oidc_service_account is None):
