@@ -36,7 +36,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _doctor(args: argparse.Namespace) -> int:
     if args.truth_table:
-        return _truth_table(args.json)
+        from app.cli.truth_table import truth_table
+
+        rows = truth_table()
+        print(json.dumps({"rows": rows}, indent=2) if args.json else table(rows))
+        return 0
     log.configure("CRITICAL", sys.stderr)
     checks = _checks(args)
     fine = all(check.mark is not Mark.FAIL for check in checks)
@@ -101,11 +105,3 @@ def _test_notice(office: BackOffice, has_sinks: bool, deadline: Deadline) -> Che
 def _lines(check: Check) -> str:
     line = f"{_SIGN[check.mark]:<5} {check.name:<15} {check.found}"
     return f"{line}\n{'':<21} → {check.advice}" if check.advice and check.mark is not Mark.OK else line
-
-
-def _truth_table(as_json: bool) -> int:
-    from app.cli.truth_table import truth_table
-
-    rows = truth_table()
-    print(json.dumps({"rows": rows}, indent=2) if as_json else table(rows))
-    return 0

@@ -84,15 +84,13 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@contextmanager
-def simulated(config: Config, clock: Then) -> Iterator[Simulator]:
+def simulated(config: Config, clock: Then) -> Simulator:
     """An account at that moment. Live settings get the exchange's holidays, which its expiries follow."""
     holidays = config.calendar.holidays if config.live else frozenset()
     exchange = Exchange(
         now=clock.now, capital=Decimal(10**9), volatile=False, holidays=holidays, strikes_each_side=_STRIKES
     )
-    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
-        yield account
+    return Simulator(exchange, accept_any_token=True, rate_limits=False)
 
 
 @contextmanager
