@@ -25,7 +25,7 @@ _TELEGRAM = Source("core.telegram.org/bots/api#sendmessage", _SEEN, Confidence.M
 _SLACK = Source("docs.slack.dev, incoming webhooks", _SEEN, Confidence.MEDIUM, _REVIEW)
 _NTFY = Source("docs.ntfy.sh/publish", _SEEN, Confidence.MEDIUM, _REVIEW)
 
-_SHAPES = "app/adapters/notify/shapes.py"
+_SHAPES = "app/adapters/notify/http.py"
 
 FACTS = (
     Fact("Cloud Run: time from SIGTERM to SIGKILL", "10 s", "app/runtime/server.py graceful_timeout", _RUN),
@@ -34,7 +34,7 @@ FACTS = (
     Fact("Google: issuer of its tokens", "accounts.google.com", "app/facts/services.py GOOGLE_ISSUERS", _AUTH),
     Fact("Cloud Scheduler: deliveries of a task", "at least once", "app/web/tasks.py TASK", _SCHEDULER),
     Fact("Pub/Sub: wait for an acknowledgement", "10 s unless set", "app/web/tasks.py RELAY", _PUBSUB),
-    Fact("Cloud Storage: writes of one object", "1 a second", "app/adapters/tokens.py _PAUSE", _STORAGE),
+    Fact("Cloud Storage: writes of one object", "1 a second", "app/adapters/tokens.py _PAUSES", _STORAGE),
     Fact(
         "Firestore: deletion after the time to live", "within 24 h", "app/adapters/firestore/documents.py _KEPT", _TTL
     ),

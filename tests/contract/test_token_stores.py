@@ -265,7 +265,7 @@ def test_a_file_that_others_can_read_is_closed_to_them_and_said_so(
     assert FileTokens(path).load(soon()) is not None
 
     assert path.stat().st_mode & 0o777 == 0o600
-    assert "others could read" in caplog.text
+    assert "other users could read" in caplog.text
 
 
 def test_a_write_that_breaks_off_leaves_the_old_token(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
