@@ -2,15 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 from app.cli.surroundings import settle
 from app.domain.errors import AlertError
 from app.runtime import log
 from app.runtime.config import ConfigFaults
-
-Command = Callable[[argparse.Namespace], int]
 
 # The commands of each module. Only the module of the given command is loaded, so that `serve` starts fast.
 MODULES = {
@@ -30,9 +28,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs one command. An error that the user can correct is one line on standard error, not a stack trace."""
     settle()
     args = read(argv)
-    run: Command = args.run
     try:
-        return run(args)
+        return int(args.run(args))
     except (ConfigFaults, AlertError, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1

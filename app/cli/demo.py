@@ -64,6 +64,7 @@ def main() -> int:
 def _steps() -> list[Step]:
     contract = FixtureContract.of()
     entry = _alert(contract, action="SELL", sl="15%", tp="25%")
+    guessed = _alert(contract, token="wrong-secret-0000", action="SELL")
     cover, late = (_alert(contract, action="BUY", order_id=name) for name in ("cover", "late"))
     return [
         Step("an entry: SELL the at-the-money call", entry, 200, "ACCEPTED"),
@@ -71,9 +72,7 @@ def _steps() -> list[Step]:
         Step("a cover: BUY it back", cover, 200, "ACCEPTED", after=LATER),
         Step("a cover with no short left", late, 422, "DENIED", "NO_SHORT_TO_COVER", after=LATER),
         Step("an unknown action", _alert(contract, action="HOLD"), 400, "ERROR", "MALFORMED"),
-        Step(
-            "a wrong secret", _alert(contract, token="wrong-secret-0000", action="SELL"), 401, "ERROR", "UNAUTHORIZED"
-        ),
+        Step("a wrong secret", guessed, 401, "ERROR", "UNAUTHORIZED"),
     ]
 
 

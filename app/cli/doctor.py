@@ -36,7 +36,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _doctor(args: argparse.Namespace) -> int:
     if args.truth_table:
-        return _truth_table(args.json)
+        from app.cli.truth_table import truth_table
+
+        rows = truth_table()
+        print(json.dumps({"rows": rows}, indent=2) if args.json else table(rows))
+        return 0
     log.configure("CRITICAL", sys.stderr)
     checks = _checks(args)
     fine = all(check.mark is not Mark.FAIL for check in checks)
@@ -53,10 +57,9 @@ def _checks(args: argparse.Namespace) -> Sequence[Check]:
         office = bootstrap(config)
     except ConfigFaults as faults:
         return [Check("settings", Mark.FAIL, fault, ".env.example explains each setting") for fault in faults.faults]
-    except AlertError as problem:
-        return [Check("start", Mark.FAIL, problem.message, "the gateway cannot start")]
     except Exception as problem:  # noqa: BLE001 -- doctor reports whatever stops the start
-        return [Check("start", Mark.FAIL, f"{type(problem).__name__}: {problem}", "the gateway cannot start")]
+        found = problem.message if isinstance(problem, AlertError) else f"{type(problem).__name__}: {problem}"
+        return [Check("start", Mark.FAIL, found, "the gateway cannot start")]
     with office.resources:
         deadline = Deadline(time.monotonic, _PATIENCE)
         checks = [*examine(office, deadline), egress(config.live, args.egress, args.registered, deadline)]
@@ -87,9 +90,8 @@ def _compared(address: str, registered: str | None) -> Check:
 
 
 def _test_notice(office: BackOffice, has_sinks: bool, deadline: Deadline) -> Check:
-    notice = Notice(
-        f"doctor:{datetime.now(UTC).isoformat()}", "test", Severity.INFO, "A test: the gateway can reach this phone."
-    )
+    text = "A test: the gateway can reach this phone."
+    notice = Notice(f"doctor:{datetime.now(UTC).isoformat()}", "test", Severity.INFO, text)
     lacking = office.lacking(notice, deadline)
     if not has_sinks:
         advice = "set NOTIFICATION_URL or NOTIFICATION_TOPIC"
@@ -103,11 +105,3 @@ def _test_notice(office: BackOffice, has_sinks: bool, deadline: Deadline) -> Che
 def _lines(check: Check) -> str:
     line = f"{_SIGN[check.mark]:<5} {check.name:<15} {check.found}"
     return f"{line}\n{'':<21} → {check.advice}" if check.advice and check.mark is not Mark.OK else line
-
-
-def _truth_table(as_json: bool) -> int:
-    from app.cli.truth_table import truth_table
-
-    rows = truth_table()
-    print(json.dumps({"rows": rows}, indent=2) if as_json else table(rows))
-    return 0

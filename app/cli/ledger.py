@@ -42,9 +42,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _orders(args: argparse.Namespace) -> int:
+    day = str(args.day) if args.day else None
     with ExitStack() as resources:
-        ledger = open_ledger(configured(), resources)
-        orders = ledger.orders(_deadline(), day=str(args.day) if args.day else None, in_flight=args.in_flight)
+        orders = open_ledger(configured(), resources).orders(_deadline(), day=day, in_flight=args.in_flight)
     if args.json:
         print(json.dumps({"orders": [detailed(order) for order in orders]}, indent=2))
     else:
@@ -96,19 +96,16 @@ def _reasons(args: argparse.Namespace) -> int:  # noqa: ARG001 -- it has no argu
 
 
 def reason_table() -> str:
-    rows = [f"| `{reason}` | {MEANING[reason]} |" for reason in Reason]
-    return "\n".join(("| reason | |", "|---|---|", *rows))
+    return "\n".join(("| reason | |", "|---|---|", *(f"| `{reason}` | {MEANING[reason]} |" for reason in Reason)))
 
 
 def _trading_state(args: argparse.Namespace) -> int:
-    state = TradingState(args.state.upper())
+    state, now = TradingState(args.state.upper()), datetime.now(UTC)
     with ExitStack() as resources:
-        ledger = open_ledger(configured(), resources)
-        now = datetime.now(UTC)
-        account = ledger.change_controls(
+        switched = open_ledger(configured(), resources).change_controls(
             lambda controls: controls.switched(state, args.reason, "command line", now), _deadline()
         )
-    print(f"trading is {account.state}: {account.reason}")
+    print(f"trading is {switched.state}: {switched.reason}")
     return 0
 
 

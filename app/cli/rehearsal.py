@@ -21,8 +21,7 @@ from app.domain.order import Order
 from app.flow.desk import Desk
 from app.flow.execution import Receipt, execute
 from app.runtime.bootstrap import bootstrap
-from app.runtime.config import Config
-from app.runtime.config.config import BrokerKind, FyersApp
+from app.runtime.config import BrokerKind, Config, FyersApp
 from app.simulator import Exchange, Simulator
 
 _PATIENCE = 10.0  # seconds for one alert: no sender waits for the answer
@@ -85,15 +84,13 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@contextmanager
-def simulated(config: Config, clock: Then) -> Iterator[Simulator]:
+def simulated(config: Config, clock: Then) -> Simulator:
     """An account at that moment. Live settings get the exchange's holidays, which its expiries follow."""
     holidays = config.calendar.holidays if config.live else frozenset()
     exchange = Exchange(
         now=clock.now, capital=Decimal(10**9), volatile=False, holidays=holidays, strikes_each_side=_STRIKES
     )
-    with Simulator(exchange, accept_any_token=True, rate_limits=False) as account:
-        yield account
+    return Simulator(exchange, accept_any_token=True, rate_limits=False)
 
 
 @contextmanager

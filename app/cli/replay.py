@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -95,11 +95,10 @@ def _set(stage: Stage, order: Order) -> None:
 
 
 def _compared(then: Ticket, now: Ticket) -> list[Difference]:
-    pairs = [(name, _shown(then, name), _shown(now, name)) for name in SHOWN]
-    differences = [Difference(name, before, after) for name, before, after in pairs if before != after]
-    if abs(then.limit_price - now.limit_price) <= TOUCH * then.ltp:
-        differences = [each for each in differences if each.what != "limit_price"]
-    return differences
+    is_near = abs(then.limit_price - now.limit_price) <= TOUCH * then.ltp
+    names = [name for name in SHOWN if not (is_near and name == "limit_price")]
+    compared = [Difference(name, _shown(then, name), _shown(now, name)) for name in names]
+    return [each for each in compared if each.then != each.now]
 
 
 def _orders(config: Config, key: str | None, day: str | None) -> Sequence[Order]:
@@ -129,8 +128,7 @@ def _shown(ticket: Ticket, name: str) -> str:
 
 
 def _document(order: Order, differences: Sequence[Difference]) -> dict[str, object]:
-    shown = [{"what": each.what, "then": each.then, "now": each.now} for each in differences]
-    return {"key": order.key, "asked": dict(order.asked), "differences": shown}
+    return {"key": order.key, "asked": dict(order.asked), "differences": [asdict(each) for each in differences]}
 
 
 def _sentences(order: Order, differences: Sequence[Difference]) -> str:

@@ -50,13 +50,11 @@ def rendered(message: bytes, now: datetime | None = None) -> bytes:
 
 
 def _message(path: Path | None) -> bytes:
+    """The settings' token is added to a message without one. Any other message is sent unchanged, byte for byte."""
     if path is None:
-        return _with_token(json.dumps(SAMPLE).encode())
-    return _with_token(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes())
-
-
-def _with_token(message: bytes) -> bytes:
-    """Adds the settings' token to a message without one. Any other message is sent unchanged, byte for byte."""
+        message = json.dumps(SAMPLE).encode()
+    else:
+        message = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     try:
         document = json.loads(message)
     except ValueError:

@@ -2,21 +2,26 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from app.cli.find import find_batch, find_one
 from app.cli.settings import configured
-from app.domain.calendar import Calendar
+from app.domain.alert import parse
+from app.domain.alert.strict_json import decode
+from app.domain.errors import AlertError
 from app.flow.hours import expiry_floor
 from app.flow.ports import SymbolMaster
 from app.runtime.config import Config
-from app.runtime.openings import with_simulator
-from app.runtime.symbols import renew, stored_symbols
+from app.runtime.openings import renew, stored_symbols, with_simulator
+
+# The day from which expiries count, or a function of underlying and exchange that returns it.
+From = date | Callable[[str, str | None], date]
+
+_NAMES = ("symbol", "strikeprice", "optionType", "expiry")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,7 +53,7 @@ def _refresh(args: argparse.Namespace) -> int:
 def _find(args: argparse.Namespace) -> int:
     config = configured()
     master = _master(config)
-    on = args.on or partial(_expiry_floor, master, config.calendar)
+    on = args.on or partial(expiry_floor, master, config.calendar, now=datetime.now(UTC), entering=True)
     if args.batch is not None:
         with args.batch.open("rb") as lines:
             answers = list(find_batch(master, lines, on, args.spot))
@@ -61,11 +66,6 @@ def _find(args: argparse.Namespace) -> int:
     answer = find_one(master, row, on, args.spot)
     print(json.dumps(answer) if args.json else _sentence(answer))
     return 0 if "error" not in answer else 1
-
-
-def _expiry_floor(master: SymbolMaster, calendar: Calendar, underlying: str, exchange: str | None) -> date:
-    """The day from which expiries count for an entry now."""
-    return expiry_floor(master, calendar, underlying, exchange, datetime.now(UTC), entering=True)
 
 
 def _master(config: Config) -> SymbolMaster:
@@ -90,3 +90,44 @@ def _sentence(answer: Mapping[str, object]) -> str:
         f"{answer['symbol']}: {answer['underlying']} {answer['strike']} {answer['option_type']}, expires "
         f"{answer['expiry']}, lot {answer['lot_size']}, tick {answer['tick_size']}"
     )
+
+
+def find_one(
+    master: SymbolMaster, row: Mapping[str, object], on: From, spot: Decimal | None = None
+) -> dict[str, object]:
+    """The contract that a row of the webhook's fields asks for, counting expiries from `on`.
+
+    `spot` is the underlying's price in rupees, for a strike such as ATM. Prices are strings in rupees, as in the
+    webhook's answer. If there is no contract, the only field is `error`.
+    """
+    fields = {name: str(value) if isinstance(value, int | float | Decimal) else value for name, value in row.items()}
+    try:
+        # An alert needs a side; it makes no difference to the contract.
+        asked = parse({name: fields[name] for name in _NAMES if name in fields} | {"action": "SELL"})
+        day = on(asked.underlying, asked.exchange) if callable(on) else on
+        contract = master.resolve(
+            asked.underlying, asked.exchange, asked.expiry, asked.strike, asked.option_type, on=day, spot=spot
+        )
+    except AlertError as error:
+        return {"error": error.message}
+    return {
+        "symbol": contract.symbol,
+        "underlying": contract.underlying,
+        "expiry": contract.expiry.isoformat(),
+        "strike": str(contract.strike),
+        "option_type": str(contract.option_type),
+        "lot_size": contract.lot_size,
+        "tick_size": str(contract.tick_size),
+    }
+
+
+def find_batch(
+    master: SymbolMaster, lines: Iterable[bytes], on: From, spot: Decimal | None = None
+) -> Iterator[dict[str, object]]:
+    """One answer for each line, in order. A line is one JSON object as in `find_one`; empty lines are skipped."""
+    for line in lines:
+        if line.strip():
+            try:
+                yield find_one(master, decode(line), on, spot)
+            except AlertError as error:
+                yield {"error": error.message}

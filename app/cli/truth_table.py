@@ -4,11 +4,12 @@ The switches are BROKER and LIVE_TRADING, the day's login, the calendar, the tra
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
@@ -31,36 +32,28 @@ Row = dict[str, str]
 
 def truth_table() -> list[Row]:
     """One row a combination, with the columns BROKER, LIVE_TRADING, login, market, trading state, alert, outcome."""
+    combinations = product(("paper", "fyers"), ("no", "yes"))
     with folder() as place:
-        return list(_rows(place))
+        return [row for broker, live in combinations for row in _rows({"BROKER": broker, "LIVE_TRADING": live}, place)]
 
 
-def _rows(place: Path) -> Iterator[Row]:
-    base = _environment(place)
-    for broker in ("paper", "fyers"):
-        for live in ("no", "yes"):
-            switches = {"BROKER": broker, "LIVE_TRADING": live}
-            yield from _started(base | switches, switches, place)
-
-
-def _started(environ: Mapping[str, str], switches: Row, place: Path) -> Iterator[Row]:
+def _rows(switches: Row, place: Path) -> Iterator[Row]:
     clock = Then(OPEN)
     try:
-        config = Config.from_env(environ)
+        config = Config.from_env(_environment(place) | switches)
     except ConfigFaults as faults:
         any_of = dict.fromkeys(("login", "market", "trading state", "alert"), "any")
         yield switches | any_of | {"outcome": f"does not start: {'; '.join(faults.faults)}"}
         return
     for login in ("yes", "no") if config.live else ("needs none",):
-        with ExitStack() as stack:
-            clock.put(OPEN)
-            account = stack.enter_context(simulated(config, clock))
+        clock.put(OPEN)
+        with simulated(config, clock) as account:
             fyers = replace(config.fyers, api_url=account.api_url, data_url=account.data_url)
             here = replace(config, fyers=fyers)
             _log_in(here, account, login == "yes")
-            stage = stack.enter_context(staged(here, account, clock, place))
-            for row in _alerts(stage):
-                yield switches | {"login": login} | row
+            with staged(here, account, clock, place) as stage:
+                for row in _alerts(stage):
+                    yield switches | {"login": login} | row
 
 
 def _alerts(stage: Stage) -> Iterator[Row]:

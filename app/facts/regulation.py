@@ -31,7 +31,7 @@ FACTS = (
     Fact(
         "Rule: market orders by program",
         "not permitted; Fyers converts them",
-        "app/runtime/config/config.py LIMIT",
+        "app/runtime/config/__init__.py LIMIT",
         _RETAIL_ALGO,
     ),
     Fact("Rule: SL-M on options", "banned; SL-L stands in", "app/domain/protection.py", _SL_M),

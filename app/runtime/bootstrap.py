@@ -1,6 +1,5 @@
 """The composition root: a Config becomes a BackOffice. Each client is imported where a setting asks for it."""
 
-from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,10 +17,9 @@ from app.flow.ports import Clock, Ledger, Notifier, SymbolMaster
 from app.login.ports import TokenSource
 from app.operations.back_office import BackOffice
 from app.operations.operators import OperatorAuth
+from app.runtime import openings
 from app.runtime.config import Config
 from app.runtime.config.judged import judged
-from app.runtime.openings import WARM_UP, is_far, open_ledger, open_login, open_notifiers, with_simulator
-from app.runtime.symbols import open_symbols, refresh_symbols, warn_of_late_square_off
 
 if TYPE_CHECKING:
     from app.adapters.http.transport import Transport
@@ -43,29 +41,35 @@ def bootstrap(config: Config, clock: Clock | None = None) -> BackOffice:
 def _office(config: Config, clock: Clock, resources: ExitStack, beside: Executor) -> BackOffice:
     from app.adapters.fyers.server_clock import server_time
 
-    ledger = open_ledger(config, resources, beside, clock.sleep)
-    notifier, relay = open_notifiers(config, ledger, clock.monotonic, resources)
+    ledger = openings.open_ledger(config, resources, beside, clock.sleep)
+    notifier, relay = openings.open_notifiers(config, ledger, clock.monotonic, resources)
     transport = _transport(config, resources)
     tokens: TokenSource = PaperToken()
     login: Login | None = None
     if config.live:
-        tokens, login = open_login(config, ledger, notifier, clock, transport, resources)
+        tokens, login = openings.open_login(config, ledger, notifier, clock, transport, resources)
         if config.tokens_bucket is not None:
-            beside.submit(login.status, Deadline(clock.monotonic, WARM_UP))
+            beside.submit(login.status, Deadline(clock.monotonic, openings.WARM_UP))
     else:
-        config = with_simulator(config, resources)
+        config = openings.with_simulator(config, resources)
     api_url = config.fyers.api_url or ""
     for _ in range(FIRST_CALLS):
         beside.submit(transport.warm, api_url, CONNECT)
-    symbols = open_symbols(config, clock)
-    warn_of_late_square_off(config, symbols, clock)
+    symbols = openings.open_symbols(config, clock)
+    openings.warn_of_late_square_off(config, symbols, clock)
     return BackOffice(
         desk=_desk(config, clock, ledger, symbols, notifier, tokens, transport, resources),
         login=login,
-        operators=_operators(config, clock.monotonic),
+        operators=OperatorAuth(
+            config.operator_token,
+            config.oidc_audience,
+            config.oidc_service_account,
+            GoogleIdTokens(clock.monotonic),
+            config.webhook_secrets,
+        ),
         relay=relay,
         lacking=notifier.lacking,
-        refresh_symbols=partial(refresh_symbols, config, symbols, clock, ledger, notifier),
+        refresh_symbols=partial(openings.refresh_symbols, config, symbols, clock, ledger, notifier),
         server_time=partial(server_time, transport, api_url),
         judge_settings=partial(judged, config),
         square_off_at=config.square_off_at,
@@ -104,7 +108,7 @@ def _desk(
         limits=config.limits,
         ages=config.ages,
         readers=readers,
-        beside_claim=readers if is_far(config.ledger_url) else None,
+        beside_claim=readers if openings.is_far(config.ledger_url) else None,
     )
 
 
@@ -116,13 +120,3 @@ def _transport(config: Config, resources: ExitStack) -> "Transport":
     transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.paced else Transport()
     resources.callback(transport.close)
     return transport
-
-
-def _operators(config: Config, monotonic: Callable[[], float]) -> OperatorAuth:
-    return OperatorAuth(
-        config.operator_token,
-        config.oidc_audience,
-        config.oidc_service_account,
-        GoogleIdTokens(monotonic),
-        config.webhook_secrets,
-    )

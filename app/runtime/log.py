@@ -1,8 +1,7 @@
 """One JSON object a line, on standard output or straight to Cloud Logging, in the fields that Cloud Logging reads.
 
-`severity`, `message`, `time`, `httpRequest` and the fields that begin with `logging.googleapis.com/` are special there.
-The trace links a line to Cloud Run's own line of the request. The fields of `extra` stand beside them. A Secret is
-written as "Secret(…)", and no body is ever passed to the log.
+`severity`, `message`, `time`, `httpRequest` and `logging.googleapis.com/…` are special there; the trace links a line to
+Cloud Run's own line of the request. A Secret is written as "Secret(…)", and no body is ever passed to the log.
 """
 
 import contextvars
@@ -76,7 +75,7 @@ def configure(level: str, stream: TextIO | None = None, cloud_project: str | Non
 def close() -> None:
     """Sends the waiting lines to Cloud Logging, within a few seconds. Call it before the process ends.
 
-    atexit would be too late: from Python 3.12 on no thread can be started there, and gRPC starts some.
+    atexit is too late: from Python 3.12 on no thread can be started there, and gRPC starts some.
     """
     for sink in logging.getLogger().handlers:
         if sink.name == _CLOUD:

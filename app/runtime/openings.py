@@ -1,6 +1,6 @@
 """Opens the parts of a gateway one by one: the server opens all of them, a command those that it needs.
 
-Each client is imported only if a setting asks for it. Whatever has to be closed at the end is added to the resources.
+Each client is imported only if a setting asks for it. What has to be closed at the end is added to the resources.
 """
 
 import logging
@@ -8,8 +8,9 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,13 @@ from urllib.parse import unquote
 from app.adapters.clock import SystemClock
 from app.adapters.notify.fanout import Fanout
 from app.adapters.notify.sink import Sink
+from app.domain.calendar import ist_day
 from app.domain.deadline import Deadline, Sleep
 from app.domain.errors import NotNow
-from app.flow.ports import Clock, Ledger, Notifier
+from app.domain.notice import Notice, Severity
+from app.flow.hours import notice_of_differences, stopped_by
+from app.flow.outbox import post
+from app.flow.ports import Clock, Ledger, Notifier, SymbolMaster
 from app.login.ports import TokenSource
 from app.login.token import Token
 from app.runtime.config import Config
@@ -28,6 +33,7 @@ from app.runtime.config import Config
 if TYPE_CHECKING:
     from app.adapters.http.transport import Transport
     from app.adapters.notify.pubsub import PubSubNotifier
+    from app.adapters.symbols import Symbols
     from app.adapters.tokens import FileTokens, GcsTokens
     from app.login.login import Login
 
@@ -111,7 +117,6 @@ def _open_firestore(url: str, resources: ExitStack, beside: Executor | None, sle
 def open_login(
     config: Config, ledger: Ledger, notifier: Notifier, clock: Clock, transport: "Transport", resources: ExitStack
 ) -> tuple[TokenSource, "Login"]:
-    """The source of today's token, and the login for it."""
     from app.adapters.fyers.session import FyersLogin
     from app.login.current import CurrentToken
     from app.login.holder import AccountHolder
@@ -128,6 +133,16 @@ def open_login(
     links = LoginLinks(store, broker.auth_url, ledger, clock)
     current = CurrentToken(store, ledger, notifier, clock, links, holder, fyers.app_id)
     return current, Login(broker, store, current, links, clock, holder, fyers.app_id, fyers.pin)
+
+
+def open_login_alone(config: Config, resources: ExitStack) -> "Login":
+    """The login of a live configuration, for a command: with its own ledger, notifiers and connections."""
+    from app.adapters.http.transport import Transport
+
+    ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
+    resources.callback(transport.close)
+    notifier, _ = open_notifiers(config, ledger, clock.monotonic, resources)
+    return open_login(config, ledger, notifier, clock, transport, resources)[1]
 
 
 def open_token_store(
@@ -155,29 +170,82 @@ def with_simulator(config: Config, resources: ExitStack) -> Config:
     return replace(config, fyers=fyers, symbol_master_urls=urls)
 
 
-def open_login_alone(config: Config, resources: ExitStack) -> "Login":
-    """The login of a live configuration, for a command: with its own ledger, notifiers and connections."""
-    from app.adapters.http.transport import Transport
+def stored_symbols(config: Config) -> "Symbols":
+    """The cached master as it is; `problem` says why there is none."""
+    from app.adapters.symbols import Symbols
 
-    ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
-    resources.callback(transport.close)
-    notifier, _ = open_notifiers(config, ledger, clock.monotonic, resources)
-    return open_login(config, ledger, notifier, clock, transport, resources)[1]
+    return Symbols.open(config.symbol_cache)
+
+
+def renew(config: Config, now: datetime, timeout: float = 60.0) -> dict[str, object]:
+    """Fetches the master and stores it if it is good. `timeout` is in seconds. Returns the report; never raises."""
+    from app.adapters.symbols import refresh
+
+    return refresh(config.symbol_master_urls, config.symbol_cache, config.calendar, now, timeout=timeout)
+
+
+def open_symbols(config: Config, clock: Clock) -> "Symbols":
+    """The cached master. A missing or old one, or one of an earlier version, is fetched first; if that fails it stays.
+
+    On Cloud Run an alert may be waiting: there yesterday's master serves until Cloud Scheduler refreshes it.
+    """
+    symbols = stored_symbols(config)
+    oldest = config.calendar.latest_trading_day(ist_day(clock.now()))
+    if config.on_cloud_run:
+        oldest = config.calendar.trading_day_before(oldest)
+    if not _is_of(symbols, oldest) or not (config.on_cloud_run or symbols.is_of_this_version):
+        report = renew(config, clock.now())
+        symbols = stored_symbols(config)
+        level = logging.INFO if report["accepted"] else logging.ERROR
+        log.log(level, "symbol master refreshed at the start", extra={"report": report})
+    return symbols
+
+
+def refresh_symbols(
+    config: Config, symbols: "Symbols", clock: Clock, ledger: Ledger, notifier: Notifier, deadline: Deadline
+) -> dict[str, object]:
+    """The scheduler's refresh. A refused master leaves the last good one in place and notifies the operator."""
+    now = clock.now()
+    report = renew(config, now, deadline.cap(60.0, tail=5.0))
+    if report["accepted"]:
+        symbols.reload()
+        notice = notice_of_differences(symbols, config.calendar, ist_day(now))
+    else:
+        text = f"The new symbol master was refused: {report['reason']}. Kept: {report['kept'] or 'none'}."
+        notice = Notice(f"symbols:{ist_day(now)}", "symbols", Severity.CRITICAL, text)
+    if notice is not None:
+        post(notice, ledger, notifier, deadline)
+    return report
+
+
+def warn_of_late_square_off(config: Config, symbols: SymbolMaster, clock: Clock) -> None:
+    """Logs a SQUARE_OFF_AT after which some contract no longer trades."""
+    if config.square_off_at is None:
+        return
+    with suppress(NotNow):
+        if late := stopped_by(config.square_off_at, symbols, config.calendar, ist_day(clock.now())):
+            said = {"square_off_at": f"{config.square_off_at:%H:%M}", "why": "; ".join(late)}
+            log.warning("SQUARE_OFF_AT is too late", extra=said)
+
+
+def _is_of(symbols: SymbolMaster, oldest: date) -> bool:
+    try:
+        return symbols.as_of >= oldest
+    except NotNow:
+        return False
 
 
 def caller_address(url: str, deadline: Deadline) -> str:
     """The answer of a URL that returns the caller's own address. Raises ConnectionError, which says why."""
     from app.adapters.http.transport import CallFailed, Transport
 
-    transport = Transport(connections=1)
-    try:
-        total = deadline.cap(ADDRESS)
-        reply = transport.call("GET", url, headers={}, connect=total, total=total, most=1024)
-        return reply.body.decode("ascii", "replace")
-    except CallFailed as failed:
-        raise ConnectionError(failed.why) from None
-    finally:
-        transport.close()
+    total = deadline.cap(ADDRESS)
+    with closing(Transport(connections=1)) as transport:
+        try:
+            reply = transport.call("GET", url, headers={}, connect=total, total=total, most=1024)
+        except CallFailed as failed:
+            raise ConnectionError(failed.why) from None
+    return reply.body.decode("ascii", "replace")
 
 
 def make_secret_file(path: Path) -> None:

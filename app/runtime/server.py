@@ -8,8 +8,6 @@ gunicorn's default of thirty.
 import os
 import resource
 import signal
-from functools import partial
-from types import FrameType
 from typing import Any
 
 from gunicorn import glogging
@@ -68,13 +66,8 @@ logger_class = Log
 def when_ready(arbiter: Any) -> None:
     """Makes Ctrl-C and SIGQUIT stop it as SIGTERM does. gunicorn would cut off the requests under way."""
     for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, partial(_stop, arbiter))
+        signal.signal(number, lambda _, frame: arbiter.signal(signal.SIGTERM, frame))
 
 
 def worker_exit(arbiter: Any, worker: Any) -> None:  # noqa: ARG001 - as gunicorn calls it
-    """The worker has answered its last request."""
     log.close()
-
-
-def _stop(arbiter: Any, number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as Python calls it
-    arbiter.signal(signal.SIGTERM, frame)

@@ -1,8 +1,8 @@
 """Serves while the gateway is being set up: health checks are answered at once, other requests wait.
 
-Setting up loads Flask, the SDK and Google's clients and connects to Firestore and to the bucket. That takes a third of
-a second, and much longer if one of them does not answer. An alert that arrives meanwhile has its time like any other:
-it runs as soon as the gateway is ready. If that is too late it is answered 503, so that TradingView sends it again.
+Setting up loads the SDK and Google's clients and connects to Firestore and the bucket. That takes a third of a second,
+and much longer if one of them does not answer. An alert that arrives meanwhile runs as soon as the gateway is ready. If
+that is too late it is answered 503, so that TradingView sends it again.
 """
 
 import gc
@@ -91,7 +91,6 @@ class Starting:
 
 
 def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
-    """503 in the form of every other error, made without Flask."""
     reason, request_id = Reason.STARTING, secrets.token_hex(8)
     said = {"http": 503, "reason": reason, "field": None, "why": MEANING[reason], "request_id": request_id}
     log.warning("alert refused" if request["PATH_INFO"] == "/webhook" else "a request was refused", extra=said)

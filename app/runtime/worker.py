@@ -4,9 +4,9 @@ gunicorn gives a connection to a thread at its first byte, and the thread reads.
 and then would occupy all threads. Here the thread that accepts connections receives head and body, and a request gets a
 thread of the pool when all of it has arrived.
 
-When told to stop, gunicorn's worker accepts no new connection. A later one stays in the socket's queue, gets no answer,
-and is cut off at the end; TradingView does not send such an alert again. This worker accepts connections while it
-finishes other requests. The app answers them 503, and TradingView sends them again.
+When told to stop, gunicorn's worker accepts no new connection. A later one is cut off at the end without an answer, and
+TradingView does not send such an alert again. This worker goes on accepting: the app answers 503, and TradingView sends
+again.
 """
 
 import errno
@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
@@ -51,11 +52,12 @@ TOO_SLOW = f"the request did not arrive whole within {REQUEST_ARRIVES:.0f} s, so
 class Inbound:
     """A connection's socket for gunicorn: reads return what has arrived, and writes are bounded in time."""
 
+    request: Arriving
+    began: float | None  # when the request's first byte was read, monotonic seconds
+    ahead = 0  # requests in a row that were sent before the answer to the one before
+
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.request = Arriving(MOST_BODY)
-        self.began: float | None = None  # when the request's first byte was read, monotonic seconds
-        self.ahead = 0  # requests in a row that were sent before the answer to the one before
 
     def begin(self, ahead: bool) -> None:
         self.request = Arriving(MOST_BODY)
@@ -85,10 +87,8 @@ class Inbound:
 
     def say(self, words: bytes) -> None:
         """Sends a few bytes if they can leave at once."""
-        try:
+        with suppress(OSError):  # a sender that does not read is not waited for
             self.sock.send(words)
-        except OSError:
-            pass  # a sender that does not read is not waited for
 
     # -- for gunicorn
 
@@ -253,10 +253,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         else:
             log.error("a request failed unexpectedly", exc_info=exc)
             answer = _refusal(500, Reason.INTERNAL)
-        try:
+        with suppress(OSError):  # the sender has gone
             client.sendall(answer)
-        except OSError:
-            pass  # the sender has gone
 
     # -- the end
 
@@ -294,9 +292,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             self._lingering.release()
 
     def _stop_claiming(self) -> None:
-        app = getattr(self, "_app", None)  # a signal during the start comes before there is one
-        if app is not None:
-            app.stop_claiming()
+        if hasattr(self, "_app"):  # a signal during the start comes before there is one
+            self._app.stop_claiming()
 
 
 def _refusal(status: int, reason: Reason, message: str | None = None) -> bytes:

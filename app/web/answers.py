@@ -6,7 +6,7 @@ TradingView sends again only on 500-599 except 504, five seconds apart and at mo
 
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response, make_response
 
 from app.domain.alert import MAX_BODY_BYTES
 from app.domain.book import BookRow
@@ -77,17 +77,13 @@ def http_of(error: AlertError) -> int:
 def shown(order: Order) -> dict[str, Any]:
     """An order in the fields of the webhook's answer. `request_id` is that of the alert that made the order."""
     ticket = order.ticket
-    prices = ("ltp", "limit_price", "stop_loss", "take_profit")
-    priced = {name: _price(getattr(ticket, name, None)) for name in prices}
     return {
         "status": order.status,
         "key": order.key,
         "tag": order.tag,
         "broker_order_id": order.broker_order_id,
-        "symbol": ticket.symbol if ticket else None,
-        "side": ticket.side if ticket else None,
-        "quantity": ticket.quantity if ticket else None,
-        **priced,
+        **{name: getattr(ticket, name, None) for name in ("symbol", "side", "quantity")},
+        **{name: _price(getattr(ticket, name, None)) for name in ("ltp", "limit_price", "stop_loss", "take_profit")},
         "reason": order.reason,
         "message": order.message,
         "duplicate": False,
@@ -98,15 +94,7 @@ def shown(order: Order) -> dict[str, Any]:
 def detailed(order: Order) -> dict[str, Any]:
     """`shown`, with the order's times, the alert's fields and the transitions."""
     document = to_document(order)
-    more = (
-        "received_at",
-        "alert_at",
-        "submitted_at",
-        "filled_quantity",
-        "average_price",
-        "asked",
-        "transitions",
-    )
+    more = ("received_at", "alert_at", "submitted_at", "filled_quantity", "average_price", "asked", "transitions")
     return shown(order) | {name: document[name] for name in more}
 
 
@@ -136,14 +124,8 @@ def _price(value: Any) -> str | None:
     return None if value is None else plain(value)
 
 
-def answer(body: dict[str, Any], status: int) -> Response:
-    response = jsonify(body)
-    response.status_code = status
-    return response
-
-
 def _for_sender(body: dict[str, Any], status: int) -> Response:
-    response = answer(body, status)
+    response = make_response(body, status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER
     return response

@@ -4,14 +4,13 @@ import re
 import secrets
 from http import HTTPStatus
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, make_response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.domain.alert import MAX_BODY_BYTES
 from app.operations.back_office import BackOffice
 from app.runtime import log as log_context
 from app.runtime.config import Config
-from app.web.answers import answer
 from app.web.auth import Auth
 from app.web.health import Health
 from app.web.intake import Proxied, Strikes
@@ -65,14 +64,14 @@ def _add_health(app: Flask, health: Health) -> None:
     @app.get("/health")
     @app.get("/healthz")
     @app.get("/started")
-    def alive() -> Response:
-        return jsonify({"status": "ok"})
+    def alive() -> dict[str, str]:
+        return {"status": "ok"}
 
     @app.get("/ready")
     @app.get("/readyz")
     def readyz() -> Response:
         ready, body = health.check()
-        return answer(body, 200 if ready else 503)
+        return make_response(body, 200 if ready else 503)
 
 
 def _name_requests(app: Flask, project: str | None) -> None:
@@ -98,7 +97,8 @@ def _name_requests(app: Flask, project: str | None) -> None:
 
 def _refused(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    response = answer({"status": "ERROR", "message": HTTPStatus(status).phrase, "request_id": g.request_id}, status)
+    body = {"status": "ERROR", "message": HTTPStatus(status).phrase, "request_id": g.request_id}
+    response = make_response(body, status)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response

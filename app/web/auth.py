@@ -1,13 +1,10 @@
-"""Who may call: every route but the public ones asks for proof before it touches anything.
-
-A test walks the URL map for that.
-"""
+"""Who may call: every route but the public ones asks for proof before it touches anything."""
 
 import functools
 import logging
 from collections.abc import Callable
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g, make_response, request
 
 from app.domain.deadline import Deadline
 from app.domain.errors import AlertError, TooManyRequests
@@ -21,7 +18,7 @@ from app.operations.operators import (
     OtherIdentity,
     TasksOnly,
 )
-from app.web.answers import answer, http_of
+from app.web.answers import http_of
 from app.web.intake import Strikes, peer_of
 
 log = logging.getLogger("gateway.operator")
@@ -82,9 +79,8 @@ def blueprint(name: str) -> Blueprint:
 
 
 def error(status: int, message: str, reason: str | None = None) -> Response:
-    """The JSON of every request of an operator that failed."""
     body = {"status": "ERROR", "reason": reason, "message": message, "request_id": g.request_id}
-    return answer(body, status)
+    return make_response(body, status)
 
 
 def _refused(refusal: NotAnOperator) -> Response:

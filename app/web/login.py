@@ -45,8 +45,7 @@ class _Views:
             raise Malformed("auth_code", "is missing; it stands in the address that Fyers' login ends on")
         result = self._login().exchange(auth_code, request.path, deadline)
         ends_at = result.ends_at.isoformat() if result.ends_at else None
-        said = {"login": result.state, "account": result.account, "ends_at": ends_at}
-        return jsonify(said | {"warnings": list(result.warnings)})
+        return jsonify(login=result.state, account=result.account, ends_at=ends_at, warnings=list(result.warnings))
 
     def callback(self) -> tuple[str, int]:
         """Fyers' login sends the owner's browser here. The signed, single-use state is the proof."""

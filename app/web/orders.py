@@ -58,9 +58,8 @@ class _Views:
         if not isinstance(reason, str) or not (reason := reason.strip()):
             raise Malformed("reason", "is missing; say why, so that others know")
         author, now = g.operator, self._desk.clock.now()
-        return _state(
-            self._desk.ledger.change_controls(lambda controls: controls.switched(state, reason, author, now), deadline)
-        )
+        ledger = self._desk.ledger
+        return _state(ledger.change_controls(lambda controls: controls.switched(state, reason, author, now), deadline))
 
     def _with_legs(self, orders: Sequence[Order], deadline: Deadline) -> Iterator[tuple[Order, Legs]]:
         """Each order with its protective legs as the broker has them now; None where they are not known.
@@ -96,6 +95,4 @@ def _day(text: str | None) -> str | None:
 
 def _state(controls: Controls) -> Response:
     changed_at = controls.changed_at.isoformat() if controls.changed_at else None
-    return jsonify(
-        {"state": controls.state, "reason": controls.reason, "author": controls.author, "changed_at": changed_at}
-    )
+    return jsonify(state=controls.state, reason=controls.reason, author=controls.author, changed_at=changed_at)

@@ -1,18 +1,20 @@
 """The scheduler's tasks. The operator may run each of them as well."""
 
+import base64
+import json
 import logging
 from dataclasses import asdict
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify, make_response, request
 
 from app.domain.deadline import Deadline
+from app.domain.errors import Malformed
+from app.domain.notice import Notice
 from app.flow.reconcile import reconcile
 from app.flow.square_off import square_off
 from app.operations.back_office import BackOffice
 from app.operations.preflight import PreflightTask
-from app.web.answers import answer
 from app.web.auth import Auth, blueprint, error
-from app.web.push import notice_of_push
 
 log = logging.getLogger("gateway.operator")
 
@@ -55,7 +57,7 @@ class _Tasks:
 
     def relay(self, deadline: Deadline) -> Response:
         """Takes a push subscription's message. Any answer but 2xx makes Pub/Sub deliver it again."""
-        notice = notice_of_push(request.get_data(cache=False))
+        notice = _notice_of_push(request.get_data(cache=False))
         if self._office.relay is None:
             return error(503, "there is nowhere to relay it to; set NOTIFICATION_URL")
         if not self._office.relay.send(notice, deadline):
@@ -64,8 +66,22 @@ class _Tasks:
 
     def refresh_symbols(self, deadline: Deadline) -> Response:
         report = self._office.refresh_symbols(deadline)
-        return answer(report, 200 if report["accepted"] else 503)
+        return make_response(report, 200 if report["accepted"] else 503)
 
     def _take_newer_symbols(self) -> None:
         """Here, so that the day's first alert does not have to look for them."""
         self._desk.symbols.reload_if_changed(self._desk.clock.monotonic())
+
+
+def _notice_of_push(body: bytes) -> Notice:
+    """The notice in the envelope of a push subscription's message. Raises Malformed for anything else.
+
+    `{"message": {"data": base64, "attributes": {…}, "messageId": "…"}, "subscription": "…"}`
+    (https://cloud.google.com/pubsub/docs/push#receive_push).
+    """
+    try:
+        data = base64.b64decode(json.loads(body)["message"]["data"], validate=True)
+        return Notice.from_document(json.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        wanted = "must be a push subscription's message whose data is a notice of this gateway"
+        raise Malformed("message", wanted) from None

@@ -83,12 +83,11 @@ class Webhook:
         desk, now = self._desk, self._desk.clock.monotonic()
         if desk.symbols.look_due(now):
             desk.readers.submit(desk.symbols.reload_if_changed, now)  # for the next alert
-        return execute(alert, self._desk, deadline, request_id)
+        return execute(alert, desk, deadline, request_id)
 
     def _authentic_alert(self, body: bytes, idempotency_key: str | None, peer: str, later: Later) -> Alert:
-        """The alert, if its secret is right.
+        """The alert, if its secret is right. Up to the answer no branch and no message depends on the secret's text.
 
-        Up to the answer only this one fact about the secret matters; no branch and no message depends on its text.
         A body that cannot be read is searched for the secret after its answer has left.
         """
         if self._strikes.over(peer) and not self._holds_secret(body):

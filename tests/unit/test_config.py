@@ -15,7 +15,8 @@ from app.domain.order import OrderType
 from app.domain.risk import Limits
 from app.domain.secret import Secret
 from app.domain.ticket import BuyMode
-from app.runtime.config import AllowlistMode, BrokerKind, Config, ConfigFaults, is_loopback
+from app.runtime.config import AllowlistMode, BrokerKind, Config, ConfigFaults
+from app.runtime.config.reader import is_loopback
 
 WEBHOOK, OTHER = "the-quiet-heron-stands", "another-secret-for-rotation"
 PAPER = {"WEBHOOK_SECRET_TOKEN": WEBHOOK}

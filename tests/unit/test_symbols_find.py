@@ -9,7 +9,7 @@ import pytest
 from app.adapters.symbols import artifact
 from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.master import Master
-from app.cli.find import find_batch, find_one
+from app.cli.symbols import find_batch, find_one
 from tests.masters import Listed, chain, csv_of, exchange_list
 
 FRIDAY = date(2026, 11, 20)
@@ -53,17 +53,12 @@ def test_a_row_may_say_it_in_any_form_that_an_alert_may(master: Any, changes: di
     assert find_one(master, ROW | changes, FRIDAY, spot)["symbol"] == "NSE:NIFTY26NOV26000CE"
 
 
-def test_the_price_is_asked_for_by_symbol_and_only_where_the_strike_needs_it(master: Any) -> None:
-    asked = []
-
-    def price(symbol: str) -> Decimal:
-        asked.append(symbol)
-        return Decimal(26010)
+def test_the_price_of_the_underlying_moves_only_a_strike_that_counts_from_it(master: Any) -> None:
+    price = Decimal(26110)
 
     assert find_one(master, ROW, FRIDAY, price)["strike"] == "26000"
-    assert asked == []
-    assert find_one(master, ROW | {"strikeprice": "ITM2"}, FRIDAY, price)["strike"] == "25900"
-    assert asked == ["NSE:NIFTY50-INDEX"]
+    assert find_one(master, ROW | {"strikeprice": "ITM2"}, FRIDAY, price)["strike"] == "26000"
+    assert find_one(master, ROW | {"strikeprice": "ITM2"}, FRIDAY, Decimal(26010))["strike"] == "25900"
 
 
 @pytest.mark.parametrize(

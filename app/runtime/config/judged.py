@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from app.domain.money import plain
 from app.facts.fyers import ALGO_APP_ENDING
 from app.operations.check import Check, Mark
-from app.runtime.config.config import AllowlistMode, Config
+from app.runtime.config import AllowlistMode, Config
 
 
 def judged(config: Config) -> list[Check]:
@@ -23,17 +23,12 @@ def judged(config: Config) -> list[Check]:
 
 def _limits(config: Config) -> str:
     limits = config.limits
-    loss = f"entries stop at ₹{plain(limits.daily_loss)} lost" if limits.daily_loss else "no limit of the day's loss"
     lots = "lot" if limits.lots_per_order == 1 else "lots"
     counts = f"{limits.lots_per_order} {lots} an order, {limits.lots_open} open, {limits.orders_per_day} orders a day"
-    return f"{counts}, {loss}, {_worst_loss(config)}"
-
-
-def _worst_loss(config: Config) -> str:
-    worst = config.limits.worst_loss(config.tickets.prices.max_stop_percent)
-    if worst is None:
-        return "a stolen secret can lose any amount"
-    return f"a stolen secret can lose ₹{plain(worst)} a day, before charges and gaps beyond a stop"
+    loss = f"entries stop at ₹{plain(limits.daily_loss)} lost" if limits.daily_loss else "no limit of the day's loss"
+    worst = limits.worst_loss(config.tickets.prices.max_stop_percent)
+    most = "any amount" if worst is None else f"₹{plain(worst)} a day, before charges and gaps beyond a stop"
+    return f"{counts}, {loss}, a stolen secret can lose {most}"
 
 
 def _app_id(config: Config) -> Check:
@@ -42,12 +37,8 @@ def _app_id(config: Config) -> Check:
         return Check("app id", Mark.OK, "paper trading needs none")
     if config.fyers.app_id.endswith(ALGO_APP_ENDING):
         return Check("app id", Mark.OK, f"ends in {ALGO_APP_ENDING}")
-    return Check(
-        "app id",
-        Mark.FAIL,
-        f"does not end in {ALGO_APP_ENDING}",
-        "orders need an activated Algo trading app (myapi.fyers.in)",
-    )
+    advice = "orders need an activated Algo trading app (myapi.fyers.in)"
+    return Check("app id", Mark.FAIL, f"does not end in {ALGO_APP_ENDING}", advice)
 
 
 def _sinks(config: Config) -> Check:
@@ -63,30 +54,27 @@ def _sinks(config: Config) -> Check:
 def _operators(config: Config) -> Check:
     ways = ["OPERATOR_TOKEN"] if config.operator_token else []
     ways += [f"Google's tokens of {config.oidc_service_account} for the tasks"] if config.oidc_service_account else []
+    found = " and ".join(ways) or "the operator's routes are closed"
     if config.operator_token:
-        return Check("operators", Mark.OK, " and ".join(ways))
+        return Check("operators", Mark.OK, found)
+    advice = "set OPERATOR_TOKEN, and OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT for Cloud Scheduler"
     if ways:
         advice = "set OPERATOR_TOKEN: no other identity may halt trading, read the orders or get a login link"
-        return Check("operators", Mark.WARN, " and ".join(ways), advice)
-    advice = "set OPERATOR_TOKEN, and OIDC_AUDIENCE and OIDC_SERVICE_ACCOUNT for Cloud Scheduler"
-    return Check("operators", Mark.WARN, "the operator's routes are closed", advice)
+    return Check("operators", Mark.WARN, found, advice)
 
 
 def _guards(config: Config) -> Check:
     """Settings that are allowed, and should not stay so in real trading."""
-    loose = []
-    if len(config.webhook_secrets) > 1:
-        loose.append("two webhook secrets are accepted (end the rotation)")
-    if config.live and config.ip_allowlist is AllowlistMode.OFF:
-        loose.append("IP_ALLOWLIST is off (warn costs nothing)")
-    if config.live and config.limits.daily_loss is None:
-        loose.append("MAX_DAILY_LOSS is off")
-    if config.live and config.limits.premium_per_order is None:
-        loose.append("MAX_PREMIUM_PER_ORDER is off")
-    if config.live and not config.needs_timenow:
-        loose.append("REQUIRE_TIMENOW is off (an alert of any age counts as new)")
-    if config.live and config.calendar.always:
-        loose.append("MARKET_HOURS=always")
+    limits = config.limits
+    guards = {
+        "two webhook secrets are accepted (end the rotation)": len(config.webhook_secrets) > 1,
+        "IP_ALLOWLIST is off (warn costs nothing)": config.live and config.ip_allowlist is AllowlistMode.OFF,
+        "MAX_DAILY_LOSS is off": config.live and limits.daily_loss is None,
+        "MAX_PREMIUM_PER_ORDER is off": config.live and limits.premium_per_order is None,
+        "REQUIRE_TIMENOW is off (an alert of any age counts as new)": config.live and not config.needs_timenow,
+        "MARKET_HOURS=always": config.live and config.calendar.always,
+    }
+    loose = [name for name, is_loose in guards.items() if is_loose]
     if loose:
         return Check("guards", Mark.WARN, "; ".join(loose), "change these settings")
     return Check("guards", Mark.OK, f"addresses: {config.ip_allowlist}; one webhook secret")

@@ -1,17 +1,15 @@
 """Reads settings one by one and collects every fault."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from app.domain.alert import Product
-from app.domain.alert.values import underlying_of
 from app.domain.calendar import Session
 from app.domain.errors import Malformed
 from app.domain.secret import Secret
@@ -42,7 +40,7 @@ class Reader:
             return default
         try:
             return convert(text)
-        except (ValueError, InvalidOperation):
+        except (ValueError, Malformed):
             self.fault(name, f"must be {wanted}")
             return default
 
@@ -50,7 +48,7 @@ class Reader:
         return self.convert(name, default, lambda text: words(text.lower()), " or ".join(words))
 
     def listed(self, name: str, default: str) -> tuple[str, ...]:
-        return tuple(part for part in map(str.strip, (self.text(name) or default).split(",")) if part)
+        return tuple(_parts(self.text(name) or default))
 
     def secret(self, name: str, shortest: int = 1) -> Secret | None:
         """A secret from NAME, or from the file that NAME_FILE names."""
@@ -77,25 +75,12 @@ class Reader:
             self.fault("WEBHOOK_SECRET_TOKEN", f"each secret must have at least {MIN_SECRET} characters")
         return secrets
 
-    def client_id(self, name: str) -> str | None:
-        """An account's id as Fyers writes it, in capitals."""
-        text = self.text(name)
-        if text is not None and re.fullmatch(r"[A-Za-z0-9]{4,12}", text, re.ASCII) is None:
-            self.fault(name, "must be the account's own id at Fyers, such as XA12345")
-        return text.upper() if text else None
-
     def notification_urls(self) -> tuple[Secret, ...]:
         joined = self.secret("NOTIFICATION_URL")
-        urls = [part.strip() for part in joined.reveal().split(",") if part.strip()] if joined else []
+        urls = _parts(joined.reveal()) if joined else []
         if any(split(url).scheme not in ("http", "https") or not split(url).hostname for url in urls):
             self.fault("NOTIFICATION_URL", "must be http or https addresses, separated by commas")
         return tuple(Secret(url) for url in urls)  # ntfy topics and Telegram addresses are secrets
-
-    def topic(self, name: str) -> str | None:
-        text = self.text(name)
-        if text is not None and re.fullmatch(r"projects/[^/]+/topics/[^/]+", text) is None:
-            self.fault(name, "must be projects/PROJECT/topics/TOPIC")
-        return text
 
     def url(self, name: str, ending: str) -> str | None:
         """An address of the broker's API: https, or plain http on loopback only."""
@@ -111,38 +96,45 @@ class Reader:
             self.fault(name, f"must end in {ending}")
         return text.rstrip("/")
 
-    def ledger_url(self) -> str:
-        text = self.text("LEDGER_URL") or "sqlite:///data/ledger.db"
-        if re.fullmatch(r"sqlite:///.+|firestore://[^/]+(/[^/]+)?", text) is None:
-            self.fault("LEDGER_URL", "must be sqlite:///path or firestore://PROJECT/DATABASE")
+    def matching(self, name: str, pattern: str, wanted: str, default: str = "") -> str:
+        text = self.text(name) or default
+        if text and re.fullmatch(pattern, text, re.ASCII) is None:
+            self.fault(name, f"must be {wanted}")
         return text
+
+    def ledger_url(self) -> str:
+        pattern, wanted = "sqlite:///.+|firestore://[^/]+(/[^/]+)?", "sqlite:///path or firestore://PROJECT/DATABASE"
+        return self.matching("LEDGER_URL", pattern, wanted, "sqlite:///data/ledger.db")
+
+    def one_of(self, name: str, words: Sequence[str], default: str) -> str:
+        wanted = f"{', '.join(words[:-1])} or {words[-1]}"
+        return self.convert(name, default, lambda text: words[words.index(text.upper())], wanted)
+
+    def every(self, name: str, default: str, convert: Callable[[str], _Value], wanted: str) -> frozenset[_Value]:
+        """The values between commas."""
+
+        def converted(text: str) -> frozenset[_Value]:
+            return frozenset(map(convert, _parts(text)))
+
+        return self.convert(name, converted(default), converted, wanted)
 
     def market_hours(self) -> Session | None:
         """Hours that override the dated table; None if there are none, and for `always`."""
-        text = self.text("MARKET_HOURS")
-        if text is None or text == "always":
-            return None
-        try:
-            return _session(text.removesuffix("IST").strip())
-        except ValueError:
-            self.fault("MARKET_HOURS", "must be empty, always, or two times IST such as 09:15-15:40")
-            return None
+
+        def convert(text: str) -> Session | None:
+            return None if text == "always" else _session(text.removesuffix("IST").strip())
+
+        return self.convert("MARKET_HOURS", None, convert, "empty, always, or two times IST such as 09:15-15:40")
 
     def time_of_day(self, name: str) -> time | None:
-        """A time of day in IST, in whole minutes."""
+        """In IST, in whole minutes."""
         return self.convert(name, None, _minute, "a time IST such as 15:20")
-
-    def holidays(self) -> frozenset[date]:
-        def convert(text: str) -> frozenset[date]:
-            return frozenset(date.fromisoformat(part.strip()) for part in text.split(",") if part.strip())
-
-        return self.convert("EXTRA_HOLIDAYS", frozenset(), convert, "dates such as 2027-01-26, separated by commas")
 
     def extra_sessions(self) -> dict[date, Session]:
         """Days with hours of their own: muhurat trading, a session on a Saturday."""
 
         def convert(text: str) -> dict[date, Session]:
-            days = [part.split() for part in text.split(",") if part.strip()]
+            days = [part.split() for part in _parts(text)]
             sessions = {date.fromisoformat(day): _session(hours) for day, hours in days}
             if len(sessions) < len(days):
                 raise ValueError("two sessions on one day")
@@ -160,18 +152,18 @@ class Reader:
 
     def optional_whole(self, name: str, default: int) -> int | None:
         """A limit; 0 or an empty value switches it off."""
-        if name in self._environ and self.text(name) is None:
-            return None
-        return self.convert(name, default, _whole, "a whole number; 0 or empty switches it off") or None
+        return None if self._is_empty(name) else self.count(name, default, "0 or empty switches it off") or None
+
+    def count(self, name: str, default: int, zero: str) -> int:
+        """A whole number. `zero` says what 0 means."""
+        return self.convert(name, default, _whole, f"a whole number; {zero}")
 
     def decimal(self, name: str, default: str, wanted: str = "a number above zero") -> Decimal:
-        value = self.convert(name, Decimal(default), _decimal, wanted)
-        if value <= 0:
-            self.fault(name, f"must be {wanted}")
-        return value
+        return self.convert(name, Decimal(default), _above_zero, wanted)
 
     def optional_decimal(self, name: str, default: str) -> Decimal | None:
-        if name in self._environ and self.text(name) is None:
+        """A limit; 0 or an empty value switches it off."""
+        if self._is_empty(name):
             return None
         return self.convert(name, Decimal(default), _decimal, "a number; 0 or empty switches it off") or None
 
@@ -181,44 +173,14 @@ class Reader:
     def yes_or_no(self, name: str, default: bool = False) -> bool:
         return self.convert(name, default, lambda text: ("no", "yes").index(text.lower()) == 1, "yes or no")
 
-    def underlyings(self, name: str) -> frozenset[str]:
-        """Underlyings by the exchange's names; the spellings of an alert are accepted."""
-        try:
-            return frozenset(underlying_of(part) for part in self.listed(name, ""))
-        except Malformed:
-            self.fault(name, "must be underlyings such as NIFTY,BANKNIFTY")
-            return frozenset()
-
-    def products(self, name: str) -> frozenset[Product]:
-        def convert(text: str) -> frozenset[Product]:
-            return frozenset(Product(part.strip().upper()) for part in text.split(",") if part.strip())
-
-        return self.convert(name, frozenset({Product.INTRADAY}), convert, "INTRADAY, MARGIN, or both with a comma")
-
-    def addresses(self, name: str, default: str) -> frozenset[str]:
-        def convert(text: str) -> frozenset[str]:
-            return frozenset(str(ip_address(part.strip())) for part in text.split(",") if part.strip())
-
-        return self.convert(name, convert(default), convert, "addresses separated by commas")
-
-    def hops(self, default: int) -> int:
-        """TRUSTED_PROXIES: the number of proxies before the gateway. Each adds one entry to X-Forwarded-For."""
-        return self.convert("TRUSTED_PROXIES", default, _whole, "a whole number; 0 where senders connect directly")
-
     def host(self) -> str:
-        """HOST: the address that the server listens on."""
-
         def convert(text: str) -> str:
-            return text if text == "localhost" else str(ip_address(text))
+            return text if text == "localhost" else address(text)
 
         return self.convert("HOST", DEFAULT_HOST, convert, "an address of this machine, such as 127.0.0.1 or ::1")
 
-    def log_level(self) -> str:
-        text = (self.text("LOG_LEVEL") or "INFO").upper()
-        if text not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
-            self.fault("LOG_LEVEL", "must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
-            return "INFO"
-        return text
+    def _is_empty(self, name: str) -> bool:
+        return name in self._environ and self.text(name) is None
 
 
 def split(url: str) -> SplitResult:
@@ -245,6 +207,14 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def _parts(text: str) -> list[str]:
+    return [part for part in map(str.strip, text.split(",")) if part]
+
+
+def address(text: str) -> str:
+    return str(ip_address(text))
+
+
 def _session(text: str) -> Session:
     opens, _, closes = text.partition("-")
     session = Session(_minute(opens.strip()), _minute(closes.strip()))
@@ -269,3 +239,9 @@ def _decimal(text: str) -> Decimal:
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text, re.ASCII) is None:
         raise ValueError(text)
     return Decimal(text)
+
+
+def _above_zero(text: str) -> Decimal:
+    if not (value := _decimal(text)):
+        raise ValueError(text)
+    return value
