@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 
-from app.domain.alert import Alert, Moneyness, parse
+from app.domain.alert import Alert, Moneyness
+from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
 from app.domain.errors import AlertError
 from app.flow.ports import SymbolMaster

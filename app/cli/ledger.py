@@ -12,7 +12,7 @@ from app.cli.table import table
 from app.domain.deadline import Deadline
 from app.domain.errors import MEANING, Reason
 from app.domain.order import Order, OrderStatus
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.ports import Overtaken
 from app.flow.reconcile import SETTLE
 from app.runtime.openings import open_ledger

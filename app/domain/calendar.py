@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Protocol
 
-from app.facts.dated import in_force
+from app.facts import in_force
 from app.facts.hours import DERIVATIVES
 
 # India has kept UTC+5:30 without daylight saving since 1945, so a fixed offset will do.

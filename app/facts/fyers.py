@@ -3,8 +3,7 @@
 from dataclasses import replace
 from datetime import date, time
 
-from app.facts.fact import Fact
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Fact, Source
 
 API_HOST = "api-t1.fyers.in"
 API_URL = f"https://{API_HOST}/api/v3"

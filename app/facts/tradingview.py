@@ -2,8 +2,7 @@
 
 from datetime import date
 
-from app.facts.fact import Fact
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Fact, Source
 
 SENDERS = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")  # unchanged since 2020, but not promised
 HANGS_UP_AFTER = 3.0  # seconds
@@ -31,7 +30,7 @@ FACTS = (
     ),
     Fact("TradingView: 504 is not resent", "since an unknown day", "app/web/answers.py", _NOT_504),
     Fact("TradingView: ports and addresses", "80 and 443, IPv4 only", "deploy/README.md", _WEBHOOKS),
-    Fact("TradingView: longest body", "40,960 characters", "app/domain/alert/alert.py MAX_BODY_BYTES", _SIZES),
+    Fact("TradingView: longest body", "40,960 characters", "app/domain/alert/__init__.py MAX_BODY_BYTES", _SIZES),
     Fact("TradingView: alert stopped by itself", "more than 15 firings in 3 minutes", "README.md", _STRIKES),
     Fact(
         "TradingView: form of a time", "yyyy-MM-ddTHH:mm:ssZ, UTC", "app/domain/alert/values.py _MOMENT", _PLACEHOLDERS

@@ -7,14 +7,13 @@ from decimal import Decimal
 from typing import Protocol
 
 from app.domain.alert import Expiry, OptionType, Strike
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow, Position, Quote
 from app.domain.calendar import Session
 from app.domain.deadline import Deadline
 from app.domain.instrument import Instrument, ListedKind, Option
 from app.domain.notice import Notice
 from app.domain.order import Order, Outcome
-from app.domain.quote import Quote
-from app.domain.risk import Controls, Decide
+from app.domain.risk.controls import Controls, Decide
 
 
 class Clock(Protocol):

@@ -13,7 +13,7 @@ from app.domain.calendar import IST, Calendar, ist_day
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.errors import AlertError, NotNow
 from app.domain.instrument import Option
-from app.domain.risk import Controls, TradingState
+from app.domain.risk.controls import Controls, TradingState
 from app.flow.hours import ADVICE, RULE, differences, last_minute, stopped_by
 from app.flow.ports import Clock
 from app.login.current import said

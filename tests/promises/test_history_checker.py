@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.domain.alert import tag_of
+from app.domain.alert.identity import tag_of
 from app.domain.errors import Reason
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, Transition, Unresolved
 from proof.history import (

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from app.adapters.sqlite import SqliteLedger
 from app.domain.order import OrderStatus
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.reconcile import SETTLE
 from proof.faulty_ledger import Fate
 from proof.history import check

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.alert import Alert, ExpiryRule, Level, LevelKind, Moneyness, OptionType, Product, Secrets, Side, parse
+from app.domain.alert import Alert, ExpiryRule, Level, LevelKind, Moneyness, OptionType, Product, Side
+from app.domain.alert.parse import parse
+from app.domain.alert.secrets import Secrets
 from app.domain.alert.strict_json import decode
 from app.domain.errors import MEANING, Malformed, Reason, Unauthorized
 from tests.builders import SECRET, alert_body, alert_fields, an_alert

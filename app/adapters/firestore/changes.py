@@ -10,7 +10,7 @@ from app.adapters.firestore.store import Store, Stored
 from app.domain.deadline import Deadline
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import Order
-from app.domain.risk import Controls
+from app.domain.risk.controls import Controls
 
 
 class Changes:

@@ -52,7 +52,8 @@ from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import OPEN, Order, OrderStatus
-from app.domain.risk import Controls, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
+from app.domain.risk.check import NeedsBook, NeedsRoom
+from app.domain.risk.controls import Controls, Decide, Decision, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 _READ = 1.0

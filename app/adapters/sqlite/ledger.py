@@ -24,7 +24,7 @@ from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import Order, OrderStatus
 from app.domain.order.document import to_document
-from app.domain.risk import Controls, Decide, learned, teaches
+from app.domain.risk.controls import Controls, Decide, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 _LATEST = 500

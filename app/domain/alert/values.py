@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from app.domain.alert.alert import (
+from app.domain.alert import (
     INDICES,
     Expiry,
     ExpiryRule,

@@ -1,8 +1,7 @@
 """The order: its states, the outcomes of placing it, and its stored form."""
 
-from app.domain.order.order import Order, OrderType, Ticket, Transition
+from app.domain.order.order import EXIT_TAG, Order, OrderType, Sent, Ticket, Transition
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Unresolved
-from app.domain.order.sent import EXIT_TAG, Sent
 from app.domain.order.status import FINAL, IN_FLIGHT, MOVES, OPEN, IllegalMove, OrderStatus
 
 __all__ = [

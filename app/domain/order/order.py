@@ -12,6 +12,8 @@ from app.domain.errors import Reason
 from app.domain.order.outcome import Accepted, NotSent, Outcome, Rejected, Unresolved
 from app.domain.order.status import IN_FLIGHT, MOVES, IllegalMove, OrderStatus
 
+EXIT_TAG = "exit:"
+
 
 class OrderType(StrEnum):
     LIMIT = "LIMIT"
@@ -154,3 +156,23 @@ class Order:
         stated = {"reason": None, "message": None} | changes
         step = Transition(self.sequence + 1, at, status, stated["reason"], stated["message"])
         return replace(self, status=status, sequence=step.sequence, transitions=(*self.transitions, step), **stated)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One submitted order as the rate limits remember it; `quantity` is 0 once it is known not to be at the broker."""
+
+    at: datetime
+    tag: str
+    symbol: str
+    quantity: int
+    lots: int
+    side: str
+    covers: bool
+    underlying: str
+    strategy: str | None
+
+    @property
+    def squares_off(self) -> bool:
+        """True for the exit of a whole position, which the order book never shows by its tag."""
+        return self.tag.startswith(EXIT_TAG)

@@ -9,10 +9,22 @@ from app.domain.holding import Holdings
 from app.domain.money import plain
 from app.domain.order import Ticket
 from app.domain.risk.controls import MINUTE, Controls
-from app.domain.venue import VenueRules
 
 EVERY_ONE = 1_000_000
 SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueRules:
+    """One broker's rates and lags; its adapter has the values.
+
+    `orders_per_second` is the most that the broker takes. An order may be missing from the broker's order book for
+    `book_lag` after it was sent; within that time the broker's rates let at most `orders_in_lag` orders through.
+    """
+
+    orders_per_second: int
+    orders_in_lag: int
+    book_lag: timedelta
 
 
 @dataclass(frozen=True, slots=True)
