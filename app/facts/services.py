@@ -33,7 +33,7 @@ FACTS = (
     Fact("Google: issuer of its tokens", "accounts.google.com", "app/facts/services.py GOOGLE_ISSUERS", _AUTH),
     Fact("Cloud Scheduler: deliveries of a task", "at least once", "app/web/tasks.py TASK", _SCHEDULER),
     Fact("Pub/Sub: wait for an acknowledgement", "10 s unless set", "app/web/tasks.py RELAY", _PUBSUB),
-    Fact("Cloud Storage: writes of one object", "1 a second", "app/adapters/tokens.py _PAUSE", _STORAGE),
+    Fact("Cloud Storage: writes of one object", "1 a second", "app/adapters/tokens.py _PAUSES", _STORAGE),
     Fact(
         "Firestore: deletion after the time to live", "within 24 h", "app/adapters/firestore/documents.py _KEPT", _TTL
     ),

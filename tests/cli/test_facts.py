@@ -56,4 +56,4 @@ def test_by_itself_it_goes_by_today(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_says_that_the_exit_code_is_no_alarm(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["facts", "--help"])
-    assert "Exit code 0, whether facts are due" in " ".join(capsys.readouterr().out.split())
+    assert "The exit code is 0 even if facts are due" in " ".join(capsys.readouterr().out.split())

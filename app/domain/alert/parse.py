@@ -30,9 +30,8 @@ def parse(
 ) -> Alert:
     """The alert that an authenticated document describes; `idempotency_key` is the header's, None without one.
 
-    `secrets` are all that are in force: none of them may stand in a field but token, and no part of one in a text that
-    is kept. Raises Malformed, naming the field, for anything missing, poisoned or meaningless, and for an alert without
-    `timenow` where it is needed.
+    No secret in force may stand in a field but token, and no part of one in a text that is kept. Raises Malformed for
+    anything missing, poisoned or meaningless, and for an alert without `timenow` where it is needed.
     """
     fields = _known_fields(document, idempotency_key, secrets)
     exchange, delayed, underlying = values.symbol_of(values.required(fields, "symbol"))
