@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from app.cli.settings import configured
 from app.cli.table import table
 from app.domain.deadline import Deadline
-from app.domain.errors import MEANING, Reason
+from app.domain.errors import Reason
 from app.domain.order import Order, OrderStatus
 from app.domain.risk.controls import TradingState
 from app.flow.ports import Overtaken
@@ -96,7 +96,7 @@ def _reasons(args: argparse.Namespace) -> int:  # noqa: ARG001 -- it has no argu
 
 
 def reason_table() -> str:
-    rows = [f"| `{reason}` | {MEANING[reason]} |" for reason in Reason]
+    rows = [f"| `{reason}` | {reason.meaning} |" for reason in Reason]
     return "\n".join(("| reason | |", "|---|---|", *rows))
 
 
