@@ -24,7 +24,7 @@ MAX_TEXT = 128  # characters
 MAX_CONTEXT = 1024
 
 _NUMBERS = ("strikeprice", "qty", "lots", "sl", "tp")
-_Word = TypeVar("_Word", OptionType, Side)
+_Word = TypeVar("_Word", OptionType, Product, Side)
 
 _PLAIN = r"(?:0|[1-9]\d{0,8})(?:\.\d{1,8})?"
 _DECIMAL = re.compile(rf"(?a:{_PLAIN})")
@@ -139,15 +139,10 @@ def one_of(fields: Mapping[str, object], name: str, words: type[_Word]) -> _Word
 
 
 def product(fields: Mapping[str, object]) -> Product:
-    if "productType" not in fields:
+    # Bracket and cover orders are no longer taken, and every entry has legs.
+    if "productType" not in fields or _upper(required(fields, "productType")) in ("BO", "CO"):
         return Product.INTRADAY
-    text = _upper(required(fields, "productType"))
-    if text in ("BO", "CO"):  # bracket and cover orders: no longer taken, and every entry has legs
-        return Product.INTRADAY
-    try:
-        return Product(text)
-    except ValueError:
-        raise Malformed("productType", f"{_shown(text)} is unknown; send INTRADAY or MARGIN") from None
+    return one_of(fields, "productType", Product)
 
 
 def whole(fields: Mapping[str, object], name: str) -> int | None:

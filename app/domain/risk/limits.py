@@ -67,20 +67,12 @@ class Limits:
 def check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:
     """The broker counts covers too. A cover over the rate has to wait, and is never denied."""
     refuse = NotNow if ticket.covers else Denied
-    if limits.orders_per_second is not None:
-        per_second = sum(now - sent.at < SECOND for sent in controls.recent)
-        if per_second >= limits.orders_per_second:
-            raise refuse(
-                Reason.MAX_ORDERS_PER_SECOND,
-                f"{per_second} orders in the last second; MAX_ORDERS_PER_SECOND allows {limits.orders_per_second}",
-            )
-    if limits.orders_per_minute is not None:
-        per_minute = sum(now - sent.at < MINUTE for sent in controls.recent)
-        if per_minute >= limits.orders_per_minute:
-            raise refuse(
-                Reason.MAX_ORDERS_PER_MINUTE,
-                f"{per_minute} orders in the last minute; MAX_ORDERS_PER_MINUTE allows {limits.orders_per_minute}",
-            )
+    for word, span, most, reason in (
+        ("second", SECOND, limits.orders_per_second, Reason.MAX_ORDERS_PER_SECOND),
+        ("minute", MINUTE, limits.orders_per_minute, Reason.MAX_ORDERS_PER_MINUTE),
+    ):
+        if most is not None and (sent := sum(now - one.at < span for one in controls.recent)) >= most:
+            raise refuse(reason, f"{sent} orders in the last {word}; {reason} allows {most}")
 
 
 def check_entry(
