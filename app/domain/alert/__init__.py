@@ -74,9 +74,11 @@ Strike = Decimal | Moneyness
 
 
 class LevelKind(StrEnum):
-    PRICE = "PRICE"
-    PERCENT = "PERCENT"
-    POINTS = "POINTS"
+    """By what is written behind the number."""
+
+    PRICE = ""
+    PERCENT = "%"
+    POINTS = "pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +89,7 @@ class Level:
     value: Decimal
 
     def __str__(self) -> str:
-        number = f"{self.value.normalize():f}"
-        match self.kind:
-            case LevelKind.PRICE:
-                return number
-            case LevelKind.PERCENT:
-                return f"{number}%"
-            case LevelKind.POINTS:
-                return f"{number}pt"
+        return f"{self.value.normalize():f}{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,8 +166,7 @@ def level(fields: Mapping[str, object], name: str) -> Level | None:
     value = Decimal(match[1])
     if value <= 0:
         raise Malformed(name, "must be above zero")
-    kinds: dict[str, LevelKind] = {"%": LevelKind.PERCENT, "": LevelKind.PRICE}
-    return Level(kinds.get(match[2] or "", LevelKind.POINTS), value)
+    return Level(LevelKind((match[2] or "").lower().removesuffix("s")), value)
 
 
 def moment(fields: Mapping[str, object], name: str) -> datetime | None:
