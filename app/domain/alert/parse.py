@@ -1,7 +1,4 @@
-"""From a decoded body to an Alert.
-
-Every fault names the field and says what to change. Unknown fields are ignored, and named in the Alert.
-"""
+"""From a decoded body to an Alert. Unknown fields are ignored, and named in the Alert."""
 
 from collections.abc import Mapping
 

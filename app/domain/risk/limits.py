@@ -29,10 +29,7 @@ class VenueRules:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None means that a limit is off. Counts are per IST day unless the name says otherwise.
-
-    `venue` holds the broker's own rules.
-    """
+    """None means that a limit is off. Counts are per IST day unless the name says otherwise."""
 
     venue: VenueRules
     lots_per_order: int
