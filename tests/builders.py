@@ -15,7 +15,8 @@ from app.domain.alert.strict_json import decode
 from app.domain.book import BookRow, Position, Quote
 from app.domain.holding import Holdings, hold
 from app.domain.instrument import Option
-from app.domain.order import Order, OrderStatus, OrderType, Sent, Ticket
+from app.domain.order import Order, OrderType, Sent, Ticket
+from app.domain.order.status import OrderStatus
 from app.domain.pricing import PriceRules
 from app.domain.risk.controls import Controls
 from app.domain.risk.limits import Limits

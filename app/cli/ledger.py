@@ -11,7 +11,8 @@ from app.cli.settings import configured
 from app.cli.table import table
 from app.domain.deadline import Deadline
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
 from app.domain.risk.controls import TradingState
 from app.flow.ports import Overtaken
 from app.flow.reconcile import SETTLE

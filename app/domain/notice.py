@@ -13,7 +13,8 @@ from typing import Any
 
 from app.domain.calendar import ist_time
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
 from app.domain.risk.controls import Controls, TradingState
 
 ABSENT_READS = 3  # valid readings of the order book without the order, over a minute, before a notice says so

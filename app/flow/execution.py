@@ -19,7 +19,8 @@ from app.domain.deadline import SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
 from app.domain.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.domain.holding import Holdings
 from app.domain.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
-from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
+from app.domain.order import Accepted, NotSent, Order, Outcome, Ticket, Unresolved
+from app.domain.order.status import OrderStatus
 from app.domain.protection import trimmed
 from app.domain.risk.check import NeedsBook, NeedsRoom, decide
 from app.domain.risk.controls import Controls, Decision

@@ -17,7 +17,8 @@ from app.adapters.firestore import FirestoreLedger
 from app.adapters.sqlite import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
-from app.domain.order import NotSent, Order, OrderStatus
+from app.domain.order import NotSent, Order
+from app.domain.order.status import OrderStatus
 from app.domain.risk.check import decide
 from app.domain.risk.controls import Decide
 from app.domain.risk.limits import Limits

@@ -17,7 +17,8 @@ from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.holding import hold
-from app.domain.order import Order, OrderStatus
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
 from app.domain.risk.check import NeedsBook, check
 from app.domain.ticket import BuyMode
 from app.flow.market import MarketReads

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.adapters.sqlite import SqliteLedger
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from app.domain.risk.controls import TradingState
 from app.flow.reconcile import SETTLE
 from proof.faulty_ledger import Fate

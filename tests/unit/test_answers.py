@@ -10,7 +10,7 @@ from flask import Flask, Response
 
 from app.domain import errors
 from app.domain.errors import AlertError, Denied, Malformed, NotNow, Reason, TooManyRequests
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from app.flow.execution import Receipt
 from app.web.answers import HTTP_OF_ERROR, HTTP_OF_STATUS, answer_error, answer_receipt, http_of, too_large
 from tests.builders import SYMBOL, an_order, order_in

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.adapters.fyers import rows
 from app.adapters.fyers.json_text import number, read_object, write
 from app.domain.book import BookRow, Position, Quote
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from tests.present import present
 
 

@@ -16,7 +16,8 @@ from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.holding import Holdings
-from app.domain.order import EXIT_TAG, Order, OrderStatus, Sent
+from app.domain.order import EXIT_TAG, Order, Sent
+from app.domain.order.status import OrderStatus
 from app.domain.risk.check import NeedsBook, NeedsRoom, check, decide
 from app.domain.risk.controls import GIVES_BACK, SYSTEM, Controls, TradingState, doubt_reduces
 from app.domain.risk.limits import Limits

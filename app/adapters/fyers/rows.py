@@ -17,7 +17,7 @@ from app.domain.alert import Side
 from app.domain.alert.identity import TAG
 from app.domain.book import BookRow, Position, Quote
 from app.domain.calendar import ist_day
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from app.facts.fyers import DERIVATIVES, EXCHANGES, MARKET_CLOSED, MARKET_OPEN
 
 _PREFIX = re.compile(r"^\d:")

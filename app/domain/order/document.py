@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.alert import Product, Side
 from app.domain.errors import Reason
 from app.domain.money import plain
-from app.domain.order.order import Order, OrderType, Ticket, Transition
+from app.domain.order import Order, OrderType, Ticket, Transition
 from app.domain.order.status import OrderStatus
 
 Document = dict[str, Any]

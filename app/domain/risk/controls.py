@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from app.domain.calendar import ist_day
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus, Sent, Ticket
+from app.domain.order import Order, Sent, Ticket
+from app.domain.order.status import OrderStatus
 
 MINUTE = timedelta(minutes=1)
 UNRESOLVED_AT_ONCE = 2

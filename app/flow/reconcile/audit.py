@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from app.domain.book import BookRow
 from app.domain.notice import what
-from app.domain.order import Order, OrderStatus
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
 from app.flow.reconcile.report import Run, submitted_at
 
 _S = OrderStatus
