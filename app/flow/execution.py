@@ -23,7 +23,7 @@ from app.domain.order import Accepted, NotSent, Order, Outcome, Ticket, Unresolv
 from app.domain.order.status import OrderStatus
 from app.domain.protection import trimmed
 from app.domain.risk.check import NeedsBook, NeedsRoom, decide
-from app.domain.risk.controls import Controls, Decision
+from app.domain.risk.controls import Controls, Decision, ticket_of
 from app.domain.ticket import BuyMode, write_ticket
 from app.flow.desk import Desk
 from app.flow.hours import closed
@@ -183,8 +183,8 @@ def _commit(order: Order, market: Market, desk: Desk, deadline: Deadline) -> Ord
 @step("legs")
 def _make_room(order: Order, holdings: Holdings, units: int, desk: Desk, deadline: Deadline) -> None:
     """Legs go before the cover does: one that was filled beside it would open a position."""
-    if (ticket := order.ticket) is not None:
-        trim(trimmed(holdings.at(ticket.symbol, ticket.product), ticket.side, units), desk, deadline)
+    ticket = ticket_of(order)
+    trim(trimmed(holdings.at(ticket.symbol, ticket.product), ticket.side, units), desk, deadline)
 
 
 def _decide(order: Order, market: Market, desk: Desk, account: Controls) -> Decision:
