@@ -17,7 +17,7 @@ from uuid import uuid4
 from app.domain.deadline import Deadline
 from app.domain.holding import Holdings
 from app.domain.order import Accepted
-from app.domain.risk import decide
+from app.domain.risk.check import decide
 from app.flow.ports import Ledger
 from bench.cloud import NotInstalled, firestore
 from bench.figures import Figure, Section, median, percentile, table

@@ -9,7 +9,7 @@ from app.domain.deadline import CLAIM, RECORD, SUBMIT, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice
 from app.domain.order import Order
-from app.domain.risk import Controls, Decide
+from app.domain.risk.controls import Controls, Decide
 from app.flow.ports import Ledger, Overtaken, Window
 
 READ = 1.0

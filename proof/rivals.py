@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.ports import Broker, Notifier
 from app.simulator import Fault, FaultKind
 from proof.faulty_ledger import Faults, FaultyLedger

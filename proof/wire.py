@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import Reason
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from app.simulator import Fault, FaultKind
 from app.web.answers import HTTP_OF_STATUS
 from proof.gateway import SECRET, Gateway, a_gateway, a_workshop, captured_log

@@ -9,15 +9,18 @@ from typing import Any
 
 from app.adapters.controls_document import ControlsText
 from app.adapters.fyers.venue import FYERS
-from app.domain.alert import TAG, Alert, OptionType, Product, Side, parse
+from app.domain.alert import Alert, OptionType, Product, Side
+from app.domain.alert.identity import TAG
+from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow, Position, Quote
 from app.domain.holding import Holdings, hold
 from app.domain.instrument import Option
-from app.domain.order import Order, OrderStatus, OrderType, Ticket
+from app.domain.order import Order, OrderType, Sent, Ticket
+from app.domain.order.status import OrderStatus
 from app.domain.pricing import PriceRules
-from app.domain.quote import Quote
-from app.domain.risk import Controls, Limits, Sent
+from app.domain.risk.controls import Controls
+from app.domain.risk.limits import Limits
 
 SECRET = "the-quiet-heron-stands"
 NOW = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)  # a Friday, ten in the morning in India

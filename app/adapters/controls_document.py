@@ -11,7 +11,8 @@ from typing import Any
 
 from app.adapters import stored_text
 from app.domain.money import plain
-from app.domain.risk import Controls, Sent, TradingState
+from app.domain.order import Sent
+from app.domain.risk.controls import Controls, TradingState
 
 _REMEMBERED = 1024  # orders whose text is kept
 

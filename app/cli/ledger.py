@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime
 from app.cli.settings import configured
 from app.cli.table import table
 from app.domain.deadline import Deadline
-from app.domain.errors import MEANING, Reason
-from app.domain.order import Order, OrderStatus
-from app.domain.risk import TradingState
+from app.domain.errors import Reason
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import TradingState
 from app.flow.ports import Overtaken
 from app.flow.reconcile import SETTLE
 from app.runtime.openings import open_ledger
@@ -96,7 +97,7 @@ def _reasons(args: argparse.Namespace) -> int:  # noqa: ARG001 -- it has no argu
 
 
 def reason_table() -> str:
-    return "\n".join(("| reason | |", "|---|---|", *(f"| `{reason}` | {MEANING[reason]} |" for reason in Reason)))
+    return "\n".join(("| reason | |", "|---|---|", *(f"| `{reason}` | {reason.meaning} |" for reason in Reason)))
 
 
 def _trading_state(args: argparse.Namespace) -> int:

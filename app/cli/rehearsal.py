@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from app.domain.alert import parse
+from app.domain.alert.parse import parse
 from app.domain.deadline import Deadline
 from app.domain.errors import AlertError, NotNow, Reason
 from app.domain.order import Order

@@ -16,7 +16,8 @@ from pathlib import Path
 from app.cli.rehearsal import Stage, folder, on_paper, outcome, outcome_of
 from app.cli.settings import configured
 from app.cli.table import table
-from app.domain.alert import Moneyness, OptionType, parse
+from app.domain.alert import Moneyness, OptionType
+from app.domain.alert.parse import parse
 from app.domain.deadline import Deadline
 from app.domain.errors import AlertError
 from app.domain.money import plain

@@ -15,7 +15,7 @@ from pathlib import Path
 from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
 from app.domain.alert import ExpiryRule, OptionType, Product
 from app.domain.deadline import Deadline
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.hours import expiry_floor
 from app.login.token import Token
 from app.runtime.config import Config, ConfigFaults

@@ -1,6 +1,7 @@
-"""What the broker shows of the account: rows of its net positions and of its order book."""
+"""What the broker shows: rows of its net positions, rows of its order book, and quotes."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from app.domain.order.status import FINAL, OrderStatus
@@ -66,3 +67,14 @@ class Leg:
         if self.entry.working == 0:
             return self.row.working
         return min(self.row.working, max(0, self.entry.filled_quantity - self.row.filled_quantity))
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Last traded price, best bid, best ask, in rupees. An empty side is zero; `day` is None where it is not given."""
+
+    symbol: str
+    ltp: Decimal
+    bid: Decimal
+    ask: Decimal
+    day: date | None = None

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from typing import Protocol
 
-from app.facts.dated import in_force
+from app.facts import in_force
 from app.facts.hours import DERIVATIVES
 
 # India has kept UTC+5:30 without daylight saving since 1945, so a fixed offset will do.
@@ -59,17 +58,16 @@ class Session:
 CORE = Session(max(row.opens for row in DERIVATIVES), min(row.closes for row in DERIVATIVES))
 
 
-class Listed(Protocol):
-    """What the hours of a contract depend on; `session` is from the symbol master, None where it gives none."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the hours of a contract depend on; `session` is from the symbol master, None where it gives none.
 
-    @property
-    def expiry(self) -> date | None: ...
+    `on_index` is whether the underlying is an index.
+    """
 
-    @property
-    def on_index(self) -> bool: ...
-
-    @property
-    def session(self) -> Session | None: ...
+    expiry: date | None
+    on_index: bool = True
+    session: Session | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class Calendar:
         """Whether the hours of that day come from table and symbol master, and not from a setting."""
         return not self.always and self.override is None and day not in self.extra
 
-    def table_hours(self, contract: Listed, day: date) -> Session | None:
+    def table_hours(self, contract: Listing, day: date) -> Session | None:
         """A contract's hours without the symbol master. On its expiry day it may stop before the market.
 
         `override` holds for every contract. An extra session that begins before the contract's last minute ends with
@@ -113,7 +111,7 @@ class Calendar:
         stops = in_force(DERIVATIVES, day).until(on_index=contract.on_index, expires=True)
         return Session(market.opens, min(market.closes, stops)) if market.opens < stops else market
 
-    def hours_of(self, contract: Listed, day: date, *, entering: bool) -> Session | None:
+    def hours_of(self, contract: Listing, day: date, *, entering: bool) -> Session | None:
         """A contract's hours. Where table and symbol master differ: the narrower for entries, the wider for exits.
 
         An extra session takes the master's place: exits go on until it ends. Implausible hours of the master narrow the
@@ -148,7 +146,7 @@ class Calendar:
         hours = None if self.always else self._widest(local.date(), said)
         return hours is not None and local - after >= datetime.combine(local.date(), hours.closes, IST)
 
-    def has_stopped(self, contract: Listed, now: datetime, *, entering: bool) -> bool:
+    def has_stopped(self, contract: Listing, now: datetime, *, entering: bool) -> bool:
         """Whether the contract's hours of today are over: by the table for an entry, by the wider hours for an exit.
 
         Never in labs. The symbol master alone moves no entry on to the next contract; such an entry is refused.

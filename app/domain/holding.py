@@ -1,6 +1,5 @@
 """Holdings: each position with everything that works on it, from one reading of positions and order book.
 
-How much a cover may close, what a square off may exit, how much legs may keep: it is asked here.
 At no moment may more work to close a position than there is of it, covers and protective legs together: the rest would
 open one. The broker keeps a leg whatever becomes of its position, so a cover, which is wanted now, comes before a leg.
 """

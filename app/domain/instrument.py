@@ -5,29 +5,25 @@ from datetime import date
 from decimal import Decimal
 
 from app.domain.alert import OptionType
-from app.domain.calendar import Session
+from app.domain.calendar import Listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
+class Instrument(Listing):
     """What an order needs to know of any instrument. Every value comes from the symbol master.
 
     `symbol` is the broker's string. `lot_size` and `freeze_quantity` are units, `tick_size` is in rupees; `lower_band`
-    and `upper_band` are the day's price band in rupees; `session` is the instrument's trading hours. `on_index` is
-    whether the underlying is an index. A field is None where the master is silent: the CSV has neither freeze
-    quantity nor bands.
+    and `upper_band` are the day's price band in rupees. A field is None where the master is silent: the CSV has neither
+    freeze quantity nor bands.
     """
 
     symbol: str
     underlying: str
-    expiry: date | None
     lot_size: int
     tick_size: Decimal
     freeze_quantity: int | None = None
     lower_band: Decimal | None = None
     upper_band: Decimal | None = None
-    on_index: bool = True
-    session: Session | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +49,3 @@ class Share(Instrument):
     expiry: None = field(default=None, init=False)
     lot_size: int = field(default=1, init=False)
     on_index: bool = field(default=False, init=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ListedKind:
-    """Contracts that trade at the same hours: those of one expiry, on an index or on stocks, of one session."""
-
-    expiry: date
-    on_index: bool
-    session: Session | None

@@ -13,8 +13,9 @@ from typing import Any
 
 from app.domain.calendar import ist_time
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus
-from app.domain.risk import Controls, TradingState
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import Controls, TradingState
 
 ABSENT_READS = 3  # valid readings of the order book without the order, over a minute, before a notice says so
 
@@ -83,23 +84,21 @@ def notice_of(order: Order) -> Notice | None:
     return Notice(f"{order.key}:{order.sequence}", kind, _SEVERITY[order.status], _sentence(order), facts_of(order))
 
 
-def state_notice(before: Controls, account: Controls) -> Notice | None:
+def state_notice(before: Controls, after: Controls) -> Notice | None:
     """The notice of a new trading state, or of a breaker that opened."""
-    if account.state is before.state:
-        return _breaker_notice(before, account)
-    severity = Severity.INFO if account.state is TradingState.ACTIVE else Severity.CRITICAL
-    text = (
-        f"Trading is {account.state} (was {before.state}), by {account.author}: {account.reason or 'no reason given'}."
-    )
-    at = account.changed_at.isoformat() if account.changed_at else ""
-    return Notice(f"trading-state:{at}:{account.state}", "trading-state", severity, text)
+    if after.state is before.state:
+        return _breaker_notice(before, after)
+    severity = Severity.INFO if after.state is TradingState.ACTIVE else Severity.CRITICAL
+    text = f"Trading is {after.state} (was {before.state}), by {after.author}: {after.reason or 'no reason given'}."
+    at = after.changed_at.isoformat() if after.changed_at else ""
+    return Notice(f"trading-state:{at}:{after.state}", "trading-state", severity, text)
 
 
-def _breaker_notice(before: Controls, account: Controls) -> Notice | None:
-    if account.open_until is None or account.open_until == before.open_until:
+def _breaker_notice(before: Controls, after: Controls) -> Notice | None:
+    if after.open_until is None or after.open_until == before.open_until:
         return None
-    text = f"Several orders did not reach the broker in one minute. Entries wait until {ist_time(account.open_until)}."
-    return Notice(f"breaker:{account.open_until.isoformat()}", "breaker", Severity.CRITICAL, text)
+    text = f"Several orders did not reach the broker in one minute. Entries wait until {ist_time(after.open_until)}."
+    return Notice(f"breaker:{after.open_until.isoformat()}", "breaker", Severity.CRITICAL, text)
 
 
 def duplicate_notice(order: Order, at: datetime) -> Notice:
@@ -128,10 +127,8 @@ def what(order: Order) -> str:
     """The order in a few words, as part of a sentence."""
     if order.ticket is not None:
         return f"{order.ticket.side} {order.ticket.quantity} {order.ticket.symbol}"
-    asked = order.asked
-    return " ".join(
-        asked[name] for name in ("action", "symbol", "strikeprice", "optionType", "expiry") if name in asked
-    )
+    names = ("action", "symbol", "strikeprice", "optionType", "expiry")
+    return " ".join(order.asked[name] for name in names if name in order.asked)
 
 
 def facts_of(order: Order) -> dict[str, str]:

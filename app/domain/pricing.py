@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.domain.alert import Alert, Level, LevelKind, Side
+from app.domain.book import Quote
 from app.domain.errors import Denied, Reason
 from app.domain.instrument import Instrument
 from app.domain.money import plain, tick_down, tick_up
 from app.domain.order import OrderType
-from app.domain.quote import Quote
 
 _HUNDRED = Decimal(100)
 _BASIS_POINTS = Decimal(10_000)

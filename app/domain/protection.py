@@ -1,7 +1,4 @@
-"""What has to become of legs and covers that are more than their position, and which entries have no stop-loss.
-
-The broker keeps a leg whatever becomes of the position: a cover, or a hand, that closes it leaves them working.
-"""
+"""What has to become of legs and covers that are more than their position, and which entries have no stop-loss."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

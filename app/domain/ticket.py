@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.domain.alert import Alert, Product, Side, spelled
+from app.domain.book import Quote
 from app.domain.errors import Denied, Reason
 from app.domain.holding import Holdings
 from app.domain.instrument import Instrument
 from app.domain.order import Ticket
 from app.domain.pricing import PriceRules, legs, limit_price
-from app.domain.quote import Quote
 
 
 class BuyMode(StrEnum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Source
 
 CRORE = 10_000_000
 

@@ -7,8 +7,7 @@ before them. Each stock has its own and the exchange changes them often, so stoc
 from dataclasses import dataclass
 from datetime import date
 
-from app.facts.dated import in_force
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Source, in_force
 
 
 @dataclass(frozen=True, slots=True)

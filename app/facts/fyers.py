@@ -3,8 +3,7 @@
 from dataclasses import replace
 from datetime import date, time
 
-from app.facts.fact import Fact
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Fact, Source
 
 API_HOST = "api-t1.fyers.in"
 API_URL = f"https://{API_HOST}/api/v3"
@@ -51,42 +50,34 @@ _RULES = Source(
 )
 _SEEN = Source("tokens and rows that third parties published", date(2026, 11, 30), Confidence.MEDIUM, _REVIEW)
 
-_CLASSIFY = "app/adapters/fyers/classify.py"
+_ADAPTER = "app/adapters/fyers"
+_CLASSIFY = f"{_ADAPTER}/classify.py"
+
+
+def _own(name: str, value: str, constant: str, source: Source) -> Fact:
+    """A fact whose value is a constant of this module."""
+    return Fact(f"Fyers: {name}", value, f"app/facts/fyers.py {constant}", source)
+
 
 FACTS = (
-    Fact("Fyers: address of orders and account", API_URL, "app/facts/fyers.py API_URL", _SDK),
-    Fact("Fyers: address of market data", DATA_URL, "app/facts/fyers.py DATA_URL", _SDK),
-    Fact("Fyers: addresses of the symbol masters", ", ".join(MASTERS), "app/facts/fyers.py MASTERS", _DOCS),
-    Fact("Fyers: calls a second", f"{CALLS_PER_SECOND} a user", "app/facts/fyers.py CALLS_PER_SECOND", _DOCS_AGAIN),
-    Fact("Fyers: calls a minute", f"{CALLS_PER_MINUTE} a user", "app/facts/fyers.py CALLS_PER_MINUTE", _DOCS_AGAIN),
-    Fact("Fyers: calls a day", f"{CALLS_PER_DAY:,} a user", "app/facts/fyers.py CALLS_PER_DAY", _DOCS_AGAIN),
+    _own("address of orders and account", API_URL, "API_URL", _SDK),
+    _own("address of market data", DATA_URL, "DATA_URL", _SDK),
+    _own("addresses of the symbol masters", ", ".join(MASTERS), "MASTERS", _DOCS),
+    _own("calls a second", f"{CALLS_PER_SECOND} a user", "CALLS_PER_SECOND", _DOCS_AGAIN),
+    _own("calls a minute", f"{CALLS_PER_MINUTE} a user", "CALLS_PER_MINUTE", _DOCS_AGAIN),
+    _own("calls a day", f"{CALLS_PER_DAY:,} a user", "CALLS_PER_DAY", _DOCS_AGAIN),
     Fact(
         "Fyers: block for the day",
         "after the minute's limit was exceeded more than 3 times in a day",
-        "app/adapters/fyers/pace.py PER_MINUTE",
+        f"{_ADAPTER}/pace.py PER_MINUTE",
         _DOCS_AGAIN,
     ),
-    Fact(
-        "Fyers: orders a second",
-        f"{ORDERS_PER_SECOND}, placed, changed and cancelled together",
-        "app/facts/fyers.py ORDERS_PER_SECOND",
-        _DOCS,
-    ),
-    Fact("Fyers: symbols of one quote request", str(QUOTES_AT_ONCE), "app/facts/fyers.py QUOTES_AT_ONCE", _DOCS),
-    Fact(
-        "Fyers: end of all tokens",
-        f"{ALL_TOKENS_END:%H:%M} IST, daily",
-        "app/facts/fyers.py ALL_TOKENS_END",
-        _DOCS_AGAIN,
-    ),
-    Fact(
-        "Fyers: expiry in a token",
-        f"{TOKEN_EXPIRES:%H:%M} IST of the next day",
-        "app/facts/fyers.py TOKEN_EXPIRES",
-        _SEEN,
-    ),
+    _own("orders a second", f"{ORDERS_PER_SECOND}, placed, changed and cancelled together", "ORDERS_PER_SECOND", _DOCS),
+    _own("symbols of one quote request", str(QUOTES_AT_ONCE), "QUOTES_AT_ONCE", _DOCS),
+    _own("end of all tokens", f"{ALL_TOKENS_END:%H:%M} IST, daily", "ALL_TOKENS_END", _DOCS_AGAIN),
+    _own("expiry in a token", f"{TOKEN_EXPIRES:%H:%M} IST of the next day", "TOKEN_EXPIRES", _SEEN),
     Fact("Fyers: refresh tokens", "ended on 1-Apr-2026: a login a day", "app/login/login.py", _RULES),
-    Fact("Fyers: apps that may trade", f"id ends in {ALGO_APP_ENDING}", "app/facts/fyers.py ALGO_APP_ENDING", _RULES),
+    _own("apps that may trade", f"id ends in {ALGO_APP_ENDING}", "ALGO_APP_ENDING", _RULES),
     Fact("Fyers: codes of a dead token", "-8, -15, -16, -17", f"{_CLASSIFY} TOKEN_CODES", _DOCS),
     Fact("Fyers: code of the request limit", "-429; -353 in 2023", f"{_CLASSIFY} REQUEST_LIMIT", _DOCS),
     Fact("Fyers: codes that refuse an order", "pinned list", f"{_CLASSIFY} PLACE_REFUSALS", _OLD_CODES),
@@ -99,16 +90,16 @@ FACTS = (
         f"{_CLASSIFY} _NOT_FOR_THIS_APP",
         _SEEN,
     ),
-    Fact("Fyers: codes of an order's status", "1, 2, 4, 5, 6, 7", "app/adapters/fyers/rows.py _STATUS", _DOCS),
-    Fact("Fyers: exchange and segment codes", "NSE 10, BSE 12, cash 10, F&O 11", "app/facts/fyers.py EXCHANGES", _DOCS),
-    Fact(
-        "Fyers: instrument types",
+    Fact("Fyers: codes of an order's status", "1, 2, 4, 5, 6, 7", f"{_ADAPTER}/rows.py _STATUS", _DOCS),
+    _own("exchange and segment codes", "NSE 10, BSE 12, cash 10, F&O 11", "EXCHANGES", _DOCS),
+    _own(
+        "instrument types",
         "future on an index 11, on a stock 13, option on an index 14, on a stock 15",
-        "app/facts/fyers.py OPTIONS",
+        "OPTIONS",
         _DOCS,
     ),
-    Fact("Fyers: instrument type of a share", "0", "app/facts/fyers.py SHARE", _SEEN),
-    Fact("Fyers: market status", "OPEN; CLOSE, CLOSED, POSTCLOSE_…", "app/facts/fyers.py MARKET_OPEN", _DOCS_AGAIN),
+    _own("instrument type of a share", "0", "SHARE", _SEEN),
+    _own("market status", "OPEN; CLOSE, CLOSED, POSTCLOSE_…", "MARKET_OPEN", _DOCS_AGAIN),
     Fact(
         "Fyers: an order's tag",
         "1-30 letters and digits (20 by one report), back as 1:TAG",
@@ -118,7 +109,7 @@ FACTS = (
     Fact(
         "Fyers: stop-loss and take-profit of an order",
         "points from the fill (legType 1), since 2-Aug-2026",
-        "app/adapters/fyers/payload.py _IN_POINTS",
+        f"{_ADAPTER}/payload.py _IN_POINTS",
         _SDK,
     ),
     Fact("Fyers: products BO and CO", "refused since 2-Aug-2026", "app/domain/alert/values.py", _DOCS),

@@ -8,7 +8,7 @@ from 45 days before the end of the list.
 
 from datetime import date
 
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Source
 
 SOURCE = Source(
     "NSE's list for 2026 (capital market and equity derivatives, with the day added for the municipal elections), "

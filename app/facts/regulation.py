@@ -2,8 +2,7 @@
 
 from datetime import date
 
-from app.facts.fact import Fact
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Fact, Source
 
 _SEEN, _REVIEW = date(2026, 11, 30), date(2027, 3, 15)
 _RETAIL_ALGO = Source("NSE/INVG/73992 of 30-Apr-2026", _SEEN, Confidence.HIGH, _REVIEW)

@@ -2,8 +2,7 @@
 
 from datetime import date
 
-from app.facts.fact import Fact
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Fact, Source
 
 GOOGLE_CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"  # {key id: X.509 certificate}
 GOOGLE_ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})

@@ -2,8 +2,7 @@
 
 from datetime import date
 
-from app.facts.fact import Fact
-from app.facts.source import Confidence, Source
+from app.facts import Confidence, Fact, Source
 
 SENDERS = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")  # unchanged since 2020, but not promised
 HANGS_UP_AFTER = 3.0  # seconds
@@ -18,28 +17,21 @@ _SIZES = Source("third parties' notes of support page 43000773947", date(2026, 1
 _STRIKES = Source("TradingView's support pages 43000597494, 43000690939", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
 _PLACEHOLDERS = Source("TradingView's support page 43000531021", date(2026, 11, 20), Confidence.HIGH, _REVIEW)
 
+_HERE, _VALUES = "app/facts/tradingview.py", "app/domain/alert/values.py"
+
 FACTS = (
-    Fact("TradingView: addresses it sends from", ", ".join(SENDERS), "app/facts/tradingview.py SENDERS", _WEBHOOKS),
-    Fact(
-        "TradingView: time for an answer", f"{HANGS_UP_AFTER:g} s", "app/facts/tradingview.py HANGS_UP_AFTER", _WEBHOOKS
-    ),
+    Fact("TradingView: addresses it sends from", ", ".join(SENDERS), f"{_HERE} SENDERS", _WEBHOOKS),
+    Fact("TradingView: time for an answer", f"{HANGS_UP_AFTER:g} s", f"{_HERE} HANGS_UP_AFTER", _WEBHOOKS),
     Fact(
         "TradingView: resends",
         f"up to {RESENDS} on 500-599, {RESEND_AFTER:g} s apart; none after a time-out or a 4xx",
-        "app/facts/tradingview.py RESENDS",
+        f"{_HERE} RESENDS",
         _RESENDS,
     ),
     Fact("TradingView: 504 is not resent", "since an unknown day", "app/web/answers.py", _NOT_504),
     Fact("TradingView: ports and addresses", "80 and 443, IPv4 only", "deploy/README.md", _WEBHOOKS),
-    Fact("TradingView: longest body", "40,960 characters", "app/domain/alert/alert.py MAX_BODY_BYTES", _SIZES),
+    Fact("TradingView: longest body", "40,960 characters", "app/domain/alert/__init__.py MAX_BODY_BYTES", _SIZES),
     Fact("TradingView: alert stopped by itself", "more than 15 firings in 3 minutes", "README.md", _STRIKES),
-    Fact(
-        "TradingView: form of a time", "yyyy-MM-ddTHH:mm:ssZ, UTC", "app/domain/alert/values.py _MOMENT", _PLACEHOLDERS
-    ),
-    Fact(
-        "TradingView: sign of delayed data",
-        "_DL, _DLY behind the exchange",
-        "app/domain/alert/values.py _SYMBOL",
-        _PLACEHOLDERS,
-    ),
+    Fact("TradingView: form of a time", "yyyy-MM-ddTHH:mm:ssZ, UTC", f"{_VALUES} _MOMENT", _PLACEHOLDERS),
+    Fact("TradingView: sign of delayed data", "_DL, _DLY behind the exchange", f"{_VALUES} _SYMBOL", _PLACEHOLDERS),
 )

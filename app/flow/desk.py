@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.domain.calendar import Calendar
-from app.domain.risk import Limits
+from app.domain.risk.limits import Limits
 from app.domain.ticket import TicketRules
 from app.flow.market_status import MarketStatus
 from app.flow.ports import Broker, Clock, Ledger, Notifier, SymbolMaster

@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from app.domain.alert import Alert, Identity, Side, identify, tag_of
+from app.domain.alert import Alert, Side
+from app.domain.alert.identity import Identity, identify, tag_of
 from app.domain.calendar import ist_day
 from app.domain.deadline import SEND_WINDOW, SUBMIT_NEEDS_LEFT, Deadline
 from app.domain.errors import Denied, NotNow, Reason, SameIdOtherOrder
 from app.domain.holding import Holdings
 from app.domain.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
-from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
+from app.domain.order import Accepted, NotSent, Order, Outcome, Ticket, Unresolved
+from app.domain.order.status import OrderStatus
 from app.domain.protection import trimmed
-from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, decide, ticket_of
+from app.domain.risk.check import NeedsBook, NeedsRoom, decide
+from app.domain.risk.controls import Controls, Decision, ticket_of
 from app.domain.ticket import BuyMode, write_ticket
 from app.flow.desk import Desk
 from app.flow.hours import closed

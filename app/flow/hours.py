@@ -6,7 +6,7 @@ hours and exits by the wider, and the operator is notified.
 
 from datetime import date, datetime, time, timedelta
 
-from app.domain.calendar import IST, Calendar, Listed, Session, ist_day
+from app.domain.calendar import IST, Calendar, Listing, Session, ist_day
 from app.domain.errors import Denied, Reason
 from app.domain.instrument import Instrument
 from app.domain.notice import Notice, Severity
@@ -77,18 +77,18 @@ def stopped_by(at: time, symbols: SymbolMaster, calendar: Calendar, day: date) -
     return [f"{name} stop at {last:%H:%M}" for name, last in sorted(expiring) if at >= last]
 
 
-def last_minute(contract: Listed, calendar: Calendar, day: date) -> time:
+def last_minute(contract: Listing, calendar: Calendar, day: date) -> time:
     """When the contract stops that day, by the narrower hours; the day's end where it does not trade at all."""
     hours = calendar.hours_of(contract, day, entering=True)
     return hours.closes if hours is not None else time.max
 
 
-def _other_hours(contract: Listed, calendar: Calendar, day: date) -> Session | None:
+def _other_hours(contract: Listing, calendar: Calendar, day: date) -> Session | None:
     """The table's hours where the master gives others; None where they agree, or where a setting gives the hours."""
     table = calendar.table_hours(contract, day) if calendar.goes_by_table(day) else None
     return table if contract.session not in (None, table) else None
 
 
-def _name(kind: Listed, day: date) -> str:
+def _name(kind: Listing, day: date) -> str:
     on = "index contracts" if kind.on_index else "stock contracts"
     return f"{on} that expire today" if kind.expiry == day else on

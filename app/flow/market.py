@@ -13,13 +13,12 @@ from functools import partial
 from typing import TypeVar
 
 from app.domain.alert import Alert, ExpiryRule, Moneyness, Side
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow, Position, Quote
 from app.domain.calendar import ist_day
 from app.domain.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.domain.errors import Denied, NotNow, Reason, without_positions
 from app.domain.holding import Holdings, hold
 from app.domain.instrument import Instrument
-from app.domain.quote import Quote
 from app.domain.ticket import BuyMode
 from app.facts.freeze import freeze_on
 from app.flow.desk import Desk

@@ -7,14 +7,13 @@ from decimal import Decimal
 from typing import Protocol
 
 from app.domain.alert import Expiry, OptionType, Strike
-from app.domain.book import BookRow, Position
-from app.domain.calendar import Session
+from app.domain.book import BookRow, Position, Quote
+from app.domain.calendar import Listing, Session
 from app.domain.deadline import Deadline
-from app.domain.instrument import Instrument, ListedKind, Option
+from app.domain.instrument import Instrument, Option
 from app.domain.notice import Notice
 from app.domain.order import Order, Outcome
-from app.domain.quote import Quote
-from app.domain.risk import Controls, Decide
+from app.domain.risk.controls import Controls, Decide
 
 
 class Clock(Protocol):
@@ -168,7 +167,7 @@ class SymbolMaster(Protocol):
     def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
         """A contract of the underlying that expires that day, or None. Raises as `resolve` does."""
 
-    def kinds(self, day: date, *, expiring: bool = False) -> Mapping[ListedKind, int]:
+    def kinds(self, day: date, *, expiring: bool = False) -> Mapping[Listing, int]:
         """How many contracts trade at which hours: of all, or of those that expire that day.
 
         Contracts that expire on another day are counted under `date.max`. Raises NotNow(SYMBOLS_MISSING).

@@ -19,7 +19,7 @@ from app.domain.holding import Holding, Holdings, hold
 from app.domain.notice import Notice, Severity
 from app.domain.order import EXIT_TAG, Accepted, NotSent, Outcome, Rejected, Sent
 from app.domain.protection import Trim, trimmed
-from app.domain.risk import Controls
+from app.domain.risk.controls import Controls
 from app.flow.desk import Desk
 from app.flow.outbox import post
 from app.flow.protection import cancel_all, holdings_after, trim

@@ -22,7 +22,7 @@ from app.domain.calendar import IST, ist_day
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity, hour_of
-from app.domain.risk import SYSTEM, Controls, TradingState
+from app.domain.risk.controls import SYSTEM, Controls, TradingState
 from app.flow.outbox import deliver
 from app.flow.ports import Clock, Ledger, Notifier
 from app.flow.single_flight import SingleFlight, apart

@@ -14,7 +14,7 @@ from app.domain.calendar import IST, ist_day
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.errors import AlertError, NotNow
 from app.domain.instrument import Option
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.hours import ADVICE, RULE, differences, last_minute, stopped_by
 from app.flow.ports import Clock
 from app.login.current import said

@@ -9,9 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 
-from app.facts import charges, freeze, fyers, holidays, hours, regulation, services, tradingview
-from app.facts.fact import Fact
-from app.facts.source import Source
+from app.facts import Fact, Source, charges, freeze, fyers, holidays, hours, regulation, services, tradingview
 
 
 class Row(Protocol):

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.domain.errors import MEANING, AlertError, Reason
+from app.domain.errors import AlertError, Reason
 from app.runtime.log import close as close_log
 
 log = logging.getLogger("gateway.starting")
@@ -92,7 +92,7 @@ class Starting:
 
 def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
     reason, request_id = Reason.STARTING, secrets.token_hex(8)
-    said = {"http": 503, "reason": reason, "field": None, "why": MEANING[reason], "request_id": request_id}
+    said = {"http": 503, "reason": reason, "field": None, "why": reason.meaning, "request_id": request_id}
     log.warning("alert refused" if request["PATH_INFO"] == "/webhook" else "a request was refused", extra=said)
     headers = [("Retry-After", RETRY_AFTER), ("X-Request-Id", request_id)]
     return _answered(start_response, "503 Service Unavailable", no_order(reason, request_id), headers)
@@ -100,7 +100,7 @@ def _not_yet(request: Request, start_response: Any) -> Iterable[bytes]:
 
 def no_order(reason: Reason, request_id: str, message: str | None = None) -> dict[str, Any]:
     """The body of an error that comes before there is an order."""
-    said = {"reason": reason, "message": message or MEANING[reason], "request_id": request_id}
+    said = {"reason": reason, "message": message or reason.meaning, "request_id": request_id}
     return {"status": "ERROR", **_NO_ORDER, "duplicate": False, **said}
 
 

@@ -14,8 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache
 
-from app.facts import hours
-from app.facts.dated import in_force
+from app.facts import hours, in_force
 from app.facts.freeze import freeze_on
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from app.facts.dated import in_force
+from app.facts import in_force
 from app.facts.hours import DERIVATIVES
 from app.simulator.instruments import IST, Instrument
 from app.simulator.market import Market, Quote

@@ -23,8 +23,9 @@ from app.domain.errors import (
     Unauthorized,
 )
 from app.domain.money import plain
-from app.domain.order import Order, OrderStatus
+from app.domain.order import Order
 from app.domain.order.document import to_document
+from app.domain.order.status import OrderStatus
 from app.flow.execution import Receipt
 from app.runtime.starting import RETRY_AFTER, no_order
 

@@ -13,7 +13,7 @@ from app.domain.deadline import Deadline
 from app.domain.errors import Malformed, NotNow
 from app.domain.order import Order
 from app.domain.protection import legs_of
-from app.domain.risk import Controls, TradingState
+from app.domain.risk.controls import Controls, TradingState
 from app.flow.desk import Desk
 from app.web.answers import detailed, has_legs, shown_leg
 from app.web.auth import Auth, blueprint, error

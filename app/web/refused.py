@@ -7,7 +7,7 @@ soon after an answer, so they take little time. The log has what is lost of them
 import hashlib
 from threading import Lock
 
-from app.domain.alert import Secrets
+from app.domain.alert.secrets import Secrets
 from app.domain.deadline import Deadline
 from app.domain.errors import Malformed
 from app.domain.notice import Notice, Severity, hour_of

@@ -10,7 +10,9 @@ from typing import Any
 from flask import Request, Response
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from app.domain.alert import FIELDS, MAX_BODY_BYTES, Alert, Secrets, parse
+from app.domain.alert import MAX_BODY_BYTES, Alert
+from app.domain.alert.parse import FIELDS, parse
+from app.domain.alert.secrets import Secrets
 from app.domain.alert.strict_json import BODY, Poison, decode, token_in
 from app.domain.deadline import ANSWER_AT, CLAIM, Deadline
 from app.domain.errors import AddressNotAllowed, AlertError, Malformed, NotNow, Reason, TooManyRequests, Unauthorized

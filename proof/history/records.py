@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.order import Order
-from app.domain.risk import Limits
+from app.domain.risk.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)

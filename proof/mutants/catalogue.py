@@ -216,7 +216,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _one(
         "unresolved-is-rejected",
         "an order in doubt is written down as rejected",
-        "app.domain.order.order",
+        "app.domain.order",
         "                return self.unresolved(at, outcome.why)\n",
         "                return self.moved(OrderStatus.REJECTED, at, message=outcome.why)\n",
     ),

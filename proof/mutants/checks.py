@@ -50,7 +50,7 @@ def broker_faults() -> str | None:
 
 def identity() -> str | None:
     """Keys belong to an account, tags to a key, and both to nothing else: told again from the design."""
-    from app.domain.alert import identify, tag_of
+    from app.domain.alert.identity import identify, tag_of
     from proof.simulation import a_shot
 
     alerts = [a_shot(1, tier, covers=False, at=0.0).alert for tier in (1, 2, 3)]

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from app.domain.errors import NotNow
-from app.domain.order import OrderStatus
-from app.domain.risk import TradingState
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import TradingState
 from app.flow.ports import Overtaken
 from app.flow.reconcile import Report, reconcile
 from app.simulator import Fault, FaultKind, Simulator

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from app.domain.deadline import Deadline
 from app.domain.notice import Notice, notice_of, state_notice
-from app.domain.order import FINAL, Order, OrderStatus
-from app.domain.risk import Controls, Decide, learned, teaches
+from app.domain.order import Order
+from app.domain.order.status import FINAL, OrderStatus
+from app.domain.risk.controls import Controls, Decide, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 

@@ -11,7 +11,7 @@ from app.adapters.fyers.shared import Shared, Waits
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
 from app.domain.notice import Notice
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.single_flight import SingleFlight
 from app.login.token import Token
 from proof.faulty_ledger import Fate, Faults

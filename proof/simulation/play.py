@@ -13,7 +13,7 @@ from app.domain.calendar import Calendar
 from app.domain.deadline import ANSWER_AT, Deadline
 from app.domain.errors import AlertError, NotNow
 from app.domain.order import Order
-from app.domain.risk import SYSTEM, Controls, TradingState
+from app.domain.risk.controls import SYSTEM, Controls, TradingState
 from app.flow.desk import Desk
 from app.flow.execution import execute
 from app.flow.market_status import MarketStatus

@@ -8,12 +8,13 @@ from random import Random
 from typing import Any
 
 from app.adapters.fyers.venue import FYERS
-from app.domain.alert import Alert, OptionType, parse
+from app.domain.alert import Alert, OptionType
+from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
 from app.domain.instrument import Option
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
-from app.domain.risk import Limits
+from app.domain.risk.limits import Limits
 from app.domain.ticket import BuyMode, TicketRules
 from app.flow.desk import AgeRules
 from proof.simulation.fyers import LOT, SYMBOLS

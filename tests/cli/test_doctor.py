@@ -18,7 +18,7 @@ from app.cli import main
 from app.cli.doctor import egress
 from app.domain.calendar import IST, Calendar
 from app.domain.errors import NotNow, Reason
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.login.token import Token
 from app.operations import checks
 from app.operations.check import Mark

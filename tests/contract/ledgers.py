@@ -17,8 +17,11 @@ from app.adapters.firestore.ledger import FirestoreLedger
 from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
-from app.domain.order import NotSent, Order, OrderStatus
-from app.domain.risk import Decide, Limits, decide
+from app.domain.order import NotSent, Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.check import decide
+from app.domain.risk.controls import Decide
+from app.domain.risk.limits import Limits
 from app.flow.ports import Ledger, Overtaken, Window
 from tests.builders import NOW, a_position, a_ticket, an_order, holdings, no_limits
 

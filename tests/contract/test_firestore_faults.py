@@ -23,9 +23,9 @@ from app.adapters.firestore.ledger import FirestoreLedger
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity
-from app.domain.order import NotSent, Order, OrderStatus
-from app.domain.risk import Decision, TradingState
-from app.domain.risk.controls import Controls
+from app.domain.order import NotSent, Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import Controls, Decision, TradingState
 from app.flow.ports import Overtaken, Window
 from app.runtime.processes import free_port
 from tests.builders import NOW

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.adapters.firestore.ledger import FirestoreLedger
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.ports import Window
 from tests.contract.ledgers import instance, order_named, patient
 from tests.emulators import firestore_emulator, firestore_project  # noqa: F401

@@ -8,8 +8,10 @@ from grpc import StatusCode
 
 from app.adapters.firestore.ledger import FirestoreLedger
 from app.domain.errors import NotNow, Reason
-from app.domain.order import Accepted, Order, OrderStatus
-from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, TradingState
+from app.domain.order import Accepted, Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.check import NeedsBook, NeedsRoom
+from app.domain.risk.controls import Controls, Decision, TradingState
 from app.flow.ports import Overtaken, Window
 from tests.builders import NOW
 from tests.contract.faulty_firestore import Fault, FaultyFirestore, refused, reply_lost, slow

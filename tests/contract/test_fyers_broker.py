@@ -18,11 +18,11 @@ from app.adapters.fyers.broker import FyersBroker
 from app.adapters.fyers.pace import Pace, PacedTransport
 from app.adapters.http.transport import Transport
 from app.domain.alert import Product, Side
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow, Position, Quote
 from app.domain.deadline import CONNECT, PLACE_TAIL, RECORD
 from app.domain.errors import NotNow, Reason
-from app.domain.order import Accepted, NotSent, Order, OrderStatus, OrderType, Outcome, Refusal, Rejected, Unresolved
-from app.domain.quote import Quote
+from app.domain.order import Accepted, NotSent, Order, OrderType, Outcome, Refusal, Rejected, Unresolved
+from app.domain.order.status import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureContract, FixtureExchange, Simulator
 from tests.builders import a_position
 from tests.contract.fyers_parts import APP_ID, TAG, Tokens, acceptance, order_for, rejection, within

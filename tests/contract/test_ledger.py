@@ -20,8 +20,9 @@ from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity
-from app.domain.order import NotSent, Order, OrderStatus, Unresolved
-from app.domain.risk import BREAKER_FAILURES, BREAKER_OPEN, Controls, Decision, TradingState
+from app.domain.order import NotSent, Order, Unresolved
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import BREAKER_FAILURES, BREAKER_OPEN, Controls, Decision, TradingState
 from app.flow.ports import Ledger, Overtaken, Window
 from tests.builders import NOW, WAYS, no_limits, order_in
 from tests.contract.ledgers import (

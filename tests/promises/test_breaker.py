@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.order import NotSent
-from app.domain.risk import BREAKER_OPEN
+from app.domain.risk.controls import BREAKER_OPEN
 from app.simulator import Fault, FaultKind
 from tests.gateway import Gateway, alert
 from tests.instances import instances, simulated_account

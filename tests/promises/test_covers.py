@@ -31,12 +31,12 @@ from app.adapters.fyers.broker import FyersBroker
 from app.adapters.http.transport import CallFailed, Reply
 from app.adapters.paper import PaperToken
 from app.adapters.sqlite.ledger import SqliteLedger
-from app.domain.alert import parse
+from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
 from app.domain.calendar import IST, ist_day
 from app.domain.deadline import ANSWER_AT, Deadline
 from app.domain.errors import AlertError, NotNow
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.flow.desk import Desk
 from app.flow.execution import execute
 from app.flow.reconcile import reconcile

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from app.domain.order import NotSent, OrderStatus
+from app.domain.order import NotSent
+from app.domain.order.status import OrderStatus
 from app.flow.ports import Broker, Ledger
 from app.flow.reconcile import reconcile
 from app.runtime.config import Config

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.adapters.http.transport import Reply
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from proof.simulation import Play, a_shot
 from proof.simulation.fyers import Fyers
 from tests.examples import examples

@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
-from app.domain.alert import tag_of
+from app.domain.alert.identity import tag_of
 from app.domain.errors import Reason
-from app.domain.order import Accepted, NotSent, Order, OrderStatus, Transition, Unresolved
+from app.domain.order import Accepted, NotSent, Order, Transition, Unresolved
+from app.domain.order.status import OrderStatus
 from proof.history import (
     INVARIANTS,
     BrokerOrder,

@@ -23,7 +23,7 @@ import pytest
 from app.adapters.firestore.store import Again, Store
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.risk import Controls, TradingState
+from app.domain.risk.controls import Controls, TradingState
 from app.simulator import Fault, FaultKind, Simulator
 from tests.emulators import firestore_project  # noqa: F401
 from tests.gateway import Gateway, alert

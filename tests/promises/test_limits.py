@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from app.simulator import Fault, FaultKind, Simulator
 from app.simulator.orders import Order as AtTheBroker
 from tests.emulators import firestore_project  # noqa: F401

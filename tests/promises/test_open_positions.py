@@ -12,14 +12,14 @@ import pytest
 from app.adapters.fyers import rows
 from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product, Side
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow, Position, Quote
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.holding import hold
-from app.domain.order import Order, OrderStatus
-from app.domain.quote import Quote
-from app.domain.risk import NeedsBook, check
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.check import NeedsBook, check
 from app.domain.ticket import BuyMode
 from app.flow.market import MarketReads
 from tests.builders import (

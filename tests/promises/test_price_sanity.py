@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from app.adapters.fyers import rows
 from app.adapters.fyers.payload import order_payload
 from app.domain.alert import Side
+from app.domain.book import Quote
 from app.domain.calendar import ist_day
 from app.domain.errors import Denied
 from app.domain.money import tick_down, tick_up
 from app.domain.order import OrderType
-from app.domain.quote import Quote
 from app.domain.ticket import BuyMode, TicketRules, write_ticket
 from app.simulator import Fault, FaultKind
 from tests.builders import SYMBOL, a_contract, a_position, an_alert, an_order, holdings, price_rules

@@ -14,7 +14,7 @@ import pytest
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice
-from app.domain.risk import Controls, TradingState
+from app.domain.risk.controls import Controls, TradingState
 from app.flow.reconcile import SETTLE, reconcile
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from tests.gateway import Gateway, alert, gateway

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.adapters.sqlite.ledger import SqliteLedger
-from app.domain.order import OrderStatus
-from app.domain.risk import TradingState
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import TradingState
 from app.flow.reconcile import SETTLE
 from proof.faulty_ledger import Fate
 from proof.history import check

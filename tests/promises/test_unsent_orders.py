@@ -9,7 +9,8 @@ import pytest
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
 from app.domain.notice import Notice
-from app.domain.order import NotSent, OrderStatus
+from app.domain.order import NotSent
+from app.domain.order.status import OrderStatus
 from app.flow.desk import AgeRules
 from app.flow.reconcile import SETTLE, Report, reconcile
 from proof.simulation.memory import MemoryLedger

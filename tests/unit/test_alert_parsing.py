@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.alert import Alert, ExpiryRule, Level, LevelKind, Moneyness, OptionType, Product, Secrets, Side, parse
+from app.domain.alert import Alert, ExpiryRule, Level, LevelKind, Moneyness, OptionType, Product, Side
+from app.domain.alert.parse import parse
+from app.domain.alert.secrets import Secrets
 from app.domain.alert.strict_json import decode
-from app.domain.errors import MEANING, Malformed, Reason, Unauthorized
+from app.domain.errors import Malformed, Reason, Unauthorized
 from tests.builders import SECRET, alert_body, alert_fields, an_alert
 
 REQUIRED = ("symbol", "strikeprice", "optionType", "expiry", "action")
@@ -541,7 +543,7 @@ def test_every_wrong_token_gets_the_same_words(body: str) -> None:
     token = decode(body.encode()).get("token")
     with pytest.raises(Unauthorized) as caught:
         Secrets(["SECRET", "OTHER"]).authenticate(token)
-    assert caught.value.message == MEANING[Reason.UNAUTHORIZED]
+    assert caught.value.message == Reason.UNAUTHORIZED.meaning
     assert caught.value.__context__ is None
 
 

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask, Response
 
 from app.domain import errors
-from app.domain.errors import MEANING, AlertError, Denied, Malformed, NotNow, Reason, TooManyRequests
-from app.domain.order import OrderStatus
+from app.domain.errors import AlertError, Denied, Malformed, NotNow, Reason, TooManyRequests
+from app.domain.order.status import OrderStatus
 from app.flow.execution import Receipt
 from app.web.answers import HTTP_OF_ERROR, HTTP_OF_STATUS, answer_error, answer_receipt, http_of, too_large
 from tests.builders import SYMBOL, an_order, order_in
@@ -93,14 +93,14 @@ def test_another_delivery_is_asked_for_exactly_while_nothing_was_sent(
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_meaning_which_is_the_message_where_none_is_given(reason: Reason) -> None:
-    assert MEANING[reason]
-    assert NotNow(reason).message == MEANING[reason]
+    assert reason.meaning
+    assert NotNow(reason).message == reason.meaning
     assert Denied(reason, "because").message == "because"
     assert reason.value == reason.name
 
 
-def test_there_is_no_meaning_without_a_reason() -> None:
-    assert set(MEANING) == set(Reason)
+def test_no_two_reasons_mean_the_same() -> None:
+    assert len({reason.meaning for reason in Reason}) == len(Reason)
 
 
 def test_an_order_is_answered_under_the_promised_names_with_prices_as_texts() -> None:

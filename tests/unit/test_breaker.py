@@ -8,17 +8,10 @@ import pytest
 from app.adapters import controls_document
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Severity, state_notice
-from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Rejected, Unresolved
-from app.domain.risk import (
-    BREAKER_FAILURES,
-    BREAKER_OPEN,
-    Controls,
-    TradingState,
-    check,
-    decide,
-    learned,
-    teaches,
-)
+from app.domain.order import Accepted, NotSent, Order, Outcome, Rejected, Unresolved
+from app.domain.order.status import OrderStatus
+from app.domain.risk.check import check, decide
+from app.domain.risk.controls import BREAKER_FAILURES, BREAKER_OPEN, Controls, TradingState, learned, teaches
 from tests.builders import NOW, a_position, a_ticket, an_account, an_order, holdings, no_limits, stored
 
 SHORT = holdings(positions=(a_position(-650),))

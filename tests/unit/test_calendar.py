@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.calendar import IST, Calendar, Session, ist_day, utc_iso
-from app.domain.instrument import ListedKind
+from app.domain.calendar import IST, Calendar, Listing, Session, ist_day, utc_iso
 from app.facts.holidays import HOLIDAYS
 
 FRIDAY, SATURDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 23)
@@ -86,8 +85,8 @@ BY_TABLE = Calendar()
 OLD, NEW = Session(time(9, 15), time(15, 40)), Session(time(9, 15), time(15, 45))
 
 
-def listed(expiry: date = date.max, session: Session | None = None, *, on_index: bool = True) -> ListedKind:
-    return ListedKind(expiry, on_index, session)
+def listed(expiry: date = date.max, session: Session | None = None, *, on_index: bool = True) -> Listing:
+    return Listing(expiry, on_index, session)
 
 
 @pytest.mark.parametrize(

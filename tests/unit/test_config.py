@@ -12,7 +12,7 @@ from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.calendar import Session
 from app.domain.order import OrderType
-from app.domain.risk import Limits
+from app.domain.risk.limits import Limits
 from app.domain.secret import Secret
 from app.domain.ticket import BuyMode
 from app.runtime.config import AllowlistMode, BrokerKind, Config, ConfigFaults

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.facts.dated import in_force
+from app.facts import in_force
 from app.facts.freeze import INDICES, Freeze, freeze_on
 from app.facts.hours import CASH, DERIVATIVES, Hours
 

@@ -18,8 +18,7 @@ from app.operations.register import REGISTER, dated, due
 from app.runtime.config import Config
 
 ROOT = Path(__file__).parents[2]
-NO_TABLES = {"dated", "fact", "source", "register"}
-TABLES = [name for _, name, _ in pkgutil.iter_modules(app.facts.__path__) if name not in NO_TABLES]
+TABLES = [name for _, name, _ in pkgutil.iter_modules(app.facts.__path__)]
 
 
 def sources_of(table: ModuleType) -> set[Source]:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from app.adapters.fyers import rows
 from app.adapters.fyers.json_text import number, read_object, write
-from app.domain.book import BookRow, Position
-from app.domain.order import OrderStatus
-from app.domain.quote import Quote
+from app.domain.book import BookRow, Position, Quote
+from app.domain.order.status import OrderStatus
 from tests.present import present
 
 

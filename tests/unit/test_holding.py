@@ -9,7 +9,8 @@ from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product, Side
 from app.domain.book import BookRow, Position
 from app.domain.instrument import Future, Instrument, Share
-from app.domain.order import FINAL, OrderStatus, Sent
+from app.domain.order import Sent
+from app.domain.order.status import FINAL, OrderStatus
 from tests.builders import NOW, SYMBOL, a_book_row, a_contract, a_position, an_account, holdings, sent
 
 OTHER = "NSE:NIFTY26NOV26100CE"

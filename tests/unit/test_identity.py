@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.domain.alert import identify, parse, tag_of
+from app.domain.alert.identity import identify, tag_of
+from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
 from tests.builders import an_alert
 

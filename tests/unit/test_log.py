@@ -13,7 +13,7 @@ from google.api_core.client_logging import setup_logging
 from gunicorn.config import Config as GunicornConfig
 
 from app.domain.errors import Malformed
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from app.domain.secret import Secret
 from app.runtime import log, server
 

@@ -7,8 +7,8 @@ import pytest
 
 from app.domain.errors import Reason
 from app.domain.notice import Severity, duplicate_notice, notice_of, state_notice, what
-from app.domain.order import OrderStatus
-from app.domain.risk import TradingState
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import TradingState
 from tests.builders import NOW, SYMBOL, an_account, an_order, order_in
 
 S = OrderStatus

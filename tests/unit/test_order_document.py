@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from app.domain.alert import Product, Side
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus, OrderType, Ticket
+from app.domain.order import Order, OrderType, Ticket
 from app.domain.order.document import from_document, to_document
+from app.domain.order.status import OrderStatus
 from tests.builders import NOW, WAYS, a_ticket, an_order, order_in
 
 TEXT = st.text(max_size=30)

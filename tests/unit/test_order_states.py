@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import Reason
-from app.domain.order import FINAL, MOVES, Accepted, IllegalMove, NotSent, OrderStatus, Outcome, Rejected, Unresolved
+from app.domain.order import Accepted, NotSent, Outcome, Rejected, Unresolved
+from app.domain.order.status import FINAL, MOVES, IllegalMove, OrderStatus
 from tests.builders import NOW, a_ticket, an_order, order_in
 
 S = OrderStatus

@@ -9,10 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.domain.alert import Level, LevelKind, Side
+from app.domain.book import Quote
 from app.domain.errors import Denied, Reason
 from app.domain.money import plain, tick_down, tick_up
 from app.domain.pricing import PriceRules, legs, limit_price
-from app.domain.quote import Quote
 from tests.builders import SYMBOL, a_contract, a_quote, an_alert, price_rules
 
 Priced = TypeVar("Priced")

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.book import BookRow, Position
-from app.domain.order import Order, OrderStatus
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
 from app.domain.protection import Naked, Trim, legs_of, naked, orphans, strays, trimmed
 from tests.builders import NOW, SYMBOL, a_book_row, a_position, a_ticket, an_order, holdings
 

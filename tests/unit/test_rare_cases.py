@@ -15,8 +15,9 @@ from app.domain.alert.strict_json import token_in
 from app.domain.calendar import Calendar
 from app.domain.errors import Reason
 from app.domain.notice import Notice
-from app.domain.order import NotSent, OrderStatus
-from app.domain.risk import TradingState, learned
+from app.domain.order import NotSent
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import TradingState, learned
 from app.flow.hours import closed, stopped_by
 from app.flow.timings import begin, step
 from tests.builders import NOW, a_contract, an_order, order_in

@@ -16,21 +16,11 @@ from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Product
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.holding import Holdings
-from app.domain.order import Order, OrderStatus
-from app.domain.risk import (
-    EXIT_TAG,
-    GIVES_BACK,
-    SYSTEM,
-    Controls,
-    Limits,
-    NeedsBook,
-    NeedsRoom,
-    Sent,
-    TradingState,
-    check,
-    decide,
-    doubt_reduces,
-)
+from app.domain.order import EXIT_TAG, Order, Sent
+from app.domain.order.status import OrderStatus
+from app.domain.risk.check import NeedsBook, NeedsRoom, check, decide
+from app.domain.risk.controls import GIVES_BACK, SYSTEM, Controls, TradingState, doubt_reduces
+from app.domain.risk.limits import Limits
 from tests.builders import (
     NOW,
     SYMBOL,

@@ -16,8 +16,10 @@ from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.book import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.order import Accepted, NotSent, OrderStatus, Outcome, Rejected, Unresolved
-from app.domain.risk import TradingState, check
+from app.domain.order import Accepted, NotSent, Outcome, Rejected, Unresolved
+from app.domain.order.status import OrderStatus
+from app.domain.risk.check import check
+from app.domain.risk.controls import TradingState
 from app.flow.square_off import SquareOff, square_off
 from tests.builders import (
     NOW,

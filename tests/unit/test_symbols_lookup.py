@@ -16,9 +16,9 @@ from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.json_master import Extra
 from app.adapters.symbols.master import Master
 from app.domain.alert import ExpiryRule, Moneyness, OptionType
-from app.domain.calendar import Session
+from app.domain.calendar import Listing, Session
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.instrument import Future, ListedKind, Option, Share
+from app.domain.instrument import Future, Option, Share
 from tests.masters import Listed, chain, csv_of, exchange_list, plain, share
 from tests.present import present
 
@@ -326,9 +326,9 @@ def test_contracts_are_counted_by_what_their_hours_depend_on() -> None:
     master = master_of([*chain(first, [26000, 26050]), *chain(later, [26000]), *chain(stock, [4000])])
 
     day = date(2026, 11, 24)
-    expiring = {ListedKind(day, True, Session(time(9, 15), time(15, 30))): 4, ListedKind(day, False, NEW): 2}
+    expiring = {Listing(day, True, Session(time(9, 15), time(15, 30))): 4, Listing(day, False, NEW): 2}
     assert master.kinds(day, expiring=True) == expiring
-    assert master.kinds(day) == expiring | {ListedKind(date.max, True, NEW): 2}
+    assert master.kinds(day) == expiring | {Listing(date.max, True, NEW): 2}
     assert master.kinds(FRIDAY, expiring=True) == {}
     assert master.session == NEW
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.alert import Product, Side
+from app.domain.book import Quote
 from app.domain.errors import Denied, Reason
 from app.domain.holding import Holdings
 from app.domain.instrument import Instrument
 from app.domain.order import OrderType, Ticket
-from app.domain.quote import Quote
 from app.domain.ticket import BuyMode, TicketRules, write_ticket
 from tests.builders import (
     SYMBOL,

@@ -14,7 +14,7 @@ import requests
 from app.adapters.google import GoogleIdTokens
 from app.adapters.symbols import refresh
 from app.domain.calendar import ist_day
-from app.domain.order import OrderStatus
+from app.domain.order.status import OrderStatus
 from app.simulator import Fault, FaultKind, FixtureExchange, Simulator
 from app.web.intake import STRIKES_PER_MINUTE
 from app.web.login import page

@@ -19,7 +19,7 @@ from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice
 from app.domain.order import Order
-from app.domain.risk import Controls
+from app.domain.risk.controls import Controls
 from app.flow.ports import Window
 
 Fields = dict[str, Any]

@@ -12,8 +12,9 @@ from datetime import datetime
 from google.cloud.firestore import DocumentReference
 
 from app.adapters.firestore.store import Stored
-from app.domain.order import Order, OrderStatus
-from app.domain.risk import Controls
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import Controls
 
 _ORDERS = 256  # under way at once in one instance, including orders that were never finished
 

@@ -38,8 +38,10 @@ from app.adapters.stored_text import readable
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline, Sleep
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
-from app.domain.order import OPEN, Order, OrderStatus
-from app.domain.risk import Controls, Decide, Decision, NeedsBook, NeedsRoom, learned, teaches
+from app.domain.order import Order
+from app.domain.order.status import OPEN, OrderStatus
+from app.domain.risk.check import NeedsBook, NeedsRoom
+from app.domain.risk.controls import Controls, Decide, Decision, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 _READ = 1.0

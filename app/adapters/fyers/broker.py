@@ -12,11 +12,10 @@ from app.adapters.fyers.payload import order_payload, resize_payload
 from app.adapters.fyers.read import Read
 from app.adapters.fyers.shared import Shared, Waits
 from app.adapters.http.transport import Transport
-from app.domain.book import BookRow, Position
+from app.domain.book import BookRow, Position, Quote
 from app.domain.deadline import PLACE_TAIL, RECORD, SEND_WINDOW, Deadline
 from app.domain.errors import NotNow, Reason, without_positions
 from app.domain.order import Accepted, NotSent, Order, Outcome, Refusal, Rejected, Unresolved
-from app.domain.quote import Quote
 from app.facts.fyers import API_URL, DATA_URL, QUOTES_AT_ONCE
 from app.login.ports import TokenSource
 from app.login.token import Token

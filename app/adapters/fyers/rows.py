@@ -13,11 +13,11 @@ from typing import Any
 
 from app.adapters.fyers.json_text import Body, amount, whole
 from app.adapters.fyers.words import clean
-from app.domain.alert import TAG, Side
-from app.domain.book import BookRow, Position
+from app.domain.alert import Side
+from app.domain.alert.identity import TAG
+from app.domain.book import BookRow, Position, Quote
 from app.domain.calendar import ist_day
-from app.domain.order import OrderStatus
-from app.domain.quote import Quote
+from app.domain.order.status import OrderStatus
 from app.facts.fyers import DERIVATIVES, EXCHANGES, MARKET_CLOSED, MARKET_OPEN
 
 _PREFIX = re.compile(r"^\d:")

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.domain.venue import VenueRules
+from app.domain.risk.limits import VenueRules
 from app.facts.fyers import ORDERS_PER_SECOND
 
 FYERS = VenueRules(

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.adapters.private_files import close_to_others, make_file
 from app.domain.deadline import SWITCH, Deadline, Sleep, tries
 from app.domain.errors import NotNow, Reason
-from app.domain.order import OPEN
+from app.domain.order.status import OPEN
 
 # The file's PRAGMA user_version. Files of the first version have the tables of 1 and say 0.
 _SCHEMA_VERSION = 1

@@ -20,8 +20,9 @@ from app.adapters.stored_text import also_taken, read_notice, read_order, readab
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline, Sleep
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
-from app.domain.order import Order, OrderStatus
-from app.domain.risk import Controls, Decide, learned, teaches
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
+from app.domain.risk.controls import Controls, Decide, learned, teaches
 from app.flow.ports import Overtaken, Window
 
 _LATEST = 500

@@ -17,9 +17,9 @@ from app.adapters.symbols.others import Others
 from app.adapters.symbols.row import UNIT, rupees, session_of
 from app.adapters.symbols.series import Series
 from app.domain.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
-from app.domain.calendar import Session
+from app.domain.calendar import Listing, Session
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.instrument import Instrument, ListedKind, Option
+from app.domain.instrument import Instrument, Option
 
 _EXCHANGES = ("NSE", "BSE")  # in order of preference
 _NEAREST = 3  # how many alternatives an error names
@@ -122,19 +122,19 @@ class Master:
         first, puts, _ = series.bounds[at]
         return self._contract(series, at, first, OptionType.CE if first < puts else OptionType.PE)
 
-    def kinds(self, day: date, *, expiring: bool = False) -> Counter[ListedKind]:
+    def kinds(self, day: date, *, expiring: bool = False) -> Counter[Listing]:
         """How many options trade at which hours: of all, or of those that expire that day.
 
         Those that expire on any other day are counted together, under `date.max`.
         """
-        found: Counter[ListedKind] = Counter()
+        found: Counter[Listing] = Counter()
         for series in self._in_order:
             for expiry, (first, _, end) in zip(series.expiries, series.bounds, strict=True):
                 if expiring and expiry != day.toordinal():
                     continue
                 of = day if expiry == day.toordinal() else date.max
                 for terms, count in Counter(self._terms_of[first:end]).items():
-                    found[ListedKind(of, series.on_index, self._terms[terms].session)] += count
+                    found[Listing(of, series.on_index, self._terms[terms].session)] += count
         return found
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:

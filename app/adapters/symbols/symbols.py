@@ -11,9 +11,9 @@ from pathlib import Path
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, LocalCache, Pointer, verified
 from app.adapters.symbols.master import Master
 from app.domain.alert import Expiry, OptionType, Strike
-from app.domain.calendar import Session
+from app.domain.calendar import Listing, Session
 from app.domain.errors import NotNow, Reason
-from app.domain.instrument import Instrument, ListedKind, Option
+from app.domain.instrument import Instrument, Option
 
 CHECK_EVERY = 30.0  # seconds between two looks at the pointer
 
@@ -174,7 +174,7 @@ class Symbols:
         """An option on the underlying that expires that day; see ports.SymbolMaster."""
         return self._there().master.expiring(underlying, exchange, day)
 
-    def kinds(self, day: date, *, expiring: bool = False) -> Counter[ListedKind]:
+    def kinds(self, day: date, *, expiring: bool = False) -> Counter[Listing]:
         """How many options trade at which hours; see ports.SymbolMaster."""
         return self._there().master.kinds(day, expiring=expiring)
 

@@ -19,7 +19,7 @@ from base64 import b32encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.domain.alert.alert import Alert
+from app.domain.alert import Alert
 
 VERSION = "v1"
 TAG = re.compile(r"tv[a-z2-7]{18}")

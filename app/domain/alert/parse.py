@@ -1,12 +1,8 @@
-"""From a decoded body to an Alert.
-
-Every fault names the field and says what to change. Unknown fields are ignored, and named in the Alert.
-"""
+"""From a decoded body to an Alert. Unknown fields are ignored, and named in the Alert."""
 
 from collections.abc import Mapping
 
-from app.domain.alert import values
-from app.domain.alert.alert import Alert, OptionType, Side
+from app.domain.alert import Alert, OptionType, Side, values
 from app.domain.alert.secrets import Secrets
 from app.domain.alert.strict_json import poison_in
 from app.domain.alert.values import MAX_CONTEXT, MAX_TEXT

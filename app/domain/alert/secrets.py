@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
 
-from app.domain.alert.alert import INDICES
+from app.domain.alert import INDICES
 from app.domain.alert.strict_json import Number
 from app.domain.errors import Unauthorized
 

@@ -1,9 +1,8 @@
 """JSON read strictly from raw bytes, whatever the Content-Type says.
 
 TradingView substitutes placeholders into the text without escaping, and at times sends `text/plain`, so bodies arrive
-broken in many ways (Pine FAQ on alerts). Python's reader accepts several of them: the last of two equal keys, NaN, and
-1e999 as infinity. Here each of these becomes a `Poison` in its place, so that the secret can be checked first and the
-rest be reported by the name of its field.
+broken in many ways (Pine FAQ on alerts). What JSON forbids and Python's reader accepts becomes a `Poison` in its place,
+so that the secret is checked first and the fault is then named with its field.
 
 The time is linear in the length of the body, whatever it contains: other alerts wait for it.
 """

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from app.domain.alert.alert import (
+from app.domain.alert import (
     INDICES,
     Expiry,
     ExpiryRule,
@@ -24,7 +24,7 @@ MAX_TEXT = 128  # characters
 MAX_CONTEXT = 1024
 
 _NUMBERS = ("strikeprice", "qty", "lots", "sl", "tp")
-_Word = TypeVar("_Word", OptionType, Side)
+_Word = TypeVar("_Word", OptionType, Product, Side)
 
 _PLAIN = r"(?:0|[1-9]\d{0,8})(?:\.\d{1,8})?"
 _DECIMAL = re.compile(rf"(?a:{_PLAIN})")
@@ -139,15 +139,10 @@ def one_of(fields: Mapping[str, object], name: str, words: type[_Word]) -> _Word
 
 
 def product(fields: Mapping[str, object]) -> Product:
-    if "productType" not in fields:
+    # Bracket and cover orders are no longer taken, and every entry has legs.
+    if "productType" not in fields or _upper(required(fields, "productType")) in ("BO", "CO"):
         return Product.INTRADAY
-    text = _upper(required(fields, "productType"))
-    if text in ("BO", "CO"):  # bracket and cover orders: no longer taken, and every entry has legs
-        return Product.INTRADAY
-    try:
-        return Product(text)
-    except ValueError:
-        raise Malformed("productType", f"{_shown(text)} is unknown; send INTRADAY or MARGIN") from None
+    return one_of(fields, "productType", Product)
 
 
 def whole(fields: Mapping[str, object], name: str) -> int | None:
@@ -171,8 +166,7 @@ def level(fields: Mapping[str, object], name: str) -> Level | None:
     value = Decimal(match[1])
     if value <= 0:
         raise Malformed(name, "must be above zero")
-    kinds: dict[str, LevelKind] = {"%": LevelKind.PERCENT, "": LevelKind.PRICE}
-    return Level(kinds.get(match[2] or "", LevelKind.POINTS), value)
+    return Level(LevelKind((match[2] or "").lower().removesuffix("s")), value)
 
 
 def moment(fields: Mapping[str, object], name: str) -> datetime | None:

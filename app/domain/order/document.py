@@ -8,10 +8,11 @@ from typing import Any
 from app.domain.alert import Product, Side
 from app.domain.errors import Reason
 from app.domain.money import plain
-from app.domain.order.order import Order, OrderType, Ticket, Transition
+from app.domain.order import Order, OrderType, Ticket, Transition
 from app.domain.order.status import OrderStatus
 
 Document = dict[str, Any]
+_moment = datetime.fromisoformat
 
 
 def to_document(order: Order) -> Document:
@@ -118,7 +119,3 @@ def _transition(document: Document) -> Transition:
 
 def _optional(convert: Any, value: Any) -> Any:
     return None if value is None else convert(value)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

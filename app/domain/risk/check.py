@@ -5,7 +5,7 @@ order and controls together, so two orders at once cannot pass a limit, and a ha
 Nothing is cached and no clock is read here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from app.domain.calendar import ist_day, ist_time
 from app.domain.errors import Denied, NotNow, Reason
 from app.domain.holding import Holdings
 from app.domain.order import Order, Sent, Ticket
-from app.domain.risk.controls import SYSTEM, Controls, TradingState, doubt_reduces, ticket_of
+from app.domain.risk.controls import SYSTEM, Controls, Decision, TradingState, doubt_reduces, ticket_of
 from app.domain.risk.limits import Limits, check_entry, check_rates
 
 
@@ -35,10 +35,6 @@ class NeedsRoom(Exception):
     def __init__(self, units: int) -> None:
         super().__init__(f"legs may close {units} units beside this cover")
         self.units = units
-
-
-Decision = tuple[Order, Controls]
-Decide = Callable[[Controls], Decision]
 
 
 def decide(order: Order, controls: Controls, limits: Limits, holdings: Holdings, now: datetime) -> Decision:

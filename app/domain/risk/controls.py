@@ -1,5 +1,6 @@
 """The controls, shared by all instances: the trading state, the day's counters, and what was sent lately."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -7,7 +8,8 @@ from enum import StrEnum
 
 from app.domain.calendar import ist_day
 from app.domain.errors import Reason
-from app.domain.order import Order, OrderStatus, Sent, Ticket
+from app.domain.order import Order, Sent, Ticket
+from app.domain.order.status import OrderStatus
 
 MINUTE = timedelta(minutes=1)
 UNRESOLVED_AT_ONCE = 2
@@ -95,6 +97,8 @@ class Controls:
         return self if self.damaged else replace(self, failures=(), open_until=None)
 
 
+Decision = tuple[Order, Controls]  # the order as it goes on, and the controls after it
+Decide = Callable[[Controls], Decision]
 GIVES_BACK = frozenset({OrderStatus.RECEIVED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED})
 
 

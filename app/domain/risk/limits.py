@@ -9,18 +9,27 @@ from app.domain.holding import Holdings
 from app.domain.money import plain
 from app.domain.order import Ticket
 from app.domain.risk.controls import MINUTE, Controls
-from app.domain.venue import VenueRules
 
 EVERY_ONE = 1_000_000
 SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """None means that a limit is off. Counts are per IST day unless the name says otherwise.
+class VenueRules:
+    """One broker's rates and lags; its adapter has the values.
 
-    `venue` holds the broker's own rules.
+    `orders_per_second` is the most that the broker takes. An order may be missing from the broker's order book for
+    `book_lag` after it was sent; within that time the broker's rates let at most `orders_in_lag` orders through.
     """
+
+    orders_per_second: int
+    orders_in_lag: int
+    book_lag: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None means that a limit is off. Counts are per IST day unless the name says otherwise."""
 
     venue: VenueRules
     lots_per_order: int
@@ -55,20 +64,12 @@ class Limits:
 def check_rates(ticket: Ticket, controls: Controls, limits: Limits, now: datetime) -> None:
     """The broker counts covers too. A cover over the rate has to wait, and is never denied."""
     refuse = NotNow if ticket.covers else Denied
-    if limits.orders_per_second is not None:
-        per_second = sum(now - sent.at < SECOND for sent in controls.recent)
-        if per_second >= limits.orders_per_second:
-            raise refuse(
-                Reason.MAX_ORDERS_PER_SECOND,
-                f"{per_second} orders in the last second; MAX_ORDERS_PER_SECOND allows {limits.orders_per_second}",
-            )
-    if limits.orders_per_minute is not None:
-        per_minute = sum(now - sent.at < MINUTE for sent in controls.recent)
-        if per_minute >= limits.orders_per_minute:
-            raise refuse(
-                Reason.MAX_ORDERS_PER_MINUTE,
-                f"{per_minute} orders in the last minute; MAX_ORDERS_PER_MINUTE allows {limits.orders_per_minute}",
-            )
+    for word, span, most, reason in (
+        ("second", SECOND, limits.orders_per_second, Reason.MAX_ORDERS_PER_SECOND),
+        ("minute", MINUTE, limits.orders_per_minute, Reason.MAX_ORDERS_PER_MINUTE),
+    ):
+        if most is not None and (sent := sum(now - one.at < span for one in controls.recent)) >= most:
+            raise refuse(reason, f"{sent} orders in the last {word}; {reason} allows {most}")
 
 
 def check_entry(

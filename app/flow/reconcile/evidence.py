@@ -13,8 +13,9 @@ from app.domain.alert import Side
 from app.domain.book import BookRow
 from app.domain.errors import Reason
 from app.domain.notice import ABSENT_READS, what
-from app.domain.order import MOVES, Order, OrderStatus
-from app.domain.risk import UNRESOLVED_AT_ONCE, Controls, doubt_reduces
+from app.domain.order import Order
+from app.domain.order.status import MOVES, OrderStatus
+from app.domain.risk.controls import UNRESOLVED_AT_ONCE, Controls, doubt_reduces
 from app.flow.reconcile.report import SETTLE, Run, submitted_at
 
 ABSENCE_TAKES = timedelta(seconds=60)

@@ -8,7 +8,8 @@ from app.domain.book import BookRow
 from app.domain.calendar import ist_day
 from app.domain.deadline import SEND_WINDOW, Deadline
 from app.domain.notice import Notice, Severity, facts_of
-from app.domain.order import Order, OrderStatus
+from app.domain.order import Order
+from app.domain.order.status import OrderStatus
 from app.flow.desk import Desk
 from app.flow.outbox import post
 from app.flow.ports import Overtaken

@@ -10,7 +10,7 @@ from app.domain.alert.values import underlying_of
 from app.domain.calendar import Calendar
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
-from app.domain.risk import Limits
+from app.domain.risk.limits import Limits
 from app.domain.secret import Secret
 from app.domain.ticket import BuyMode, TicketRules
 from app.facts.fyers import API_URL, DATA_URL, MASTERS

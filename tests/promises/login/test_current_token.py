@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.domain.risk import TradingState
+from app.domain.risk.controls import TradingState
 from app.login.current import MOVES, LoginState
 from app.login.token import Token
 from tests.promises.login.login_world import Instance, LedgerDown, World
