@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from app.cli.settings import configured
-from app.domain.alert import parse
+from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
 from app.domain.errors import AlertError
 from app.flow.hours import expiry_floor
