@@ -14,7 +14,7 @@ from datetime import date
 from typing import NamedTuple
 
 from app.adapters.symbols.json_master import NOTHING, Extra
-from app.adapters.symbols.row import Row, rupees, session_of
+from app.adapters.symbols.row import Row, band, rupees, session_of
 from app.domain.instrument import Future, Instrument, Share
 from app.facts.fyers import INDEX_FUTURE
 
@@ -79,7 +79,7 @@ def _instrument(record: _Record, symbol: str) -> Future | Share:
     underlying = symbol[start : start + record.underlying]
     tick_size, session = rupees(record.tick_size), session_of(record.opens, record.closes)
     freeze_quantity = record.freeze_quantity or None
-    lower, upper = (rupees(price) if record.upper else None for price in (record.lower, record.upper))
+    lower, upper = band(record.lower, record.upper)
     if not record.expiry:
         return Share(
             symbol=symbol,

@@ -47,6 +47,11 @@ def rupees(amount: int) -> Decimal:
     return Decimal(amount) / UNIT
 
 
+def band(lower: int, upper: int) -> tuple[Decimal | None, Decimal | None]:
+    """Ten-thousandths as a price band in rupees; None twice for zeros."""
+    return (rupees(lower), rupees(upper)) if upper else (None, None)
+
+
 def session_of(opens: int, closes: int) -> Session | None:
     """The session of these minutes since midnight IST; None for zeros."""
     return Session(time(*divmod(opens, 60)), time(*divmod(closes, 60))) if closes else None

@@ -49,10 +49,10 @@ class Series:
         at = bisect_left(self.expiries, expiry)
         return at if at < len(self.expiries) and self.expiries[at] == expiry else None
 
-    def ladder(self, at: int, option_type: OptionType) -> tuple[int, int]:
-        """The first and the end row of one expiry and type, ascending by strike."""
+    def ladder(self, at: int, option_type: OptionType) -> range:
+        """The rows of one expiry and type, ascending by strike."""
         first, puts, end = self.bounds[at]
-        return (first, puts) if option_type is OptionType.CE else (puts, end)
+        return range(first, puts) if option_type is OptionType.CE else range(puts, end)
 
     def last_of_month(self, first: int) -> list[int]:
         """Places, from `first` on, of the last listed expiry of each calendar month."""
