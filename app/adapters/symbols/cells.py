@@ -22,7 +22,7 @@ _ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 
 @lru_cache(4096)
 def is_near(code: str, expiry: int) -> bool:
-    """True where 26NOV or 26D01 can name this expiry: a holiday moves an expiry by days, not by weeks."""
+    """Whether 26NOV or 26D01 can name this expiry: a holiday moves an expiry by days, not by weeks."""
     match = _DATE_FORM.fullmatch(code)
     if match is None:
         return False
@@ -46,9 +46,9 @@ def positive_whole(text: str) -> int | None:
 def session(text: str) -> tuple[int, int]:
     """The hours in `0900-0908|0915-1540|1815-1915:`, in minutes since midnight.
 
-    They go from the first opening to the last close of the sessions that overlap the usual day; where none does, they
-    are the first session's. The session of special days follows the colon. Any other text gives (0, 0): the dated
-    table works without it, while a refused file would stop entries.
+    From the first opening to the last close of the sessions that overlap the usual day; where none does, the first
+    session's. The session of special days follows the colon. Any other text gives (0, 0): the dated table works
+    without it, while a refused file would stop entries.
     """
     said = [session for part in text.partition(":")[0].split("|") if (session := _hours(part)) is not None]
     usual = [session for session in said if session.overlaps(CORE)] or said[:1]

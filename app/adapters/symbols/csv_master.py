@@ -1,13 +1,13 @@
 """Reads Fyers' symbol master in CSV: 21 columns without a header (API v3 documentation, Symbol Master).
 
-Every column that an option needs is checked, so a file that is truncated, reordered or no CSV at all is refused, and
-the message names the row and its text. The gateway does not trade futures and shares yet: a faulty row of theirs is
-left out and costs the file nothing. pandas is imported here alone, and only while a master is built.
+Every column that an option needs is checked: a file that is truncated, reordered or no CSV is refused, and the message
+names the row and its text. The gateway does not trade futures and shares yet, so a faulty row of theirs is left out.
+pandas is imported only while a master is built.
 """
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
@@ -27,7 +27,7 @@ _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
 _CASH, _DERIVATIVES, _SHARE = str(CASH), str(DERIVATIVES), str(SHARE)
 _EXCHANGE_CODES = {str(code): exchange for code, exchange in EXCHANGES.items()}
 _OPTIONS = {str(code): code for code in OPTIONS}
-_FUTURES = {str(code): code for code in FUTURES}
+_FUTURES = [str(code) for code in FUTURES]
 _OPTION_TYPES = ["CE", "PE"]
 _DATE_CODE = 5  # characters after the underlying in a ticker: 26NOV, 26D01
 
@@ -48,8 +48,8 @@ class Contents:
     options: list[Row]
     others: list[Row]
     dated: date
-    set_aside: int = 0
-    others_set_aside: int = 0
+    set_aside: int
+    others_set_aside: int
 
 
 def read_master(body: bytes, name: str) -> Contents:
@@ -59,17 +59,19 @@ def read_master(body: bytes, name: str) -> Contents:
     """
     _check_shape(body, name)
     frame = _frame(body, name)
-    others = _Others(frame)
-    columns = _columns(_Check(name, _without_cash(frame)))
+    others, others_set_aside, dated = _others(frame)
+    columns = _option_columns(name, frame)
     if columns is None:
-        if others.dated is None:
+        if dated is None:
             raise Refused(f"{name} has no option rows")
-        return Contents([], others.rows, others.dated, others_set_aside=others.set_aside)
-    found = [row for row in columns.rows() if row is not None]
-    set_aside = columns.count - len(found)
-    if set_aside > columns.count * _MAX_CONTRADICTIONS:
-        raise Refused(f"{name}: {set_aside} of {columns.count} option rows contradict their own ticker")
-    return Contents(found, others.rows, columns.dated, set_aside, others.set_aside)
+        return Contents([], others, dated, 0, others_set_aside)
+    dated = max(columns.converted(_UPDATED, "the last update", cells.iso_date))
+    rows = _options(columns)
+    options = [row for row in rows if _agrees(row)]
+    set_aside = len(rows) - len(options)
+    if set_aside > len(rows) * _MAX_CONTRADICTIONS:
+        raise Refused(f"{name}: {set_aside} of {len(rows)} option rows contradict their own ticker")
+    return Contents(options, others, dated, set_aside, others_set_aside)
 
 
 def _check_shape(body: bytes, name: str) -> None:
@@ -89,53 +91,17 @@ def _check_shape(body: bytes, name: str) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of the option rows, converted; of equal length."""
-
-    dated: date
-    tickers: list[str]
-    exchanges: list[str]
-    underlyings: list[str]
-    expiries: list[int]
-    option_types: list[str]
-    strikes: list[int]
-    lots: list[int]
-    ticks: list[int]
-    sessions: list[tuple[int, int]]
-    instruments: list[int]
-
-    @property
-    def count(self) -> int:
-        return len(self.tickers)
-
-    def rows(self) -> Iterator[Row | None]:
-        """The rows; None in place of a row that contradicts itself."""
-        columns = (self.exchanges, self.underlyings, self.expiries, self.option_types, self.strikes)
-        terms = (self.lots, self.ticks, self.sessions, self.instruments)
-        for values in zip(*columns, self.tickers, *terms, strict=True):
-            row = Row(*values)
-            yield row if _agrees(row) else None
-
-
 def _agrees(row: Row) -> bool:
-    """True where the ticker gives the same underlying, strike and type as the columns, and about the same expiry.
+    """Whether the ticker says what the columns say: NIFTY26NOV26000CE, NIFTY26NOVFUT, or SBIN-EQ, whatever its series.
 
     No contract is ever found by parsing its ticker; this only detects columns that have moved against each other.
     """
-    prefix = f"{row.exchange}:{row.underlying}"
-    if not (row.symbol.startswith(prefix) and row.symbol.endswith(row.option_type)):
-        return False
-    rest = row.symbol[len(prefix) : -len(row.option_type)]
-    return units(rest[_DATE_CODE:]) == row.strike and cells.is_near(rest[:_DATE_CODE], row.expiry)
-
-
-def _other_agrees(row: Row) -> bool:
-    """The same of a future (NIFTY26NOVFUT) or a share (SBIN-EQ, whatever its series)."""
     rest = row.symbol.removeprefix(f"{row.exchange}:{row.underlying}")
     if not row.expiry:
         return rest.startswith("-")
-    return rest[_DATE_CODE:] == "FUT" and cells.is_near(rest[:_DATE_CODE], row.expiry)
+    code, end = rest[:_DATE_CODE], rest[_DATE_CODE:]
+    named = units(end.removesuffix(row.option_type)) == row.strike if row.option_type else end == "FUT"
+    return named and cells.is_near(code, row.expiry)
 
 
 def _frame(body: bytes, name: str) -> "pandas.DataFrame":
@@ -158,26 +124,17 @@ def _frame(body: bytes, name: str) -> "pandas.DataFrame":
         raise Refused(f"{name} is no CSV as documented: {str(error).strip().splitlines()[0]}") from error
 
 
-def _without_cash(frame: "pandas.DataFrame") -> "pandas.DataFrame":
-    """The frame without rows of the cash segment, unless they claim to be options."""
-    cash = (frame[_SEGMENT] == _CASH) & ~frame[_TYPE].isin(_OPTION_TYPES)
-    return frame[~cash] if cash.any() else frame
-
-
-class _Others:
-    """Futures and shares. `dated` is the newest last update of a share; None where the file lists no share.
+def _others(frame: "pandas.DataFrame") -> tuple[list[Row], int, date | None]:
+    """Futures and shares, how many are left out, and the newest last update of a share; None where there is no share.
 
     What trades in larger lots in the cash segment (small companies) is not taken for a share.
     """
-
-    def __init__(self, frame: "pandas.DataFrame") -> None:
-        futures = (frame[_SEGMENT] == _DERIVATIVES) & frame[_INSTRUMENT].isin(list(_FUTURES))
-        shares = (frame[_SEGMENT] == _CASH) & (frame[_INSTRUMENT] == _SHARE) & (frame[_LOT] == "1")
-        read = [_other(*row) for row in frame[futures | shares].itertuples(index=False, name=None)]
-        updated = (cells.iso_date(text) for text in frame[shares][_UPDATED].unique())
-        self.rows = [row for row in read if row is not None]
-        self.set_aside = len(read) - len(self.rows)
-        self.dated = max((day for day in updated if day is not None), default=None)
+    futures = (frame[_SEGMENT] == _DERIVATIVES) & frame[_INSTRUMENT].isin(_FUTURES)
+    shares = (frame[_SEGMENT] == _CASH) & (frame[_INSTRUMENT] == _SHARE) & (frame[_LOT] == "1")
+    read = [_other(*row) for row in frame[futures | shares].itertuples(index=False, name=None)]
+    rows = [row for row in read if row is not None]
+    updated = (cells.iso_date(text) for text in frame[shares][_UPDATED].unique())
+    return rows, len(read) - len(rows), max((day for day in updated if day is not None), default=None)
 
 
 def _other(*row: str) -> Row | None:
@@ -190,44 +147,46 @@ def _other(*row: str) -> Row | None:
     if not cells.TICKER.fullmatch(ticker) or not cells.NAME.fullmatch(underlying):
         return None
     found = Row(place, underlying, expires, "", 0, ticker, lot_size, tick_size, cells.session(session), int(instrument))
-    return found if _other_agrees(found) else None
+    return found if _agrees(found) else None
 
 
-def _columns(check: "_Check") -> _Columns | None:
-    """The columns of the option rows; None where there are none. Raises Refused for a cell that makes no sense."""
-    check.each(_TICKER, "the ticker", lambda text: cells.TICKER.fullmatch(text) is not None)
-    check.each(_STRIKE, "the strike", lambda text: cells.NUMBER_OR_BLANK.fullmatch(text) is not None)
-    check.each(_TYPE, "the option type", lambda text: text in (*_OPTION_TYPES, "XX", ""))
-    check.each(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
-    frame = check.frame
-    check.frame = frame[frame[_TYPE].isin(_OPTION_TYPES) & (frame[_SEGMENT] == _DERIVATIVES)]
-    if check.frame.empty:
-        return None
-    return _Columns(
-        dated=max(set(check.converted(_UPDATED, "the last update", cells.iso_date))),
-        tickers=check.frame[_TICKER].tolist(),
-        exchanges=check.converted(_EXCHANGE, "the exchange", _EXCHANGE_CODES.get),
-        underlyings=check.converted(
-            _UNDERLYING, "the underlying", lambda text: text if cells.NAME.fullmatch(text) else None
-        ),
-        expiries=check.converted(_EXPIRY, "the expiry", cells.expiry),
-        option_types=check.converted(_TYPE, "the option type", str),
-        strikes=check.converted(_STRIKE, "the strike", cells.positive_units),
-        lots=check.converted(_LOT, "the lot", cells.positive_whole),
-        ticks=check.converted(_TICK, "the tick", cells.positive_units),
-        sessions=check.converted(_SESSION, "the session", cells.session),
-        instruments=check.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
+def _option_columns(name: str, frame: "pandas.DataFrame") -> "_Columns | None":
+    """The rows of options; None where there are none. Raises Refused for a cell that leaves open whether its row is one."""
+    cash = (frame[_SEGMENT] == _CASH) & ~frame[_TYPE].isin(_OPTION_TYPES)
+    rows = _Columns(name, frame[~cash] if cash.any() else frame)
+    rows.check(_TICKER, "the ticker", cells.TICKER.fullmatch)
+    rows.check(_STRIKE, "the strike", cells.NUMBER_OR_BLANK.fullmatch)
+    rows.check(_TYPE, "the option type", lambda text: text in (*_OPTION_TYPES, "XX", ""))
+    rows.check(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
+    options = frame[frame[_TYPE].isin(_OPTION_TYPES) & (frame[_SEGMENT] == _DERIVATIVES)]
+    return None if options.empty else _Columns(name, options)
+
+
+def _options(columns: "_Columns") -> list[Row]:
+    """The options, whether or not they contradict themselves. Raises Refused for a cell that makes no sense."""
+    values = (
+        columns.converted(_EXCHANGE, "the exchange", _EXCHANGE_CODES.get),
+        columns.converted(_UNDERLYING, "the underlying", lambda text: text if cells.NAME.fullmatch(text) else None),
+        columns.converted(_EXPIRY, "the expiry", cells.expiry),
+        columns.converted(_TYPE, "the option type", str),
+        columns.converted(_STRIKE, "the strike", cells.positive_units),
+        columns.converted(_TICKER, "the ticker", str),
+        columns.converted(_LOT, "the lot", cells.positive_whole),
+        columns.converted(_TICK, "the tick", cells.positive_units),
+        columns.converted(_SESSION, "the session", cells.session),
+        columns.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
     )
+    return [Row(*row) for row in zip(*values, strict=True)]
 
 
-class _Check:
-    """Checks each distinct value of a column once, and names the first row with a bad one."""
+class _Columns:
+    """Looks at each distinct value of a column once, and names the first row with a bad one."""
 
     def __init__(self, name: str, frame: "pandas.DataFrame") -> None:
         self.name = name
         self.frame = frame
 
-    def each(self, column: int, what: str, good: Callable[[str], bool]) -> None:
+    def check(self, column: int, what: str, good: Callable[[str], object]) -> None:
         for value in self.frame[column].unique():
             if not good(value):
                 self._refuse(column, what, value)
