@@ -151,7 +151,7 @@ def _other(*row: str) -> Row | None:
 
 
 def _option_columns(name: str, frame: "pandas.DataFrame") -> "_Columns | None":
-    """The rows of options; None where there are none. Raises Refused for a cell that leaves open whether its row is one."""
+    """The rows of options; None where there are none. Raises Refused where a cell leaves open whether a row is one."""
     cash = (frame[_SEGMENT] == _CASH) & ~frame[_TYPE].isin(_OPTION_TYPES)
     rows = _Columns(name, frame[~cash] if cash.any() else frame)
     rows.check(_TICKER, "the ticker", cells.TICKER.fullmatch)
