@@ -7,10 +7,9 @@
               those of futures and shares (others.py)
 
 `rows` counts the options. `terms` lists the distinct (lot size, tick size, freeze quantity) and `sessions` the trading
-hours of each in minutes since midnight IST, zeros where the master gives none. `series` is [exchange, underlying,
-[[expiry, first CE, first PE, end], …]] with row numbers, and `instruments` the broker's instrument type of each
-series. `columns` gives the offset and length of each array. Artifacts of earlier versions lack `sessions`,
-`instruments`, or the columns of futures and shares.
+hours of each, in the units of Row. `series` is [exchange, underlying, [[expiry, first CE, first PE, end], …]] with row
+numbers, and `instruments` the broker's instrument type of each series. `columns` gives the offset and length of each
+array. Artifacts of earlier versions lack `sessions`, `instruments`, or the columns of futures and shares.
 
 A lookup is two or three binary searches in an array. Loading is a read and a few hundred small objects.
 """

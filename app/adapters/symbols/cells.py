@@ -50,20 +50,14 @@ def session(text: str) -> tuple[int, int]:
     session's. The session of special days follows the colon. Any other text gives (0, 0): the dated table works
     without it, while a refused file would stop entries.
     """
-    said = [session for part in text.partition(":")[0].split("|") if (session := _hours(part)) is not None]
-    usual = [session for session in said if session.overlaps(CORE)] or said[:1]
+    found = (_HOURS.fullmatch(part) for part in text.partition(":")[0].split("|"))
+    said = [Session(time(int(at[1]), int(at[2])), time(int(at[3]), int(at[4]))) for at in found if at is not None]
+    said = [hours for hours in said if not hours.is_empty]
+    usual = [hours for hours in said if hours.overlaps(CORE)] or said[:1]
     if not usual:
         return 0, 0
-    opens, closes = min(each.opens for each in usual), max(each.closes for each in usual)
+    opens, closes = min(hours.opens for hours in usual), max(hours.closes for hours in usual)
     return 60 * opens.hour + opens.minute, 60 * closes.hour + closes.minute
-
-
-def _hours(text: str) -> Session | None:
-    match = _HOURS.fullmatch(text)
-    if match is None:
-        return None
-    hours = Session(time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4])))
-    return None if hours.is_empty else hours
 
 
 def iso_date(text: str) -> date | None:

@@ -32,15 +32,12 @@ NOTHING = Extra(0, 0, 0)
 
 
 def read_extras(chunks: Iterable[bytes], wanted: Collection[str], name: str) -> dict[str, Extra]:
-    """Freeze quantity and band of the wanted tickers. Raises Refused where the file is not as documented."""
-    found = {}
+    """What the file adds for the wanted tickers. Raises Refused where it is not as documented."""
     try:
-        for ticker, entry in _entries(chunks):
-            if ticker in wanted and isinstance(entry, dict):
-                found[ticker] = _extra(entry)
+        entries = ((ticker, entry) for ticker, entry in _entries(chunks) if ticker in wanted)
+        return {ticker: _extra(entry) for ticker, entry in entries if isinstance(entry, dict)}
     except (ValueError, RecursionError) as error:
         raise Refused(f"{name} is no JSON master as documented: {error}") from error
-    return found
 
 
 @dataclass(slots=True)

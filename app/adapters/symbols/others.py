@@ -3,8 +3,8 @@
     others          a record for each row, ascending by symbol
     other_symbols   the symbols, one after the other
 
-A symbol begins with the exchange and the underlying, so the record keeps only how long the underlying's name is. The
-records are read where they lie: loading costs nothing, whatever their number.
+A symbol begins with the exchange and the underlying, so the record keeps only the length of the underlying's name.
+Loading costs nothing: a record is read where it lies.
 """
 
 import struct
@@ -41,7 +41,6 @@ class _Record(NamedTuple):
 
 
 def encode(rows: Sequence[Row], extras: Mapping[str, Extra]) -> dict[str, bytes]:
-    """Both columns. The rows may come in any order."""
     rows = sorted(rows, key=lambda row: row.symbol)
     records, begin = [], 0
     for row in rows:
@@ -53,7 +52,7 @@ def encode(rows: Sequence[Row], extras: Mapping[str, Extra]) -> dict[str, bytes]
 
 
 class Others:
-    """Futures and shares by the broker's symbol. `columns` are those of the artifact; earlier artifacts have none."""
+    """Futures and shares by symbol. `columns` are those of the artifact; earlier artifacts have none of these."""
 
     def __init__(self, columns: Mapping[str, memoryview]) -> None:
         self._records = columns.get(RECORDS, memoryview(b""))

@@ -22,13 +22,14 @@ _CACHE_TIMEOUT = 10.0
 
 @dataclass(slots=True)
 class _Listed:
-    """What the CSV files list. `counts` are the option rows of each file; `notes` are faults that stop nothing.
+    """What the files list. `counts` are the option rows of each CSV file; `notes` are faults that stop nothing.
 
     `options` are sorted. `others` are futures and shares: no rule judges them, since nothing trades by them yet.
     """
 
     options: list[Row] = field(default_factory=list)
     others: list[Row] = field(default_factory=list)
+    extras: dict[str, Extra] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     dated: date = date.max
     notes: list[str] = field(default_factory=list)
@@ -58,9 +59,10 @@ def refresh(
         over = store.pointer(_CACHE_TIMEOUT)
         last = _last(over)
         report["kept"] = last.current.as_of.isoformat() if last else None
-        listed, extras = _fetched([Source(url) for url in urls], Deadline(time.monotonic, timeout), sleep)
-        _check(listed, [Source(url) for url in urls], last, calendar, now)
-        report |= _stored(store, over, last, listed, extras, calendar, now)
+        sources = [Source(url) for url in urls]
+        listed = _fetched(sources, Deadline(time.monotonic, timeout), sleep)
+        _check(listed, sources, last, calendar, now)
+        report |= _stored(store, over, last, listed, calendar.latest_trading_day(ist_day(now)), now)
     except (Refused, CacheDown) as problem:
         report["reason"] = str(problem)
     finally:
@@ -77,7 +79,7 @@ def _last(pointer: bytes | None) -> Pointer | None:
         return None
 
 
-def _fetched(sources: Sequence[Source], deadline: Deadline, sleep: Sleep) -> tuple[_Listed, dict[str, Extra]]:
+def _fetched(sources: Sequence[Source], deadline: Deadline, sleep: Sleep) -> _Listed:
     listed = _Listed()
     for source in sources:
         if not source.is_json:
@@ -86,12 +88,10 @@ def _fetched(sources: Sequence[Source], deadline: Deadline, sleep: Sleep) -> tup
         found = "no CSV master lists options" if listed.counts else "no CSV master is named"
         raise Refused(f"{found}; SYMBOL_MASTER_URLS needs one")
     listed.options.sort()
-    wanted = {row.symbol for row in (*listed.options, *listed.others)}
-    extras: dict[str, Extra] = {}
     for source in sources:
         if source.is_json:
-            extras |= _extras(listed, source, wanted, deadline, sleep)
-    return listed, extras
+            _add_json(listed, source, deadline, sleep)
+    return listed
 
 
 def _add_csv(listed: _Listed, source: Source, deadline: Deadline, sleep: Sleep) -> None:
@@ -106,40 +106,33 @@ def _add_csv(listed: _Listed, source: Source, deadline: Deadline, sleep: Sleep) 
         listed.notes.append(f"{source.name}: {read.others_set_aside} futures or shares make no sense and are left out")
 
 
-def _extras(listed: _Listed, source: Source, wanted: set[str], deadline: Deadline, sleep: Sleep) -> dict[str, Extra]:
-    """What the JSON master adds; nothing, and a note, where it cannot be read."""
+def _add_json(listed: _Listed, source: Source, deadline: Deadline, sleep: Sleep) -> None:
+    wanted = {row.symbol for row in (*listed.options, *listed.others)}
+
+    def read() -> dict[str, Extra]:
+        return read_extras(stream(source, MAX_JSON_BYTES, deadline), wanted, source.name)
+
     try:
-        return retried(
-            lambda: read_extras(stream(source, MAX_JSON_BYTES, deadline), wanted, source.name), source, deadline, sleep
-        )
+        listed.extras |= retried(read, source, deadline, sleep)
     except Refused as problem:
         listed.notes.append(f"no freeze quantities and price bands: {problem}")
-        return {}
 
 
 def _check(listed: _Listed, sources: Sequence[Source], last: Pointer | None, calendar: Calendar, now: datetime) -> None:
     today = ist_day(now)
     rules.check_dated(listed.dated, today, calendar)
     rules.check_unique(listed.options)
-    whole = len(listed.options) >= rules.LARGE or any(source.is_fyers for source in sources)
-    if whole:
+    if len(listed.options) >= rules.LARGE or any(source.is_fyers for source in sources):
         rules.check_sentinels(listed.options, today)
     if last is not None:
         rules.check_row_counts(listed.counts, last.current.sources, last.current.accepted_at, now)
 
 
 def _stored(
-    store: Cache,
-    over: bytes | None,
-    last: Pointer | None,
-    listed: _Listed,
-    extras: dict[str, Extra],
-    calendar: Calendar,
-    now: datetime,
+    store: Cache, over: bytes | None, last: Pointer | None, listed: _Listed, as_of: date, now: datetime
 ) -> dict[str, object]:
-    content = artifact.encode(listed.options, listed.others, extras, listed.dated)
+    content = artifact.encode(listed.options, listed.others, listed.extras, listed.dated)
     digest = artifact.digest_of(content)
-    as_of = calendar.latest_trading_day(ist_day(now))
     entry = Entry(artifact_name(store.name, digest), digest, as_of, now, listed.counts)
     store.publish(content, last.followed_by(entry) if last else Pointer(entry), over, _CACHE_TIMEOUT)
     return {

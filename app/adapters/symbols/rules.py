@@ -59,10 +59,7 @@ def _check_ladder(name: str, series: Sequence[Row], today: date) -> None:
 def check_row_counts(
     counts: Mapping[str, int], last_counts: Mapping[str, int], last_accepted: datetime, now: datetime
 ) -> None:
-    """Raises Refused where a file has far more or fewer rows than in the last good master.
-
-    It compares with a master of the same sources that is not old.
-    """
+    """Raises Refused where a file has far more or fewer rows than in a recent good master of the same sources."""
     if counts.keys() != last_counts.keys() or now - last_accepted > _COMPARABLE:
         return
     for source, count in counts.items():
