@@ -52,7 +52,7 @@ class GoogleIdTokens:
         self._monotonic = monotonic
         self._certs_url = certs_url
         self._certs: _Certs | None = None
-        self._asked_at: float | None = None  # when the last fetch ended
+        self._asked_at = -math.inf  # when the last fetch ended
         self._fetches: SingleFlight[Mapping[str, str]] = SingleFlight(monotonic)
         self._places = threading.BoundedSemaphore(_HELD_AT_MOST)
 
@@ -99,8 +99,8 @@ class GoogleIdTokens:
 
     def _known(self, key_id: object) -> Mapping[str, str] | None:
         """What is known without a fetch, or None where one is due. Raises CannotVerify soon after one that failed."""
-        now, certs, asked_at = self._monotonic(), self._certs, self._asked_at
-        since = math.inf if asked_at is None else now - asked_at
+        now, certs = self._monotonic(), self._certs
+        since = now - self._asked_at
         if certs is not None and now < certs.kept_until:
             return certs.by_key if key_id in certs.by_key or since < _KEPT_AT_LEAST else None
         if since < _FAILED_PAUSE:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from app.adapters.private_files import make_file, replace_file
 from app.adapters.symbols.artifact import digest_of
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.domain.calendar import utc_iso
 
 OVERTAKEN = "another refresh stored its master in the meantime"

@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.adapters.symbols.refused import Refused
-from app.adapters.symbols.row import units
+from app.adapters.symbols.row import Refused, units
 
 _MAX_ENTRY = 64 * 1024  # characters; a real entry has about a thousand
 _SEPARATOR = re.compile(r"[\s,]*")
@@ -71,13 +70,12 @@ class _Window:
         """The JSON value that starts here. Numbers stay as written."""
         while True:
             try:
-                value, end = _DECODER.raw_decode(self.text, self.at)
+                value, self.at = _DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError:
                 if not self.more():
                     raise
-                continue
-            self.at = end
-            return value
+            else:
+                return value
 
 
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)

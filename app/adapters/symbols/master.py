@@ -62,7 +62,8 @@ class Master:
             _Terms(lot, rupees(tick), freeze or None, session_of(*minutes))
             for (lot, tick, freeze), minutes in zip(header["terms"], sessions, strict=True)
         ]
-        self.session = _widest([terms.session for terms in self._terms])
+        hours = [terms.session for terms in self._terms if terms.session is not None and terms.session.is_plausible]
+        self.session = functools.reduce(Session.wider, hours) if hours else None
         instruments = header.get("instruments") or [0] * len(header["series"])
         self.is_of_this_version = {"sessions", "instruments"} <= header.keys() and columns.keys() >= {*OTHER_COLUMNS}
         self._series = {
@@ -199,11 +200,6 @@ class Master:
 
 def _nearest_of(values: Sequence[int], wanted: Decimal) -> Sequence[int]:
     return sorted(sorted(values, key=lambda value: abs(value - wanted))[:_NEAREST])
-
-
-def _widest(sessions: Sequence[Session | None]) -> Session | None:
-    said = [session for session in sessions if session is not None and session.is_plausible]
-    return functools.reduce(Session.wider, said) if said else None
 
 
 def _expiry(series: Series, wanted: Expiry, on: date) -> int:

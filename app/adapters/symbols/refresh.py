@@ -10,8 +10,7 @@ from app.adapters.symbols import artifact, rules
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, Pointer, artifact_name
 from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.json_master import Extra, read_extras
-from app.adapters.symbols.refused import Refused
-from app.adapters.symbols.row import Row
+from app.adapters.symbols.row import Refused, Row
 from app.adapters.symbols.sources import MAX_JSON_BYTES, Source, fetch, retried, stream
 from app.adapters.symbols.symbols import open_cache
 from app.domain.calendar import Calendar, ist_day

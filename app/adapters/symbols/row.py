@@ -1,4 +1,4 @@
-"""One instrument on its way from the exchange's file into the artifact."""
+"""One instrument on its way from the exchange's file into the artifact, and the refusal of a file."""
 
 import re
 from datetime import time
@@ -12,6 +12,10 @@ from app.domain.calendar import Session
 UNIT = 10_000
 
 _PLAIN = re.compile(r"(?a:\d{1,9}(?:\.\d{1,8})?)")
+
+
+class Refused(Exception):
+    """The new master is refused and the last good one stays. The text is one sentence for the operator."""
 
 
 class Row(NamedTuple):

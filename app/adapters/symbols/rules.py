@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
-from app.adapters.symbols.refused import Refused
-from app.adapters.symbols.row import Row
+from app.adapters.symbols.row import Refused, Row
 from app.domain.calendar import Calendar
 
 LARGE = 1000  # option rows; a master of this size claims to be an exchange's whole list

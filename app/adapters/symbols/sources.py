@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.domain.deadline import Deadline, Sleep, tries
 from app.facts.fyers import MASTERS_HOST
 
