@@ -4,9 +4,8 @@ No client that keeps keys by itself could be bounded by a Deadline:
 
 * google-auth's `id_token.verify_token` (2.62.2) keeps none: it fetches the certificates for each token.
 * PyJWT's `PyJWKClient` (2.15.1) bounds each read of a socket and not the call: a server that drips held a caller for
-  6 s at a time-out of 0.3 s. It reads a body of any size. Every caller waits without an end for the lock of the one
-  that fetches, and then fetches again where that failed: with a server that hung, the last of 16 callers waited 8 s at
-  a time-out of 0.5 s. Its keys live for a fixed time, whatever Cache-Control says.
+  6 s at a time-out of 0.3 s. Its callers fetch one after the other: with a server that hung, the last of 16 waited 8 s
+  at a time-out of 0.5 s. It reads a body of any size, and its keys live for a fixed time, whatever Cache-Control says.
 
 google-auth is imported on first use, which costs 0.1 s.
 """

@@ -11,7 +11,7 @@ hours of each, in the units of Row. `series` is [exchange, underlying, [[expiry,
 numbers, and `instruments` the broker's instrument type of each series. `columns` gives the offset and length of each
 array. Artifacts of earlier versions lack `sessions`, `instruments`, or the columns of futures and shares.
 
-A lookup is two or three binary searches in an array. Loading is a read and a few hundred small objects.
+A lookup is two or three binary searches. Loading is a read and a few hundred small objects.
 """
 
 import hashlib

@@ -153,7 +153,7 @@ def _others(frame: "pandas.DataFrame") -> tuple[list[Row], int, date | None]:
 def _other(*row: str) -> Row | None:
     """A future or share; None where the row contradicts its own ticker or makes no sense."""
     instrument, lot, tick, session, _, expiry, ticker, exchange, _, underlying, _, _ = row
-    place, lot_size, tick_size = _EXCHANGE_CODES.get(exchange), _positive_whole(lot), _positive_units(tick)
+    place, lot_size, tick_size = _EXCHANGE_CODES.get(exchange), _positive_whole(lot), units(tick)
     expires = 0 if instrument == _SHARE else _expiry(expiry)
     if place is None or expires is None or lot_size is None or tick_size is None:
         return None
@@ -182,10 +182,10 @@ def _options(columns: "_Columns") -> list[Row]:
         columns.converted(_UNDERLYING, "the underlying", lambda text: text if _NAME.fullmatch(text) else None),
         columns.converted(_EXPIRY, "the expiry", _expiry),
         columns.converted(_TYPE, "the option type", str),
-        columns.converted(_STRIKE, "the strike", _positive_units),
+        columns.converted(_STRIKE, "the strike", units),
         columns.converted(_TICKER, "the ticker", str),
         columns.converted(_LOT, "the lot", _positive_whole),
-        columns.converted(_TICK, "the tick", _positive_units),
+        columns.converted(_TICK, "the tick", units),
         columns.converted(_SESSION, "the session", _minutes),
         columns.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
     )
@@ -231,11 +231,6 @@ def _is_near(code: str, expiry: int) -> bool:
     first = date(2000 + int(year), of_month, 1).toordinal()
     first, last = (first, first + 30) if month else (first + int(day) - 1, first + int(day) - 1)
     return first - _MOVED_AT_MOST <= expiry <= last + _MOVED_AT_MOST
-
-
-def _positive_units(text: str) -> int | None:
-    """Rupees above zero, in ten-thousandths; None for any other text."""
-    return units(text) or None
 
 
 def _positive_whole(text: str) -> int | None:

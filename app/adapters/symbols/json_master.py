@@ -1,7 +1,6 @@
 """Reads Fyers' JSON symbol master for the two things the CSV lacks: freeze quantity and the day's price band.
 
-The file is one object keyed by ticker, 84 MB for NSE_FO (September 2026). It is read entry by entry as it arrives, and
-only those values are kept.
+The file is one object keyed by ticker, 84 MB for NSE_FO (September 2026). It is read entry by entry as it arrives.
 """
 
 import codecs

@@ -67,17 +67,11 @@ class Master:
         instruments = header.get("instruments") or [0] * len(header["series"])
         self.is_of_this_version = {"sessions", "instruments"} <= header.keys() and columns.keys() >= {*OTHER_COLUMNS}
         self._series = {
-            (exchange, underlying): Series(
-                exchange,
-                underlying,
-                tuple(row[0] for row in expiries),
-                tuple((row[1], row[2], row[3]) for row in expiries),
-                instrument,
-            )
+            (exchange, underlying): Series(exchange, underlying, instrument, *zip(*expiries, strict=True))
             for (exchange, underlying, expiries), instrument in zip(header["series"], instruments, strict=True)
         }
         self._in_order = tuple(self._series.values())
-        self._starts = [series.bounds[0][0] for series in self._in_order]
+        self._starts = [series.calls[0] for series in self._in_order]
         self._spelled = _other_spellings(self._series)
 
     def resolve(
@@ -118,21 +112,21 @@ class Master:
         if place == self.rows or self._symbol(row := self._by_symbol[place]) != wanted:
             return self._others.lookup(wanted)
         series = self._in_order[bisect_right(self._starts, row) - 1]
-        at = bisect_right(series.bounds, row, key=lambda bounds: bounds[0]) - 1
-        return self._contract(series, at, row, OptionType.CE if row < series.bounds[at][1] else OptionType.PE)
+        at = bisect_right(series.calls, row) - 1
+        return self._contract(series, at, row, OptionType.CE if row < series.puts[at] else OptionType.PE)
 
     def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
         series = self._find(underlying, exchange)
         at = series.place_of(day.toordinal())
         if at is None:
             return None
-        first, puts, _ = series.bounds[at]
-        return self._contract(series, at, first, OptionType.CE if first < puts else OptionType.PE)
+        first = series.calls[at]
+        return self._contract(series, at, first, OptionType.CE if first < series.puts[at] else OptionType.PE)
 
     def kinds(self, day: date, *, expiring: bool = False) -> Counter[ListedKind]:
         found: Counter[ListedKind] = Counter()
         for series in self._in_order:
-            for expiry, (first, _, end) in zip(series.expiries, series.bounds, strict=True):
+            for expiry, first, end in zip(series.expiries, series.calls, series.ends, strict=True):
                 if expiring and expiry != day.toordinal():
                     continue
                 of = day if expiry == day.toordinal() else date.max

@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 
-from app.adapters.symbols import artifact, rules
+from app.adapters.symbols import artifact
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, Pointer, artifact_name
 from app.adapters.symbols.csv_master import read_master
 from app.adapters.symbols.json_master import Extra, read_extras
@@ -17,6 +18,13 @@ from app.domain.calendar import Calendar, ist_day
 from app.domain.deadline import Deadline, Sleep
 
 _CACHE_TIMEOUT = 10.0
+_LARGE = 1000  # option rows; a master of this size claims to be an exchange's whole list
+
+_SENTINELS = {"NSE": ("NIFTY", "BANKNIFTY"), "BSE": ("SENSEX",)}
+_CURRENT_DAYS = 45  # a monthly-only index has an expiry at most five weeks away
+_LADDER = 10  # strikes in each direction of a sentinel's nearest expiry; the exchanges list over forty
+_ROWS_MAY_CHANGE = 0.2
+_COMPARABLE = timedelta(days=7)
 
 
 @dataclass(slots=True)
@@ -119,12 +127,59 @@ def _add_json(listed: _Listed, source: Source, deadline: Deadline, sleep: Sleep)
 
 def _check(listed: _Listed, sources: Sequence[Source], last: Pointer | None, calendar: Calendar, now: datetime) -> None:
     today = ist_day(now)
-    rules.check_dated(listed.dated, today, calendar)
-    rules.check_unique(listed.options)
-    if len(listed.options) >= rules.LARGE or any(source.is_fyers for source in sources):
-        rules.check_sentinels(listed.options, today)
+    oldest = calendar.oldest_master(today)
+    if not oldest <= listed.dated <= today:
+        raise Refused(f"the master is dated {listed.dated}; on {today} it has to be of {oldest} to {today}")
+    _check_unique(listed.options)
+    if len(listed.options) >= _LARGE or any(source.is_fyers for source in sources):
+        _check_sentinels(listed.options, today)
     if last is not None:
-        rules.check_row_counts(listed.counts, last.current.sources, last.current.accepted_at, now)
+        _check_row_counts(listed.counts, last.current, now)
+
+
+def _check_unique(rows: Sequence[Row]) -> None:
+    """Raises Refused for a ticker listed twice, or one series under two tickers. `rows` are sorted."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.symbol in seen:
+            raise Refused(f"{row.symbol} is listed twice")
+        seen.add(row.symbol)
+    for before, row in pairwise(rows):
+        if before[:5] == row[:5]:
+            raise Refused(f"{before.symbol} and {row.symbol} are the same series")
+
+
+def _check_sentinels(rows: Sequence[Row], today: date) -> None:
+    """Raises Refused unless each exchange lists a current expiry of its main indices, with a ladder of strikes."""
+    for exchange in sorted({row.exchange for row in rows}):
+        for underlying in _SENTINELS[exchange]:
+            series = [row for row in rows if row.exchange == exchange and row.underlying == underlying]
+            _check_ladder(f"{exchange}:{underlying}", series, today)
+
+
+def _check_ladder(name: str, series: Sequence[Row], today: date) -> None:
+    first, last = today.toordinal(), today.toordinal() + _CURRENT_DAYS
+    nearest = min((row.expiry for row in series if first <= row.expiry <= last), default=None)
+    if nearest is None:
+        raise Refused(f"{name} has no current expiry")
+    for option_type in ("CE", "PE"):
+        strikes = sum(row.expiry == nearest and row.option_type == option_type for row in series)
+        if strikes < _LADDER:
+            day = date.fromordinal(nearest)
+            raise Refused(f"{name} lists {strikes} {option_type} strikes for {day}; {_LADDER} are the least")
+
+
+def _check_row_counts(counts: Mapping[str, int], good: Entry, now: datetime) -> None:
+    """Raises Refused where a file has far more or fewer rows than in the last good master, if that one is recent."""
+    if counts.keys() != good.sources.keys() or now - good.accepted_at > _COMPARABLE:
+        return
+    for source, count in counts.items():
+        last = good.sources[source]
+        if abs(count - last) > last * _ROWS_MAY_CHANGE:
+            name = source.rpartition("/")[2]
+            raise Refused(
+                f"{name} has {count} option rows; the last good one had {last}, and 20 % is the most it may change"
+            )
 
 
 def _stored(

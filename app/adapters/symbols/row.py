@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from app.domain.calendar import Session
 
-# Prices are kept as whole ten-thousandths of a rupee: exact for every tick and strike that NSE and BSE list, and
-# comparable as integers.
+# Prices are whole ten-thousandths of a rupee: exact for every tick and strike that NSE and BSE list.
 UNIT = 10_000
 
 _PLAIN = re.compile(r"(?a:\d{1,9}(?:\.\d{1,8})?)")
@@ -39,11 +38,11 @@ class Row(NamedTuple):
 
 
 def units(text: str) -> int | None:
-    """Rupees as written, in ten-thousandths; None for any other text. No float is involved."""
+    """Rupees above zero as written, in ten-thousandths; None for any other text. No float is involved."""
     if _PLAIN.fullmatch(text) is None:
         return None
     exact = Decimal(text) * UNIT
-    return int(exact) if exact == exact.to_integral_value() else None
+    return (int(exact) or None) if exact == exact.to_integral_value() else None
 
 
 def rupees(amount: int) -> Decimal:

@@ -60,7 +60,7 @@ class _Unavailable(Exception):
 
 
 def fetch(source: Source, deadline: Deadline, sleep: Sleep = time.sleep) -> bytes:
-    """The whole file. Raises Refused where three tries do not get it in time, or where it is too large."""
+    """The whole file. Raises Refused where it is too large, or where three tries do not get it in time."""
     return retried(lambda: b"".join(stream(source, MAX_CSV_BYTES, deadline)), source, deadline, sleep)
 
 

@@ -132,10 +132,7 @@ class Symbols:
 
     @property
     def as_of(self) -> date:
-        """The trading day that the master was last accepted for.
-
-        Its files are of that day or of the trading day before. Raises NotNow(SYMBOLS_MISSING).
-        """
+        """The trading day that the master was last accepted for; its files are of that day or of the one before."""
         return self.loaded.entry.as_of
 
     @property
@@ -144,7 +141,7 @@ class Symbols:
 
     @property
     def is_of_this_version(self) -> bool:
-        """Whether the artifact has everything that this version stores. Raises NotNow(SYMBOLS_MISSING)."""
+        """Whether the artifact has everything that this version stores."""
         return self.loaded.master.is_of_this_version
 
     @property
