@@ -40,7 +40,7 @@ class GatewayClient:
     """The gateway's transport, which asks for both before it waits for either."""
 
     def __init__(self) -> None:
-        from app.adapters.http import Transport
+        from app.adapters.http.transport import Transport
 
         self._transport = Transport()
 

@@ -49,7 +49,7 @@ def measure(rounds: int) -> Section:
 
 
 def _sqlite(rounds: int) -> list[Figure]:
-    from app.adapters.sqlite import SqliteLedger
+    from app.adapters.sqlite.ledger import SqliteLedger
 
     with tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.db")
@@ -61,7 +61,7 @@ def _sqlite(rounds: int) -> list[Figure]:
 
 def _firestore(rounds: int) -> list[Figure]:
     emulator = firestore()
-    from app.adapters.firestore import FirestoreLedger
+    from app.adapters.firestore.ledger import FirestoreLedger
 
     with mock.patch.dict(os.environ, FIRESTORE_EMULATOR_HOST=emulator):
         ledger = FirestoreLedger(f"bench-{uuid4().hex[:12]}")

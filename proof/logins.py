@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from app.adapters.clock import SystemClock
-from app.adapters.http import Transport
-from app.adapters.notify import Fanout
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.http.transport import Transport
+from app.adapters.notify.fanout import Fanout
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
 from app.login import Login

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from app.adapters.controls_document import ControlsText
 from app.adapters.fyers.venue import FYERS
 from app.domain.alert import TAG, Alert, OptionType, Product, Side, parse
 from app.domain.alert.strict_json import decode
@@ -211,3 +212,9 @@ def holdings(
 ) -> Holdings:
     """What is held by one reading of positions and book; `covers` are the tags of the gateway's covers."""
     return replace(hold(positions, book, covers), **changes)
+
+
+def stored(controls: Controls) -> dict[str, Any]:
+    """The document of the controls, as every ledger stores it."""
+    document: dict[str, Any] = json.loads(ControlsText().write(controls))
+    return document

@@ -56,10 +56,6 @@ class ControlsText:
         return text
 
 
-def to_document(controls: Controls) -> dict[str, Any]:
-    return _day_and_state(controls) | {"recent": [_sent(sent) for sent in controls.recent]}
-
-
 def _day_and_state(controls: Controls) -> dict[str, Any]:
     return {
         "state": controls.state.value,

@@ -52,12 +52,10 @@ class Bucket:
             raise GcsFailed(error) from error
         return arriving.getvalue(), int(blob.generation)
 
-    def write(
-        self, name: str, content: bytes, over: int | None, deadline: Deadline, pauses: Iterable[float] = ()
-    ) -> bool:
+    def write(self, name: str, content: bytes, over: int, deadline: Deadline, pauses: Iterable[float] = ()) -> bool:
         """Stores the object, if its generation still is `over` (0: there is none). False where another write was first.
 
-        None writes over any generation. There is one try more than there are pauses (seconds).
+        There is one try more than there are pauses (seconds).
         """
         for _ in tries(deadline, pauses, self._sleep):
             try:
@@ -76,7 +74,7 @@ class Bucket:
                 stored, generation = self.read(name, deadline)
                 if stored == content:
                     return True
-                if over not in (None, generation):
+                if generation != over:
                     return False
         raise GcsFailed(fault) from fault
 

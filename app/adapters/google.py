@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.adapters.http import CallFailed, Transport
+from app.adapters.http.transport import CallFailed, Transport
 from app.domain.deadline import Deadline
 from app.facts.services import GOOGLE_CERTS_URL
 from app.flow.single_flight import SingleFlight

@@ -6,18 +6,14 @@ from app.domain.deadline import Deadline
 from app.login.token import Token
 
 log = logging.getLogger("gateway.paper")
-
-ANYBODY = "paper"  # an access token; a simulator that accepts any token takes it
+_ANY = Token("paper")  # a simulator that accepts any token takes it
 
 
 class PaperToken:
     """A `ports.TokenSource` without a login."""
 
-    def __init__(self, access_token: str = ANYBODY) -> None:
-        self._token = Token(access_token)
-
     def token(self, deadline: Deadline) -> Token:  # noqa: ARG002 -- it is at hand
-        return self._token
+        return _ANY
 
     def refused(self, token: Token, message: str, deadline: Deadline) -> bool:  # noqa: ARG002
         log.error("the simulator does not take the paper token", extra={"said": message})

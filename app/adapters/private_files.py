@@ -11,10 +11,7 @@ _OTHERS = 0o077
 
 
 def make_folder(path: Path) -> None:
-    """Makes a missing folder. An existing one keeps its mode, since it may hold other files; `doctor` warns of it.
-
-    Raises OSError.
-    """
+    """Makes a missing folder. An existing one keeps its mode, since it may hold other files. Raises OSError."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -30,10 +27,7 @@ def make_file(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Readers see the whole file or the one before it, after a power cut too. Raises OSError.
-
-    The caller makes sure that only one writer at a time replaces the file.
-    """
+    """Readers see the whole file or the one before it, after a power cut too. One writer at a time. Raises OSError."""
     new = path.with_name(f"{path.name}.new")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW

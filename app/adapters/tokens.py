@@ -3,6 +3,7 @@
 Both stores keep the newer of two logins, whichever is written last. Each object is written wholly or not at all.
 """
 
+import abc
 import contextlib
 import fcntl
 import json
@@ -32,76 +33,87 @@ _PAUSES = (0.3, 0.6, 1.2, 2.4)  # seconds
 
 Knows = Callable[[Token], bool]
 _Done = TypeVar("_Done")
+# Of a stored text: the result, and the text that replaces it, or None where it stays.
+_Step = Callable[[bytes | None], tuple[_Done, bytes | None]]
 
 
 def _anyone(token: Token) -> bool:  # noqa: ARG001
     return True
 
 
-class FileTokens:
-    """Implements `ports.TokenStore` and `ports.LinkKeys` in files of mode 600, for one machine with several processes.
+class _Tokens(abc.ABC):
+    """Implements `ports.TokenStore` and `ports.LinkKeys` over two objects: the token, and the key beside it.
 
     `knows` tells the owner's tokens from others; those do not count as a newer login.
     """
 
-    def __init__(self, path: Path, knows: Knows = _anyone, sleep: Sleep = time.sleep) -> None:
-        self._path = path
+    def __init__(self, name: str, knows: Knows, sleep: Sleep) -> None:
+        self._name = name
         self._knows = knows
         self._sleep = sleep
-        self._key = path.with_name(f"{path.name}{_KEY}")
-        self._lock = path.with_name(f"{path.name}.lock")
 
-    def load(self, deadline: Deadline) -> Token | None:  # noqa: ARG002 (a local file is read at once)
-        try:
-            text = self._read(self._path)
-        except OSError as error:
-            raise _down(f"{self._path}: {error.strerror}", "read") from None
+    def load(self, deadline: Deadline) -> Token | None:
+        text = self._read(self._name, deadline)
         return None if text is None else _parsed(text)
 
     def save(self, token: Token, deadline: Deadline) -> Token:
         token = token.dated()
-        with self._writing(deadline):
-            newer = _newer(self._read(self._path), token, self._knows)
-            if newer is not None:
-                return newer
-            replace_file(self._path, _written(token))
-        return token
+
+        def newest(stored: bytes | None) -> tuple[Token, bytes | None]:
+            newer = _newer(stored, token, self._knows)
+            return (token, _written(token)) if newer is None else (newer, None)
+
+        return self._change(self._name, newest, deadline)
 
     def link_key(self, deadline: Deadline) -> str:
-        with self._writing(deadline):
-            key = _key_in(self._read(self._key))
-            if key is None:
-                replace_file(self._key, (key := _new_key()).encode())
-        return key
+        return self._change(self._name + _KEY, _known_key, deadline)
 
     def new_link_key(self, deadline: Deadline) -> str:
-        with self._writing(deadline):
-            replace_file(self._key, (key := _new_key()).encode())
-        return key
+        return self._change(self._name + _KEY, lambda _: _new_key(), deadline)
 
-    def _read(self, path: Path) -> bytes | None:
+    @abc.abstractmethod
+    def _read(self, name: str, deadline: Deadline) -> bytes | None:
+        """The object's text, or None."""
+
+    @abc.abstractmethod
+    def _change(self, name: str, step: _Step[_Done], deadline: Deadline) -> _Done:
+        """Carries the step out while the object is as the step found it."""
+
+
+class FileTokens(_Tokens):
+    """In files of mode 600, for one machine with several processes."""
+
+    def __init__(self, path: Path, knows: Knows = _anyone, sleep: Sleep = time.sleep) -> None:
+        super().__init__(path.name, knows, sleep)
+        self._path = path
+        self._lock = path.with_name(f"{path.name}.lock")
+
+    def _read(self, name: str, deadline: Deadline) -> bytes | None:  # noqa: ARG002 (a local file is read at once)
         try:
-            with path.open("rb") as file:
+            with self._path.with_name(name).open("rb") as file:
                 if os.fstat(file.fileno()).st_mode & 0o077:
-                    log.warning("other users could read %s, which is a secret; its mode is 600 now", path)
+                    log.warning("other users could read %s, which is a secret; its mode is 600 now", file.name)
                     os.fchmod(file.fileno(), 0o600)
                 return file.read(_LARGEST)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _down(f"{self._path}: {error.strerror}", "read") from None
 
-    @contextlib.contextmanager
-    def _writing(self, deadline: Deadline) -> Iterator[None]:
-        """One process at a time. Raises NotNow where the disk refuses."""
+    def _change(self, name: str, step: _Step[_Done], deadline: Deadline) -> _Done:
         try:
             make_folder(self._path.parent)
             with self._locked(deadline):
-                yield
+                done, text = step(self._read(name, deadline))
+                if text is not None:
+                    replace_file(self._path.with_name(name), text)
+                return done
         except OSError as error:
             raise _down(f"{self._path}: {error.strerror}", "written") from None
 
     @contextlib.contextmanager
     def _locked(self, deadline: Deadline) -> Iterator[None]:
-        """The lock has a file of its own, since the token's file is replaced. It ends with its process."""
+        """One process at a time. The lock ends with its process; its file is its own, since the token's is replaced."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             for _ in tries(deadline, repeat(_LOCK_PAUSE), self._sleep):
@@ -115,20 +127,17 @@ class FileTokens:
             os.close(lock)
 
 
-class GcsTokens:
-    """Implements `ports.TokenStore` and `ports.LinkKeys` in two objects of a bucket, shared by all instances.
+class GcsTokens(_Tokens):
+    """In a bucket, shared by all instances.
 
     Make it before serving: its client takes 0.2 s to load. Raises DefaultCredentialsError where there are none.
-    `knows` tells the owner's tokens from others; those do not count as a newer login.
     """
 
     def __init__(self, bucket: str, object_name: str, knows: Knows = _anyone, sleep: Sleep = time.sleep) -> None:
         from app.adapters.gcs import Bucket, GcsFailed
 
+        super().__init__(object_name, knows, sleep)
         self._bucket = Bucket(bucket, sleep)
-        self._name = object_name
-        self._knows = knows
-        self._sleep = sleep
         self._place = f"gs://{bucket}/{object_name}"
         self._failed = GcsFailed
         _ = self._bucket.client
@@ -136,52 +145,30 @@ class GcsTokens:
     def close(self) -> None:
         self._bucket.close()
 
-    def load(self, deadline: Deadline) -> Token | None:
+    def _read(self, name: str, deadline: Deadline) -> bytes | None:
         """Two tries: the first failure may be that of a kept connection that Google has closed."""
-        text = self._tried(lambda: self._bucket.read(self._name, deadline), (0.0,), "read", deadline)[0]
-        return None if text is None else _parsed(text)
+        return self._tried(lambda: self._bucket.read(name, deadline), (0.0,), "read", deadline)[0]
 
-    def save(self, token: Token, deadline: Deadline) -> Token:
-        token = token.dated()
-        return self._tried(lambda: self._saved(token, deadline), _pauses(), "written", deadline)
+    def _change(self, name: str, step: _Step[_Done], deadline: Deadline) -> _Done:
+        def attempt() -> _Done | None:
+            stored, generation = self._bucket.read(name, deadline)
+            done, text = step(stored)
+            stays = text is None or self._bucket.write(name, text, generation, deadline)
+            return done if stays else None
 
-    def link_key(self, deadline: Deadline) -> str:
-        return self._tried(lambda: self._known_key(deadline), _pauses(), "written", deadline)
+        return self._tried(attempt, _pauses(), "written", deadline)
 
-    def new_link_key(self, deadline: Deadline) -> str:
-        key = _new_key()
-        self._tried(
-            lambda: self._write(self._name + _KEY, key.encode(), None, deadline), _pauses(), "written", deadline
-        )
-        return key
-
-    def _tried(self, step: Callable[[], _Done | None], pauses: Iterable[float], what: str, deadline: Deadline) -> _Done:
-        """The step's result. None is no result: another write came first, so the step has to read again."""
+    def _tried(
+        self, attempt: Callable[[], _Done | None], pauses: Iterable[float], what: str, deadline: Deadline
+    ) -> _Done:
+        """The attempt's result. None is no result: another write came first, so the attempt has to read again."""
         for number in tries(deadline, pauses, self._sleep):
             try:
-                if (done := step()) is not None:
+                if (done := attempt()) is not None:
                     return done
             except self._failed as failed:
                 log.warning("%s could not be %s at try %d: %s", self._place, what, number, failed)
         raise _down(self._place, what)
-
-    def _saved(self, token: Token, deadline: Deadline) -> Token | None:
-        """One try: the token that the store holds afterwards."""
-        text, generation = self._bucket.read(self._name, deadline)
-        newer = _newer(text, token, self._knows)
-        if newer is not None:
-            return newer
-        return token if self._write(self._name, _written(token), generation, deadline) else None
-
-    def _known_key(self, deadline: Deadline) -> str | None:
-        text, generation = self._bucket.read(self._name + _KEY, deadline)
-        if (key := _key_in(text)) is not None:
-            return key
-        key = _new_key()
-        return key if self._write(self._name + _KEY, key.encode(), generation, deadline) else None
-
-    def _write(self, name: str, text: bytes, generation: int | None, deadline: Deadline) -> bool | None:
-        return self._bucket.write(name, text, generation, deadline) or None
 
 
 def _pauses() -> Iterator[float]:
@@ -201,13 +188,14 @@ def _parsed(text: bytes) -> Token:
         raise TokenUnreadable from None
 
 
-def _key_in(text: bytes | None) -> str | None:
-    """The stored key. None where there is none, or a text that is no key; that text is replaced."""
-    return text.decode() if text is not None and _IS_KEY.fullmatch(text) else None
+def _known_key(stored: bytes | None) -> tuple[str, bytes | None]:
+    """The stored key, or a new one. A text that is no key is replaced."""
+    return (stored.decode(), None) if stored is not None and _IS_KEY.fullmatch(stored) else _new_key()
 
 
-def _new_key() -> str:
-    return secrets.token_hex(32)
+def _new_key() -> tuple[str, bytes]:
+    key = secrets.token_hex(32)
+    return key, key.encode()
 
 
 def _newer(text: bytes | None, token: Token, knows: Knows) -> Token | None:

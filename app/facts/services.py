@@ -25,7 +25,7 @@ _TELEGRAM = Source("core.telegram.org/bots/api#sendmessage", _SEEN, Confidence.M
 _SLACK = Source("docs.slack.dev, incoming webhooks", _SEEN, Confidence.MEDIUM, _REVIEW)
 _NTFY = Source("docs.ntfy.sh/publish", _SEEN, Confidence.MEDIUM, _REVIEW)
 
-_SHAPES = "app/adapters/notify/shapes.py"
+_SHAPES = "app/adapters/notify/http.py"
 
 FACTS = (
     Fact("Cloud Run: time from SIGTERM to SIGKILL", "10 s", "app/runtime/server.py graceful_timeout", _RUN),

@@ -20,7 +20,7 @@ from app.domain.holding import Holdings
 from app.domain.notice import Notice, Severity, duplicate_notice, facts_of, hour_of, notice_of, what
 from app.domain.order import Accepted, NotSent, Order, OrderStatus, Outcome, Ticket, Unresolved
 from app.domain.protection import trimmed
-from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, decide
+from app.domain.risk import Controls, Decision, NeedsBook, NeedsRoom, decide, ticket_of
 from app.domain.ticket import BuyMode, write_ticket
 from app.flow.desk import Desk
 from app.flow.hours import closed
@@ -180,8 +180,8 @@ def _commit(order: Order, market: Market, desk: Desk, deadline: Deadline) -> Ord
 @step("legs")
 def _make_room(order: Order, holdings: Holdings, units: int, desk: Desk, deadline: Deadline) -> None:
     """Legs go before the cover does: one that was filled beside it would open a position."""
-    if (ticket := order.ticket) is not None:
-        trim(trimmed(holdings.at(ticket.symbol, ticket.product), ticket.side, units), desk, deadline)
+    ticket = ticket_of(order)
+    trim(trimmed(holdings.at(ticket.symbol, ticket.product), ticket.side, units), desk, deadline)
 
 
 def _decide(order: Order, market: Market, desk: Desk, account: Controls) -> Decision:

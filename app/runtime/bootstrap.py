@@ -24,7 +24,7 @@ from app.runtime.openings import WARM_UP, is_far, open_ledger, open_login, open_
 from app.runtime.symbols import open_symbols, refresh_symbols, warn_of_late_square_off
 
 if TYPE_CHECKING:
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
     from app.login import Login
 
 FIRST_CALLS = 2  # an alert asks the broker for quote and positions side by side
@@ -43,7 +43,7 @@ def bootstrap(config: Config, clock: Clock | None = None) -> BackOffice:
 def _office(config: Config, clock: Clock, resources: ExitStack, beside: Executor) -> BackOffice:
     from app.adapters.fyers.server_clock import server_time
 
-    ledger = open_ledger(config, resources, beside)
+    ledger = open_ledger(config, resources, beside, clock.sleep)
     notifier, relay = open_notifiers(config, ledger, clock.monotonic, resources)
     transport = _transport(config, resources)
     tokens: TokenSource = PaperToken()
@@ -111,7 +111,7 @@ def _desk(
 def _transport(config: Config, resources: ExitStack) -> "Transport":
     """The broker's connections, paced below its rates unless PACE_CALLS says otherwise."""
     from app.adapters.fyers.pace import FOR_ORDERS, Pace, PacedTransport
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
 
     transport = PacedTransport(Pace(for_orders=FOR_ORDERS)) if config.paced else Transport()
     resources.callback(transport.close)

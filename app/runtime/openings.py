@@ -5,6 +5,7 @@ Each client is imported only if a setting asks for it. Whatever has to be closed
 
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from app.adapters.clock import SystemClock
-from app.adapters.notify import Fanout, Sink
-from app.domain.deadline import Deadline
+from app.adapters.notify.fanout import Fanout
+from app.adapters.notify.sink import Sink
+from app.domain.deadline import Deadline, Sleep
 from app.domain.errors import NotNow
 from app.flow.ports import Clock, Ledger, Notifier
 from app.login.ports import TokenSource
@@ -24,7 +26,7 @@ from app.login.token import Token
 from app.runtime.config import Config
 
 if TYPE_CHECKING:
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
     from app.adapters.notify.pubsub import PubSubNotifier
     from app.adapters.tokens import FileTokens, GcsTokens
     from app.login import Login
@@ -44,7 +46,7 @@ def open_notifiers(
     """
     sinks: list[Sink] = []
     if config.notification_urls:
-        from app.adapters.http import Transport
+        from app.adapters.http.transport import Transport
         from app.adapters.notify.http import HttpNotifier
 
         transport = Transport(connections=4)
@@ -67,14 +69,16 @@ def _open_topic(topic: str) -> "PubSubNotifier":
     return PubSubNotifier(topic)
 
 
-def open_ledger(config: Config, resources: ExitStack, beside: Executor | None = None) -> Ledger:
+def open_ledger(
+    config: Config, resources: ExitStack, beside: Executor | None = None, sleep: Sleep = time.sleep
+) -> Ledger:
     """The ledger that LEDGER_URL names. One over the network is connected by `beside`, or else now."""
     if is_far(config.ledger_url):
-        return _open_firestore(config.ledger_url, resources, beside)
-    from app.adapters.sqlite import SqliteLedger
+        return _open_firestore(config.ledger_url, resources, beside, sleep)
+    from app.adapters.sqlite.ledger import SqliteLedger
 
     # sqlite:///relative/path and sqlite:////absolute/path, as is usual
-    ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))))
+    ledger = SqliteLedger(Path(unquote(config.ledger_url.removeprefix("sqlite:///"))), sleep)
     resources.callback(ledger.close)
     return ledger
 
@@ -83,12 +87,12 @@ def is_far(ledger_url: str) -> bool:
     return ledger_url.startswith("firestore:")
 
 
-def _open_firestore(url: str, resources: ExitStack, beside: Executor | None) -> Ledger:
+def _open_firestore(url: str, resources: ExitStack, beside: Executor | None, sleep: Sleep) -> Ledger:
     """firestore://PROJECT/DATABASE. It is connected during the start: an alert's time is too short for that."""
-    from app.adapters.firestore import FirestoreLedger
+    from app.adapters.firestore.ledger import FirestoreLedger
 
     project, _, database = url.removeprefix("firestore://").partition("/")
-    ledger = FirestoreLedger(project, database or "(default)")
+    ledger = FirestoreLedger(project, database or "(default)", sleep)
     resources.callback(ledger.close)
 
     def warm() -> None:
@@ -117,19 +121,21 @@ def open_login(
     secret_id = fyers.secret_id.reveal()
     broker = FyersLogin(fyers.app_id, secret_id, fyers.redirect_uri, transport, fyers.api_url, fyers.client_id)
     holder = AccountHolder(broker, fyers.client_id, fyers.secret_id)
-    store = open_token_store(config, resources, holder.knows)
+    store = open_token_store(config, resources, holder.knows, clock.sleep)
     links = LoginLinks(store, broker.auth_url, ledger, clock)
     current = CurrentToken(store, ledger, notifier, clock, links, holder, fyers.app_id)
     return current, Login(broker, store, current, links, clock, holder, fyers.app_id, fyers.pin)
 
 
-def open_token_store(config: Config, resources: ExitStack, knows: Callable[[Token], bool]) -> "FileTokens | GcsTokens":
+def open_token_store(
+    config: Config, resources: ExitStack, knows: Callable[[Token], bool], sleep: Sleep = time.sleep
+) -> "FileTokens | GcsTokens":
     """The store of the day's token and of the login links' key; `knows` tells the owner's tokens from others."""
     from app.adapters.tokens import FileTokens, GcsTokens
 
     if config.tokens_bucket is None:
-        return FileTokens(Path(config.tokens_file), knows)
-    store = GcsTokens(config.tokens_bucket, config.tokens_file, knows)
+        return FileTokens(Path(config.tokens_file), knows, sleep)
+    store = GcsTokens(config.tokens_bucket, config.tokens_file, knows, sleep)
     resources.callback(store.close)
     return store
 
@@ -148,7 +154,7 @@ def with_simulator(config: Config, resources: ExitStack) -> Config:
 
 def open_login_alone(config: Config, resources: ExitStack) -> "Login":
     """The login of a live configuration, for a command: with its own ledger, notifiers and connections."""
-    from app.adapters.http import Transport
+    from app.adapters.http.transport import Transport
 
     ledger, transport, clock = open_ledger(config, resources), Transport(), SystemClock()
     resources.callback(transport.close)
@@ -158,7 +164,7 @@ def open_login_alone(config: Config, resources: ExitStack) -> "Login":
 
 def caller_address(url: str, deadline: Deadline) -> str:
     """The answer of a URL that returns the caller's own address. Raises ConnectionError, which says why."""
-    from app.adapters.http import CallFailed, Transport
+    from app.adapters.http.transport import CallFailed, Transport
 
     transport = Transport(connections=1)
     try:

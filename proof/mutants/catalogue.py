@@ -5,11 +5,11 @@ from proof.mutants.planting import Edit, Mutant
 SIM, SQL, WIRE, RIVALS = ("simulation",), ("simulation over sqlite",), ("broker faults",), ("rivals",)
 FIRESTORE, LOGINS, SENDERS, SERVED = ("firestore contract",), ("logins",), ("slow senders",), ("costly wire",)
 _FLOW, _RISK, _RECONCILE = "app.flow.execution", "app.domain.risk.check", "app.flow.reconcile.evidence"
-_LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.changes"
+_LEDGER, _CHANGES = "app.adapters.firestore.ledger", "app.adapters.firestore.documents"
 _SQLITE, _CLASSIFY, _NOTICE = "app.adapters.sqlite.ledger", "app.adapters.fyers.classify", "app.domain.notice"
 _WEBHOOK = "app.web.webhook"
 
-_GATE = "if stored != [OrderStatus.RECEIVED, order.sequence]:"
+_GATE = "if stored is None or stored[:2] != (OrderStatus.RECEIVED, order.sequence):"
 _ANY_STEP = Edit(_SQLITE, " AND sequence = ?", " AND ? >= 0")
 _TAKEN = "    if order.status is not OrderStatus.RECEIVED:\n        return _seen_before"
 _FROM_SUBMITTED = "frozenset({_S.RECEIVED, _S.ACCEPTED,"

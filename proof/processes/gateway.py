@@ -22,7 +22,7 @@ import app.adapters.paper
 import app.adapters.sqlite
 import app.adapters.symbols  # noqa: F401
 from app.adapters.fyers.broker import FyersBroker
-from app.adapters.http import Transport
+from app.adapters.http.transport import Transport
 from app.adapters.paper import PaperToken
 from app.flow.desk import Desk
 from app.runtime import log

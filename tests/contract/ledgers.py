@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.adapters.firestore import FirestoreLedger
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.firestore.ledger import FirestoreLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
 from app.domain.order import NotSent, Order, OrderStatus

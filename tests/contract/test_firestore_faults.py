@@ -19,7 +19,7 @@ from uuid import uuid4
 import pytest
 from grpc import ServicerContext, StatusCode
 
-from app.adapters.firestore import FirestoreLedger
+from app.adapters.firestore.ledger import FirestoreLedger
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity

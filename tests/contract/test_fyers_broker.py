@@ -16,7 +16,7 @@ from app.adapters.fyers import broker as broker_module
 from app.adapters.fyers import line as line_module
 from app.adapters.fyers.broker import FyersBroker
 from app.adapters.fyers.pace import Pace, PacedTransport
-from app.adapters.http import Transport
+from app.adapters.http.transport import Transport
 from app.domain.alert import Product, Side
 from app.domain.book import BookRow, Position
 from app.domain.deadline import CONNECT, PLACE_TAIL, RECORD

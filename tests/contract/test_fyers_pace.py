@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from app.adapters.fyers.pace import PER_MINUTE, PER_SECOND, NoTurn, Pace, PacedTransport
-from app.adapters.http import CallFailed, connections
-from app.adapters.http.transport import Reply, Transport
+from app.adapters.http import connections
+from app.adapters.http.transport import CallFailed, Reply, Transport
 from app.domain.deadline import Deadline
 from app.simulator import Simulator
 from app.simulator.limits import RateLimits

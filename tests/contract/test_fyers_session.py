@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from app.adapters.fyers.session import FyersLogin
-from app.adapters.http import Transport
+from app.adapters.http.transport import Transport
 from app.domain.errors import NotNow, Reason
 from app.login.ports import LoginRefused
 from app.login.token import Token

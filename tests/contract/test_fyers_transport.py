@@ -18,9 +18,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from app.adapters.http import CallFailed, Transport
 from app.adapters.http import connections as connections_module
-from app.adapters.http.transport import Begun, Reply
+from app.adapters.http.transport import Begun, CallFailed, Reply, Transport
 from app.domain.deadline import Deadline
 from tests.contract.nasty_server import JSON, NastyServer, Peer, Script, closed_port, reply, swallowing_port
 from tests.stopwatch import Stopwatch

@@ -9,7 +9,7 @@ import pytest
 from google.auth.exceptions import DefaultCredentialsError
 from google.oauth2.credentials import Credentials
 
-from app.adapters.firestore import FirestoreLedger
+from app.adapters.firestore.ledger import FirestoreLedger
 from app.adapters.notify.pubsub import PubSubNotifier
 
 CLIENTS: dict[str, tuple[str, Callable[[], Any]]] = {

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, Severity
@@ -486,9 +486,9 @@ def test_instances_that_start_together_on_a_new_store_all_serve(store: InFiresto
 
 def test_a_submit_and_every_step_with_a_notice_wait_for_the_disk(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path / "ledger.db")
-    settings = [one.execute("PRAGMA synchronous").fetchone() for one in (ledger._writer, ledger._quick)]
+    settings = [one.execute("PRAGMA synchronous").fetchone() for one in (ledger.writer, ledger.quick)]
     orders = [ledger.claim(order_named(name), None, patient()) for name in "ab"]
-    ledger._quick.close()
+    ledger.quick.close()
     sent = [ledger.submit(one, check(one), patient()) for one in orders]
     ledger.record(sent[0].after(Unresolved("timed out"), NOW), patient())
     ledger.record(sent[1].after(NotSent("refused"), NOW), patient())

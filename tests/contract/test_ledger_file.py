@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.cli import main
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow
@@ -85,9 +85,7 @@ def test_what_is_no_ledger_is_named_as_such(tmp_path: Path, made: bytes | None, 
 
 def test_a_file_that_may_not_grow_is_said_to_have_a_full_disk(path: Path) -> None:
     with closing(SqliteLedger(path)) as ledger:
-        ledger._writer.execute(
-            f"PRAGMA max_page_count={asked(path, 'page_count')}"
-        )  # SQLite's own code for a full disk
+        ledger.writer.execute(f"PRAGMA max_page_count={asked(path, 'page_count')}")  # SQLite's own code for a full disk
         with pytest.raises(NotNow, match="its disk is full"):
             ledger.try_out(patient())
 

@@ -15,12 +15,12 @@ from unittest import mock
 import grpc
 import pytest
 
-from app.adapters.http import Transport
-from app.adapters.notify import Fanout, NotTaken
-from app.adapters.notify.http import HttpNotifier
+from app.adapters.http.transport import Transport
+from app.adapters.notify.fanout import Fanout
+from app.adapters.notify.http import HttpNotifier, shaped
 from app.adapters.notify.pubsub import PubSubNotifier
-from app.adapters.notify.shapes import shaped
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.notify.sink import NotTaken
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.deadline import Deadline
 from app.domain.notice import Notice, Severity
 from app.domain.secret import Secret

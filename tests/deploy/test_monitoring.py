@@ -14,7 +14,8 @@ import pytest
 from google.cloud import monitoring_v3
 from ruamel.yaml import YAML
 
-from app.adapters.notify import Fanout, NotTaken
+from app.adapters.notify.fanout import Fanout
+from app.adapters.notify.sink import NotTaken
 from app.domain.calendar import IST
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason

@@ -41,7 +41,7 @@ def posts(gate: Gateway) -> int:
 
 
 def told(gate: Gateway) -> list[str]:
-    with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+    with gate.desk.ledger.reading(gate.deadline()) as db:  # type: ignore[attr-defined]
         return [row[0].partition(":")[0] for row in db.execute("SELECT id FROM outbox WHERE id LIKE 'breaker:%'")]
 
 

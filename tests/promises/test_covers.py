@@ -30,7 +30,7 @@ import pytest
 from app.adapters.fyers.broker import FyersBroker
 from app.adapters.http.transport import CallFailed, Reply
 from app.adapters.paper import PaperToken
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.alert import parse
 from app.domain.alert.strict_json import decode
 from app.domain.calendar import IST, ist_day

@@ -41,7 +41,7 @@ def gate(tmp_path: Path) -> Iterator[Gateway]:
 
 def told(gate: Gateway) -> list[Notice]:
     """All that were stored, the delivered ones too."""
-    with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+    with gate.desk.ledger.reading(gate.deadline()) as db:  # type: ignore[attr-defined]
         return [Notice.from_document(json.loads(row[0])) for row in db.execute("SELECT document FROM outbox")]
 
 

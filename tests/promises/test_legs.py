@@ -42,7 +42,7 @@ def reconcile(gate: Gateway) -> dict[str, Any]:
 
 
 def told(gate: Gateway, kind: str) -> list[str]:
-    with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+    with gate.desk.ledger.reading(gate.deadline()) as db:  # type: ignore[attr-defined]
         rows = db.execute("SELECT document FROM outbox ORDER BY number")
         documents = [row[0] for row in rows]
     return [one["severity"] for one in map(json.loads, documents) if one["kind"] == kind]

@@ -131,7 +131,7 @@ def test_a_position_mixed_with_units_opened_by_hand_is_left_and_told_once(gate: 
 
 
 def _told(gate: Gateway) -> list[str]:
-    with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+    with gate.desk.ledger.reading(gate.deadline()) as db:  # type: ignore[attr-defined]
         notices = [json.loads(row[0]) for row in db.execute("SELECT document FROM outbox")]
     return [notice["severity"] for notice in notices if notice["kind"] == "square-off"]
 

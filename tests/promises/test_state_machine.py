@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.order import OrderStatus
 from app.domain.risk import TradingState
 from app.flow.reconcile import SETTLE

@@ -19,7 +19,7 @@ from app.domain.risk import (
     learned,
     teaches,
 )
-from tests.builders import NOW, a_position, a_ticket, an_account, an_order, holdings, no_limits
+from tests.builders import NOW, a_position, a_ticket, an_account, an_order, holdings, no_limits, stored
 
 SHORT = holdings(positions=(a_position(-650),))
 
@@ -123,12 +123,12 @@ def test_its_opening_is_told_once_and_its_closing_is_not() -> None:
 
 def test_it_survives_the_ledger_and_a_new_day() -> None:
     for controls in (OPENED, failing(1), an_account()):
-        assert controls_document.from_document(controls_document.to_document(controls)) == controls
+        assert controls_document.from_document(stored(controls)) == controls
     assert OPENED.on("2026-11-21").open_until == OPENED.open_until
 
 
 def test_a_document_from_before_the_breaker_is_a_sound_one() -> None:
-    document = controls_document.to_document(an_account(orders=7))
+    document = stored(an_account(orders=7))
     del document["failures"], document["open_until"]
     assert controls_document.from_document(document) == an_account(orders=7)
 
@@ -141,5 +141,5 @@ def test_a_document_from_before_the_breaker_is_a_sound_one() -> None:
     ],
 )
 def test_a_damaged_breaker_halts(damage: dict[str, object]) -> None:
-    document = controls_document.to_document(OPENED) | damage
+    document = stored(OPENED) | damage
     assert controls_document.from_document(document).state is TradingState.HALTED

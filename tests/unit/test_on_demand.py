@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.adapters.notify import NotTaken
 from app.adapters.notify.on_demand import OnDemand
+from app.adapters.notify.sink import NotTaken
 from app.domain.notice import Notice, Severity
 from tests.stopwatch import Stopwatch
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.private_files import make_file, replace_file
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.runtime.config import Config
 from app.runtime.config.judged import judged
 

@@ -43,6 +43,7 @@ from tests.builders import (
     no_limits,
     order_in,
     sent,
+    stored,
 )
 
 FLAT = holdings()
@@ -545,7 +546,7 @@ ACCOUNTS = st.builds(
 
 @given(ACCOUNTS)
 def test_an_account_comes_back_from_its_document_as_it_was(controls: Controls) -> None:
-    document = json.loads(json.dumps(controls_document.to_document(controls)))
+    document = stored(controls)
     assert controls_document.from_document(document) == controls
 
 
@@ -584,7 +585,7 @@ def test_a_text_that_holds_no_controls_is_halted_each_time_it_is_read(text: Any)
 
 def test_a_document_that_names_the_fields_of_what_was_sent_is_still_read() -> None:
     controls = an_account(recent=(sent(1), sent(2, covers=True)))
-    document = controls_document.to_document(controls)
+    document = stored(controls)
     document["recent"] = [dict(zip(Sent.__slots__, values, strict=True)) for values in document["recent"]]
     assert controls_document.from_document(document) == controls
 
@@ -620,7 +621,7 @@ EVERY_LIMIT = Limits(
 def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
     recent: list[Sent], place: str, damage: Any, order: Order
 ) -> None:
-    document = controls_document.to_document(an_account(orders=10, premium=10 * PREMIUM, recent=tuple(recent)))
+    document = stored(an_account(orders=10, premium=10 * PREMIUM, recent=tuple(recent)))
     name, _, part = place.partition(".")
     if part:
         document["recent"][0][Sent.__slots__.index(part)] = damage
@@ -649,7 +650,7 @@ def test_a_damaged_account_document_is_halted_or_still_a_sound_one(
     ],
 )  # fmt: skip
 def test_a_part_of_the_account_document_that_is_damaged_halts(name: str, damage: Any) -> None:
-    document = controls_document.to_document(an_account(recent=(sent(1),)))
+    document = stored(an_account(recent=(sent(1),)))
     if name in document:
         document[name] = damage
     else:
@@ -657,9 +658,9 @@ def test_a_part_of_the_account_document_that_is_damaged_halts(name: str, damage:
     assert controls_document.from_document(document).state is TradingState.HALTED
 
 
-@pytest.mark.parametrize("name", sorted(controls_document.to_document(Controls()).keys() - {"failures", "open_until"}))
+@pytest.mark.parametrize("name", sorted(stored(Controls()).keys() - {"failures", "open_until"}))
 def test_an_account_document_that_misses_anything_is_halted(name: str) -> None:
-    document = controls_document.to_document(an_account(recent=(sent(1),)))
+    document = stored(an_account(recent=(sent(1),)))
     del document[name]
     assert controls_document.from_document(document).state is TradingState.HALTED
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.adapters.fyers.venue import FYERS
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.domain.book import BookRow, Position
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
@@ -107,7 +107,7 @@ class House:
         return square_off(self.desk, Deadline(lambda: 0.0, 10.0))
 
     def notices(self) -> list[str]:
-        with self.ledger._reading(Deadline(lambda: 0.0, 1.0)) as db:
+        with self.ledger.reading(Deadline(lambda: 0.0, 1.0)) as db:
             return [row[0] for row in db.execute("SELECT id FROM outbox ORDER BY number")]
 
 

@@ -298,7 +298,7 @@ def test_a_token_that_dies_is_told_once_and_healed_by_a_login(tmp_path: Path, li
         live_account.kill_token()
         assert {gate.send(body).json["reason"] for _ in range(3)} == {"NEEDS_LOGIN"}
         assert live_account.exchange.orders() == []
-        with gate.desk.ledger._reading(gate.deadline()) as db:
+        with gate.desk.ledger.reading(gate.deadline()) as db:
             [needed] = db.execute("SELECT COUNT(*) FROM outbox WHERE id LIKE 'login%'").fetchone()
         assert needed == 1
         gate.app.test_client().get(_logged_in_at_fyers(gate.operate("GET", "/auth-url").json["auth_url"]))

@@ -316,7 +316,7 @@ def test_an_alert_that_cannot_be_read_names_the_field_and_the_owner_is_told(gate
     assert response.json["message"].startswith("action: ")
     broken = f'{{"token": "{SECRET}", "qty": }}'.encode()
     assert gate.send(broken).json["message"].startswith("qty: ")
-    with gate.desk.ledger._reading(gate.deadline()) as db:  # type: ignore[attr-defined]
+    with gate.desk.ledger.reading(gate.deadline()) as db:  # type: ignore[attr-defined]
         told = [json.loads(row[0])["kind"] for row in db.execute("SELECT document FROM outbox")]
     assert told == ["refused", "refused"]
 

@@ -1,22 +1,24 @@
-"""The fields of each document, written and read.
+"""The fields of each document, written and read. `word` is the nonce of the call that writes.
 
 Orders, controls and notices are JSON texts. These are ten times cheaper to encode than Firestore's maps, they hold any
 string (a lone surrogate in a broker's message cannot be a Firestore string), and one field keeps them out of indexes.
 """
 
-import json
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from google.cloud.firestore import DELETE_FIELD, DocumentReference
+
 from app.adapters.controls_document import ControlsText
-from app.adapters.firestore.store import Stored
-from app.adapters.stored_text import read_notice, read_order, to_text
+from app.adapters.firestore.known import Version
+from app.adapters.firestore.store import Store, Stored
+from app.adapters.stored_text import also_taken, read_notice, read_order, to_text, write_order
+from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice
 from app.domain.order import Order
-from app.domain.order.document import to_document
 from app.domain.risk import Controls
 from app.flow.ports import Window
 
@@ -42,7 +44,7 @@ def received(order: Order, word: str) -> Fields:
 
 
 def stepped(order: Order, word: str) -> Fields:
-    return {"status": order.status.value, "order": to_text(to_document(order)), "write": word}
+    return {"status": order.status.value, "order": write_order(order), "write": word}
 
 
 def order_of(stored: Stored) -> Order:
@@ -69,7 +71,6 @@ def holder(pointer: Stored, order: Order, window: Window) -> str | None:
 
 
 def shared(controls: str, word: str) -> Fields:
-    """The document of the controls, given as text. Never expires."""
     return {_CONTROLS: controls, "write": word}
 
 
@@ -96,9 +97,8 @@ def half_delivered(stored: Stored, by: Sequence[str], word: str) -> Fields | Non
     """A waiting notice that these sinks have, put at the end of the outbox. None where it waits no more."""
     if not stored.exists or "waiting_since" not in (stored.to_dict() or {}):
         return None
-    document: Fields = json.loads(stored.get("notice"))
-    document["taken"] = sorted({*document.get("taken", ()), *by})
-    return {"notice": to_text(document), "waiting_since": datetime.now(UTC), "write": word}
+    notice = also_taken(stored.get("notice"), by)
+    return {"notice": notice, "waiting_since": datetime.now(UTC), "write": word}
 
 
 def named(word: str) -> Fields:
@@ -107,3 +107,46 @@ def named(word: str) -> Fields:
 
 def _after(kept: timedelta) -> datetime:
     return datetime.now(UTC) + kept
+
+
+class Changes:
+    """One batch of writes: all of them or nothing, each under the version of the document that it was made from."""
+
+    def __init__(self, store: Store, word: str) -> None:
+        self._store = store
+        self._word = word
+        self._batch = store.client.batch()
+
+    def create(self, reference: DocumentReference, fields: Fields) -> None:
+        self._batch.create(reference, fields)
+
+    def put(self, basis: Stored | Version, fields: Fields) -> None:
+        """Writes a document under the version that was read, or is known."""
+        if basis.exists:
+            version = self._store.client.write_option(last_update_time=basis.update_time)
+            self._batch.update(basis.reference, fields, option=version)
+        else:
+            self._batch.create(basis.reference, fields)
+
+    def put_order(self, basis: Stored | Version, order: Order) -> None:
+        self.put(basis, stepped(order, self._word))
+
+    def put_controls(self, basis: Stored | Version, controls: str) -> None:
+        """Writes the controls, given as text, even unchanged: only so does the commit depend on the version read."""
+        self.put(basis, shared(controls, self._word))
+
+    def post(self, *notices: Notice | None) -> None:
+        """Puts notices into the commit. A known id is written over: better sent twice than a lost commit."""
+        for notice in notices:
+            if notice is not None:
+                self._batch.set(self._store.named("outbox", notice.id), waiting(notice, self._word))
+
+    def take_out(self, notice_id: str) -> None:
+        gone = {"waiting_since": DELETE_FIELD, "write": self._word}
+        self._batch.update(self._store.named("outbox", notice_id), gone)
+
+    def try_out(self) -> None:
+        self._batch.set(self._store.named("names", "try out"), named(self._word))
+
+    def commit(self, part: Deadline) -> list[datetime]:
+        return self._store.commit(self._batch, part)

@@ -1,4 +1,4 @@
-"""What this instance knows of documents without reading them: the versions that it has just written or read.
+"""The versions of documents that this instance has just written or read.
 
 A commit on such a version needs no read before it. It is as safe: the store takes it only where the document still has
 that version, and after a failure the ledger reads.

@@ -9,8 +9,8 @@
 The controls stand under the name that they once had: a deployed ledger has to stay readable.
 
 Each document also has `write`, a random word of the call that wrote it last. After a lost reply it tells the gateway's
-own commit from another's. It also makes every write a change, so the update time always moves. `expire_at` is for
-Firestore's TTL policy alone. That deletes up to a day late, so nothing here goes by it.
+own commit from another's, and it makes every write a change, so the update time always moves. `expire_at` is for
+Firestore's TTL policy alone, which deletes up to a day late: nothing here goes by it.
 
 A change is one batch under the versions (update times) of what it was made from. No transactions: they hold locks and
 cost a round trip more. The loser of a race reads again and decides again. Versions that this instance knows already
@@ -22,6 +22,7 @@ outbox.waiting_since; deploy/firestore.indexes.json switches off all others and 
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -29,26 +30,12 @@ from datetime import datetime
 from google.cloud.firestore import DocumentReference, FieldFilter, Query
 
 from app.adapters.controls_document import ControlsText
-from app.adapters.firestore.changes import Changes, told_by
-from app.adapters.firestore.documents import (
-    Fields,
-    controls_of,
-    expected,
-    half_delivered,
-    holder,
-    named,
-    new_word,
-    notice_in,
-    opened,
-    order_of,
-    received,
-    waiting,
-    wrote,
-)
+from app.adapters.firestore import documents
+from app.adapters.firestore.documents import Changes, Fields, controls_of, expected, new_word, order_of, wrote
 from app.adapters.firestore.known import Basis, Known, Version
-from app.adapters.firestore.store import Again, Store, Stored, retried
+from app.adapters.firestore.store import Again, Store, Stored
 from app.adapters.stored_text import readable
-from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline
+from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline, Sleep
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import OPEN, Order, OrderStatus
@@ -64,8 +51,8 @@ _OPEN = [status.value for status in OPEN]
 class FirestoreLedger:
     """Implements `ports.Ledger`. To be made after a fork, never before: gRPC does not survive one."""
 
-    def __init__(self, project: str, database: str = "(default)") -> None:
-        self._store = Store(project, database)
+    def __init__(self, project: str, database: str = "(default)", sleep: Sleep = time.sleep) -> None:
+        self._store = Store(project, database, sleep)
         self._controls = self._store.collection("account").document("shared")
         self._lock = threading.Lock()
         self._known = Known()
@@ -74,7 +61,7 @@ class FirestoreLedger:
 
     def warm(self, deadline: Deadline) -> None:
         """Connects and signs in before the first alert: no other call has the time for that. Raises NotNow."""
-        retried(lambda: self._store.read([self._controls], deadline), deadline)
+        self._store.retried(lambda: self._store.read([self._controls], deadline), deadline)
 
     def close(self) -> None:
         self._looks.shutdown(cancel_futures=True)  # each of them ends by its deadline
@@ -84,8 +71,8 @@ class FirestoreLedger:
         part = deadline.within(CLAIM)
         self._looks.submit(self._look_at_controls, part)  # for the submit to come
         if window is not None:
-            return retried(lambda: self._claim_windowed(order, window, part), part)
-        stored = self._create(self._store.order(order.key), received(order, new_word()), part)
+            return self._store.retried(lambda: self._claim_windowed(order, window, part), part)
+        stored = self._create(self._store.order(order.key), documents.received(order, new_word()), part)
         if isinstance(stored, Version):
             self._known.keep_order(order, stored)
             return order
@@ -102,14 +89,14 @@ class FirestoreLedger:
     def _claim_windowed(self, order: Order, window: Window, part: Deadline) -> Order:
         """One attempt. The window's document decides the race: the commit that stores the order takes it over."""
         [pointer] = self._store.read([self._store.named("windows", window.digest)], part)
-        if (key := holder(pointer, order, window)) is not None:
+        if (key := documents.holder(pointer, order, window)) is not None:
             [stored] = self._store.read([self._store.order(key)], part)
             if stored.exists:
                 return order_of(stored)
         word, reference = new_word(), self._store.order(order.key)
         changes = Changes(self._store, word)
-        changes.create(reference, received(order, word))
-        changes.put(pointer, opened(order, word))
+        changes.create(reference, documents.received(order, word))
+        changes.put(pointer, documents.opened(order, word))
         [version, _] = changes.commit(part)
         self._known.keep_order(order, Version(reference, version))
         return order
@@ -117,7 +104,7 @@ class FirestoreLedger:
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
         part, word = deadline.within(SUBMIT), new_word()
         with self._alone(part):
-            return retried(lambda: self._submit(order, decide, word, part), part)
+            return self._store.retried(lambda: self._submit(order, decide, word, part), part)
 
     def _submit(self, order: Order, decide: Decide, word: str, part: Deadline) -> Order:
         """One attempt: on what is known, or on what it reads first. So the next attempt finds what this one wrote."""
@@ -151,7 +138,7 @@ class FirestoreLedger:
         (order, controls), changes = decision, Changes(self._store, word)
         changes.put_order(basis.order, order)
         changes.put_controls(basis.controls, self._texts.write(controls))
-        changes.post(*told_by(order, basis.before, controls))
+        changes.post(notice_of(order), state_notice(basis.before, controls))
         versions = changes.commit(part)
         self._known.keep_order(order, Version(basis.order.reference, versions[0]))
         self._known.keep_controls(controls, Version(basis.controls.reference, versions[1]))
@@ -160,9 +147,9 @@ class FirestoreLedger:
     def record(self, order: Order, deadline: Deadline) -> Order:
         part, word = deadline.within(RECORD), new_word()
         if not teaches(order):
-            return retried(lambda: self._record(order, word, part), part)
+            return self._store.retried(lambda: self._record(order, word, part), part)
         with self._alone(part):
-            return retried(lambda: self._record_with_controls(order, word, part), part)
+            return self._store.retried(lambda: self._record_with_controls(order, word, part), part)
 
     def _record(self, order: Order, word: str, part: Deadline) -> Order:
         """One attempt, as in `_submit`."""
@@ -186,25 +173,22 @@ class FirestoreLedger:
             after = learned(before, order)
             changes.put_order(_step_before(order, stored), order)
             changes.put_controls(controls, self._texts.write(after))
-            changes.post(*told_by(order, before, after))
+            changes.post(notice_of(order), state_notice(before, after))
             changes.commit(part)
         return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:
-        word = new_word()
-        stored = self._create(self._store.named("outbox", notice.id), waiting(notice, word), deadline.within(RECORD))
-        return isinstance(stored, Version) or wrote(word, stored)
+        fields = documents.waiting(notice, new_word())
+        return self._is_new(self._store.named("outbox", notice.id), fields, deadline)
 
     def once(self, name: str, deadline: Deadline) -> bool:
-        word = new_word()
-        stored = self._create(self._store.named("names", name), named(word), deadline.within(RECORD))
-        return isinstance(stored, Version) or wrote(word, stored)
+        return self._is_new(self._store.named("names", name), documents.named(new_word()), deadline)
 
     def try_out(self, deadline: Deadline, whole: bool = False) -> None:  # noqa: ARG002 -- Google looks for damage
         """One document, written over each time."""
         part, changes = deadline.within(RECORD), Changes(self._store, new_word())
         changes.try_out()
-        retried(lambda: changes.commit(part), part)
+        self._store.retried(lambda: changes.commit(part), part)
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
         stored = self._read(self._store.order(key), deadline)
@@ -224,9 +208,8 @@ class FirestoreLedger:
         return sorted(wanted, key=lambda order: order.received_at, reverse=True)
 
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
-        submitted = self._store.collection("orders").where(
-            filter=FieldFilter("status", "==", OrderStatus.SUBMITTED.value)
-        )
+        is_submitted = FieldFilter("status", "==", OrderStatus.SUBMITTED.value)
+        submitted = self._store.collection("orders").where(filter=is_submitted)
         orders = readable(self._find(submitted, deadline), order_of)
         return sum(order.submitted_at is None or order.submitted_at < before for order in orders)
 
@@ -236,7 +219,7 @@ class FirestoreLedger:
     def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
         part, word = deadline.within(SWITCH), new_word()
         with self._alone(part):
-            return retried(lambda: self._change_controls(change, word, part), part)
+            return self._store.retried(lambda: self._change_controls(change, word, part), part)
 
     def _change_controls(self, change: Callable[[Controls], Controls], word: str, part: Deadline) -> Controls:
         """One attempt, as in `_submit`."""
@@ -253,25 +236,29 @@ class FirestoreLedger:
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
         found = self._find(self._store.collection("outbox").order_by("waiting_since").limit(100), deadline)
-        return readable(found, notice_in)
+        return readable(found, documents.notice_in)
 
     def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
         part, reference = deadline.within(RECORD), self._store.named("outbox", notice_id)
 
         def attempt() -> None:
             [stored] = self._store.read([reference], part)
-            if (fields := half_delivered(stored, by, new_word())) is not None:
+            if (fields := documents.half_delivered(stored, by, new_word())) is not None:
                 changes = Changes(self._store, fields["write"])
                 changes.put(stored, fields)
                 changes.commit(part)
 
-        retried(attempt, part)
+        self._store.retried(attempt, part)
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
         part = deadline.within(RECORD)
         changes = Changes(self._store, new_word())
         changes.take_out(notice_id)
-        retried(lambda: changes.commit(part), part)
+        self._store.retried(lambda: changes.commit(part), part)
+
+    def _is_new(self, reference: DocumentReference, fields: Fields, deadline: Deadline) -> bool:
+        stored = self._create(reference, fields, deadline.within(RECORD))
+        return isinstance(stored, Version) or wrote(fields["write"], stored)
 
     def _create(self, reference: DocumentReference, fields: Fields, part: Deadline) -> Stored | Version:
         """The version of the new document. Where there is one already, perhaps this call's own, that document."""
@@ -288,15 +275,15 @@ class FirestoreLedger:
                 return stored
             return Version(reference, version)
 
-        return retried(attempt, part)
+        return self._store.retried(attempt, part)
 
     def _read(self, reference: DocumentReference, deadline: Deadline) -> Stored:
         part = deadline.within(_READ)
-        return retried(lambda: self._store.read([reference], part), part)[0]
+        return self._store.retried(lambda: self._store.read([reference], part), part)[0]
 
     def _find(self, query: Query, deadline: Deadline) -> list[Stored]:
         part = deadline.within(_READ)
-        return retried(lambda: self._store.find(query, part), part)
+        return self._store.retried(lambda: self._store.find(query, part), part)
 
     @contextlib.contextmanager
     def _alone(self, part: Deadline) -> Iterator[None]:

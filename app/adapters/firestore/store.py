@@ -7,21 +7,13 @@ own commit as ALREADY_EXISTS. Each attempt here reads the store again instead.
 import hashlib
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from google.api_core import exceptions
 from google.api_core.retry import Retry
-from google.cloud.firestore import (
-    Client,
-    CollectionReference,
-    DocumentReference,
-    DocumentSnapshot,
-    Query,
-    WriteBatch,
-)
+from google.cloud.firestore import Client, CollectionReference, DocumentReference, DocumentSnapshot, Query, WriteBatch
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
@@ -56,7 +48,8 @@ class Again(Exception):
 class Store:
     """One database. Calls raise Again where another attempt can help, and NotNow(LEDGER_DOWN) where none can."""
 
-    def __init__(self, project: str, database: str) -> None:
+    def __init__(self, project: str, database: str, sleep: Sleep) -> None:
+        self._sleep = sleep
         emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")  # read here as Google's own client reads it
         self._channel, credentials = open_channel(FirestoreGrpcTransport, emulator)
         self.client = Client(project=project, database=database, credentials=credentials)
@@ -106,20 +99,19 @@ class Store:
             raise _meaning(error) from error
         return [result.update_time for result in written]
 
+    def retried(self, attempt: Callable[[], T], deadline: Deadline) -> T:
+        """The result of the first attempt that succeeds; retries with full jitter until the deadline is near.
 
-def retried(attempt: Callable[[], T], deadline: Deadline, sleep: Sleep = time.sleep) -> T:
-    """The result of the first attempt that succeeds; retries with full jitter until the deadline is near.
-
-    The first failure is the one reported: the last may say no more than that the time ran out.
-    """
-    failures: list[Again] = []
-    for _ in tries(deadline, full_jitter(*_PAUSES), sleep):
-        try:
-            return attempt()
-        except Again as failure:
-            failures.append(failure)
-    log.warning("the ledger gave up: %s", failures[0], extra={"attempts": len(failures)})
-    raise NotNow(failures[0].reason) from failures[-1]
+        The first failure is the one reported: the last may say no more than that the time ran out.
+        """
+        failures: list[Again] = []
+        for _ in tries(deadline, full_jitter(*_PAUSES), self._sleep):
+            try:
+                return attempt()
+            except Again as failure:
+                failures.append(failure)
+        log.warning("the ledger gave up: %s", failures[0], extra={"attempts": len(failures)})
+        raise NotNow(failures[0].reason) from failures[-1]
 
 
 def _left(deadline: Deadline) -> float:

@@ -53,8 +53,6 @@ class FyersBroker:
         self._shared_positions: Shared[tuple[Position, ...]] = waits.share()
         self._shared_status: Shared[dict[str, bool]] = waits.share()
 
-    # -- reads
-
     def quotes(self, symbols: Sequence[str], deadline: Deadline) -> dict[str, Quote]:
         if len(symbols) > QUOTES_AT_ONCE:
             raise ValueError(f"{len(symbols)} symbols at once; Fyers quotes {QUOTES_AT_ONCE}")
@@ -62,12 +60,8 @@ class FyersBroker:
 
     def positions(self, deadline: Deadline) -> tuple[Position, ...]:
         """Alerts that come together share one read: a basket would use up the rate of calls for the same answer."""
-        return self._shared_positions.read(lambda: self._read_positions(deadline), deadline)
-
-    def _read_positions(self, deadline: Deadline) -> tuple[Position, ...]:
-        return Read(
-            self._line, lambda model: model.positions(), lambda body, _: rows.positions(body), deadline
-        ).answer()
+        reading = Read(self._line, lambda model: model.positions(), lambda body, _: rows.positions(body), deadline)
+        return self._shared_positions.read(reading.answer, deadline)
 
     def quotes_and_positions(
         self, symbols: Sequence[str], deadline: Deadline
@@ -86,18 +80,14 @@ class FyersBroker:
         return found, held
 
     def market_status(self, deadline: Deadline) -> dict[str, bool]:
-        """Alerts that come together share one read here as well."""
-        return self._shared_status.read(lambda: self._read_status(deadline), deadline)
-
-    def _read_status(self, deadline: Deadline) -> dict[str, bool]:
-        return Read(
+        reading = Read(
             self._line, lambda model: model.market_status(), lambda body, _: rows.market_status(body), deadline
-        ).answer()
+        )
+        return self._shared_status.read(reading.answer, deadline)
 
     def order_book(self, deadline: Deadline) -> tuple[BookRow, ...]:
-        return Read(
-            self._line, lambda model: model.orderbook(), rows.order_book, deadline, BOOK_READ, MOST_BOOK_BYTES
-        ).answer()
+        book = Read(self._line, lambda model: model.orderbook(), rows.order_book, deadline, BOOK_READ, MOST_BOOK_BYTES)
+        return book.answer()
 
     def _quotes(self, symbols: Sequence[str], deadline: Deadline) -> Read[dict[str, Quote]]:
         names = {"symbols": ",".join(symbols)}
@@ -110,10 +100,8 @@ class FyersBroker:
         reading = self._readers.submit(read)
         return lambda: reading.result(max(0.0, deadline.left()))
 
-    # -- orders
-
     def place(self, order: Order, window: Deadline, deadline: Deadline) -> Outcome:
-        """Sends the order once. Never raises, and never retries: only the caller knows whether that is allowed."""
+        """Never retries: only the caller knows whether that is allowed."""
         try:
             token = self._line.tokens.token(window)
             payload = order_payload(order)
@@ -131,17 +119,13 @@ class FyersBroker:
         return outcome
 
     def cancel(self, broker_order_id: str, deadline: Deadline) -> Outcome:
-        """Cancels a pending order; tried up to three times, since a second cancellation does no harm.
-
-        Accepted: Fyers took the cancellation. Rejected: there is nothing left to cancel, its code and text say why.
-        Raises NotNow where there is no token.
-        """
+        """Tried up to three times, since a second cancellation does no harm."""
         _require(broker_order_id, "an order id")
         call = cancelling(broker_order_id)
         return self._change_until_known(lambda model: model.cancel_order({"id": broker_order_id}), call, deadline)
 
     def resize(self, row: BookRow, quantity: int, deadline: Deadline) -> Outcome:
-        """Gives a pending order another quantity; tried up to three times, since the same quantity twice does no harm.
+        """Tried up to three times, since the same quantity twice does no harm.
 
         Only for an order without a fill: what the quantity of a partly filled one means is not documented.
         """
@@ -152,10 +136,9 @@ class FyersBroker:
         return self._change_until_known(lambda model: model.modify_order(change), call, deadline)
 
     def exit_position(self, position_id: str, deadline: Deadline) -> Outcome:
-        """Closes one position at the market; sent once: a second exit could open the opposite position.
+        """Sent once: a second exit could open the opposite position.
 
-        Unresolved also where the counter-order is placed but not filled (code 201): read the positions before anything
-        else. Raises NotNow where there is no token.
+        Unresolved also where the counter-order is placed but not filled (code 201): read the positions next.
         """
         # The SDK turns an empty request into "exit all positions".
         _require(position_id, "a position id")

@@ -13,6 +13,7 @@ that Fyers ships with its sample code. A code is pinned only where its text says
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from app.adapters.fyers.json_text import Body, read_object
 from app.adapters.fyers.pace import NoTurn
@@ -67,18 +68,10 @@ class OrderCall:
 
 
 PLACE = OrderCall(1101, PLACE_REFUSALS)
-
-
-def cancelling(broker_order_id: str) -> OrderCall:
-    return OrderCall(1103, CANCEL_REFUSALS, broker_order_id)
-
-
-def modifying(broker_order_id: str) -> OrderCall:
-    return OrderCall(1102, MODIFY_REFUSALS, broker_order_id)
-
-
-def exiting(position_id: str) -> OrderCall:
-    return OrderCall(200, EXIT_REFUSALS, position_id)
+# Each of these takes the id that the outcome is about.
+cancelling = partial(OrderCall, 1103, CANCEL_REFUSALS)
+modifying = partial(OrderCall, 1102, MODIFY_REFUSALS)
+exiting = partial(OrderCall, 200, EXIT_REFUSALS)
 
 
 def classify(result: Reply | CallFailed, secrets: Iterable[str] = (), call: OrderCall = PLACE) -> Outcome:

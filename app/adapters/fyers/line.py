@@ -36,7 +36,6 @@ class Line:
     def ask(
         self, ask: Ask, token: Token, total: float, *, window: Deadline | None = None, most: int = MOST_BYTES
     ) -> Reply | CallFailed:
-        """The reply, within so many seconds."""
         count_broker_call()
         wire = Wire(self.transport, self.api_url, self.data_url, min(CONNECT, total), total, window, most)
         try:

@@ -68,9 +68,6 @@ class Wire:
     def patch_call(self, api: str, header: str, data: Any, data_flag: bool = False) -> Reply:
         return self._call("PATCH", api, header, data_flag, body=write(data))
 
-    def put_call(self, api: str, header: str, data: Any, data_flag: bool = False) -> Reply:
-        return self._call("PUT", api, header, data_flag, body=write(data))
-
     def delete_call(self, api: str, header: str, data: Any, data_flag: bool = False) -> Reply:
         return self._call("DELETE", api, header, data_flag, body=write(data))
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.adapters.fyers.classify import TOKEN_CODES
@@ -21,38 +22,25 @@ _REFRESH = "/validate-refresh-token"  # the SDK has no name for it
 _IN_A_HEADER = re.compile(r"[!-~]+")
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class FyersLogin:
-    """Implements `app.flow.ports.BrokerLogin`.
+    """Implements `ports.BrokerLogin`. Nothing is retried: an auth code works once, and a lost reply has used it up."""
 
-    Nothing is retried: an auth code works once, and a lost reply has used it up.
-    """
-
-    def __init__(
-        self,
-        app_id: str,
-        secret_id: str,
-        redirect_uri: str,
-        transport: Transport,
-        api_url: str = API_URL,
-        client_id: str = "",
-    ) -> None:
-        self._app_id = app_id
-        self._secret_id = secret_id
-        self._redirect_uri = redirect_uri
-        self._transport = transport
-        self._api_url = api_url
-        self._client_id = client_id
+    app_id: str
+    secret_id: str
+    redirect_uri: str
+    transport: Transport
+    api_url: str = API_URL
+    client_id: str = ""
 
     def auth_url(self, state: str) -> str:
         """The page to log in on. Fyers then sends the account holder's browser to the redirect URI with `auth_code`."""
-        made = SessionModel(self._app_id, self._redirect_uri, response_type="code", state=state).generate_authcode()
-        return f"{self._api_url}{Config.auth}?{urlsplit(made).query}"
+        made = SessionModel(self.app_id, self.redirect_uri, response_type="code", state=state).generate_authcode()
+        return f"{self.api_url}{Config.auth}?{urlsplit(made).query}"
 
     def exchange(self, auth_code: str, deadline: Deadline) -> Token:
-        """The day's token for the auth code of the login page."""
         fields = {"grant_type": "authorization_code", "code": auth_code}
-        body = self._post(Config.generate_access_token, fields, (auth_code,), deadline)
-        return self._token(body)
+        return self._token(self._post(Config.generate_access_token, fields, (auth_code,), deadline))
 
     def refresh(self, refresh_token: str, pin: str, deadline: Deadline) -> Token:
         """A new access token without a login, where Fyers still allows it (not for retail since 1-Apr-2026)."""
@@ -62,10 +50,10 @@ class FyersLogin:
     def profile(self, token: Token, deadline: Deadline) -> str | None:
         """The account's id ("F12345", `fy_id`). None where the reply has none."""
         total = deadline.cap(TOTAL)
-        wire = Wire(self._transport, self._api_url, "", min(CONNECT, total), total)
+        wire = Wire(self.transport, self.api_url, "", min(CONNECT, total), total)
         try:
-            reply: Reply = Model(self._app_id, token.access_token, wire).get_profile()
-            account = _ok(reply, (token.access_token, self._app_id, self._client_id)).get("data")
+            reply: Reply = Model(self.app_id, token.access_token, wire).get_profile()
+            account = _ok(reply, (token.access_token, self.app_id, self.client_id)).get("data")
         except CallFailed as failed:
             raise _down(failed.why) from None
         except LoginRefused as refused:
@@ -76,12 +64,12 @@ class FyersLogin:
         return fy_id if isinstance(fy_id, str) and fy_id.strip() else None
 
     def _post(self, path: str, fields: Mapping[str, str], secrets: tuple[str, ...], deadline: Deadline) -> Body:
-        hashed = SessionModel(self._app_id, secret_key=self._secret_id).get_hash().hexdigest()
+        hashed = SessionModel(self.app_id, secret_key=self.secret_id).get_hash().hexdigest()
         total = deadline.cap(TOTAL)
         try:
-            reply = self._transport.call(
+            reply = self.transport.call(
                 "POST",
-                self._api_url + path,
+                self.api_url + path,
                 headers=HEADERS,
                 body=write({"appIdHash": hashed, **fields}),
                 connect=min(CONNECT, total),
@@ -89,14 +77,14 @@ class FyersLogin:
             )
         except CallFailed as failed:
             raise _down(failed.why) from None
-        return _ok(reply, (*secrets, hashed, self._secret_id, self._app_id, self._client_id))
+        return _ok(reply, (*secrets, hashed, self.secret_id, self.app_id, self.client_id))
 
     def _token(self, body: Body) -> Token:
         access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
         if not isinstance(access_token, str) or not _IN_A_HEADER.fullmatch(access_token):
             raise _down("the answer has no access token")
         kept = refresh_token if isinstance(refresh_token, str) and _IN_A_HEADER.fullmatch(refresh_token) else None
-        return Token(access_token, kept, app_id=self._app_id).dated()
+        return Token(access_token, kept, app_id=self.app_id).dated()
 
 
 def _ok(reply: Reply, secrets: tuple[str, ...]) -> Body:

@@ -253,27 +253,3 @@ class Pool:
             return self._kept.pop()
         except IndexError:
             return self._new()
-
-
-class Pools:
-    """One pool of connections to each host: so many at once, one TLS context for all of them."""
-
-    def __init__(self, at_once: int, tls: ssl.SSLContext) -> None:
-        self._at_once = at_once
-        self._tls = tls
-        self._known: dict[tuple[str, str, int], Pool] = {}
-
-    def to(self, scheme: str, host: str, port: int | None) -> Pool:
-        """The pool of a host. Raises ValueError for a scheme that is not HTTP's."""
-        if scheme not in ("http", "https"):
-            raise ValueError("an address of another scheme")
-        tls = self._tls if scheme == "https" else None
-        place = scheme, host, port or (80 if tls is None else 443)
-        if (pool := self._known.get(place)) is None:
-            # Of two threads that make one at the same moment the first one's stays.
-            pool = self._known.setdefault(place, Pool(host, place[2], tls, self._at_once))
-        return pool
-
-    def close(self) -> None:
-        for pool in self._known.values():
-            pool.close()

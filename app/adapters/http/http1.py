@@ -50,25 +50,20 @@ def request(method: str, target: str, host: str, headers: Mapping[str, str], bod
 class Response:
     """A reply while its bytes come in. `status` and `headers` (names in lower case) are those of the final reply.
 
-    `complete` once all of it is there; `reusable` says whether the connection may serve another request.
+    `has_begun` once its head is there, `complete` once all of it is; `reusable`: its connection may serve another call.
     """
 
     def __init__(self, most: int) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
+        self.has_begun = False
         self.complete = False
         self.reusable = False
         self._body = bytearray()
         self._most = most
-        self._in_head = True
         self._beside = 0  # bytes since the start, or since the body last grew
         self._lines = 0
         self._parser = HttpResponseParser(self)
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether its head is there."""
-        return not self._in_head
 
     def feed(self, part: bytes) -> None:
         """Raises NotHttp and TooLarge."""
@@ -87,8 +82,7 @@ class Response:
 
     def end(self) -> None:
         """The connection ended. Raises CutShort, unless that is how this reply ends."""
-        framed = self._in_head or "content-length" in self.headers or "transfer-encoding" in self.headers
-        if framed:
+        if not self.has_begun or "content-length" in self.headers or "transfer-encoding" in self.headers:
             raise CutShort
         self.complete = True
 
@@ -105,13 +99,13 @@ class Response:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._lines += 1
-        if self._in_head:  # and no trailer
+        if not self.has_begun:  # and no trailer
             self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if not self.complete:
             self.status = self._parser.get_status_code()
-            self._in_head = False
+            self.has_begun = True
 
     def on_body(self, part: bytes) -> None:
         if not self.complete:
@@ -122,7 +116,7 @@ class Response:
             return
         if 100 <= self.status < 200:  # an interim reply; the final one follows
             self.headers.clear()
-            self._in_head = True
+            self.has_begun = False
             return
         self.complete = True
         self.reusable = self._parser.should_keep_alive()

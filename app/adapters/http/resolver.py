@@ -70,6 +70,4 @@ def _literal(host: str, port: int) -> Address | None:
         address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    if address.version == 4:
-        return socket.AF_INET, (host, port)
-    return socket.AF_INET6, (host, port)
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6, (host, port)

@@ -5,7 +5,7 @@ A call ends in a `Reply` of any status, or in `CallFailed`, which says whether a
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from time import monotonic
@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import certifi
 from requests.utils import default_headers
 
-from app.adapters.http.connections import Call, Connection, Pool, Pools, WindowOver
+from app.adapters.http.connections import Call, Connection, Pool, WindowOver
 from app.adapters.http.http1 import CannotUnpack, CutShort, NotHttp, TooLarge, request
 from app.adapters.http.resolver import Lookup, Resolver
 from app.domain.deadline import Deadline
@@ -60,15 +60,17 @@ class Reply:
 class Transport:
     """One set of connections for all calls and threads. Make it in the process that uses it, after any fork.
 
-    It is no session of `requests`, which takes many times as long for a call; cookies, redirects and proxies have no
-    place here. The headers are those of such a session, as the broker's SDK sends them.
+    It is no session of `requests`, which takes many times as long for a call. The headers are those of one, as the
+    broker's SDK sends them.
     """
 
     def __init__(
         self, *, connections: int = CONNECTIONS, tls: ssl.SSLContext | None = None, lookup: Lookup = socket.getaddrinfo
     ) -> None:
         self._resolver = Resolver(lookup)
-        self._pools = Pools(connections, tls or trusting_public_authorities())
+        self._at_once = connections
+        self._tls = tls or trusting_public_authorities()
+        self._pools: dict[tuple[str, str, int], Pool] = {}
         self._headers = {**default_headers(), "Accept-Encoding": "identity"}
 
     def call(
@@ -86,9 +88,8 @@ class Transport:
     ) -> Reply:
         """One request, sent once. `connect` and `total` are seconds, `most` the bytes that a reply may have.
 
-        `params`, where there are any, replace the query of the address.
-
-        With a `window` the first byte leaves only while the window is open. Raises CallFailed and nothing else.
+        `params`, where there are any, replace the query of the address. With a `window` the first byte leaves only
+        while the window is open. Raises CallFailed and nothing else.
         """
         if connect <= 0 or total <= 0:
             raise CallFailed("there was no time left for the call", wrote=False)
@@ -112,10 +113,7 @@ class Transport:
         total: float,
         most: int = MOST_BYTES,
     ) -> "Begun | None":
-        """Sends a GET at once, for its reply to be read later, all within so many seconds.
-
-        None, without a wait, where there is no open connection for it.
-        """
+        """Sends a GET whose reply is read later, within `total` seconds. None, at once, where no connection is open."""
         pool = self._pool(url)
         if total <= 0 or (link := pool.take_fresh()) is None:
             return None
@@ -142,15 +140,24 @@ class Transport:
         return True
 
     def close(self) -> None:
-        self._pools.close()
+        for pool in self._pools.values():
+            pool.close()
 
     def _may_go(self) -> bool:
         """Whether a request may leave now."""
         return True
 
     def _pool(self, url: str) -> Pool:
+        """The pool of the URL's host. Raises ValueError for a scheme that is not HTTP's."""
         where = urlsplit(url)
-        return self._pools.to(where.scheme, where.hostname or "", where.port)
+        if where.scheme not in ("http", "https"):
+            raise ValueError("an address of another scheme")
+        tls = self._tls if where.scheme == "https" else None
+        place = where.scheme, where.hostname or "", where.port or (80 if tls is None else 443)
+        if (pool := self._pools.get(place)) is None:
+            # Of two threads that make one at the same moment the first one's stays.
+            pool = self._pools.setdefault(place, Pool(*place[1:], tls, self._at_once))
+        return pool
 
     def _request(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], body: bytes | None
@@ -162,14 +169,14 @@ class Transport:
         return request(method, target, host, {**self._headers, **headers}, body)
 
 
+@dataclass(slots=True)
 class Begun:
     """A request that was sent. It keeps its connection until the reply is read."""
 
-    def __init__(self, pool: Pool, link: Connection, call: Call, most: int) -> None:
-        self._pool = pool
-        self._link = link
-        self._call = call
-        self._most = most
+    _pool: Pool
+    _link: Connection
+    _call: Call
+    _most: int
 
     def reply(self) -> Reply:
         """To be called once. Raises CallFailed and nothing else."""
@@ -202,8 +209,7 @@ def trusting_public_authorities() -> ssl.SSLContext:
     return context
 
 
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (WindowOver, "the time to send was over"),
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
     (TooLarge, "the reply is too large"),
     (TimeoutError, "timed out"),
     (socket.gaierror, "the host was not found"),
@@ -216,17 +222,9 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def _words(problem: BaseException, call: Call) -> str:
+def _words(problem: Exception, call: Call) -> str:
     """What happened, in the gateway's words: a library's own text may quote the request, and with it a secret."""
-    chain = list(_chain(problem))
-    for kind, words in _WORDS:
-        if any(isinstance(link, kind) for link in chain):
-            return f"{words} while {call.stage}" if not isinstance(problem, WindowOver) else words
-    return f"{type(chain[-1]).__name__} while {call.stage}"
-
-
-def _chain(problem: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = problem
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
+    if isinstance(problem, WindowOver):
+        return "the time to send was over"
+    words = next((words for kind, words in _WORDS if isinstance(problem, kind)), type(problem).__name__)
+    return f"{words} while {call.stage}"

@@ -82,7 +82,8 @@ class Fanout:
         troubles = {sink.name: why for sink in wanting if (why := self._push(sink, notice, known, deadline))}
         new = [sink.name for sink in wanting if sink.name not in troubles]
         if new and first:
-            self._count(notice.kind)
+            with self._lock:
+                self._sent.setdefault(notice.kind, deque(maxlen=MOST_OF_A_KIND)).append(self._monotonic())
         if new and troubles:
             self._tell_ledger(notice, new, deadline)
         return troubles
@@ -125,10 +126,6 @@ class Fanout:
             # A login link is for the phone alone: a reader of the log must not be able to use it.
             log.log(_LEVEL[notice.severity], "%s", _LINK.sub(r"\1/…", notice.text), extra=extra)
         return known
-
-    def _count(self, kind: str) -> None:
-        with self._lock:
-            self._sent.setdefault(kind, deque(maxlen=MOST_OF_A_KIND)).append(self._monotonic())
 
     def _is_held(self, notice: Notice) -> bool:
         with self._lock:

@@ -7,13 +7,7 @@ Pub/Sub has the message. The batching client sends from a thread of its own, aft
 import json
 import os
 
-from google.api_core.exceptions import (
-    DeadlineExceeded,
-    GoogleAPICallError,
-    InternalServerError,
-    InvalidArgument,
-    Unknown,
-)
+from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
@@ -21,6 +15,8 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from app.adapters.grpc_channel import open_channel
 from app.adapters.notify.sink import NotTaken
 from app.domain.notice import Notice
+
+_IN_DOUBT = (exceptions.DeadlineExceeded, exceptions.InternalServerError, exceptions.Unknown)
 
 
 class PubSubNotifier:
@@ -42,9 +38,9 @@ class PubSubNotifier:
         try:
             # The library's own retry would last ten minutes.
             self._client.publish(topic=self._topic, messages=[message], retry=None, timeout=seconds)
-        except (GoogleAPICallError, GoogleAuthError) as error:
-            arrived = isinstance(error, DeadlineExceeded | InternalServerError | Unknown)
-            about_notice = isinstance(error, InvalidArgument)
+        except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
+            arrived = isinstance(error, _IN_DOUBT)
+            about_notice = isinstance(error, exceptions.InvalidArgument)
             raise NotTaken(type(error).__name__, arrived=arrived, about_notice=about_notice) from None
 
     def close(self) -> None:

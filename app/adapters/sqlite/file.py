@@ -57,7 +57,7 @@ _WHY = {
 class LedgerFile:
     """Two connections for all writes and one a thread for reads; `close` closes them all.
 
-    `_writer` waits for the disk. `_quick` does not, and writes single statements. The writers of one process queue at a
+    `writer` waits for the disk. `quick` does not, and writes single statements. The writers of one process queue at a
     lock of its own: at SQLite's they would poll, and some would starve.
 
     Raises NotNow, with the reason, where the file cannot be opened or a later version of the gateway wrote it.
@@ -74,8 +74,8 @@ class LedgerFile:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         try:
-            self._writer = self._connect(prepare=True)
-            self._quick = self._connect("NORMAL")
+            self.writer = self._connect(prepare=True)
+            self.quick = self._connect("NORMAL")
         except BaseException as error:
             self.close()
             if isinstance(error, sqlite3.Error):
@@ -91,7 +91,7 @@ class LedgerFile:
 
     def look_through(self, deadline: Deadline) -> None:
         """Looks for damage in the whole file. Raises NotNow where there is some, or where the time runs out."""
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             db.set_progress_handler(lambda: deadline.left() <= 0, _OFTEN)
             try:
                 [found] = db.execute("PRAGMA quick_check(1)").fetchone()
@@ -131,7 +131,7 @@ class LedgerFile:
         return connection
 
     @contextlib.contextmanager
-    def _reading(self, deadline: Deadline, db: "Connection | None" = None) -> Iterator["Connection"]:
+    def reading(self, deadline: Deadline, db: "Connection | None" = None) -> Iterator["Connection"]:
         """A connection that waits for locks no longer than the deadline. SQLite's failures become LEDGER_DOWN.
 
         Nothing begins after the deadline: the request is gone, and an order recorded then would notify no operator.
@@ -150,20 +150,20 @@ class LedgerFile:
         if not self._turn.acquire(timeout=deadline.cap(SWITCH)):
             raise NotNow(Reason.LEDGER_DOWN)
         try:
-            with self._reading(deadline, db):
+            with self.reading(deadline, db):
                 yield db
         finally:
             self._turn.release()
 
     def _quickly(self, statement: str, values: Sequence[object], deadline: Deadline) -> bool:
         """One statement that is a transaction of its own; whether it changed its row."""
-        with self._taking_turns(deadline, self._quick) as db:
+        with self._taking_turns(deadline, self.quick) as db:
             return db.execute(statement, values).rowcount == 1
 
     @contextlib.contextmanager
-    def _writing(self, deadline: Deadline) -> Iterator["Connection"]:
+    def writing(self, deadline: Deadline) -> Iterator["Connection"]:
         """One transaction, on the disk before this returns; any exception takes all of it back."""
-        with self._taking_turns(deadline, self._writer) as db:
+        with self._taking_turns(deadline, self.writer) as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -192,7 +192,11 @@ class Connection(sqlite3.Connection):
 def _make_tables(db: sqlite3.Connection) -> None:
     [version] = db.execute("PRAGMA user_version").fetchone()
     if version > _SCHEMA_VERSION:
-        raise NotNow(Reason.LEDGER_DOWN, _newer(version))
+        raise NotNow(
+            Reason.LEDGER_DOWN,
+            f"the ledger's file is of a later version of the gateway (its schema is {version}, this version knows "
+            f"{_SCHEMA_VERSION}); run that version, or name another file in LEDGER_URL",
+        )
     db.execute("PRAGMA journal_mode=WAL")
     if version < _SCHEMA_VERSION:
         db.executescript(f"{_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}")
@@ -206,10 +210,3 @@ def _unusable(error: sqlite3.Error) -> NotNow:
 
 def _down(named: str, why: str) -> NotNow:
     return NotNow(Reason.LEDGER_DOWN, f"the ledger does not work ({named}): {why}")
-
-
-def _newer(version: int) -> str:
-    return (
-        f"the ledger's file is of a later version of the gateway (its schema is {version}, this version knows "
-        f"{_SCHEMA_VERSION}); run that version, or name another file in LEDGER_URL"
-    )

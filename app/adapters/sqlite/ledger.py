@@ -8,22 +8,19 @@ claim, whose order has not left yet, and an acceptance, which the broker's order
 On Cloud Run the disk is the instance's own memory: `bootstrap` refuses this ledger there.
 """
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from app.adapters.controls_document import ControlsText
 from app.adapters.sqlite.file import IS_OPEN, LedgerFile
-from app.adapters.stored_text import read_notice, read_order, readable, to_text
+from app.adapters.stored_text import also_taken, read_notice, read_order, readable, to_text, write_order
 from app.domain.deadline import CLAIM, RECORD, SUBMIT, SWITCH, Deadline, Sleep
 from app.domain.errors import NotNow, Reason
 from app.domain.notice import Notice, notice_of, state_notice
 from app.domain.order import Order, OrderStatus
-from app.domain.order.document import to_document
 from app.domain.risk import Controls, Decide, learned, teaches
 from app.flow.ports import Overtaken, Window
 
@@ -32,9 +29,9 @@ _INSERT = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE orders SET status = ?, sequence = ?, submitted_at = ?, document = ? WHERE key = ? AND sequence = ?"
 _BEFORE_SUBMIT = "SELECT status, sequence, (SELECT document FROM account WHERE one = 1) FROM orders WHERE key = ?"
 _WRITE_CONTROLS = "INSERT INTO account VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET document = excluded.document"
+_TO_THE_END = "UPDATE outbox SET number = (SELECT MAX(number) + 1 FROM outbox), document = ? WHERE id = ?"
 _AN_ALERT = 48 * 1024  # bytes; claim, submit and record together append 37 to 49 KB to the log of changes
 _TRIED_OUT = "try out:" + "." * _AN_ALERT
-_Found = TypeVar("_Found")
 
 
 class SqliteLedger(LedgerFile):
@@ -48,7 +45,7 @@ class SqliteLedger(LedgerFile):
         deadline = deadline.within(CLAIM)
         if window is None and self._quickly(_INSERT, _row(order), deadline):
             return order
-        with self._writing(deadline) as db:
+        with self.writing(deadline) as db:
             known = self._windowed(db, window, order.received_at) if window else _stored(db, order.key)
             if known is not None:
                 return known
@@ -59,11 +56,11 @@ class SqliteLedger(LedgerFile):
             return order
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
-        with self._writing(deadline.within(SUBMIT)) as db:
-            *stored, controls_text = _there(db.execute(_BEFORE_SUBMIT, (order.key,)).fetchone())
-            if stored != [OrderStatus.RECEIVED, order.sequence]:
+        with self.writing(deadline.within(SUBMIT)) as db:
+            stored = db.execute(_BEFORE_SUBMIT, (order.key,)).fetchone()
+            if stored is None or stored[:2] != (OrderStatus.RECEIVED, order.sequence):
                 raise Overtaken(_expected(db, order.key))
-            before = self._controls_in(controls_text)
+            before = self._controls_in(stored[2])
             decided, controls = decide(before)
             _update(db, decided)
             self._write_controls(db, before, controls)
@@ -74,7 +71,7 @@ class SqliteLedger(LedgerFile):
         alone = order.status is OrderStatus.ACCEPTED and notice_of(order) is None and not teaches(order)
         if alone and self._quickly(_UPDATE, _changed(order), deadline):
             return order
-        with self._writing(deadline) as db:
+        with self.writing(deadline) as db:
             _update(db, order)
             if teaches(order):
                 before = self._stored_controls(db)
@@ -82,24 +79,24 @@ class SqliteLedger(LedgerFile):
             return order
 
     def notify(self, notice: Notice, deadline: Deadline) -> bool:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             return _post(db, notice)
 
     def once(self, name: str, deadline: Deadline) -> bool:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             return db.execute("INSERT OR IGNORE INTO names VALUES (?)", (name,)).rowcount == 1
 
     def try_out(self, deadline: Deadline, whole: bool = False) -> None:
         """Two commits. One that is rolled back writes nothing to the disk, and so would not find a full one."""
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             db.execute("INSERT OR REPLACE INTO names VALUES (?)", (_TRIED_OUT,))
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             db.execute("DELETE FROM names WHERE name = ?", (_TRIED_OUT,))
         if whole:
             self.look_through(deadline)
 
     def get(self, key: str, deadline: Deadline) -> Order | None:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             return _stored(db, key)
 
     def orders(self, deadline: Deadline, day: str | None = None, in_flight: bool = False) -> list[Order]:
@@ -111,45 +108,40 @@ class SqliteLedger(LedgerFile):
             where.append(f"status IN {IS_OPEN}")
         most = _LATEST if day is None and not in_flight else -1  # reconcile needs all that is in flight
         query = f"SELECT document FROM orders WHERE {' AND '.join(where)} ORDER BY received_at DESC LIMIT {most}"  # noqa: S608 -- fixed words only
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             return readable((row[0] for row in db.execute(query, values)), read_order)
 
     def unresolved(self, before: datetime, deadline: Deadline) -> int:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             # The second condition adds nothing. Without it SQLite would not see that the index has all these rows.
             query = f"SELECT submitted_at FROM orders WHERE status = 'SUBMITTED' AND status IN {IS_OPEN}"  # noqa: S608 -- fixed words only
             return sum(datetime.fromisoformat(row[0]) < before for row in db.execute(query))
 
     def controls(self, deadline: Deadline) -> Controls:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             return self._stored_controls(db)
 
     def change_controls(self, change: Callable[[Controls], Controls], deadline: Deadline) -> Controls:
-        with self._writing(deadline.within(SWITCH)) as db:
+        with self.writing(deadline.within(SWITCH)) as db:
             before = self._stored_controls(db)
             controls = change(before)
             self._write_controls(db, before, controls)
             return controls
 
     def outbox(self, deadline: Deadline) -> list[Notice]:
-        with self._reading(deadline) as db:
+        with self.reading(deadline) as db:
             rows = db.execute("SELECT document FROM outbox WHERE delivered = 0 ORDER BY number LIMIT 100")
             return readable((row[0] for row in rows), read_notice)
 
     def taken(self, notice_id: str, by: Sequence[str], deadline: Deadline) -> None:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             row = db.execute("SELECT document FROM outbox WHERE id = ? AND delivered = 0", (notice_id,)).fetchone()
             if row is None:
                 return
-            document = json.loads(row[0])
-            document["taken"] = sorted({*document.get("taken", ()), *by})
-            db.execute(
-                "UPDATE outbox SET number = (SELECT MAX(number) + 1 FROM outbox), document = ? WHERE id = ?",
-                (to_text(document), notice_id),
-            )
+            db.execute(_TO_THE_END, (also_taken(row[0], by), notice_id))
 
     def delivered(self, notice_id: str, deadline: Deadline) -> None:
-        with self._writing(deadline.within(RECORD)) as db:
+        with self.writing(deadline.within(RECORD)) as db:
             db.execute("UPDATE outbox SET delivered = 1 WHERE id = ?", (notice_id,))
 
     def _windowed(self, db: sqlite3.Connection, window: Window, now: datetime) -> Order | None:
@@ -181,23 +173,19 @@ def _stored(db: sqlite3.Connection, key: str) -> Order | None:
 
 
 def _expected(db: sqlite3.Connection, key: str) -> Order:
-    return _there(_stored(db, key))
-
-
-def _there(found: _Found | None) -> _Found:
-    if found is None:
+    if (order := _stored(db, key)) is None:
         raise NotNow(Reason.LEDGER_DOWN, "the ledger has lost the order")
-    return found
+    return order
 
 
 def _row(order: Order) -> tuple[object, ...]:
-    return (order.key, order.status, order.sequence, order.day, order.received_at.isoformat(), None, _json(order))
+    return (order.key, order.status, order.sequence, order.day, order.received_at.isoformat(), None, write_order(order))
 
 
 def _changed(order: Order) -> tuple[object, ...]:
     """The values of `_UPDATE`, which changes nothing unless the stored order is one step behind this one."""
     submitted_at = order.submitted_at.isoformat() if order.submitted_at else None
-    return (order.status, order.sequence, submitted_at, _json(order), order.key, order.sequence - 1)
+    return (order.status, order.sequence, submitted_at, write_order(order), order.key, order.sequence - 1)
 
 
 def _update(db: sqlite3.Connection, order: Order) -> None:
@@ -205,10 +193,6 @@ def _update(db: sqlite3.Connection, order: Order) -> None:
         raise Overtaken(_expected(db, order.key))
     if (notice := notice_of(order)) is not None:
         _post(db, notice)
-
-
-def _json(order: Order) -> str:
-    return to_text(to_document(order))
 
 
 def _post(db: sqlite3.Connection, notice: Notice) -> bool:

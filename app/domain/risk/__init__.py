@@ -13,6 +13,7 @@ from app.domain.risk.controls import (
     doubt_reduces,
     learned,
     teaches,
+    ticket_of,
 )
 from app.domain.risk.limits import Limits
 
@@ -36,4 +37,5 @@ __all__ = [
     "doubt_reduces",
     "learned",
     "teaches",
+    "ticket_of",
 ]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from app.adapters.sqlite import SqliteLedger
+from app.adapters.sqlite.ledger import SqliteLedger
 from app.adapters.tokens import FileTokens
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason

@@ -10,7 +10,7 @@ import requests
 
 from app.adapters.fyers.broker import FyersBroker
 from app.adapters.fyers.session import FyersLogin
-from app.adapters.http import Transport
+from app.adapters.http.transport import Transport
 from app.domain.errors import NotNow, Reason
 from app.login import LoginState
 from app.simulator import Exchange, Simulator
