@@ -89,7 +89,7 @@ class Cache(Protocol):
 
     @property
     def name(self) -> str:
-        """The pointer's own name. The names of artifacts begin with it."""
+        """The pointer's own name, with which the names of artifacts begin."""
 
     def pointer(self, timeout: float) -> bytes | None:
         """The present pointer; None where nothing is stored yet. One cheap read."""

@@ -139,11 +139,9 @@ def _check(listed: _Listed, sources: Sequence[Source], last: Pointer | None, cal
 
 def _check_unique(rows: Sequence[Row]) -> None:
     """Raises Refused for a ticker listed twice, or one series under two tickers. `rows` are sorted."""
-    seen: set[str] = set()
-    for row in rows:
-        if row.symbol in seen:
-            raise Refused(f"{row.symbol} is listed twice")
-        seen.add(row.symbol)
+    for symbol, times in Counter(row.symbol for row in rows).items():
+        if times > 1:
+            raise Refused(f"{symbol} is listed twice")
     for before, row in pairwise(rows):
         if before[:5] == row[:5]:
             raise Refused(f"{before.symbol} and {row.symbol} are the same series")

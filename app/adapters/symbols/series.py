@@ -53,9 +53,8 @@ class Series:
 
     def ladder(self, at: int, option_type: OptionType) -> range:
         """The rows of one expiry and type, ascending by strike."""
-        if option_type is OptionType.CE:
-            return range(self.calls[at], self.puts[at])
-        return range(self.puts[at], self.ends[at])
+        first, end = (self.calls, self.puts) if option_type is OptionType.CE else (self.puts, self.ends)
+        return range(first[at], end[at])
 
     def last_of_month(self, first: int) -> list[int]:
         """Places, from `first` on, of the last listed expiry of each calendar month."""

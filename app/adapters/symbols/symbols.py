@@ -121,7 +121,6 @@ class Symbols:
             raise CacheDown(f"{entry.artifact} is of another version; refresh the symbols") from error
 
     def close(self) -> None:
-        """Closes the cache's connections."""
         self._cache.close()
 
     @property
@@ -132,7 +131,7 @@ class Symbols:
 
     @property
     def as_of(self) -> date:
-        """The trading day that the master was last accepted for; its files are of that day or of the one before."""
+        """The trading day the master was last accepted for. Its files are of that day or the trading day before."""
         return self.loaded.entry.as_of
 
     @property
