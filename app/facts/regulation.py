@@ -38,7 +38,7 @@ FACTS = (
     Fact(
         "Weekly expiries",
         "NIFTY and SENSEX alone have them; the day comes from the master",
-        "app/adapters/symbols/rules.py _CURRENT_DAYS",
+        "app/adapters/symbols/refresh.py _CURRENT_DAYS",
         _MASTER,
     ),
 )

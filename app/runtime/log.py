@@ -84,7 +84,7 @@ def close() -> None:
 
 def relay_to_workers() -> None:
     """Makes the workers forked from now on send gunicorn's lines to Cloud Logging; gunicorn's arbiter calls it."""
-    from app.adapters.cloud_logging import Relay
+    from app.adapters.cloud_logging.sender import Relay
 
     gunicorn = logging.getLogger(_GUNICORN)
     if not any(isinstance(sink, Relay) for sink in gunicorn.handlers):
@@ -96,8 +96,8 @@ def relay_to_workers() -> None:
 def _cloud_sinks(project: str) -> list[logging.Handler]:
     # Loaded here, before the set-up starts a thread: requests and Google's libraries import in circles. If two threads
     # load them at once, one finds half a module and fails.
-    from app.adapters.cloud_logging import CloudLog, Relay
     from app.adapters.cloud_logging.api import LogApi
+    from app.adapters.cloud_logging.sender import CloudLog, Relay
 
     console = Console(sys.stderr)
     console.setLevel(logging.ERROR)

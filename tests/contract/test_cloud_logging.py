@@ -14,9 +14,8 @@ from google.api_core.exceptions import DeadlineExceeded, ServiceUnavailable
 from google.auth.exceptions import DefaultCredentialsError
 from google.logging.type.log_severity_pb2 import LogSeverity
 
-from app.adapters.cloud_logging import CloudLog, Relay
 from app.adapters.cloud_logging.api import LogApi
-from app.adapters.cloud_logging.sender import AT_ONCE, BROKEN_OFF, LAST_CALLS
+from app.adapters.cloud_logging.sender import AT_ONCE, BROKEN_OFF, LAST_CALLS, CloudLog, Relay
 from app.runtime import log
 from app.runtime.processes import free_port
 from tests.cloud_logging import CloudLogging, cloud_logging

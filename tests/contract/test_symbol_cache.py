@@ -9,7 +9,7 @@ import pytest
 
 from app.adapters.symbols.artifact import digest_of
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, Pointer, artifact_name, verified
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.adapters.symbols.symbols import open_cache
 from tests.emulators import gcs_bucket, gcs_emulator  # noqa: F401
 from tests.present import present

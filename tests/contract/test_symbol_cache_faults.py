@@ -15,7 +15,7 @@ import requests
 from app.adapters.symbols.artifact import digest_of
 from app.adapters.symbols.cache import CacheDown, Entry, Pointer, artifact_name, verified
 from app.adapters.symbols.gcs_cache import GcsCache
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.adapters.symbols.symbols import Symbols
 from app.runtime.processes import free_port
 from tests.emulators import gcs_bucket, gcs_emulator  # noqa: F401

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.adapters.symbols import sources
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.adapters.symbols.sources import Source, fetch
 from app.domain.deadline import Deadline
 from app.runtime.processes import free_port

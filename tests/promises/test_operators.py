@@ -4,7 +4,7 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -271,10 +271,10 @@ def test_who_has_a_key_that_is_known_waits_for_no_fetch_that_a_made_up_token_beg
     auth.check(bearer(token), soon(), task=True)
     clock.seconds = 61  # a key that is not known is asked for again
     id_tokens: Any = auth._id_tokens
-    with id_tokens._lock:  # the fetch is under way
-        assert auth.check(bearer(token), soon(), task=True).name == SCHEDULER
-        with pytest.raises(CannotVerify):
-            auth.check(bearer(made_up), soon(0.1))
+    id_tokens._fetches.last = Future()  # the fetch is under way
+    assert auth.check(bearer(token), soon(), task=True).name == SCHEDULER
+    with pytest.raises(CannotVerify):
+        auth.check(bearer(made_up), soon(0.1))
 
 
 def test_the_pause_after_a_fetch_that_failed_begins_when_it_ends(

@@ -12,7 +12,7 @@ import pytest
 
 from app.adapters.symbols import Symbols, refresh
 from app.adapters.symbols.json_master import Extra, read_extras
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.domain.calendar import Calendar
 from tests.masters import Listed, chain, write
 from tests.present import present

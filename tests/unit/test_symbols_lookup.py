@@ -115,8 +115,9 @@ def test_when_every_expiry_is_over_the_answer_says_so(master: Master) -> None:
         resolve(master, WEEKLY, on=date(2030, 1, 1))
 
 
-def test_the_expiries_of_an_underlying_are_told_from_a_day_on(master: Master) -> None:
-    assert master.expiries("BANKNIFTY", None, date(2026, 11, 25)) == (date(2026, 12, 29), date(2027, 1, 26))
+def test_a_refused_expiry_names_those_that_are_listed_from_the_day_on(master: Master) -> None:
+    with pytest.raises(Denied, match=r"nearest: 2026-12-29, 2027-01-26$"):
+        resolve(master, date(2026, 11, 30), on=date(2026, 11, 25), underlying="BANKNIFTY")
 
 
 # -- strikes
@@ -185,10 +186,15 @@ def test_a_series_without_puts_says_so() -> None:
             resolve(master, strike=strike, option_type=PE, spot=Decimal(26000))
 
 
-def test_the_strikes_of_an_expiry_are_told(master: Master) -> None:
-    assert master.strikes("STOCK1", None, date(2026, 11, 24)) == tuple(map(Decimal, range(1000, 1101, 10)))
+def test_each_listed_strike_of_an_expiry_is_found_and_no_other(master: Master) -> None:
+    for strike in map(Decimal, range(995, 1110, 5)):
+        if 1000 <= strike <= 1100 and strike % 10 == 0:
+            assert resolve(master, strike=strike, underlying="STOCK1").strike == strike
+        else:
+            with pytest.raises(Denied, match=f"{strike} is not listed"):
+                resolve(master, strike=strike, underlying="STOCK1")
     with pytest.raises(Denied):
-        master.strikes("STOCK1", None, date(2026, 11, 25))
+        resolve(master, date(2026, 11, 25), strike=Decimal(1000), underlying="STOCK1")
 
 
 # -- underlyings
@@ -446,7 +452,8 @@ def test_futures_and_shares_change_nothing_that_is_asked_of_options() -> None:
     for day in (FRIDAY, date(2026, 11, 24), date(2027, 2, 23)):
         assert whole.kinds(day) == options.kinds(day)
         assert whole.kinds(day, expiring=True) == options.kinds(day, expiring=True)
-    assert whole.expiries("NIFTY", None, FRIDAY) == options.expiries("NIFTY", None, FRIDAY)
+    for rule in ExpiryRule:
+        assert resolve(whole, rule) == resolve(options, rule)
     assert whole.expiring("NIFTY", None, date(2027, 2, 23)) is None
     for name in ("NOOPTIONS", "SBIN"):
         with pytest.raises(Denied, match=f"no options on {name} are listed"):

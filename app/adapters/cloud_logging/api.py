@@ -11,10 +11,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import google.auth
-import google.auth.compute_engine  # google.auth would load this and the next later, in the sender's thread (see log.py)
-import google.oauth2.credentials
-import grpc
+# google.auth would load these two later, in the sender's thread (see log.py).
+import google.auth.compute_engine
+import google.oauth2.credentials  # noqa: F401
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
@@ -22,9 +21,9 @@ from google.cloud.logging_v2.types import LogEntry, WriteLogEntriesRequest
 from google.protobuf.json_format import ParseError
 
 from app.adapters.cloud_logging.sender import Line
+from app.adapters.grpc_channel import open_channel
 
 LOG = "gateway"
-_CHANNEL = [("grpc.max_reconnect_backoff_ms", 5_000), ("grpc.min_reconnect_backoff_ms", 2_000)]
 # A line's special fields, and where an entry has them; Cloud Run does the same with standard output.
 _FIELDS = {
     "severity": "severity",
@@ -43,11 +42,7 @@ class LogApi:
 
     def __init__(self, project: str) -> None:
         self._about = {"log_name": f"projects/{project}/logs/{LOG}", "resource": {"type": "global"}}
-        if stand_in := os.environ.get("LOGGING_EMULATOR_HOST"):
-            self._channel = grpc.insecure_channel(stand_in, options=_CHANNEL)
-        else:
-            credentials, _ = google.auth.default(scopes=LoggingServiceV2GrpcTransport.AUTH_SCOPES)
-            self._channel = LoggingServiceV2GrpcTransport.create_channel(credentials=credentials, options=_CHANNEL)
+        self._channel, _ = open_channel(LoggingServiceV2GrpcTransport, os.environ.get("LOGGING_EMULATOR_HOST"))
         self._client = LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self._channel))
 
     def write(self, lines: Sequence[Line], seconds: float) -> int:

@@ -1,8 +1,7 @@
 """Log lines on their way to Cloud Logging: a bounded queue, and one thread that empties it.
 
-A request's thread formats its line, as it does for standard output, puts it into the queue and goes on: it waits for
-nothing and writes nothing. The sender's thread sends the lines in order, and sends the same lines again until the API
-has taken them. Each line has an insert id, by which Cloud Logging drops a second copy.
+A request's thread formats its line, puts it into the queue and goes on: it waits for nothing. The sender's thread sends
+the lines in order, and again until the API has taken them. Cloud Logging drops a second copy by its insert id.
 
     the API does not answer    the call ends by its own time-out, and the lines wait for the next call
     the queue is full          the new line is lost and counted
@@ -48,8 +47,7 @@ class Api(Protocol):
 class CloudLog(logging.Handler):
     """A handler of the root logger, to be made after a fork, since no thread survives one.
 
-    `open_api` is called by the sender's thread: it may wait for credentials. `relayed` brings the lines of another
-    process (`Relay`).
+    The sender's thread calls `open_api`, which may wait for credentials. `relayed` is a Relay's `arriving`.
     """
 
     def __init__(
@@ -80,7 +78,7 @@ class CloudLog(logging.Handler):
     # -- in the thread that has something to log
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Takes no lock: at exit logging holds the handler's while `close` waits for the sender, which may log too."""
+        """Takes no lock: at exit logging holds it while `close` waits for the sender, which may log too."""
         try:
             self.emit(record)
         except Exception:  # noqa: BLE001 - as in every handler: a line that cannot be made fails no request
@@ -149,7 +147,7 @@ class CloudLog(logging.Handler):
             self._api.close()
 
     def _gather(self) -> None:
-        """Makes the batch, where the last one was taken. What was lost meanwhile is told in its first line."""
+        """Makes the next batch, once the last one is taken. Its first line tells what was lost meanwhile."""
         if self._relayed is not None:
             with suppress(OSError):  # there is nothing more, or the relay is closed
                 while True:
@@ -163,7 +161,7 @@ class CloudLog(logging.Handler):
             self._batch += [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
 
     def _is_taken(self) -> bool:
-        """Whether the API has the batch now. Whatever keeps it from that, the lines stay and the thread lives."""
+        """Whether the API has the batch now. After any failure the lines stay and the thread goes on."""
         try:
             self._api = self._api or self._open_api()
             refused = self._api.write(self._batch, min(CALL, self._ends - monotonic()))

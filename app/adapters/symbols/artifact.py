@@ -7,13 +7,11 @@
               those of futures and shares (others.py)
 
 `rows` counts the options. `terms` lists the distinct (lot size, tick size, freeze quantity) and `sessions` the trading
-hours of each in minutes since midnight IST, zeros where the master gives none. `series` is [exchange, underlying,
-[[expiry, first CE, first PE, end], …]] with row numbers, and `instruments` the broker's instrument type of each
-series. `columns` gives the offset and length of each array. Artifacts of earlier versions lack `sessions`,
-`instruments`, or the columns of futures and shares.
+hours of each, in the units of Row. `series` is [exchange, underlying, [[expiry, first CE, first PE, end], …]] with row
+numbers, and `instruments` the broker's instrument type of each series. `columns` gives the offset and length of each
+array. Artifacts of earlier versions lack `sessions`, `instruments`, or the columns of futures and shares.
 
-A lookup is two or three binary searches in an array. Loading is a read and a few hundred small objects. Nothing in an
-artifact ever changes, so any number of threads may read it.
+A lookup is two or three binary searches. Loading is a read and a few hundred small objects.
 """
 
 import hashlib
@@ -22,7 +20,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from app.adapters.symbols import others
 from app.adapters.symbols.json_master import NOTHING, Extra
@@ -45,16 +43,15 @@ def encode(rows: Sequence[Row], rest: Sequence[Row], extras: Mapping[str, Extra]
         terms.setdefault((row.lot_size, row.tick_size, extra.freeze_quantity, row.session), len(terms))
         for row, extra in zip(rows, more, strict=True)
     ]
-    columns = {
-        "strike": _integers("q", (row.strike for row in rows)),
-        "terms": _integers("I", of_row),
-        "begin": _integers("I", _beginnings(rows)),
-        "by_symbol": _integers("I", sorted(range(len(rows)), key=lambda at: rows[at].symbol)),
-        "symbols": "".join(row.symbol for row in rows).encode("ascii"),
-    }
+    columns = _integers(
+        strike=(row.strike for row in rows),
+        terms=of_row,
+        begin=accumulate((len(row.symbol) for row in rows), initial=0),  # the last one is the end of all symbols
+        by_symbol=sorted(range(len(rows)), key=lambda at: rows[at].symbol),
+    )
+    columns["symbols"] = "".join(row.symbol for row in rows).encode("ascii")
     if any(extra.upper_band for extra in more):
-        columns["lower"] = _integers("q", (extra.lower_band for extra in more))
-        columns["upper"] = _integers("q", (extra.upper_band for extra in more))
+        columns |= _integers(lower=(extra.lower_band for extra in more), upper=(extra.upper_band for extra in more))
     columns |= others.encode(rest, extras)
     header = {
         "dated": dated.isoformat(),
@@ -76,16 +73,8 @@ def _packed(header: dict[str, object], columns: Mapping[str, bytes]) -> bytes:
     return b"".join((PREFIX.pack(FORMAT, len(text)), text, *columns.values()))
 
 
-def _integers(code: str, values: Iterable[int]) -> bytes:
-    return array(code, values).tobytes()
-
-
-def _beginnings(rows: Sequence[Row]) -> list[int]:
-    """Where each symbol begins in the run of symbols, and where the last one ends."""
-    begin = [0]
-    for row in rows:
-        begin.append(begin[-1] + len(row.symbol))
-    return begin
+def _integers(**columns: Iterable[int]) -> dict[str, bytes]:
+    return {name: array(INTEGERS[name], values).tobytes() for name, values in columns.items()}
 
 
 def _series(rows: Sequence[Row]) -> list[list[object]]:

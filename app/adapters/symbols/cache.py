@@ -1,7 +1,7 @@
 """Where the accepted master is stored: a local path or `gs://bucket/object`.
 
-The path or object is a small pointer that names the current artifact and the one before. Artifacts are stored beside it
-under names made from their digests and are never overwritten, so every reader of a pointer can read what it names.
+The path or object is a small pointer that names the current artifact and the one before. Artifacts lie beside it under
+names made from their digests. They are never overwritten, so a reader of a pointer can read what it names.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from app.adapters.private_files import make_file, replace_file
 from app.adapters.symbols.artifact import digest_of
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.domain.calendar import utc_iso
 
 OVERTAKEN = "another refresh stored its master in the meantime"
@@ -67,7 +67,7 @@ class Pointer:
 
     @classmethod
     def decode(cls, text: bytes) -> "Pointer":
-        """The pointer of a text. Raises CacheDown where it is none."""
+        """Raises CacheDown for a text that is no pointer."""
         try:
             document = json.loads(text)
             before = document["before"]
@@ -85,23 +85,19 @@ class Pointer:
 
 
 class Cache(Protocol):
-    """Time-outs are in seconds, for each step of a call. Every call raises CacheDown if the store does not answer."""
+    """Time-outs are in seconds, for each step of a call. A call raises CacheDown where the store does not answer."""
 
     @property
     def name(self) -> str:
-        """The pointer's own name. The names of artifacts begin with it."""
+        """The pointer's own name, with which the names of artifacts begin."""
 
     def pointer(self, timeout: float) -> bytes | None:
         """The present pointer; None where nothing is stored yet. One cheap read."""
 
-    def artifact(self, name: str, timeout: float) -> bytes:
-        """An artifact by name."""
+    def artifact(self, name: str, timeout: float) -> bytes: ...
 
     def publish(self, artifact: bytes, pointer: Pointer, over: bytes | None, timeout: float) -> None:
-        """Stores the artifact, then swaps the pointer if it still is `over`.
-
-        Raises Refused where another refresh was faster.
-        """
+        """Stores the artifact, then swaps the pointer if it still is `over`. Raises Refused where it is not."""
 
     def close(self) -> None:
         """Closes connections."""

@@ -1,20 +1,21 @@
 """Reads Fyers' symbol master in CSV: 21 columns without a header (API v3 documentation, Symbol Master).
 
-Every column that an option needs is checked, so a file that is truncated, reordered or no CSV at all is refused, and
-the message names the row and its text. The gateway does not trade futures and shares yet: a faulty row of theirs is
-left out and costs the file nothing. pandas is imported here alone, and only while a master is built.
+Every column that an option needs is checked: a file that is truncated, reordered or no CSV is refused, and the message
+names the row and its text. The gateway does not trade futures and shares yet, so a faulty row of theirs is left out.
+pandas is imported only while a master is built.
 """
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from app.adapters.symbols import cells
-from app.adapters.symbols.refused import Refused
-from app.adapters.symbols.row import Row, units
+from app.adapters.symbols.row import Refused, Row, units
+from app.domain.calendar import CORE, IST, Session
 from app.facts.fyers import CASH, DERIVATIVES, EXCHANGES, FUTURES, OPTIONS, SHARE
 
 if TYPE_CHECKING:
@@ -27,9 +28,21 @@ _EXCHANGE, _SEGMENT, _UNDERLYING, _STRIKE, _TYPE = 10, 11, 13, 15, 16
 _CASH, _DERIVATIVES, _SHARE = str(CASH), str(DERIVATIVES), str(SHARE)
 _EXCHANGE_CODES = {str(code): exchange for code, exchange in EXCHANGES.items()}
 _OPTIONS = {str(code): code for code in OPTIONS}
-_FUTURES = {str(code): code for code in FUTURES}
+_FUTURES = [str(code) for code in FUTURES]
 _OPTION_TYPES = ["CE", "PE"]
 _DATE_CODE = 5  # characters after the underlying in a ticker: 26NOV, 26D01
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTH_LETTERS = "123456789OND"
+_MOVED_AT_MOST = 5  # days
+_DATE_FORM = re.compile(rf"(?a:(\d\d)(?:({'|'.join(_MONTHS)})|([{_MONTH_LETTERS}])([0-3]\d)))")
+_TICKER_FORM = re.compile(r"(?a:(?:NSE|BSE):[A-Z0-9&._-]{1,64})")
+_NAME = re.compile(r"(?a:[A-Z0-9][A-Z0-9&._-]{0,29})")
+_NUMBER_OR_BLANK = re.compile(r"(?a:-?\d{1,9}(?:\.\d{1,8})?|)")
+_WHOLE = re.compile(r"(?a:\d{1,9}(?:\.0+)?)")
+_EPOCH = re.compile(r"(?a:\d{9,10}(?:\.0+)?)")
+_HOURS = re.compile(r"(?a:([01]\d|2[0-3])([0-5]\d)-([01]\d|2[0-3])([0-5]\d))")
+_ISO_DATE = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 
 _Value = TypeVar("_Value")
 
@@ -48,8 +61,8 @@ class Contents:
     options: list[Row]
     others: list[Row]
     dated: date
-    set_aside: int = 0
-    others_set_aside: int = 0
+    set_aside: int
+    others_set_aside: int
 
 
 def read_master(body: bytes, name: str) -> Contents:
@@ -59,17 +72,19 @@ def read_master(body: bytes, name: str) -> Contents:
     """
     _check_shape(body, name)
     frame = _frame(body, name)
-    others = _Others(frame)
-    columns = _columns(_Check(name, _without_cash(frame)))
+    others, others_set_aside, dated = _others(frame)
+    columns = _option_columns(name, frame)
     if columns is None:
-        if others.dated is None:
+        if dated is None:
             raise Refused(f"{name} has no option rows")
-        return Contents([], others.rows, others.dated, others_set_aside=others.set_aside)
-    found = [row for row in columns.rows() if row is not None]
-    set_aside = columns.count - len(found)
-    if set_aside > columns.count * _MAX_CONTRADICTIONS:
-        raise Refused(f"{name}: {set_aside} of {columns.count} option rows contradict their own ticker")
-    return Contents(found, others.rows, columns.dated, set_aside, others.set_aside)
+        return Contents([], others, dated, 0, others_set_aside)
+    dated = max(columns.converted(_UPDATED, "the last update", _iso_date))
+    rows = _options(columns)
+    options = [row for row in rows if _agrees(row)]
+    set_aside = len(rows) - len(options)
+    if set_aside > len(rows) * _MAX_CONTRADICTIONS:
+        raise Refused(f"{name}: {set_aside} of {len(rows)} option rows contradict their own ticker")
+    return Contents(options, others, dated, set_aside, others_set_aside)
 
 
 def _check_shape(body: bytes, name: str) -> None:
@@ -89,53 +104,17 @@ def _check_shape(body: bytes, name: str) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of the option rows, converted; of equal length."""
-
-    dated: date
-    tickers: list[str]
-    exchanges: list[str]
-    underlyings: list[str]
-    expiries: list[int]
-    option_types: list[str]
-    strikes: list[int]
-    lots: list[int]
-    ticks: list[int]
-    sessions: list[tuple[int, int]]
-    instruments: list[int]
-
-    @property
-    def count(self) -> int:
-        return len(self.tickers)
-
-    def rows(self) -> Iterator[Row | None]:
-        """The rows; None in place of a row that contradicts itself."""
-        columns = (self.exchanges, self.underlyings, self.expiries, self.option_types, self.strikes)
-        terms = (self.lots, self.ticks, self.sessions, self.instruments)
-        for values in zip(*columns, self.tickers, *terms, strict=True):
-            row = Row(*values)
-            yield row if _agrees(row) else None
-
-
 def _agrees(row: Row) -> bool:
-    """True where the ticker gives the same underlying, strike and type as the columns, and about the same expiry.
+    """Whether the ticker says what the columns say: NIFTY26NOV26000CE, NIFTY26NOVFUT, or SBIN-EQ, whatever its series.
 
     No contract is ever found by parsing its ticker; this only detects columns that have moved against each other.
     """
-    prefix = f"{row.exchange}:{row.underlying}"
-    if not (row.symbol.startswith(prefix) and row.symbol.endswith(row.option_type)):
-        return False
-    rest = row.symbol[len(prefix) : -len(row.option_type)]
-    return units(rest[_DATE_CODE:]) == row.strike and cells.is_near(rest[:_DATE_CODE], row.expiry)
-
-
-def _other_agrees(row: Row) -> bool:
-    """The same of a future (NIFTY26NOVFUT) or a share (SBIN-EQ, whatever its series)."""
     rest = row.symbol.removeprefix(f"{row.exchange}:{row.underlying}")
     if not row.expiry:
         return rest.startswith("-")
-    return rest[_DATE_CODE:] == "FUT" and cells.is_near(rest[:_DATE_CODE], row.expiry)
+    code, end = rest[:_DATE_CODE], rest[_DATE_CODE:]
+    named = units(end.removesuffix(row.option_type)) == row.strike if row.option_type else end == "FUT"
+    return named and _is_near(code, row.expiry)
 
 
 def _frame(body: bytes, name: str) -> "pandas.DataFrame":
@@ -158,76 +137,69 @@ def _frame(body: bytes, name: str) -> "pandas.DataFrame":
         raise Refused(f"{name} is no CSV as documented: {str(error).strip().splitlines()[0]}") from error
 
 
-def _without_cash(frame: "pandas.DataFrame") -> "pandas.DataFrame":
-    """The frame without rows of the cash segment, unless they claim to be options."""
-    cash = (frame[_SEGMENT] == _CASH) & ~frame[_TYPE].isin(_OPTION_TYPES)
-    return frame[~cash] if cash.any() else frame
-
-
-class _Others:
-    """Futures and shares. `dated` is the newest last update of a share; None where the file lists no share.
+def _others(frame: "pandas.DataFrame") -> tuple[list[Row], int, date | None]:
+    """Futures and shares, how many are left out, and the newest last update of a share; None where there is no share.
 
     What trades in larger lots in the cash segment (small companies) is not taken for a share.
     """
-
-    def __init__(self, frame: "pandas.DataFrame") -> None:
-        futures = (frame[_SEGMENT] == _DERIVATIVES) & frame[_INSTRUMENT].isin(list(_FUTURES))
-        shares = (frame[_SEGMENT] == _CASH) & (frame[_INSTRUMENT] == _SHARE) & (frame[_LOT] == "1")
-        read = [_other(*row) for row in frame[futures | shares].itertuples(index=False, name=None)]
-        updated = (cells.iso_date(text) for text in frame[shares][_UPDATED].unique())
-        self.rows = [row for row in read if row is not None]
-        self.set_aside = len(read) - len(self.rows)
-        self.dated = max((day for day in updated if day is not None), default=None)
+    futures = (frame[_SEGMENT] == _DERIVATIVES) & frame[_INSTRUMENT].isin(_FUTURES)
+    shares = (frame[_SEGMENT] == _CASH) & (frame[_INSTRUMENT] == _SHARE) & (frame[_LOT] == "1")
+    read = [_other(*row) for row in frame[futures | shares].itertuples(index=False, name=None)]
+    rows = [row for row in read if row is not None]
+    updated = (_iso_date(text) for text in frame[shares][_UPDATED].unique())
+    return rows, len(read) - len(rows), max((day for day in updated if day is not None), default=None)
 
 
 def _other(*row: str) -> Row | None:
     """A future or share; None where the row contradicts its own ticker or makes no sense."""
     instrument, lot, tick, session, _, expiry, ticker, exchange, _, underlying, _, _ = row
-    place, lot_size, tick_size = _EXCHANGE_CODES.get(exchange), cells.positive_whole(lot), cells.positive_units(tick)
-    expires = 0 if instrument == _SHARE else cells.expiry(expiry)
+    place, lot_size, tick_size = _EXCHANGE_CODES.get(exchange), _positive_whole(lot), units(tick)
+    expires = 0 if instrument == _SHARE else _expiry(expiry)
     if place is None or expires is None or lot_size is None or tick_size is None:
         return None
-    if not cells.TICKER.fullmatch(ticker) or not cells.NAME.fullmatch(underlying):
+    if not _TICKER_FORM.fullmatch(ticker) or not _NAME.fullmatch(underlying):
         return None
-    found = Row(place, underlying, expires, "", 0, ticker, lot_size, tick_size, cells.session(session), int(instrument))
-    return found if _other_agrees(found) else None
+    found = Row(place, underlying, expires, "", 0, ticker, lot_size, tick_size, _minutes(session), int(instrument))
+    return found if _agrees(found) else None
 
 
-def _columns(check: "_Check") -> _Columns | None:
-    """The columns of the option rows; None where there are none. Raises Refused for a cell that makes no sense."""
-    check.each(_TICKER, "the ticker", lambda text: cells.TICKER.fullmatch(text) is not None)
-    check.each(_STRIKE, "the strike", lambda text: cells.NUMBER_OR_BLANK.fullmatch(text) is not None)
-    check.each(_TYPE, "the option type", lambda text: text in (*_OPTION_TYPES, "XX", ""))
-    check.each(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
-    frame = check.frame
-    check.frame = frame[frame[_TYPE].isin(_OPTION_TYPES) & (frame[_SEGMENT] == _DERIVATIVES)]
-    if check.frame.empty:
-        return None
-    return _Columns(
-        dated=max(set(check.converted(_UPDATED, "the last update", cells.iso_date))),
-        tickers=check.frame[_TICKER].tolist(),
-        exchanges=check.converted(_EXCHANGE, "the exchange", _EXCHANGE_CODES.get),
-        underlyings=check.converted(
-            _UNDERLYING, "the underlying", lambda text: text if cells.NAME.fullmatch(text) else None
-        ),
-        expiries=check.converted(_EXPIRY, "the expiry", cells.expiry),
-        option_types=check.converted(_TYPE, "the option type", str),
-        strikes=check.converted(_STRIKE, "the strike", cells.positive_units),
-        lots=check.converted(_LOT, "the lot", cells.positive_whole),
-        ticks=check.converted(_TICK, "the tick", cells.positive_units),
-        sessions=check.converted(_SESSION, "the session", cells.session),
-        instruments=check.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
+def _option_columns(name: str, frame: "pandas.DataFrame") -> "_Columns | None":
+    """The rows of options; None where there are none. Raises Refused where a cell leaves open whether a row is one."""
+    cash = (frame[_SEGMENT] == _CASH) & ~frame[_TYPE].isin(_OPTION_TYPES)
+    rows = _Columns(name, frame[~cash] if cash.any() else frame)
+    rows.check(_TICKER, "the ticker", _TICKER_FORM.fullmatch)
+    rows.check(_STRIKE, "the strike", _NUMBER_OR_BLANK.fullmatch)
+    rows.check(_TYPE, "the option type", lambda text: text in (*_OPTION_TYPES, "XX", ""))
+    rows.check(_EXCHANGE, "the exchange", lambda text: text in _EXCHANGE_CODES)
+    options = frame[frame[_TYPE].isin(_OPTION_TYPES) & (frame[_SEGMENT] == _DERIVATIVES)]
+    return None if options.empty else _Columns(name, options)
+
+
+def _options(columns: "_Columns") -> list[Row]:
+    """The options, whether or not they contradict themselves. Raises Refused for a cell that makes no sense."""
+    values = (
+        columns.converted(_EXCHANGE, "the exchange", _EXCHANGE_CODES.get),
+        columns.converted(_UNDERLYING, "the underlying", lambda text: text if _NAME.fullmatch(text) else None),
+        columns.converted(_EXPIRY, "the expiry", _expiry),
+        columns.converted(_TYPE, "the option type", str),
+        columns.converted(_STRIKE, "the strike", units),
+        columns.converted(_TICKER, "the ticker", str),
+        columns.converted(_LOT, "the lot", _positive_whole),
+        columns.converted(_TICK, "the tick", units),
+        columns.converted(_SESSION, "the session", _minutes),
+        columns.converted(_INSTRUMENT, "the instrument", lambda text: _OPTIONS.get(text, 0)),
     )
+    return [Row(*row) for row in zip(*values, strict=True)]
 
 
-class _Check:
-    """Checks each distinct value of a column once, and names the first row with a bad one."""
+class _Columns:
+    """Looks at each distinct value of a column once, and names the first row with a bad one."""
 
     def __init__(self, name: str, frame: "pandas.DataFrame") -> None:
         self.name = name
         self.frame = frame
 
-    def each(self, column: int, what: str, good: Callable[[str], bool]) -> None:
+    def check(self, column: int, what: str, good: Callable[[str], object]) -> None:
         for value in self.frame[column].unique():
             if not good(value):
                 self._refuse(column, what, value)
@@ -246,3 +218,56 @@ class _Check:
     def _refuse(self, column: int, what: str, value: str) -> None:
         row = int(self.frame.index[self.frame[column] == value][0]) + 1
         raise Refused(f"{self.name}, row {row}, column {column + 1}: {what} cannot be {value[:40]!r}")
+
+
+@lru_cache(4096)
+def _is_near(code: str, expiry: int) -> bool:
+    """Whether 26NOV or 26D01 can name this expiry: a holiday moves an expiry by days, not by weeks."""
+    match = _DATE_FORM.fullmatch(code)
+    if match is None:
+        return False
+    year, month, letter, day = match.groups()
+    of_month = _MONTHS.index(month) + 1 if month else _MONTH_LETTERS.index(letter) + 1
+    first = date(2000 + int(year), of_month, 1).toordinal()
+    first, last = (first, first + 30) if month else (first + int(day) - 1, first + int(day) - 1)
+    return first - _MOVED_AT_MOST <= expiry <= last + _MOVED_AT_MOST
+
+
+def _positive_whole(text: str) -> int | None:
+    """A whole number above zero; None for any other text."""
+    return (int(text.partition(".")[0]) or None) if _WHOLE.fullmatch(text) else None
+
+
+def _minutes(text: str) -> tuple[int, int]:
+    """The hours in `0900-0908|0915-1540|1815-1915:`, in minutes since midnight.
+
+    From the first opening to the last close of the sessions that overlap the usual day; where none does, the first
+    session's. The session of special days follows the colon. Any other text gives (0, 0): the dated table works
+    without it, while a refused file would stop entries.
+    """
+    found = (_HOURS.fullmatch(part) for part in text.partition(":")[0].split("|"))
+    said = [Session(time(int(at[1]), int(at[2])), time(int(at[3]), int(at[4]))) for at in found if at is not None]
+    said = [hours for hours in said if not hours.is_empty]
+    usual = [hours for hours in said if hours.overlaps(CORE)] or said[:1]
+    if not usual:
+        return 0, 0
+    opens, closes = min(hours.opens for hours in usual), max(hours.closes for hours in usual)
+    return 60 * opens.hour + opens.minute, 60 * closes.hour + closes.minute
+
+
+def _iso_date(text: str) -> date | None:
+    """The date; None for any other text."""
+    try:
+        return date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _expiry(text: str) -> int | None:
+    """The ordinal of the epoch's IST calendar date; None for any other text.
+
+    The epoch's time of day has changed over the years and means nothing.
+    """
+    if not _EPOCH.fullmatch(text):
+        return None
+    return datetime.fromtimestamp(int(text.partition(".")[0]), IST).date().toordinal()

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from app.adapters.gcs import Bucket, GcsFailed
 from app.adapters.symbols.cache import OVERTAKEN, CacheDown, Pointer
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.domain.deadline import Deadline, Sleep
 
 _BACK_OFF = (0.5, 1.5)  # seconds; GCS takes one write a second to an object

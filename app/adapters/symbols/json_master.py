@@ -1,7 +1,6 @@
 """Reads Fyers' JSON symbol master for the two things the CSV lacks: freeze quantity and the day's price band.
 
-The file is one object keyed by ticker, 84 MB for NSE_FO (September 2026). It is read entry by entry as it arrives, and
-only those values are kept.
+The file is one object keyed by ticker, 84 MB for NSE_FO (September 2026). It is read entry by entry as it arrives.
 """
 
 import codecs
@@ -11,8 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.adapters.symbols.refused import Refused
-from app.adapters.symbols.row import units
+from app.adapters.symbols.row import Refused, units
 
 _MAX_ENTRY = 64 * 1024  # characters; a real entry has about a thousand
 _SEPARATOR = re.compile(r"[\s,]*")
@@ -32,15 +30,12 @@ NOTHING = Extra(0, 0, 0)
 
 
 def read_extras(chunks: Iterable[bytes], wanted: Collection[str], name: str) -> dict[str, Extra]:
-    """Freeze quantity and band of the wanted tickers. Raises Refused where the file is not as documented."""
-    found = {}
+    """What the file adds for the wanted tickers. Raises Refused where it is not as documented."""
     try:
-        for ticker, entry in _entries(chunks):
-            if ticker in wanted and isinstance(entry, dict):
-                found[ticker] = _extra(entry)
+        entries = ((ticker, entry) for ticker, entry in _entries(chunks) if ticker in wanted)
+        return {ticker: _extra(entry) for ticker, entry in entries if isinstance(entry, dict)}
     except (ValueError, RecursionError) as error:
         raise Refused(f"{name} is no JSON master as documented: {error}") from error
-    return found
 
 
 @dataclass(slots=True)
@@ -74,13 +69,12 @@ class _Window:
         """The JSON value that starts here. Numbers stay as written."""
         while True:
             try:
-                value, end = _DECODER.raw_decode(self.text, self.at)
+                value, self.at = _DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError:
                 if not self.more():
                     raise
-                continue
-            self.at = end
-            return value
+            else:
+                return value
 
 
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from app.adapters.symbols.artifact import FORMAT, INTEGERS, PREFIX
 from app.adapters.symbols.others import COLUMNS as OTHER_COLUMNS
 from app.adapters.symbols.others import Others
-from app.adapters.symbols.row import UNIT, rupees, session_of
+from app.adapters.symbols.row import UNIT, band, rupees, session_of
 from app.adapters.symbols.series import Series
 from app.domain.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
 from app.domain.calendar import Listing, Session
@@ -62,21 +62,16 @@ class Master:
             _Terms(lot, rupees(tick), freeze or None, session_of(*minutes))
             for (lot, tick, freeze), minutes in zip(header["terms"], sessions, strict=True)
         ]
-        self.session = _widest([terms.session for terms in self._terms])
+        hours = [terms.session for terms in self._terms if terms.session is not None and terms.session.is_plausible]
+        self.session = functools.reduce(Session.wider, hours) if hours else None
         instruments = header.get("instruments") or [0] * len(header["series"])
         self.is_of_this_version = {"sessions", "instruments"} <= header.keys() and columns.keys() >= {*OTHER_COLUMNS}
         self._series = {
-            (exchange, underlying): Series(
-                exchange,
-                underlying,
-                tuple(row[0] for row in expiries),
-                tuple((row[1], row[2], row[3]) for row in expiries),
-                instrument,
-            )
+            (exchange, underlying): Series(exchange, underlying, instrument, *zip(*expiries, strict=True))
             for (exchange, underlying, expiries), instrument in zip(header["series"], instruments, strict=True)
         }
         self._in_order = tuple(self._series.values())
-        self._starts = [series.bounds[0][0] for series in self._in_order]
+        self._starts = [series.calls[0] for series in self._in_order]
         self._spelled = _other_spellings(self._series)
 
     def resolve(
@@ -90,17 +85,24 @@ class Master:
         on: date,
         spot: Decimal | None = None,
     ) -> Option:
-        """The contract as ports.SymbolMaster says. Raises Denied(NO_SUCH_CONTRACT), NotNow(NO_QUOTE) without a spot."""
+        """The option; see ports.SymbolMaster. Raises NotNow(NO_QUOTE) where `spot` is needed and missing."""
         series = self._find(underlying, exchange)
         at = _expiry(series, expiry, on)
-        first, end = series.ladder(at, option_type)
+        ladder = series.ladder(at, option_type)
         if isinstance(strike, Moneyness):
-            row = self._by_place(series, at, option_type, strike, spot)
+            if spot is None or not spot.is_finite() or spot <= 0:
+                raise NotNow(
+                    Reason.NO_QUOTE, f"strikeprice: {strike} needs the price of {series.underlying}, and there is none"
+                )
+            out_of_the_money = 1 if option_type is OptionType.CE else -1
+            row = self._nearest(spot * UNIT, ladder) + out_of_the_money * strike.steps
+            listed = row in ladder
         else:
-            wanted = _in_units(strike)
-            row = bisect_left(self._strikes, wanted, first, end)
-            if row == end or self._strikes[row] != wanted:
-                raise self._no_such_strike(series, at, option_type, strike)
+            wanted = strike * UNIT
+            row = bisect_left(self._strikes, int(wanted), ladder.start, ladder.stop)
+            listed = row in ladder and self._strikes[row] == wanted
+        if not listed:
+            raise self._no_such_strike(series, at, option_type, strike)
         return self._contract(series, at, row, option_type)
 
     def lookup_symbol(self, symbol: str) -> Instrument | None:
@@ -110,26 +112,21 @@ class Master:
         if place == self.rows or self._symbol(row := self._by_symbol[place]) != wanted:
             return self._others.lookup(wanted)
         series = self._in_order[bisect_right(self._starts, row) - 1]
-        at = bisect_right(series.bounds, row, key=lambda bounds: bounds[0]) - 1
-        return self._contract(series, at, row, OptionType.CE if row < series.bounds[at][1] else OptionType.PE)
+        at = bisect_right(series.calls, row) - 1
+        return self._contract(series, at, row, OptionType.CE if row < series.puts[at] else OptionType.PE)
 
     def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
-        """A contract of the underlying that expires that day, or None. Raises Denied(NO_SUCH_CONTRACT)."""
         series = self._find(underlying, exchange)
         at = series.place_of(day.toordinal())
         if at is None:
             return None
-        first, puts, _ = series.bounds[at]
-        return self._contract(series, at, first, OptionType.CE if first < puts else OptionType.PE)
+        first = series.calls[at]
+        return self._contract(series, at, first, OptionType.CE if first < series.puts[at] else OptionType.PE)
 
     def kinds(self, day: date, *, expiring: bool = False) -> Counter[Listing]:
-        """How many options trade at which hours: of all, or of those that expire that day.
-
-        Those that expire on any other day are counted together, under `date.max`.
-        """
         found: Counter[Listing] = Counter()
         for series in self._in_order:
-            for expiry, (first, _, end) in zip(series.expiries, series.bounds, strict=True):
+            for expiry, first, end in zip(series.expiries, series.calls, series.ends, strict=True):
                 if expiring and expiry != day.toordinal():
                     continue
                 of = day if expiry == day.toordinal() else date.max
@@ -138,20 +135,7 @@ class Master:
         return found
 
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
-        """The symbol of the underlying itself. Raises Denied(NO_SUCH_CONTRACT)."""
         return self._find(underlying, exchange).spot_symbol
-
-    def expiries(self, underlying: str, exchange: str | None, on: date) -> tuple[date, ...]:
-        """The listed expiries from `on`, ascending. Raises Denied(NO_SUCH_CONTRACT)."""
-        series = self._find(underlying, exchange)
-        first = bisect_left(series.expiries, on.toordinal())
-        return tuple(date.fromordinal(expiry) for expiry in series.expiries[first:])
-
-    def strikes(self, underlying: str, exchange: str | None, expiry: date) -> tuple[Decimal, ...]:
-        """The strikes in rupees that one expiry lists, ascending, of both types. Raises Denied(NO_SUCH_CONTRACT)."""
-        series = self._find(underlying, exchange)
-        first, _, end = series.bounds[_expiry(series, expiry, expiry)]
-        return tuple(rupees(strike) for strike in sorted({self._strikes[row] for row in range(first, end)}))
 
     def _find(self, underlying: str, exchange: str | None) -> Series:
         exchanges = (exchange,) if exchange else _EXCHANGES
@@ -165,35 +149,18 @@ class Master:
         hint = f"; close names: {', '.join(near)}" if near else ""
         raise Denied(Reason.NO_SUCH_CONTRACT, f"symbol: no options on {underlying} are listed{at}{hint}")
 
-    def _by_place(
-        self, series: Series, at: int, option_type: OptionType, place: Moneyness, spot: Decimal | None
-    ) -> int:
-        """The row counted from at-the-money in the listed strikes of this type. Out of the money is up for CE."""
-        if spot is None or not spot.is_finite() or spot <= 0:
-            raise NotNow(
-                Reason.NO_QUOTE, f"strikeprice: {place} needs the price of {series.underlying}, and there is none"
-            )
-        first, end = series.ladder(at, option_type)
-        if first == end:
-            raise self._no_such_strike(series, at, option_type, place)
-        row = self._nearest(spot * UNIT, first, end)
-        row += place.steps if option_type is OptionType.CE else -place.steps
-        if not first <= row < end:
-            raise self._no_such_strike(series, at, option_type, place)
-        return row
-
-    def _nearest(self, wanted: Decimal, first: int, end: int) -> int:
+    def _nearest(self, wanted: Decimal, ladder: range) -> int:
         """The row whose strike is nearest, the lower one on a tie."""
-        above = bisect_left(self._strikes, wanted, first, end)
-        if above == first:
+        above = bisect_left(self._strikes, wanted, ladder.start, ladder.stop)
+        if above == ladder.start:
             return above
-        if above == end or wanted - self._strikes[above - 1] <= self._strikes[above] - wanted:
+        if above == ladder.stop or wanted - self._strikes[above - 1] <= self._strikes[above] - wanted:
             return above - 1
         return above
 
     def _contract(self, series: Series, at: int, row: int, option_type: OptionType) -> Option:
         terms = self._terms[self._terms_of[row]]
-        lower, upper = (column[row] for column in self._bands) if self._bands else (0, 0)
+        lower, upper = band(*(column[row] for column in self._bands)) if self._bands else (None, None)
         return Option(
             symbol=str(self._symbol(row), "ascii"),
             underlying=series.underlying,
@@ -203,8 +170,8 @@ class Master:
             lot_size=terms.lot_size,
             tick_size=terms.tick_size,
             freeze_quantity=terms.freeze_quantity,
-            lower_band=rupees(lower) if upper else None,
-            upper_band=rupees(upper) if upper else None,
+            lower_band=lower,
+            upper_band=upper,
             on_index=series.on_index,
             session=terms.session,
         )
@@ -213,29 +180,20 @@ class Master:
         return bytes(self._symbols[self._begin[row] : self._begin[row + 1]])
 
     def _no_such_strike(self, series: Series, at: int, option_type: OptionType, strike: Strike) -> Denied:
-        first, end = series.ladder(at, option_type)
+        ladder = series.ladder(at, option_type)
+        strikes = self._strikes[ladder.start : ladder.stop]
         what = f"{series.underlying} {date.fromordinal(series.expiries[at])} {option_type}"
-        if first == end:
+        if not strikes:
             return Denied(Reason.NO_SUCH_CONTRACT, f"optionType: no {what} is listed")
         if isinstance(strike, Moneyness):
-            ends = f"{rupees(self._strikes[first])} to {rupees(self._strikes[end - 1])}"
+            ends = f"{rupees(strikes[0])} to {rupees(strikes[-1])}"
             return Denied(Reason.NO_SUCH_CONTRACT, f"strikeprice: {strike} is off the ladder; {what} lists {ends}")
-        wanted = strike * UNIT
-        near = sorted(range(first, end), key=lambda row: abs(self._strikes[row] - wanted))[:_NEAREST]
-        listed = ", ".join(str(rupees(self._strikes[row])) for row in sorted(near))
+        listed = ", ".join(str(rupees(near)) for near in _nearest_of(strikes, strike * UNIT))
         return Denied(Reason.NO_SUCH_CONTRACT, f"strikeprice: {strike} is not listed for {what}; nearest: {listed}")
 
 
-def _widest(sessions: Sequence[Session | None]) -> Session | None:
-    said = [session for session in sessions if session is not None and session.is_plausible]
-    return functools.reduce(Session.wider, said) if said else None
-
-
-def _in_units(strike: Decimal) -> int:
-    """The strike in ten-thousandths of a rupee; -1, which is no strike, for a finer one."""
-    exact = strike * UNIT
-    whole = int(exact)
-    return whole if whole == exact else -1
+def _nearest_of(values: Sequence[int], wanted: Decimal) -> Sequence[int]:
+    return sorted(sorted(values, key=lambda value: abs(value - wanted))[:_NEAREST])
 
 
 def _expiry(series: Series, wanted: Expiry, on: date) -> int:
@@ -258,12 +216,12 @@ def _no_such_expiry(series: Series, wanted: Expiry, first: int) -> Denied:
     open_ones = series.expiries[first:]
     if not open_ones:
         return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: every listed expiry of {series.underlying} is over")
-    near = open_ones[:_NEAREST]
+    near: Sequence[int] = open_ones[:_NEAREST]
+    state = "is not listed"
     if isinstance(wanted, date):
-        near = tuple(sorted(sorted(open_ones, key=lambda expiry: abs(expiry - wanted.toordinal()))[:_NEAREST]))
+        near = _nearest_of(open_ones, Decimal(wanted.toordinal()))
+        state = "is over" if series.place_of(wanted.toordinal()) is not None else state
     days = ", ".join(str(date.fromordinal(expiry)) for expiry in near)
-    over = isinstance(wanted, date) and series.place_of(wanted.toordinal()) is not None
-    state = "is over" if over else "is not listed"
     return Denied(Reason.NO_SUCH_CONTRACT, f"expiry: {wanted} {state} for {series.underlying}; nearest: {days}")
 
 

@@ -3,45 +3,28 @@
     others          a record for each row, ascending by symbol
     other_symbols   the symbols, one after the other
 
-A symbol begins with the exchange and the underlying, so the record keeps only how long the underlying's name is. The
-records are read where they lie: loading costs nothing, whatever their number.
+A symbol begins with the exchange and the underlying, so the record keeps only the length of the underlying's name.
+Loading costs nothing: a record is read where it lies.
 """
 
 import struct
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
 
 from app.adapters.symbols.json_master import NOTHING, Extra
-from app.adapters.symbols.row import Row, rupees, session_of
+from app.adapters.symbols.row import Row, band, rupees, session_of
 from app.domain.instrument import Future, Instrument, Share
 from app.facts.fyers import INDEX_FUTURE
 
 RECORDS, SYMBOLS = COLUMNS = "others", "other_symbols"
 
+# Where the symbol begins, its length, the length of the underlying's name; then the values of Row and Extra.
 _FORM = struct.Struct("<IHBBIIqHHIqq")
-
-
-class _Record(NamedTuple):
-    """`begin` and `length` locate the symbol. The rest is in the units of Row and Extra; 0 where nothing is known."""
-
-    begin: int
-    length: int
-    underlying: int
-    instrument: int
-    expiry: int
-    lot_size: int
-    tick_size: int
-    opens: int
-    closes: int
-    freeze_quantity: int
-    lower: int
-    upper: int
+_PLACE = struct.Struct("<IH")  # its first two
 
 
 def encode(rows: Sequence[Row], extras: Mapping[str, Extra]) -> dict[str, bytes]:
-    """Both columns. The rows may come in any order."""
     rows = sorted(rows, key=lambda row: row.symbol)
     records, begin = [], 0
     for row in rows:
@@ -53,7 +36,7 @@ def encode(rows: Sequence[Row], extras: Mapping[str, Extra]) -> dict[str, bytes]
 
 
 class Others:
-    """Futures and shares by the broker's symbol. `columns` are those of the artifact; earlier artifacts have none."""
+    """Futures and shares by symbol. `columns` are those of the artifact; earlier artifacts have none of these."""
 
     def __init__(self, columns: Mapping[str, memoryview]) -> None:
         self._records = columns.get(RECORDS, memoryview(b""))
@@ -61,26 +44,23 @@ class Others:
 
     def lookup(self, symbol: bytes) -> Instrument | None:
         count = len(self._records) // _FORM.size
-        place = bisect_left(range(count), symbol, key=lambda at: self._symbol(self._record(at)))
-        if place == count:
+        at = bisect_left(range(count), symbol, key=self._symbol)
+        if at == count or self._symbol(at) != symbol:
             return None
-        record = self._record(place)
-        return _instrument(record, symbol.decode("ascii")) if self._symbol(record) == symbol else None
+        return _instrument(_FORM.unpack_from(self._records, at * _FORM.size), symbol.decode("ascii"))
 
-    def _record(self, at: int) -> _Record:
-        return _Record(*_FORM.unpack_from(self._records, at * _FORM.size))
-
-    def _symbol(self, record: _Record) -> bytes:
-        return bytes(self._symbols[record.begin : record.begin + record.length])
+    def _symbol(self, at: int) -> bytes:
+        begin, length = _PLACE.unpack_from(self._records, at * _FORM.size)
+        return bytes(self._symbols[begin : begin + length])
 
 
-def _instrument(record: _Record, symbol: str) -> Future | Share:
+def _instrument(record: tuple[int, ...], symbol: str) -> Future | Share:
+    _, _, named, instrument, expiry, lot_size, tick, opens, closes, freeze, lowest, highest = record
     start = symbol.index(":") + 1
-    underlying = symbol[start : start + record.underlying]
-    tick_size, session = rupees(record.tick_size), session_of(record.opens, record.closes)
-    freeze_quantity = record.freeze_quantity or None
-    lower, upper = (rupees(price) if record.upper else None for price in (record.lower, record.upper))
-    if not record.expiry:
+    underlying = symbol[start : start + named]
+    tick_size, session, freeze_quantity = rupees(tick), session_of(opens, closes), freeze or None
+    lower, upper = band(lowest, highest)
+    if not expiry:
         return Share(
             symbol=symbol,
             underlying=underlying,
@@ -93,12 +73,12 @@ def _instrument(record: _Record, symbol: str) -> Future | Share:
     return Future(
         symbol=symbol,
         underlying=underlying,
-        expiry=date.fromordinal(record.expiry),
-        lot_size=record.lot_size,
+        expiry=date.fromordinal(expiry),
+        lot_size=lot_size,
         tick_size=tick_size,
         freeze_quantity=freeze_quantity,
         lower_band=lower,
         upper_band=upper,
-        on_index=record.instrument == INDEX_FUTURE,
+        on_index=instrument == INDEX_FUTURE,
         session=session,
     )

@@ -1,4 +1,4 @@
-"""One instrument on its way from the exchange's file into the artifact."""
+"""One instrument on its way from the exchange's file into the artifact, and the refusal of a file."""
 
 import re
 from datetime import time
@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from app.domain.calendar import Session
 
-# Prices are kept as whole ten-thousandths of a rupee: exact for every tick and strike that NSE and BSE list, and
-# comparable as integers.
+# Prices are whole ten-thousandths of a rupee: exact for every tick and strike that NSE and BSE list.
 UNIT = 10_000
 
 _PLAIN = re.compile(r"(?a:\d{1,9}(?:\.\d{1,8})?)")
+
+
+class Refused(Exception):
+    """The new master is refused and the last good one stays. The text is one sentence for the operator."""
 
 
 class Row(NamedTuple):
@@ -35,16 +38,21 @@ class Row(NamedTuple):
 
 
 def units(text: str) -> int | None:
-    """Rupees as written, in ten-thousandths; None for any other text. No float is involved."""
+    """Rupees above zero as written, in ten-thousandths; None for any other text. No float is involved."""
     if _PLAIN.fullmatch(text) is None:
         return None
     exact = Decimal(text) * UNIT
-    return int(exact) if exact == exact.to_integral_value() else None
+    return (int(exact) or None) if exact == exact.to_integral_value() else None
 
 
 def rupees(amount: int) -> Decimal:
     """Ten-thousandths as rupees, without trailing zeros: 500 is 0.05, 260000000 is 26000."""
     return Decimal(amount) / UNIT
+
+
+def band(lower: int, upper: int) -> tuple[Decimal | None, Decimal | None]:
+    """Ten-thousandths as a price band in rupees; None twice for zeros."""
+    return (rupees(lower), rupees(upper)) if upper else (None, None)
 
 
 def session_of(opens: int, closes: int) -> Session | None:

@@ -7,8 +7,7 @@ from datetime import date
 from app.domain.alert import OptionType
 from app.facts.fyers import INDEX_OPTION
 
-# Names of the spot indices at Fyers (symbol map of fyers-apiv3 3.2.0). Where the artifact does not say what an
-# underlying is, every other underlying is a stock.
+# As Fyers names them (symbol map of fyers-apiv3 3.2.0). Where the artifact does not say it, any other one is a stock.
 _INDEX_SPOTS = {
     ("NSE", "NIFTY"): "NSE:NIFTY50-INDEX",
     ("NSE", "BANKNIFTY"): "NSE:NIFTYBANK-INDEX",
@@ -23,13 +22,18 @@ _STOCK_SERIES = {"NSE": "EQ", "BSE": "A"}
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The options on one underlying at one exchange. `expiries` are ordinals, ascending; `bounds` the rows of each."""
+    """The options on one underlying at one exchange. `expiries` are ordinals, ascending.
+
+    The calls of an expiry are the rows from `calls` to before `puts`, its puts those from there to before `ends`.
+    """
 
     exchange: str
     underlying: str
-    expiries: tuple[int, ...]
-    bounds: tuple[tuple[int, int, int], ...]
     instrument: int
+    expiries: tuple[int, ...]
+    calls: tuple[int, ...]
+    puts: tuple[int, ...]
+    ends: tuple[int, ...]
 
     @property
     def on_index(self) -> bool:
@@ -39,20 +43,18 @@ class Series:
 
     @property
     def spot_symbol(self) -> str:
-        """The symbol of the underlying itself."""
         known = _INDEX_SPOTS.get((self.exchange, self.underlying))
         kind = "INDEX" if self.on_index else _STOCK_SERIES[self.exchange]
         return known or f"{self.exchange}:{self.underlying}-{kind}"
 
     def place_of(self, expiry: int) -> int | None:
-        """The place of an expiry; None where it is not listed."""
         at = bisect_left(self.expiries, expiry)
         return at if at < len(self.expiries) and self.expiries[at] == expiry else None
 
-    def ladder(self, at: int, option_type: OptionType) -> tuple[int, int]:
-        """The first and the end row of one expiry and type, ascending by strike."""
-        first, puts, end = self.bounds[at]
-        return (first, puts) if option_type is OptionType.CE else (puts, end)
+    def ladder(self, at: int, option_type: OptionType) -> range:
+        """The rows of one expiry and type, ascending by strike."""
+        first, end = (self.calls, self.puts) if option_type is OptionType.CE else (self.puts, self.ends)
+        return range(first[at], end[at])
 
     def last_of_month(self, first: int) -> list[int]:
         """Places, from `first` on, of the last listed expiry of each calendar month."""

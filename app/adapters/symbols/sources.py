@@ -1,4 +1,4 @@
-"""The files of a symbol master, at Fyers or elsewhere, read within a limit of time and size."""
+"""The files of a symbol master, at Fyers or elsewhere, read within limits of time and size."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from app.adapters.symbols.refused import Refused
+from app.adapters.symbols.row import Refused
 from app.domain.deadline import Deadline, Sleep, tries
 from app.facts.fyers import MASTERS_HOST
 
@@ -60,7 +60,7 @@ class _Unavailable(Exception):
 
 
 def fetch(source: Source, deadline: Deadline, sleep: Sleep = time.sleep) -> bytes:
-    """The whole file. Raises Refused where three tries do not get it in time, or where it is too large."""
+    """The whole file. Raises Refused where it is too large, or where three tries do not get it in time."""
     return retried(lambda: b"".join(stream(source, MAX_CSV_BYTES, deadline)), source, deadline, sleep)
 
 
@@ -104,7 +104,10 @@ def _download(source: Source, deadline: Deadline) -> Iterator[bytes]:
         try:
             timeout = max(0.001, deadline.cap(_CONNECT)), max(0.001, deadline.cap(_READ))
             with session.get(source.url, stream=True, timeout=timeout) as reply:
-                _check_status(source, reply.status_code)
+                if reply.status_code >= 500 or reply.status_code in (408, 429):
+                    raise _Unavailable(f"HTTP {reply.status_code}")
+                if reply.status_code != 200:
+                    raise Refused(f"{source.name} could not be read: HTTP {reply.status_code}")
                 _check_way(source, [each.url for each in (*reply.history, reply)])
                 # read1 returns what has arrived; read would wait for a whole chunk, however slowly it arrives.
                 while chunk := reply.raw.read1(_CHUNK, decode_content=True):
@@ -117,11 +120,3 @@ def _check_way(source: Source, urls: Sequence[str]) -> None:
     """Raises Refused where a redirect leads from https to plain http, where others could change the file."""
     if source.url.startswith("https:") and not all(url.startswith("https:") for url in urls):
         raise Refused(f"{source.name} could not be read: its https address leads to a plain http one")
-
-
-def _check_status(source: Source, status: int) -> None:
-    if status == 200:
-        return
-    if status >= 500 or status in (408, 429):
-        raise _Unavailable(f"HTTP {status}")
-    raise Refused(f"{source.name} could not be read: HTTP {status}")

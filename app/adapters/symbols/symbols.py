@@ -1,19 +1,19 @@
 """The symbol master of the running service: loaded from the cache, swapped whole when the cache has a newer one."""
 
 import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from app.adapters.symbols.cache import Cache, CacheDown, Entry, LocalCache, Pointer, verified
 from app.adapters.symbols.master import Master
-from app.domain.alert import Expiry, OptionType, Strike
-from app.domain.calendar import Listing, Session
+from app.domain.calendar import Session
 from app.domain.errors import NotNow, Reason
-from app.domain.instrument import Instrument, Option
+
+_Asked = ParamSpec("_Asked")
+_Found = TypeVar("_Found")
 
 CHECK_EVERY = 30.0  # seconds between two looks at the pointer
 
@@ -39,6 +39,15 @@ class _Loaded:
     master: Master
 
 
+def _asks(lookup: Callable[Concatenate[Master, _Asked], _Found]) -> Callable[Concatenate["Symbols", _Asked], _Found]:
+    """The same lookup in the master that is loaded. Raises NotNow(SYMBOLS_MISSING) as well."""
+
+    def asked(symbols: "Symbols", /, *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Found:
+        return lookup(symbols.loaded.master, *args, **kwargs)
+
+    return asked
+
+
 class Symbols:
     """ports.SymbolMaster over a cache. A lookup reads one reference, so it never sees half of a swap."""
 
@@ -53,22 +62,19 @@ class Symbols:
     def open(cls, cache: str | Cache, timeout: float = 5.0) -> "Symbols":
         """The master from the cache: a path or `gs://bucket/object`. `timeout` is in seconds, for each read.
 
-        Where the cache is empty or does not answer, every lookup raises NotNow(SYMBOLS_MISSING) until a master is
-        loaded; `problem` says why.
+        Until a master is loaded every lookup raises NotNow(SYMBOLS_MISSING), and `problem` says why there is none.
         """
         symbols = cls(open_cache(cache) if isinstance(cache, str) else cache)
         symbols._look(timeout)
         return symbols
 
     def look_due(self, monotonic: float) -> bool:
-        """Whether `reload_if_changed` would read the cache at that time, in seconds."""
         return monotonic >= self._look_again_at
 
     def reload_if_changed(self, monotonic: float, timeout: float = 0.5) -> bool:
-        """Loads a newer master if the cache has one; True where it did. It looks at most every 30 s.
+        """Takes a newer master as ports.SymbolMaster says; `timeout` bounds each read, in seconds.
 
-        `monotonic` is the time in seconds; `timeout` bounds each read. One caller looks while the others go on with
-        the present master. Where the cache does not answer nothing changes, and `problem` says so.
+        One caller looks while the others go on with the present master.
         """
         if not self.look_due(monotonic) or not self._loading.acquire(blocking=False):
             return False
@@ -79,7 +85,7 @@ class Symbols:
             self._loading.release()
 
     def reload(self, timeout: float = 5.0) -> bool:
-        """Does so at once, whenever it looked last. `timeout` bounds each read, in seconds."""
+        """Looks at once, whenever it looked last."""
         with self._loading:
             return self._look(timeout)
 
@@ -115,78 +121,34 @@ class Symbols:
             raise CacheDown(f"{entry.artifact} is of another version; refresh the symbols") from error
 
     def close(self) -> None:
-        """Closes the cache's connections."""
         self._cache.close()
 
     @property
-    def as_of(self) -> date:
-        """The trading day that the master was last accepted for.
-
-        Its files are of that day or of the trading day before. Raises NotNow(SYMBOLS_MISSING).
-        """
-        return self._there().entry.as_of
-
-    @property
-    def digest(self) -> str:
-        """The artifact's SHA-256. Raises NotNow(SYMBOLS_MISSING)."""
-        return self._there().entry.digest
-
-    @property
-    def rows(self) -> int:
-        """How many options are listed. Raises NotNow(SYMBOLS_MISSING)."""
-        return self._there().master.rows
-
-    @property
-    def is_of_this_version(self) -> bool:
-        """Whether the artifact has everything that this version stores. Raises NotNow(SYMBOLS_MISSING)."""
-        return self._there().master.is_of_this_version
-
-    @property
-    def session(self) -> Session | None:
-        """The widest plausible hours of any option; None where the master gives none or is missing."""
-        return self._loaded.master.session if self._loaded is not None else None
-
-    def resolve(
-        self,
-        underlying: str,
-        exchange: str | None,
-        expiry: Expiry,
-        strike: Strike,
-        option_type: OptionType,
-        *,
-        on: date,
-        spot: Decimal | None = None,
-    ) -> Option:
-        """The option; see ports.SymbolMaster. Raises NotNow(NO_QUOTE) where `spot` is needed and missing."""
-        return self._there().master.resolve(underlying, exchange, expiry, strike, option_type, on=on, spot=spot)
-
-    def spot_symbol(self, underlying: str, exchange: str | None) -> str:
-        return self._there().master.spot_symbol(underlying, exchange)
-
-    def lookup_symbol(self, symbol: str) -> Instrument | None:
-        """The option, future or share of a broker's symbol, or None where it is not listed.
-
-        Raises NotNow(SYMBOLS_MISSING).
-        """
-        return self._there().master.lookup_symbol(symbol)
-
-    def expiring(self, underlying: str, exchange: str | None, day: date) -> Option | None:
-        """An option on the underlying that expires that day; see ports.SymbolMaster."""
-        return self._there().master.expiring(underlying, exchange, day)
-
-    def kinds(self, day: date, *, expiring: bool = False) -> Counter[Listing]:
-        """How many options trade at which hours; see ports.SymbolMaster."""
-        return self._there().master.kinds(day, expiring=expiring)
-
-    def expiries(self, underlying: str, exchange: str | None, on: date) -> Sequence[date]:
-        """The listed expiries from `on`, ascending."""
-        return self._there().master.expiries(underlying, exchange, on)
-
-    def strikes(self, underlying: str, exchange: str | None, expiry: date) -> Sequence[Decimal]:
-        """The strikes in rupees that one expiry lists, ascending."""
-        return self._there().master.strikes(underlying, exchange, expiry)
-
-    def _there(self) -> _Loaded:
+    def loaded(self) -> _Loaded:
         if self._loaded is None:
             raise NotNow(Reason.SYMBOLS_MISSING)
         return self._loaded
+
+    @property
+    def as_of(self) -> date:
+        """The trading day the master was last accepted for. Its files are of that day or the trading day before."""
+        return self.loaded.entry.as_of
+
+    @property
+    def rows(self) -> int:
+        return self.loaded.master.rows
+
+    @property
+    def is_of_this_version(self) -> bool:
+        """Whether the artifact has everything that this version stores."""
+        return self.loaded.master.is_of_this_version
+
+    @property
+    def session(self) -> Session | None:
+        return self._loaded.master.session if self._loaded is not None else None
+
+    resolve = _asks(Master.resolve)
+    lookup_symbol = _asks(Master.lookup_symbol)
+    spot_symbol = _asks(Master.spot_symbol)
+    expiring = _asks(Master.expiring)
+    kinds = _asks(Master.kinds)
