@@ -151,22 +151,24 @@ def load(folder: Path) -> dict[str, float]:
 def lookup(folder: Path) -> dict[str, float]:
     from app.adapters.symbols import Symbols
     from app.domain.alert import ExpiryRule, Moneyness, OptionType
+    from app.domain.instrument import Wanted
 
     symbols = Symbols.open(str(folder / "symbols"))
     strikes = [Decimal(strike) for strike in range(23000, 29001, 50)]
     tickers = [
-        symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, strike, OptionType.CE, on=DAY).symbol for strike in strikes
+        symbols.resolve(Wanted("NIFTY", None, ExpiryRule.WEEKLY, strike, OptionType.CE), on=DAY).symbol
+        for strike in strikes
     ]
     rules, types = list(ExpiryRule), list(OptionType)
 
     def exact(turn: int) -> None:
         strike = strikes[turn % len(strikes)]
-        symbols.resolve("NIFTY", None, rules[turn % 4], strike, types[turn % 2], on=DAY)
+        symbols.resolve(Wanted("NIFTY", None, rules[turn % 4], strike, types[turn % 2]), on=DAY)
 
     def atm(turn: int) -> None:
         name = "BANKNIFTY" if turn % 3 else "NIFTY"
         place, option_type = Moneyness(turn % 21 - 10), types[turn % 2]
-        symbols.resolve(name, None, rules[turn % 4], place, option_type, on=DAY, spot=SPOTS[name])
+        symbols.resolve(Wanted(name, None, rules[turn % 4], place, option_type), on=DAY, spot=SPOTS[name])
 
     figures = timed("exact", exact) | timed("atm", atm)
     figures |= timed("symbol", lambda turn: symbols.lookup_symbol(tickers[turn % len(tickers)]))

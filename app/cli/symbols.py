@@ -13,6 +13,7 @@ from app.cli.settings import configured
 from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
 from app.domain.errors import AlertError
+from app.domain.instrument import Wanted
 from app.flow.hours import expiry_floor
 from app.flow.ports import SymbolMaster
 from app.runtime.config import Config
@@ -105,9 +106,8 @@ def find_one(
         # An alert needs a side; it makes no difference to the contract.
         asked = parse({name: fields[name] for name in _NAMES if name in fields} | {"action": "SELL"})
         day = on(asked.underlying, asked.exchange) if callable(on) else on
-        contract = master.resolve(
-            asked.underlying, asked.exchange, asked.expiry, asked.strike, asked.option_type, on=day, spot=spot
-        )
+        wanted = Wanted(asked.underlying, asked.exchange, asked.expiry, asked.strike, asked.option_type)
+        contract = master.resolve(wanted, on=day, spot=spot)
     except AlertError as error:
         return {"error": error.message}
     return {

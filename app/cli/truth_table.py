@@ -15,6 +15,7 @@ from pathlib import Path
 from app.cli.rehearsal import Stage, Then, folder, outcome, simulated, staged
 from app.domain.alert import ExpiryRule, OptionType, Product
 from app.domain.deadline import Deadline
+from app.domain.instrument import Wanted
 from app.domain.risk.controls import TradingState
 from app.flow.hours import expiry_floor
 from app.login.token import Token
@@ -72,7 +73,7 @@ def _outcome(stage: Stage, state: TradingState, action: str) -> str:
     if action == "BUY":
         symbols = stage.desk.symbols
         on = expiry_floor(symbols, stage.desk.calendar, "NIFTY", None, now, entering=False)
-        contract = symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=on)
+        contract = symbols.resolve(Wanted("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE), on=on)
         stage.ensure_short(contract.symbol, contract.lot_size, Product.INTRADAY)
     before = len(stage.exchange.orders())
     said = outcome(stage.alert(ASKED | {"action": action}))

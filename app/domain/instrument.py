@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
-from app.domain.alert import OptionType
+from app.domain.alert import Expiry, OptionType, Strike
 from app.domain.calendar import Listing
 
 
@@ -49,3 +50,13 @@ class Share(Instrument):
     expiry: None = field(default=None, init=False)
     lot_size: int = field(default=1, init=False)
     on_index: bool = field(default=False, init=False)
+
+
+class Wanted(NamedTuple):
+    """An option as an alert names it; `exchange` is None where any may list it."""
+
+    underlying: str
+    exchange: str | None
+    expiry: Expiry
+    strike: Strike
+    option_type: OptionType

@@ -18,7 +18,7 @@ from app.domain.calendar import ist_day
 from app.domain.deadline import MARKET_READ, SEND_WINDOW, Deadline
 from app.domain.errors import Denied, NotNow, Reason, without_positions
 from app.domain.holding import Holdings, hold
-from app.domain.instrument import Instrument
+from app.domain.instrument import Instrument, Wanted
 from app.domain.ticket import BuyMode
 from app.facts.freeze import freeze_on
 from app.flow.desk import Desk
@@ -158,10 +158,10 @@ def _resolved(alert: Alert, fired: datetime, desk: Desk, spot: Decimal | None) -
     today, fired, entering = ist_day(now), min(fired, now), not may_cover(alert, desk.tickets.buy_mode)
 
     underlying = alert.underlying, alert.exchange
+    wanted = Wanted(*underlying, alert.expiry, alert.strike, alert.option_type)
 
     def contract(on: date) -> Instrument:
-        option = desk.symbols.resolve(*underlying, alert.expiry, alert.strike, alert.option_type, on=on, spot=spot)
-        return _with_freeze(option, today)
+        return _with_freeze(desk.symbols.resolve(wanted, on=on, spot=spot), today)
 
     def floor(*, entering: bool) -> date:
         return expiry_floor(desk.symbols, desk.calendar, *underlying, fired, entering=entering)

@@ -6,11 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from app.domain.alert import Expiry, OptionType, Strike
 from app.domain.book import BookRow, Position, Quote
 from app.domain.calendar import Listing, Session
 from app.domain.deadline import Deadline
-from app.domain.instrument import Instrument, Option
+from app.domain.instrument import Instrument, Option, Wanted
 from app.domain.notice import Notice
 from app.domain.order import Order, Outcome
 from app.domain.risk.controls import Controls, Decide
@@ -176,17 +175,7 @@ class SymbolMaster(Protocol):
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:
         """The symbol whose quote says where at-the-money is. Raises Denied(NO_SUCH_CONTRACT)."""
 
-    def resolve(
-        self,
-        underlying: str,
-        exchange: str | None,
-        expiry: Expiry,
-        strike: Strike,
-        option_type: OptionType,
-        *,
-        on: date,
-        spot: Decimal | None = None,
-    ) -> Option:
+    def resolve(self, wanted: Wanted, *, on: date, spot: Decimal | None = None) -> Option:
         """The contract, counting expiries from `on`; `spot` (rupees) is needed for a strike by its moneyness.
 
         Raises Denied(NO_SUCH_CONTRACT) naming the nearest listed ones, and NotNow(SYMBOLS_MISSING) without a master.

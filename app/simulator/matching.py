@@ -19,7 +19,6 @@ from app.simulator.orders import (
     Position,
     Status,
     Ticket,
-    Trade,
     leg_prices,
     protected_limit,
 )
@@ -142,8 +141,7 @@ class Matching:
         if order.filled == order.quantity:
             order.status = Status.FILLED
             self.book.open.pop(order.id, None)
-        number = f"{order.id}-{len(self.book.trades) + 1}"
-        self.book.trades.append(Trade(number, order, quantity, price, self.market.now()))
+        self.book.trade(order, quantity, price, self.market.now())
         self.position(order.instrument, order.product).trade(order.side, quantity, price)
         if order.is_leg:
             self._reduce_siblings(order, quantity)

@@ -250,5 +250,8 @@ class Book:
         if order.group:
             self.groups.setdefault(order.group, []).append(order)
 
+    def trade(self, order: Order, quantity: int, price: Decimal, at: datetime) -> None:
+        self.trades.append(Trade(f"{order.id}-{len(self.trades) + 1}", order, quantity, price, at))
+
     def open_legs(self, group: str) -> list[Order]:
         return [leg for leg in self.groups.get(group, ()) if leg.is_open]

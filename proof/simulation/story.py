@@ -11,7 +11,7 @@ from app.adapters.fyers.venue import FYERS
 from app.domain.alert import Alert, OptionType
 from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
-from app.domain.instrument import Option
+from app.domain.instrument import Option, Wanted
 from app.domain.order import OrderType
 from app.domain.pricing import PriceRules
 from app.domain.risk.limits import Limits
@@ -59,8 +59,8 @@ class Symbols:
     def spot_symbol(self, underlying: str, exchange: str | None) -> str:  # noqa: ARG002
         raise AssertionError("the alerts of these stories name their strikes")
 
-    def resolve(self, underlying: str, exchange: str | None, expiry: Any, strike: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
-        return CONTRACTS[strike]
+    def resolve(self, wanted: Wanted, **_: Any) -> Any:
+        return CONTRACTS[wanted.strike]
 
 
 @dataclass(slots=True)

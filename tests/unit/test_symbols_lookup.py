@@ -18,7 +18,7 @@ from app.adapters.symbols.master import Master
 from app.domain.alert import ExpiryRule, Moneyness, OptionType
 from app.domain.calendar import Listing, Session
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.instrument import Future, Option, Share
+from app.domain.instrument import Future, Option, Share, Wanted
 from tests.masters import Listed, chain, csv_of, exchange_list, plain, share
 from tests.present import present
 
@@ -48,7 +48,8 @@ def resolve(
     **more: Any,
 ) -> Option:
     where = {"underlying": "NIFTY", "exchange": None} | more
-    return master.resolve(where["underlying"], where["exchange"], expiry, strike, option_type, on=on, spot=spot)
+    wanted = Wanted(where["underlying"], where["exchange"], expiry, strike, option_type)
+    return master.resolve(wanted, on=on, spot=spot)
 
 
 # -- expiries
@@ -604,6 +605,7 @@ def test_ten_thousand_random_questions_get_the_answer_of_a_second_implementation
 
 def asked(master: Master, question: dict[str, Any]) -> tuple[Option | None, str | None]:
     try:
-        return master.resolve(**question), None
+        wanted = Wanted(*(question[name] for name in Wanted._fields))
+        return master.resolve(wanted, on=question["on"], spot=question["spot"]), None
     except Denied as denied:
         return None, denied.message

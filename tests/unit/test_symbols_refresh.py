@@ -16,7 +16,7 @@ from app.adapters.symbols.cache import Pointer
 from app.adapters.symbols.sources import Source
 from app.domain.alert import ExpiryRule, OptionType
 from app.domain.calendar import Calendar
-from app.domain.instrument import Instrument
+from app.domain.instrument import Instrument, Wanted
 from app.simulator import Exchange, Simulator
 from tests.masters import Listed, chain, csv_of, exchange_list, share, write
 from tests.present import present
@@ -49,7 +49,7 @@ def digest(cache: str) -> str:
 
 def atm(cache: str) -> Instrument:
     symbols = Symbols.open(cache)
-    return symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=FRIDAY)
+    return symbols.resolve(Wanted("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE), on=FRIDAY)
 
 
 def test_a_good_master_is_taken_and_resolves(listed: Callable[..., str], cache: str) -> None:
@@ -432,7 +432,7 @@ def test_the_simulators_masters_are_taken_as_they_are(cache: str) -> None:
     assert report["accepted"], report
     assert report["notes"] == []
     symbols = Symbols.open(cache)
-    found = symbols.resolve("NIFTY", None, ExpiryRule.MONTHLY, Decimal(26000), OptionType.PE, on=FRIDAY)
+    found = symbols.resolve(Wanted("NIFTY", None, ExpiryRule.MONTHLY, Decimal(26000), OptionType.PE), on=FRIDAY)
     assert (found.symbol, found.lot_size, found.freeze_quantity) == ("NSE:NIFTY26NOV26000PE", 65, 3510)
     assert present(found.lower_band) < present(found.upper_band)
     future = present(symbols.lookup_symbol("NSE:BANKNIFTY26NOVFUT"))
@@ -440,4 +440,7 @@ def test_the_simulators_masters_are_taken_as_they_are(cache: str) -> None:
     assert present(future.lower_band) < present(future.upper_band)
     assert present(symbols.lookup_symbol("BSE:SENSEX26NOVFUT")).underlying == "SENSEX"
     assert symbols.spot_symbol("M_M", None) == "NSE:M&M-EQ"
-    assert symbols.resolve("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE, on=FRIDAY).lot_size == 20
+    assert (
+        symbols.resolve(Wanted("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE), on=FRIDAY).lot_size
+        == 20
+    )

@@ -19,6 +19,7 @@ from app.adapters.symbols.symbols import CHECK_EVERY, open_cache
 from app.domain.alert import ExpiryRule, Moneyness, OptionType
 from app.domain.calendar import Calendar
 from app.domain.errors import NotNow, Reason
+from app.domain.instrument import Wanted
 from tests.masters import Listed, chain, write
 from tests.present import present
 from tests.waiting import finish
@@ -48,7 +49,7 @@ def store(tmp_path: Path, place: str) -> Store:
 
 
 def lot(symbols: Symbols) -> int:
-    return symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=FRIDAY).lot_size
+    return symbols.resolve(Wanted("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE), on=FRIDAY).lot_size
 
 
 def test_a_new_master_is_taken_at_the_next_look(store: Store, place: str) -> None:
@@ -180,7 +181,7 @@ def test_readers_during_swaps_see_one_master_or_the_other_and_never_half(
         while not stop.is_set():
             spot = Decimal(26005)
             found = symbols.resolve(
-                "NIFTY", None, ExpiryRule.MONTHLY, Moneyness(3), OptionType.PE, on=FRIDAY, spot=spot
+                Wanted("NIFTY", None, ExpiryRule.MONTHLY, Moneyness(3), OptionType.PE), on=FRIDAY, spot=spot
             )
             seen.add((found.symbol, found.lot_size))
 
@@ -217,9 +218,10 @@ from datetime import date
 from decimal import Decimal
 from app.adapters.symbols import Symbols
 from app.domain.alert import ExpiryRule, OptionType
+from app.domain.instrument import Wanted
 symbols = Symbols.open({place!r})
 symbols.reload_if_changed(0.0)
-symbols.resolve("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE, on=date(2026, 11, 20))
+symbols.resolve(Wanted("NIFTY", None, ExpiryRule.WEEKLY, Decimal(26000), OptionType.CE), on=date(2026, 11, 20))
 print([name for name in ("pandas", "numpy", "google") if name in sys.modules])
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

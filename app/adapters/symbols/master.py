@@ -19,7 +19,7 @@ from app.adapters.symbols.series import Series
 from app.domain.alert import Expiry, ExpiryRule, Moneyness, OptionType, Strike, spelled
 from app.domain.calendar import Listing, Session
 from app.domain.errors import Denied, NotNow, Reason
-from app.domain.instrument import Instrument, Option
+from app.domain.instrument import Instrument, Option, Wanted
 
 _EXCHANGES = ("NSE", "BSE")  # in order of preference
 _NEAREST = 3  # how many alternatives an error names
@@ -74,18 +74,9 @@ class Master:
         self._starts = [series.calls[0] for series in self._in_order]
         self._spelled = _other_spellings(self._series)
 
-    def resolve(
-        self,
-        underlying: str,
-        exchange: str | None,
-        expiry: Expiry,
-        strike: Strike,
-        option_type: OptionType,
-        *,
-        on: date,
-        spot: Decimal | None = None,
-    ) -> Option:
+    def resolve(self, wanted: Wanted, *, on: date, spot: Decimal | None = None) -> Option:
         """The option; see ports.SymbolMaster. Raises NotNow(NO_QUOTE) where `spot` is needed and missing."""
+        underlying, exchange, expiry, strike, option_type = wanted
         series = self._find(underlying, exchange)
         at = _expiry(series, expiry, on)
         ladder = series.ladder(at, option_type)
@@ -98,9 +89,9 @@ class Master:
             row = self._nearest(spot * UNIT, ladder) + out_of_the_money * strike.steps
             listed = row in ladder
         else:
-            wanted = strike * UNIT
-            row = bisect_left(self._strikes, int(wanted), ladder.start, ladder.stop)
-            listed = row in ladder and self._strikes[row] == wanted
+            units = strike * UNIT
+            row = bisect_left(self._strikes, int(units), ladder.start, ladder.stop)
+            listed = row in ladder and self._strikes[row] == units
         if not listed:
             raise self._no_such_strike(series, at, option_type, strike)
         return self._contract(series, at, row, option_type)
