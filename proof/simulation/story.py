@@ -27,7 +27,7 @@ STRIKES = (Decimal(26000), Decimal(26100))
 _PRICES = PriceRules(OrderType.LIMIT, Decimal(200), Decimal(15), Decimal(25), Decimal(10), Decimal(100))
 TICKETS = TicketRules(_PRICES, BuyMode.COVER)
 AGES = AgeRules(timedelta(seconds=ENTRY_AGE), timedelta(seconds=EXIT_AGE), timedelta(seconds=WINDOW))
-CONTRACTS = {
+CONTRACTS: dict[Strike, Option] = {
     strike: Option(
         symbol=symbol,
         underlying="NIFTY",

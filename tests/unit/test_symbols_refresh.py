@@ -440,7 +440,5 @@ def test_the_simulators_masters_are_taken_as_they_are(cache: str) -> None:
     assert present(future.lower_band) < present(future.upper_band)
     assert present(symbols.lookup_symbol("BSE:SENSEX26NOVFUT")).underlying == "SENSEX"
     assert symbols.spot_symbol("M_M", None) == "NSE:M&M-EQ"
-    assert (
-        symbols.resolve(Wanted("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE), on=FRIDAY).lot_size
-        == 20
-    )
+    sensex = Wanted("SENSEX", None, ExpiryRule.WEEKLY, Decimal(85000), OptionType.CE)
+    assert symbols.resolve(sensex, on=FRIDAY).lot_size == 20
