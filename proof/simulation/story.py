@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from app.adapters.fyers.venue import FYERS
-from app.domain.alert import Alert, OptionType
+from app.domain.alert import Alert, OptionType, Strike
 from app.domain.alert.parse import parse
 from app.domain.alert.strict_json import decode
 from app.domain.instrument import Option, Wanted
