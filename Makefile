@@ -20,7 +20,7 @@ $(VENV)/.locked-dev: $(VENV)/.locked requirements/dev.txt
 	@touch $@
 
 demo: setup
-	@$(PY) -m app.cli.demo
+	@$(PY) -m demo
 
 run: setup
 	@$(PY) -m app serve

@@ -1,6 +1,6 @@
 """Runs a command, and all processes it starts, at another moment: the wall clock is shifted, monotonic time is not.
 
-    python -m tests.shifted "2026-12-01T15:35+05:30" -- python -m app.cli.demo
+    python -m tests.shifted "2026-12-01T15:35+05:30" -- python -m demo
 
 The clock of the kernel stays true, and with it what depends on that: times of files, and services from outside
 the project (the emulators). A process that is given an environment of its own needs

@@ -32,17 +32,11 @@ class Reason(StrEnum):
     ADDRESS_NOT_ALLOWED = "ADDRESS_NOT_ALLOWED", "the sender's address is not one of TRADINGVIEW_IPS"
     TOO_LARGE = "TOO_LARGE", "the body is over 64 KiB"
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS", "too many requests without the right secret"
-    SAME_ID_OTHER_ORDER = (
-        "SAME_ID_OTHER_ORDER",
-        "this id (or, without an id, this very time) was used for another order",
-    )
+    SAME_ID_OTHER_ORDER = "SAME_ID_OTHER_ORDER", "the id, or without one the alert's time, is of another order"
 
     NO_SUCH_CONTRACT = "NO_SUCH_CONTRACT", "the exchange lists no such contract; the message names the nearest ones"
     NOT_A_LOT_MULTIPLE = "NOT_A_LOT_MULTIPLE", "qty is not a multiple of the contract's lot"
-    OVER_FREEZE_QUANTITY = (
-        "OVER_FREEZE_QUANTITY",
-        "the exchange takes no single order over its freeze quantity; a cover is cut to it",
-    )
+    OVER_FREEZE_QUANTITY = "OVER_FREEZE_QUANTITY", "over the freeze quantity of one order; a cover is cut to it"
     NO_SHORT_TO_COVER = "NO_SHORT_TO_COVER", "BUY covers a short, and there is none in that contract"
     WRONG_SIDE_STOP_LOSS = "WRONG_SIDE_STOP_LOSS", "the stop-loss is on the wrong side of the last traded price"
     WRONG_SIDE_TAKE_PROFIT = "WRONG_SIDE_TAKE_PROFIT", "the take-profit is on the wrong side of the last traded price"
@@ -50,10 +44,7 @@ class Reason(StrEnum):
     SPREAD_TOO_WIDE = "SPREAD_TOO_WIDE", "bid and ask are further apart than MAX_SPREAD_PERCENT"
     STOP_TOO_FAR = "STOP_TOO_FAR", "the stop-loss is farther from the last price than MAX_STOP_PERCENT"
     OUTSIDE_PRICE_BAND = "OUTSIDE_PRICE_BAND", "the limit price is outside the exchange's band for the day"
-    UNDERLYING_NOT_ALLOWED = (
-        "UNDERLYING_NOT_ALLOWED",
-        "the underlying is not in ALLOWED_UNDERLYINGS; covers are still taken",
-    )
+    UNDERLYING_NOT_ALLOWED = "UNDERLYING_NOT_ALLOWED", "not in ALLOWED_UNDERLYINGS; covers are still taken"
     PRODUCT_NOT_ALLOWED = "PRODUCT_NOT_ALLOWED", "the product type is not in ALLOWED_PRODUCTS; covers are still taken"
     DELAYED_DATA = "DELAYED_DATA", "the chart shows delayed data (_DL, _DLY); real-time data is needed to trade"
     MARKET_CLOSED = "MARKET_CLOSED", "the exchange is closed, or the contract has stopped trading on its expiry day"
@@ -67,39 +58,23 @@ class Reason(StrEnum):
     MAX_PREMIUM_PER_ORDER = "MAX_PREMIUM_PER_ORDER", "the order's premium is over MAX_PREMIUM_PER_ORDER"
     MAX_PREMIUM_PER_DAY = "MAX_PREMIUM_PER_DAY", "the day's premium would be over MAX_PREMIUM_PER_DAY"
     MAX_DAILY_LOSS = "MAX_DAILY_LOSS", "the day's loss, realised and unrealised, has reached MAX_DAILY_LOSS"
-    REPEATED_ORDER = (
-        "REPEATED_ORDER",
-        "the same contract and side more than MAX_REPEATS times in a minute; check the alerts",
-    )
+    REPEATED_ORDER = "REPEATED_ORDER", "this contract and side over MAX_REPEATS times in a minute; check the alerts"
     COOLING_DOWN = "COOLING_DOWN", "the same strategy or underlying again within COOLDOWN_SECONDS"
     SYMBOLS_STALE = "SYMBOLS_STALE", "the symbol master is too old for an entry"
 
     TOO_OLD = "TOO_OLD", "the alert was too old to send; it was not sent"
     BROKER_REJECTED = "BROKER_REJECTED", "the broker or the exchange refused the order; the message is theirs"
-    FOUND_IN_BOOK = (
-        "FOUND_IN_BOOK",
-        "the request that sent the order ended without its outcome; the order book has the order",
-    )
-    FOUND_NOT_PLACED = (
-        "FOUND_NOT_PLACED",
-        "the order is not in the day's final order book, or the operator found it missing",
-    )
+    FOUND_IN_BOOK = "FOUND_IN_BOOK", "the request ended without the outcome; the order book has the order"
+    FOUND_NOT_PLACED = "FOUND_NOT_PLACED", "not in the day's final order book, or found missing by the operator"
 
-    OUTCOME_UNKNOWN = (
-        "OUTCOME_UNKNOWN",
-        "the order was sent and its outcome is not known yet; it is looked up, never sent again",
-    )
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN", "sent, outcome not known yet; it is looked up, never sent again"
     NOT_RECORDED = "NOT_RECORDED", "the order is placed, but the record could not be written yet"
 
     LEDGER_DOWN = "LEDGER_DOWN", "the ledger does not answer; nothing was sent"
     LEDGER_CONTENDED = "LEDGER_CONTENDED", "too many orders at once for the ledger; nothing was sent"
     BROKER_DOWN = "BROKER_DOWN", "the broker does not answer; nothing was sent"
     BROKER_BUSY = "BROKER_BUSY", "the broker asks for fewer calls; nothing was placed"
-    MARKET_STATUS_UNKNOWN = (
-        "MARKET_STATUS_UNKNOWN",
-        "today is beyond the known holiday list, and the broker does not say that the ",
-    )
-    "market is open; nothing was sent"
+    MARKET_STATUS_UNKNOWN = "MARKET_STATUS_UNKNOWN", "not known to be open, beyond the holiday list; nothing was sent"
     NO_QUOTE = "NO_QUOTE", "there was no quote; nothing was sent"
     POSITION_UNKNOWN = "POSITION_UNKNOWN", "the open position could not be read; nothing was sent"
     NEEDS_LOGIN = "NEEDS_LOGIN", "there is no login at the broker for today, so nothing was sent; log in"

@@ -85,6 +85,6 @@ def test_a_terminal_of_any_encoding_is_told_everything(tmp_path: Path, encoding:
 
 
 def test_the_whole_job_is_done_without_a_proxy_and_on_a_terminal_that_knows_ascii_alone(proxy: socket.socket) -> None:
-    done = run("app.cli.demo", folder=REPOSITORY, **through(proxy), **ASCII)
+    done = run("demo", folder=REPOSITORY, **through(proxy), **ASCII)
     assert (done.returncode, asked(proxy)) == (0, False), done.stdout + done.stderr
     assert done.stdout.isascii()

@@ -29,7 +29,7 @@ def at(moment: str, *command: str, seconds: float) -> subprocess.CompletedProces
 
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
 def test_the_demo_is_as_it_should_be(moment: str) -> None:
-    done = at(moment, "-m", "app.cli.demo", seconds=90)
+    done = at(moment, "-m", "demo", seconds=90)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
