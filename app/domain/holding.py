@@ -41,9 +41,9 @@ class Bracket:
 class Holding:
     """One position with everything that works on it; units throughout, `net` is negative when short.
 
-    `position` is None where the broker shows none. `rows` are the book's, whoever placed them; `legs` are those of the
-    gateway's orders. `cover_tags` names the gateway's covers where the ledger was asked for them. `unseen` was sent in
-    this contract so lately that the book does not show it yet.
+    `position` is None where the broker shows none. `rows` are all of the book's; `legs` are those of the gateway's
+    orders. `cover_tags` names the gateway's covers where the ledger was asked for them. `unseen` was sent in this
+    contract so lately that the book does not show it yet.
     """
 
     symbol: str
@@ -101,7 +101,7 @@ class Holding:
 
     @property
     def being_closed(self) -> bool:
-        """Whether an order that is no leg works to close it, whoever placed it."""
+        """Whether an order that is no leg works to close it, no matter who placed it."""
         return any(row.working for row in self._orders(self.closing))
 
     def _orders(self, side: str) -> Iterator[BookRow]:
@@ -123,12 +123,12 @@ class Holding:
 
     @property
     def stops(self) -> list[BookRow]:
-        """All stop orders that ever stood here today, whoever placed them."""
+        """All stop orders that ever stood here today, no matter who placed them."""
         return [row for row in self.rows if row.stop_price is not None]
 
     @property
     def bare(self) -> int:
-        """Units that no working stop order closes, whoever placed it."""
+        """Units that no working stop order closes, no matter who placed it."""
         return abs(self.net) - sum(row.working for row in self.stops if self.closable(row.side))
 
     @property

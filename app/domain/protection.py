@@ -85,7 +85,7 @@ def strays(holdings: Holdings) -> list[BookRow]:
 
 
 def naked(orders: Iterable[Order], holdings: Holdings) -> list[Naked]:
-    """Entries that are filled, still open, and not protected by a working stop-loss, whoever placed it."""
+    """Entries that are filled, still open, and not protected by a working stop-loss, no matter who placed it."""
     counted: Counter[tuple[str, str]] = Counter()  # open units by position, and those of them that no stop closes
     bare: Counter[tuple[str, str]] = Counter()
     stops = [row for row in holdings.book or () if row.stop_price is not None]

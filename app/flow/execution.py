@@ -251,8 +251,8 @@ def _place(order: Order, desk: Desk, deadline: Deadline) -> Outcome:
     try:
         return desk.broker.place(order, deadline.within(SEND_WINDOW), deadline)
     except Exception:
-        log.exception("placing an order failed in a way that nobody foresaw", extra={"key": order.key})
-        return Unresolved("a fault of ours while the order was being sent")
+        log.exception("placing an order failed unexpectedly", extra={"key": order.key})
+        return Unresolved("a fault in the gateway while the order was being sent")
 
 
 def _recorded_outcome(submitted: Order, outcome: Outcome, desk: Desk, deadline: Deadline) -> Receipt:

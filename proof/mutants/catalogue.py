@@ -210,8 +210,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "our-own-fault-is-not-sent",
         "an exception while sending is taken for proof that nothing was sent",
         _FLOW,
-        '        return Unresolved("a fault of ours while the order was being sent")\n',
-        '        return NotSent("a fault of ours while the order was being sent")\n',
+        '        return Unresolved("a fault in the gateway while the order was being sent")\n',
+        '        return NotSent("a fault in the gateway while the order was being sent")\n',
     ),
     _one(
         "unresolved-is-rejected",

@@ -129,7 +129,7 @@ POSTS: tuple[tuple[str, float, str, Callable[[str], Reply]], ...] = (
     ("unknown code", 4, _LOST, _json(200, s="error", code=-96, message="An unexpected error occurred")),
     ("refusal code with 500", 2, _LOST, _json(500, s="error", code=-300, message="invalid symbol")),
     ("redirect", 2, "not", _json(307, {"location": "/elsewhere"})),
-    ("a fault of ours", 3, _LOST, _fault),
+    ("a fault in the gateway", 3, _LOST, _fault),
 )
 _WEIGHTS = [weight for _, weight, _, _ in POSTS]
 NEVER_CONNECTED = 0.05

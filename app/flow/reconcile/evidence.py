@@ -103,7 +103,7 @@ def lapse(run: Run) -> None:
         covers = order.asked["action"] == Side.BUY
         allowed = max(ages.exit, ages.entry) if covers else ages.entry
         if run.now() - order.alert_at > allowed + SETTLE:
-            run.record(order.lapsed(run.now(), "nobody could send it in time, so it was not sent"))
+            run.record(order.lapsed(run.now(), "it could not be sent in time, so it was not sent"))
             run.report.lapsed += 1
 
 
