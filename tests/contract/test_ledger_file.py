@@ -116,3 +116,36 @@ def test_a_check_of_the_whole_file_ends_with_its_deadline(path: Path) -> None:
     deadline = Deadline(lambda: next(looks) * 0.03, 1.0)  # seconds pass as often as the clock is looked at
     with closing(SqliteLedger(path)) as ledger, pytest.raises(NotNow, match="could not be looked through in time"):
         ledger.try_out(deadline, whole=True)
+
+
+def test_a_new_file_that_another_process_writes_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    waits: list[float] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # while it writes, SQLite refuses the change to WAL at once
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                other.execute("COMMIT")
+
+        with closing(SqliteLedger(path, wait)) as ledger:
+            assert ledger.claim(ORDER, None, patient()) == ORDER
+    assert len(waits) == 3
+
+
+def test_a_new_file_that_stays_busy_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.adapters.sqlite.file._PREPARE", 0.1)
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(NotNow, match="another process keeps it busy"):
+            SqliteLedger(path)
+
+
+def test_another_programs_database_is_no_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE orders (number, customer)")
+    with pytest.raises(NotNow, match=r"the ledger does not work \(SQLITE_ERROR\): no such column"):
+        SqliteLedger(path)
