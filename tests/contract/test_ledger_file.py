@@ -1,6 +1,7 @@
 """The SQLite ledger's file: of which version of the gateway it is, and what is said where it cannot be used."""
 
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -11,7 +12,7 @@ import pytest
 from app.adapters.sqlite.ledger import SqliteLedger
 from app.cli import main
 from app.domain.deadline import Deadline
-from app.domain.errors import NotNow
+from app.domain.errors import NotNow, Reason
 from tests.contract.ledgers import order_named, patient
 
 ORDER = order_named("an order")
@@ -149,3 +150,27 @@ def test_another_programs_database_is_no_ledger(tmp_path: Path) -> None:
         other.execute("CREATE TABLE orders (number, customer)")
     with pytest.raises(NotNow, match=r"the ledger does not work \(SQLITE_ERROR\): no such column"):
         SqliteLedger(path)
+
+
+def test_a_call_that_gets_no_turn_in_its_time_changes_nothing(path: Path) -> None:
+    with closing(SqliteLedger(path)) as ledger:
+        with ledger.writing(patient()), pytest.raises(NotNow) as caught:
+            ledger.once("a name", Deadline(time.monotonic, 0.05))
+        assert caught.value.reason is Reason.LEDGER_DOWN
+        assert ledger.once("a name", patient())
+
+
+def test_a_call_whose_time_is_over_does_not_begin(path: Path) -> None:
+    with closing(SqliteLedger(path)) as ledger, pytest.raises(NotNow, match="the time for the ledger ran out"):
+        ledger.get(ORDER.key, Deadline(lambda: 0.0, 0.0))
+
+
+def test_another_process_that_writes_is_waited_for_until_the_deadline(path: Path) -> None:
+    with closing(SqliteLedger(path)) as ledger, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(NotNow, match="another process keeps it busy"):
+            ledger.once("a name", Deadline(time.monotonic, 0.2))
+        assert time.monotonic() - began >= 0.2
+        other.execute("ROLLBACK")
+        assert ledger.once("a name", patient())

@@ -370,3 +370,11 @@ def test_an_exit_in_doubt_stays_in_doubt_where_the_book_cannot_be_read_afterward
     run.broker.exit_position = the_last_call
     assert "not known" in run.square_off().left[PLACE]
     assert run.broker.exits == [PLACE]
+
+
+def test_an_entry_on_its_way_in_another_contract_keeps_no_position_open(house: Any) -> None:
+    run = house([sold()], [short()])
+    entry = sent(5, tag="tvcccccccccccccccccc", symbol="NSE:NIFTY26NOV27000CE")
+    run.ledger.change_controls(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
+    report = run.square_off()
+    assert (report.closed, list(report.left)) == ([PLACE], ["NSE:NIFTY26NOV27000CE"])
