@@ -1,6 +1,7 @@
 """The SQLite ledger's file: of which version of the gateway it is, and what is said where it cannot be used."""
 
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -11,7 +12,7 @@ import pytest
 from app.adapters.sqlite.ledger import SqliteLedger
 from app.cli import main
 from app.domain.deadline import Deadline
-from app.domain.errors import NotNow
+from app.domain.errors import NotNow, Reason
 from tests.contract.ledgers import order_named, patient
 
 ORDER = order_named("an order")
@@ -116,3 +117,60 @@ def test_a_check_of_the_whole_file_ends_with_its_deadline(path: Path) -> None:
     deadline = Deadline(lambda: next(looks) * 0.03, 1.0)  # seconds pass as often as the clock is looked at
     with closing(SqliteLedger(path)) as ledger, pytest.raises(NotNow, match="could not be looked through in time"):
         ledger.try_out(deadline, whole=True)
+
+
+def test_a_new_file_that_another_process_writes_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    waits: list[float] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # while it writes, SQLite refuses the change to WAL at once
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                other.execute("COMMIT")
+
+        with closing(SqliteLedger(path, wait)) as ledger:
+            assert ledger.claim(ORDER, None, patient()) == ORDER
+    assert len(waits) == 3
+
+
+def test_a_new_file_that_stays_busy_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.adapters.sqlite.file._PREPARE", 0.1)
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(NotNow, match="another process keeps it busy"):
+            SqliteLedger(path)
+
+
+def test_another_programs_database_is_no_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE orders (number, customer)")
+    with pytest.raises(NotNow, match=r"the ledger does not work \(SQLITE_ERROR\): no such column"):
+        SqliteLedger(path)
+
+
+def test_a_call_that_gets_no_turn_in_its_time_changes_nothing(path: Path) -> None:
+    with closing(SqliteLedger(path)) as ledger:
+        with ledger.writing(patient()), pytest.raises(NotNow) as caught:
+            ledger.once("a name", Deadline(time.monotonic, 0.05))
+        assert caught.value.reason is Reason.LEDGER_DOWN
+        assert ledger.once("a name", patient())
+
+
+def test_a_call_whose_time_is_over_does_not_begin(path: Path) -> None:
+    with closing(SqliteLedger(path)) as ledger, pytest.raises(NotNow, match="the time for the ledger ran out"):
+        ledger.get(ORDER.key, Deadline(lambda: 0.0, 0.0))
+
+
+def test_another_process_that_writes_is_waited_for_until_the_deadline(path: Path) -> None:
+    with closing(SqliteLedger(path)) as ledger, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(NotNow, match="another process keeps it busy"):
+            ledger.once("a name", Deadline(time.monotonic, 0.2))
+        assert time.monotonic() - began >= 0.2
+        other.execute("ROLLBACK")
+        assert ledger.once("a name", patient())

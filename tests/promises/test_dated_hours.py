@@ -51,11 +51,11 @@ class Day:
         said: dict[str, Any] = self.gate.send(**usual | fields).json
         return said
 
-    def at_the_exchange(self, symbol: str, quantity: int = 65, side: int = 1) -> tuple[bool, str]:
+    def at_the_exchange(self, symbol: str, quantity: int = 65, side: int = 1, **changes: float) -> tuple[bool, str]:
         """Whether the exchange takes an order past the gateway, and what it says where it does not."""
         order = {"symbol": symbol, "qty": quantity, "type": 2, "side": side, "productType": "INTRADAY"}
         rest = {"limitPrice": 0, "stopPrice": 0, "validity": "DAY", "disclosedQty": 0, "offlineOrder": False}
-        placed = self.gate.account.exchange.place(order | rest)
+        placed = self.gate.account.exchange.place(order | rest | changes)
         return placed.status is not Status.REJECTED, placed.message
 
     def reached_the_exchange(self) -> int:
@@ -297,6 +297,16 @@ def test_in_doubtful_minutes_a_cover_takes_the_contract_that_is_short(tmp_path: 
         assert day.reached_the_exchange() == 2
         assert day.send(expiry=EXPIRY)["reason"] == "MARKET_CLOSED"
         assert day.send(action="BUY", optionType="PE")["reason"] == "NO_SHORT_TO_COVER"
+
+
+def test_in_doubtful_minutes_a_short_that_is_being_closed_needs_no_other_cover(tmp_path: Path) -> None:
+    with on_expiry_day(tmp_path, "0915-1545") as day:
+        assert day.send(**LONG_STOP)["symbol"] == TODAYS
+        assert day.at_the_exchange(TODAYS, type=1, limitPrice=0.05) == (True, "")  # by hand, and not filled
+        day.put(EXPIRY, "15:35")
+        said = day.send(action="BUY")
+        assert (said["status"], said["reason"]) == ("DENIED", "NO_SHORT_TO_COVER")
+        assert day.reached_the_exchange() == 1
 
 
 def test_of_two_shorts_in_doubtful_minutes_the_one_in_the_alerts_product_is_covered(tmp_path: Path) -> None:

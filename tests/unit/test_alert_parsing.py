@@ -444,6 +444,13 @@ def test_the_secret_in_a_fields_name_is_refused_too() -> None:
     assert_refused(alert_body(**{SECRET: 1}), "body", "belongs in token alone")
 
 
+def test_part_of_the_secret_is_found_beside_what_is_no_text_and_does_no_harm_where_it_is_not_kept() -> None:
+    part, secrets = SECRET[:12], Secrets([SECRET])
+    with pytest.raises(Malformed, match=r"^comment: holds part of the secret"):
+        parse(decode(alert_body(levels=[1, 2], comment=part)), secrets=secrets)
+    assert parse(decode(alert_body(levels=[1, 2], note=part)), secrets=secrets).unknown == ("levels", "note")
+
+
 @pytest.mark.parametrize("key", ["", "  ", "x" * 129, "\ud800"])
 def test_a_header_that_is_no_id_is_refused_by_its_name(key: str) -> None:
     with pytest.raises(Malformed, match=r"^Idempotency-Key: "):

@@ -19,7 +19,7 @@ from app.domain.order import NotSent
 from app.domain.order.status import OrderStatus
 from app.domain.risk.controls import TradingState, learned
 from app.flow.hours import closed, stopped_by
-from app.flow.timings import begin, step
+from app.flow.timings import begin, count_broker_call, step
 from tests.builders import NOW, a_contract, an_order, order_in
 from tests.present import present
 
@@ -56,15 +56,15 @@ def test_an_order_that_ends_leaves_controls_that_cannot_be_read_as_they_are(stat
 def test_a_step_is_measured_in_a_request_and_does_no_harm_outside_of_one() -> None:
     def outside() -> None:
         with step("place"):
-            pass
+            count_broker_call()
 
-    def inside() -> dict[str, float]:
+    def inside() -> tuple[dict[str, float], int]:
         steps = begin(lambda: 1.0)
         outside()
-        return steps.milliseconds
+        return steps.milliseconds, steps.broker_calls
 
     Context().run(outside)
-    assert Context().run(inside) == {"place": 0.0}
+    assert Context().run(inside) == ({"place": 0.0}, 1)
 
 
 def test_on_a_day_without_a_session_nothing_trades_and_nothing_stops_early() -> None:

@@ -344,3 +344,37 @@ def test_an_entry_of_that_contract_that_is_on_its_way_keeps_the_exit_back(house:
     assert run.broker.exits == []
     run.now = NOW + FYERS.book_lag
     assert run.square_off().closed == [PLACE]
+
+
+def raises_not_now(*_: object) -> Any:
+    raise NotNow(Reason.NEEDS_LOGIN, "there is no token")
+
+
+def test_where_the_legs_cannot_be_taken_away_without_a_token_nothing_is_closed(house: Any) -> None:
+    leg = bought(65, status=OrderStatus.ACCEPTED, filled_quantity=0, protects=f"{OURS}65", broker_order_id="leg")
+    run = house([sold(), leg], [short()])
+    run.broker.cancel = raises_not_now
+    assert run.square_off().left[PLACE] == "it could not be sent: there is no token"
+    assert run.broker.exits == []
+
+
+def test_an_exit_in_doubt_stays_in_doubt_where_the_book_cannot_be_read_afterwards(house: Any) -> None:
+    run = house([sold()], [short()], Unresolved("time-out"))
+    exit_position = run.broker.exit_position
+
+    def the_last_call(*call: Any) -> Outcome:
+        run.broker.order_book = raises_not_now
+        outcome: Outcome = exit_position(*call)
+        return outcome
+
+    run.broker.exit_position = the_last_call
+    assert "not known" in run.square_off().left[PLACE]
+    assert run.broker.exits == [PLACE]
+
+
+def test_an_entry_on_its_way_in_another_contract_keeps_no_position_open(house: Any) -> None:
+    run = house([sold()], [short()])
+    entry = sent(5, tag="tvcccccccccccccccccc", symbol="NSE:NIFTY26NOV27000CE")
+    run.ledger.change_controls(lambda account: an_account(recent=(entry,)), Deadline(lambda: 0.0, 1.0))
+    report = run.square_off()
+    assert (report.closed, list(report.left)) == ([PLACE], ["NSE:NIFTY26NOV27000CE"])

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from google.cloud.firestore import DocumentReference
 
@@ -32,13 +33,16 @@ class Version:
         return cls(stored.reference, stored.update_time)
 
 
+_Document = TypeVar("_Document", Stored, Version)
+
+
 @dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(Generic[_Document]):
     """What a submit is decided and committed on."""
 
-    order: Stored | Version
+    order: _Document
     before: Controls
-    controls: Stored | Version
+    controls: _Document
 
 
 class Known:
@@ -67,7 +71,7 @@ class Known:
             known = self._orders.pop(order.key, None)
         return known[1] if known is not None and known[0].sequence == order.sequence - 1 else None
 
-    def take_basis(self, order: Order) -> Basis | None:
+    def take_basis(self, order: Order) -> Basis[Version] | None:
         """Both versions, where the order's stands at the very step that is to be submitted."""
         with self._lock:
             known, controls = self._orders.get(order.key), self._controls
@@ -79,8 +83,7 @@ class Known:
             self._controls = None
         return Basis(known[1], *controls)
 
-    def give_back(self, order: Order, basis: Basis) -> None:
+    def give_back(self, order: Order, basis: Basis[Version]) -> None:
         """Keeps versions that were taken and not used."""
-        if isinstance(basis.order, Version) and isinstance(basis.controls, Version):
-            self.keep_order(order, basis.order)
-            self.keep_controls(basis.before, basis.controls)
+        self.keep_order(order, basis.order)
+        self.keep_controls(basis.before, basis.controls)

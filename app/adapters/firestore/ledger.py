@@ -121,7 +121,7 @@ class FirestoreLedger:
         basis = Basis(stored, controls_of(controls, self._texts), controls)
         return self._submitted(basis, decide(basis.before), word, part)
 
-    def _foresee(self, order: Order, known: Basis, decide: Decide) -> Decision | None:
+    def _foresee(self, order: Order, known: Basis[Version], decide: Decide) -> Decision | None:
         """The decision on what is known, for the commit to confirm; None where it would put the order off.
 
         No commit confirms a refusal, so a refusal is decided on what is read. So is an order that needs protective legs
@@ -135,7 +135,7 @@ class FirestoreLedger:
         except (NotNow, NeedsRoom):
             return None
 
-    def _submitted(self, basis: Basis, decision: Decision, word: str, part: Deadline) -> Order:
+    def _submitted(self, basis: Basis[Stored] | Basis[Version], decision: Decision, word: str, part: Deadline) -> Order:
         """Commits order and controls on the versions they were decided on."""
         (order, controls), changes = decision, Changes(self._store, word)
         changes.put_order(basis.order, order)

@@ -47,13 +47,13 @@ class SqliteLedger(LedgerFile):
         if window is None and self._quickly(_INSERT, _row(order), deadline):
             return order
         with self.writing(deadline) as db:
-            known = self._windowed(db, window, order.received_at) if window else _stored(db, order.key)
-            if known is not None:
+            if window is None:
+                return _expected(db, order.key)
+            if (known := self._windowed(db, window, order.received_at)) is not None:
                 return known
             db.execute(_INSERT, _row(order))
-            if window:
-                opened = (window.digest, order.key, order.received_at.isoformat())
-                db.execute("INSERT OR REPLACE INTO windows VALUES (?, ?, ?)", opened)
+            opened = (window.digest, order.key, order.received_at.isoformat())
+            db.execute("INSERT OR REPLACE INTO windows VALUES (?, ?, ?)", opened)
             return order
 
     def submit(self, order: Order, decide: Decide, deadline: Deadline) -> Order:
