@@ -17,7 +17,7 @@ from app.domain.book import BookRow
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.notice import Notice, Severity
+from app.domain.notice import ABSENT_READS, Notice, Severity
 from app.domain.order import Accepted, NotSent, Order, Outcome
 from app.domain.risk.controls import TradingState
 from app.flow.desk import AgeRules
@@ -268,6 +268,18 @@ def test_an_order_that_the_final_book_lacks_was_not_placed() -> None:
     ledger = MemoryLedger()
     submitted(ledger, 1)
     assert run(ledger, NOW + SETTLE, EMPTY, after_close=True).moved == {"SUBMITTED to NOT_PLACED": 1}
+
+
+def test_readings_in_quick_succession_do_not_prove_an_order_absent() -> None:
+    ledger = MemoryLedger()
+    order = ledger.record(submitted(ledger, 1).unresolved(NOW, "no answer"), ample())
+    seconds = [SETTLE.total_seconds() + number for number in range(ABSENT_READS + 2)]
+    for second in seconds:
+        run(ledger, NOW + timedelta(seconds=second), EMPTY)
+    assert [one.absent_reads for one in ledger.orders(ample())] == [ABSENT_READS - 1]
+    run(ledger, NOW + timedelta(seconds=60), EMPTY)
+    [current] = ledger.orders(ample())
+    assert (current.absent_reads, current.status) == (ABSENT_READS, order.status)
 
 
 def test_two_orders_in_doubt_stop_entries() -> None:
