@@ -27,7 +27,7 @@ run: setup
 
 test: setup-dev
 	@start=$$(date +%s) && $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && \
-	$(PY) -m pytest -n 2 --cov --cov-report= && .ci/coverage && \
+	$(PY) -m pytest -n 2 -m "not measures" --cov --cov-report= && .ci/coverage && $(PY) -m pytest -m measures && \
 	.ci/pythons 3.12 3.13 && \
 	echo "make test passed in $$(( $$(date +%s) - start )) s"
 

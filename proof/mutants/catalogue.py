@@ -61,10 +61,14 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit(_SQLITE, "if window is None and self._quickly(_INSERT, _row(order), deadline):", "if False:"),
             Edit(
                 _SQLITE,
-                "            if known is not None:\n                return known\n",
-                '            if known is not None and known.status not in ("RECEIVED", "SUBMITTED"):\n'
-                "                return known\n"
-                '            db.execute("DELETE FROM orders WHERE key = ?", (order.key,))\n',
+                "            if window is None:\n                return _expected(db, order.key)\n",
+                "            if window is None:\n"
+                "                known = _stored(db, order.key)\n"
+                '                if known is not None and known.status not in ("RECEIVED", "SUBMITTED"):\n'
+                "                    return known\n"
+                '                db.execute("DELETE FROM orders WHERE key = ?", (order.key,))\n'
+                "                db.execute(_INSERT, _row(order))\n"
+                "                return order\n",
             ),
         ),
         SQL,

@@ -21,7 +21,7 @@ from proof.processes.lab import ROOT
 from tests.examples import examples
 from tests.gateway import SECRET, alert, gateway
 
-pytestmark = pytest.mark.no_cover  # coverage counts each line that runs, and so costs time of its own
+pytestmark = pytest.mark.measures
 
 TRIES = 25  # the least of so many, where the machine is busy
 TWICE = 2.6  # what twice the length may cost: twice as much, and what a machine's caches add

@@ -10,6 +10,8 @@ from bench.load import NotMeasured
 TRIES = 3  # of which the best counts; code that is slower is so in all of them
 NO_MORE_AFTER = 60.0  # seconds
 
+pytestmark = pytest.mark.measures
+
 
 @pytest.fixture(scope="module")
 def best() -> ratchet.Ratios:
