@@ -1,5 +1,6 @@
 """What goes wrong inside one request, at the moment where it does the most harm: its answer is right all the same."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,18 +10,26 @@ from typing import Any
 
 import pytest
 
+from app.adapters.fyers.venue import FYERS
+from app.domain.alert.parse import parse
+from app.domain.alert.strict_json import decode
 from app.domain.book import BookRow
 from app.domain.calendar import Calendar
 from app.domain.deadline import Deadline
 from app.domain.errors import NotNow, Reason
-from app.domain.notice import Notice, Severity
-from app.domain.order import NotSent, Order, Outcome
+from app.domain.notice import ABSENT_READS, Notice, Severity
+from app.domain.order import Accepted, NotSent, Order, Outcome
+from app.domain.risk.controls import TradingState
+from app.flow.desk import AgeRules
+from app.flow.execution import execute
 from app.flow.outbox import TOGETHER, drain
-from app.flow.reconcile import SETTLE, reconcile
+from app.flow.ports import Overtaken
+from app.flow.reconcile import SETTLE, Report, reconcile
 from app.runtime.config import Config
 from app.web import create_app
 from proof.processes.lab import MovableClock, Recorder
 from proof.simulation.memory import MemoryLedger
+from tests.builders import NOW, a_ticket, an_order, no_limits
 from tests.gateway import Gateway, alert, gateway
 
 SUNDAY = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -33,7 +42,7 @@ def gate(tmp_path: Path) -> Iterator[Gateway]:
 
 
 class Instead:
-    """A port of the gateway, some of whose calls are others'."""
+    """A port of the gateway with some of its calls replaced."""
 
     def __init__(self, real: object, **calls: Callable[..., Any]) -> None:
         self._real = real
@@ -89,6 +98,34 @@ def test_a_notice_that_breaks_changes_no_answer_and_waits(gate: Gateway) -> None
     ports = {"broker": Instead(gate.desk.broker, place=broken), "notifier": Instead(gate.desk.notifier, send=broken)}
     assert answer(gate, alert(), **ports) == (202, "SUBMITTED", "OUTCOME_UNKNOWN")
     assert [notice.kind for notice in gate.desk.ledger.outbox(gate.deadline())] == ["unresolved"]
+
+
+@pytest.mark.parametrize(("refused", "said"), [(1, (200, "ACCEPTED", None)), (2, (503, "RECEIVED", "NOT_SENT"))])
+def test_an_order_that_was_certainly_not_sent_is_sent_once_more_at_once(
+    gate: Gateway, refused: int, said: tuple[int, str, str | None]
+) -> None:
+    calls: list[Order] = []
+
+    def place(order: Order, *deadlines: Deadline) -> Outcome:
+        calls.append(order)
+        if len(calls) <= refused:
+            return NotSent("the connection was refused")
+        return gate.desk.broker.place(order, *deadlines)
+
+    assert answer(gate, alert(), broker=Instead(gate.desk.broker, place=place)) == said
+    assert [order.attempt for order in calls] == [1, 2]
+
+
+def test_a_read_that_is_under_way_when_the_time_is_over_sends_nothing(gate: Gateway) -> None:
+    over = threading.Event()
+    broker: Any = Instead(gate.desk.broker, order_book=lambda deadline: over.wait(60))
+    try:
+        receipt = execute(
+            parse(decode(alert(action="BUY"))), replace(gate.desk, broker=broker), gate.deadline(1.0), "a request"
+        )
+    finally:
+        over.set()
+    assert (receipt.order.status, receipt.problem and receipt.problem.reason) == ("RECEIVED", Reason.OUT_OF_TIME)
 
 
 # -- an order that is at the broker after all
@@ -154,12 +191,10 @@ def test_an_alert_from_the_future_is_not_sent_since_its_age_cannot_be_told(gate:
 # -- reconcile
 
 
-def reconciled_with(gate: Gateway, read: Callable[[Deadline], Sequence[BookRow]]) -> Any:
-    clock = MovableClock(SETTLE.total_seconds())
-    recorder = Recorder(clock)
+def reconciled_with(gate: Gateway, read: Callable[[Deadline], Sequence[BookRow]]) -> tuple[Report, Recorder]:
+    recorder = Recorder(MovableClock())
     broker: Any = Instead(gate.desk.broker, order_book=read)
-    desk: Any = replace(gate.desk, broker=broker, clock=clock, notifier=recorder)
-    return reconcile(desk, gate.deadline()), recorder
+    return reconcile(replace(gate.desk, broker=broker, notifier=recorder), gate.deadline()), recorder
 
 
 def test_an_order_that_is_sent_while_reconcile_reads_is_no_stranger(gate: Gateway) -> None:
@@ -184,16 +219,91 @@ def test_two_orders_at_the_broker_with_one_tag_are_notified(gate: Gateway) -> No
     assert f"doubled:{tag}" in [notice.id for notice in recorder.notifications]
 
 
-def test_on_a_day_without_session_and_orders_the_broker_is_not_asked() -> None:
+def ample() -> Deadline:
+    return Deadline(lambda: 0.0, 10.0)
+
+
+def run(ledger: MemoryLedger, now: datetime, broker: object = None, after_close: bool = False) -> Report:
+    """A run of reconcile on a ledger in memory, by default with a broker that must not be asked."""
+    clock = SimpleNamespace(now=lambda: now, monotonic=lambda: 0.0)
+    ages = AgeRules(timedelta(seconds=60), timedelta(seconds=300), timedelta(seconds=60))
     desk: Any = SimpleNamespace(
-        ledger=MemoryLedger(),
-        clock=SimpleNamespace(now=lambda: SUNDAY),
-        calendar=Calendar(),
-        broker=None,
-        notifier=None,
-    )
-    report = reconcile(desk, Deadline(lambda: 0.0, 10.0))
+        broker=broker, ledger=ledger, notifier=Recorder(MovableClock()), clock=clock, calendar=Calendar(), ages=ages,
+        limits=no_limits(), symbols=SimpleNamespace(session=None),
+    )  # fmt: skip
+    return reconcile(desk, ample(), after_close)
+
+
+EMPTY = SimpleNamespace(order_book=lambda deadline: (), positions=lambda deadline: ())
+
+
+def submitted(ledger: MemoryLedger, number: int) -> Order:
+    """An order of the ledger whose request ended right after the submit, at NOW."""
+    order = an_order(a_ticket(), key=f"{number:064x}", tag=f"tv{number:018}")
+    ledger.claim(order, None, ample())
+    return ledger.submit(order, lambda controls: (order.submitted(NOW), controls), ample())
+
+
+def test_on_a_day_without_session_and_orders_the_broker_is_not_asked() -> None:
+    report = run(MemoryLedger(), SUNDAY)
     assert (report.clean, report.looked_at, report.notices_sent) == (True, 0, 0)
+
+
+def test_an_order_that_the_book_lost_is_notified_and_no_other_is_called_absent_by_that_book() -> None:
+    ledger = MemoryLedger()
+    placed = ledger.record(submitted(ledger, 1).after(Accepted("an id"), NOW), ample())
+    doubted = ledger.record(submitted(ledger, 2).unresolved(NOW, "no answer"), ample())
+    report = run(ledger, NOW + FYERS.book_lag, EMPTY, after_close=True)
+    assert (report.missing, report.moved) == ([placed.key], {})
+    assert ledger.get(doubted.key, ample()) == doubted
+
+
+def test_an_order_that_is_younger_than_the_books_lag_is_not_missing_yet() -> None:
+    ledger = MemoryLedger()
+    ledger.record(submitted(ledger, 1).after(Accepted("an id"), NOW), ample())
+    assert run(ledger, NOW + FYERS.book_lag - timedelta(seconds=1), EMPTY).missing == []
+
+
+def test_an_order_that_the_final_book_lacks_was_not_placed() -> None:
+    ledger = MemoryLedger()
+    submitted(ledger, 1)
+    assert run(ledger, NOW + SETTLE, EMPTY, after_close=True).moved == {"SUBMITTED to NOT_PLACED": 1}
+
+
+def test_readings_in_quick_succession_do_not_prove_an_order_absent() -> None:
+    ledger = MemoryLedger()
+    order = ledger.record(submitted(ledger, 1).unresolved(NOW, "no answer"), ample())
+    seconds = [SETTLE.total_seconds() + number for number in range(ABSENT_READS + 2)]
+    for second in seconds:
+        run(ledger, NOW + timedelta(seconds=second), EMPTY)
+    assert [one.absent_reads for one in ledger.orders(ample())] == [ABSENT_READS - 1]
+    run(ledger, NOW + timedelta(seconds=60), EMPTY)
+    [current] = ledger.orders(ample())
+    assert (current.absent_reads, current.status) == (ABSENT_READS, order.status)
+
+
+def test_two_orders_in_doubt_stop_entries() -> None:
+    ledger = MemoryLedger()
+    for number in range(2):
+        submitted(ledger, number)
+    assert run(ledger, NOW + SETTLE, EMPTY).in_doubt == 2
+    assert ledger.controls(ample()).state is TradingState.REDUCING
+
+
+class Overtaking(MemoryLedger):
+    """A ledger in which another run takes each step first."""
+
+    def record(self, order: Order, deadline: Deadline) -> Order:
+        raise Overtaken(replace(super().record(order, deadline)))
+
+
+def test_a_step_that_another_run_took_first_is_not_counted_twice() -> None:
+    ledger = Overtaking()
+    order = submitted(ledger, 1)
+    report = run(ledger, NOW + SETTLE, EMPTY, after_close=True)
+    assert (report.moved, report.in_doubt) == ({}, 0)
+    [current] = ledger.orders(ample())
+    assert (current.status, current.sequence) == ("NOT_PLACED", order.sequence + 1)
 
 
 class NoMoreNotices(MemoryLedger):
