@@ -382,7 +382,7 @@ def test_every_promise_is_broken_at_least_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found_after", "status", "rings", "lost"),
+    ("found_after", "status", "notified", "lost"),
     [
         pytest.param(20, None, False, True, id="found by reconcile and no notice was published"),
         pytest.param(20, None, True, False, id="found by reconcile and told"),
@@ -392,10 +392,10 @@ def test_every_promise_is_broken_at_least_once() -> None:
     ],
 )
 def test_an_order_at_the_broker_without_any_record_is_lost(
-    found_after: float, status: int | None, rings: bool, lost: bool
+    found_after: float, status: int | None, notified: bool, lost: bool
 ) -> None:
     order = submitted().moved(OrderStatus.FILLED, at(found_after), filled_quantity=65)
-    notices = [a_notice(f"{KEY}:2")] if rings else [a_notice(f"{KEY}:duplicate:1")]
+    notices = [a_notice(f"{KEY}:2")] if notified else [a_notice(f"{KEY}:duplicate:1")]
     history = History(at(100), [answered(status, key=KEY)], (), [row()], [order], notices)
     assert bool(unheard_of(history)) is lost
 
